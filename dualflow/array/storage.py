@@ -1,0 +1,30 @@
+"""Storage: the memory that a tensor, its views and its aliases share. Made when first needed.
+
+It never refers to a Tensor, so that a tape record, which keeps an alias of its own output, makes
+no cycle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Storage:
+    """One piece of memory.
+
+    Attributes:
+        array: the root array, of which views show parts; None while it is pending.
+        version: how many in-place writes it has seen.
+        exposed: whether code outside dualflow may write it (adopted without a copy, or exported).
+        pending: what the co-executing mode knows of it; None elsewhere.
+    """
+
+    __slots__ = ("__weakref__", "array", "exposed", "pending", "version")
+
+    def __init__(self, array: np.ndarray | None, exposed: bool = False) -> None:
+        self.array = array
+        self.exposed = exposed
+        self.version = 0
+        self.pending: Any = None

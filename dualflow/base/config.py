@@ -1,0 +1,98 @@
+"""Settings: one frozen record, replaced as a whole, with a context manager for a stretch of code.
+
+Comes in: keyword settings and the environment variables of the table below. Goes out: `active()`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from .errors import ConfigError
+
+CHOICES = {
+    "on_compiler_error": ("eager", "raise"),
+    "numerics": ("strict", "exact", "fast"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings.
+
+    Attributes:
+        on_compiler_error: "eager" runs a call eagerly when the compiler fails, and counts it;
+            "raise" raises CompileError (the tests run so).
+        numerics: "strict" (README, section on rounding), "exact" (eager's own implementation for
+            every op that is not bit-exact), "fast" (contraction and reassociation allowed).
+        cache: where compiled kernels are kept; None keeps none.
+        threads: how many threads a kernel may use.
+        retraces: how many recordings a function may make for changing Python values at one place
+            before it is co-executed.
+    """
+
+    on_compiler_error: str = "eager"
+    numerics: str = "strict"
+    cache: Path | None = None
+    threads: int = 1
+    retraces: int = 16
+
+
+def _from_environment() -> Config:
+    """The environment variables that dualflow reads, all of them.
+
+    DUALFLOW_CACHE: the cache folder; empty for none. DUALFLOW_NUM_THREADS: threads per kernel.
+    DUALFLOW_ON_COMPILER_ERROR: eager or raise.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    cache = os.environ.get("DUALFLOW_CACHE", os.path.join(home, "dualflow"))
+    return Config(
+        on_compiler_error=os.environ.get("DUALFLOW_ON_COMPILER_ERROR", "eager"),
+        cache=Path(cache) if cache else None,
+        threads=int(os.environ.get("DUALFLOW_NUM_THREADS", "1")),
+    )
+
+
+_active = _from_environment()
+
+
+def active() -> Config:
+    """The settings in force."""
+    return _active
+
+
+def set_config(**settings: object) -> Config:
+    """Change settings for the whole process; returns the settings that were in force before.
+
+    Raises:
+        ConfigError: a setting that does not exist, or a value that it does not take.
+    """
+    global _active
+    names = {field.name for field in fields(Config)}
+    for name, value in settings.items():
+        if name not in names:
+            raise ConfigError(f"no setting {name!r}", instead="one of " + ", ".join(sorted(names)))
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ConfigError(f"{name}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
+    before = _active
+    _active = replace(before, **settings)  # type: ignore[arg-type]
+    return before
+
+
+@contextmanager
+def config(**settings: object) -> Iterator[Config]:
+    """Settings for a `with` block.
+
+    >>> with config(numerics="exact") as settings:
+    ...     settings.numerics
+    'exact'
+    """
+    global _active
+    before = set_config(**settings)
+    try:
+        yield _active
+    finally:
+        _active = before

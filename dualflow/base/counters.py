@@ -1,0 +1,43 @@
+"""What happened, counted: traces, branches, kernels, fallbacks. Nothing here is ever reset by the package.
+
+Comes in: `count(name)` from any room. Goes out: `stats()`, a plain dict of the whole process.
+"""
+
+from __future__ import annotations
+
+import threading
+
+_lock = threading.Lock()
+
+#: name -> what it counts. A counter that is not in this table is a mistake.
+COUNTERS: dict[str, str] = {
+    "calls": "calls of compiled functions",
+    "replays": "calls that skipped Python: guards, then the program",
+    "co_executions": "calls that ran Python with fused array operations",
+    "eager_calls": "calls that ran eagerly",
+    "recordings": "eager runs that took notes",
+    "traces": "paths recorded, one a shape and outcome of branches",
+    "branches": "side exits met and recorded",
+    "guard_misses": "calls whose guards fitted no recorded path",
+    "kernels_compiled": "kernels compiled to machine code",
+    "kernels_loaded": "kernels loaded from the disk cache",
+    "kernel_launches": "kernel launches",
+    "library_calls": "ops run by a library (BLAS, NumPy) inside a compiled program",
+    "cache_rebuilds": "cache entries found damaged and made anew",
+    "cache_errors": "times the cache folder could not be read or written",
+    "compiler_errors": "functions the compiler failed on",
+}
+
+_counts: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+
+
+def count(name: str, by: int = 1) -> None:
+    """Add `by` to the counter `name`."""
+    with _lock:
+        _counts[name] += by
+
+
+def stats() -> dict[str, int]:
+    """The counters of this process, by name (see `COUNTERS` for what each counts)."""
+    with _lock:
+        return dict(_counts)

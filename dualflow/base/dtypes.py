@@ -1,0 +1,95 @@
+"""Data types: the Array API's names as NumPy dtypes, and df's promotion rules.
+
+A dtype is an ordinary `np.dtype` everywhere in dualflow, so nothing is converted at the border
+to NumPy. `promote` differs from NumPy in one way: integers never widen floats.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .errors import DTypeError
+
+bool_ = np.dtype("bool")
+int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
+float16, float32, float64 = (np.dtype(f"float{bits}") for bits in (16, 32, 64))
+
+BY_NAME: dict[str, np.dtype] = {
+    dtype.name: dtype
+    for dtype in (
+        bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64,
+    )
+}  # fmt: skip
+DEFAULT_FLOAT = float32
+DEFAULT_INT = int64
+
+
+def as_dtype(dtype: DTypeLike) -> np.dtype:
+    """The supported dtype that `dtype` names; DTypeError for any other."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as cause:
+        raise unsupported(dtype) from cause
+    if found not in _SUPPORTED:
+        raise unsupported(dtype)
+    return found if found.isnative else found.newbyteorder("=")
+
+
+def unsupported(dtype: object) -> DTypeError:
+    return DTypeError(
+        f"dualflow has no dtype {dtype!r}",
+        why="tensors hold booleans, integers of 8 to 64 bits and floats of 16 to 64 bits",
+        instead="one of " + ", ".join(BY_NAME),
+    )
+
+
+_SUPPORTED = frozenset(BY_NAME.values())
+
+
+def is_float(dtype: np.dtype) -> bool:
+    return dtype.kind == "f"
+
+
+def is_integer(dtype: np.dtype) -> bool:
+    return dtype.kind in "iu"
+
+
+@lru_cache(maxsize=None)
+def promote(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The dtype of an elementwise result of arrays of `a` and `b`.
+
+    As the Array API says; where it is silent (an integer array with a float array) the float
+    dtype is kept: float32 with int64 is float32 (NumPy would say float64). uint64 with a signed
+    integer is float32, the default float, as no integer holds both.
+    """
+    if a == b:
+        return a
+    if is_float(a) != is_float(b):
+        return a if is_float(a) else b
+    joined = np.promote_types(a, b)
+    return joined if is_float(joined) == is_float(a) else DEFAULT_FLOAT
+
+
+def weak(scalar: bool | int | float, dtype: np.dtype) -> np.dtype:
+    """The dtype that a Python scalar takes beside an array of `dtype`; it never widens its kind."""
+    if isinstance(scalar, bool):
+        return dtype
+    if isinstance(scalar, int):
+        return DEFAULT_INT if dtype == bool_ else dtype
+    return dtype if is_float(dtype) else DEFAULT_FLOAT
+
+
+def of_scalar(scalar: bool | int | float) -> np.dtype:
+    """The dtype of an array made of one Python scalar alone."""
+    if isinstance(scalar, bool):
+        return bool_
+    return DEFAULT_INT if isinstance(scalar, int) else DEFAULT_FLOAT
+
+
+def floating(dtype: np.dtype) -> np.dtype:
+    """The dtype in which exp, sqrt or true division of `dtype` are computed."""
+    return dtype if is_float(dtype) else DEFAULT_FLOAT

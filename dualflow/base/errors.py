@@ -1,0 +1,75 @@
+"""Every error a user can cause: what happened, where in the user's file, why, what to write.
+
+Comes in: the parts of the message. Goes out: an exception that is also the built-in exception a
+NumPy user would expect (TypeError, ValueError, IndexError, RuntimeError).
+"""
+
+from __future__ import annotations
+
+from .source import user_line
+
+
+class DualflowError(Exception):
+    """The base of all errors of dualflow.
+
+    Args:
+        what: what happened, with shapes and dtypes, never contents.
+        why: the rule that was broken.
+        instead: what to write instead.
+    """
+
+    def __init__(self, what: str, *, why: str = "", instead: str = "") -> None:
+        self.what, self.why, self.instead = what, why, instead
+        self.where = user_line()
+        parts = [what]
+        if self.where:
+            parts.append(f"  where: {self.where}")
+        if why:
+            parts.append(f"  why: {why}")
+        if instead:
+            parts.append(f"  write instead: {instead}")
+        super().__init__("\n".join(parts))
+
+
+class ShapeError(DualflowError, ValueError):
+    """Shapes that do not fit together, or an axis that does not exist."""
+
+
+class DTypeError(DualflowError, TypeError):
+    """A dtype that does not exist here or that an op does not take."""
+
+
+class DeviceError(DualflowError, ValueError):
+    """A device that does not exist, or operands on different devices."""
+
+
+class ArgumentError(DualflowError, TypeError):
+    """An argument of a kind that a function does not take."""
+
+
+class IndexingError(DualflowError, IndexError):
+    """An index out of bounds, or of a kind that cannot index."""
+
+
+class GradientError(DualflowError, RuntimeError):
+    """A gradient that cannot be computed as asked."""
+
+
+class InPlaceError(GradientError):
+    """An in-place write that would make a gradient wrong."""
+
+
+class CompileError(DualflowError, RuntimeError):
+    """The compiler failed on a function; raised only with on_compiler_error="raise"."""
+
+
+class ContainerError(DualflowError, TypeError):
+    """A compiled function took or returned something that cannot be taken or returned."""
+
+
+class MissingExtraError(DualflowError, ImportError):
+    """An optional package is not installed."""
+
+
+class ConfigError(DualflowError, ValueError):
+    """A setting that does not exist, or a value it cannot take."""

@@ -1,0 +1,80 @@
+"""Shape arithmetic: broadcasting, axes, sizes; with errors that name the shapes.
+
+Comes in: shapes as tuples of ints, axes as ints. Goes out: the same, checked and non-negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from operator import index
+
+from .errors import ShapeError
+
+Shape = tuple[int, ...]
+Axes = int | Sequence[int] | None
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape to which `shapes` broadcast, as NumPy does.
+
+    >>> broadcast((3, 1), (4,))
+    (3, 4)
+
+    Raises:
+        ShapeError: two sizes of one axis differ and neither is 1.
+    """
+    rank = max(map(len, shapes), default=0)
+    result = [1] * rank
+    for shape in shapes:
+        for axis, size in enumerate(shape, rank - len(shape)):
+            if size != 1 and result[axis] != size:
+                if result[axis] != 1:
+                    raise ShapeError(
+                        "shapes " + " and ".join(map(str, shapes)) + " do not broadcast",
+                        why="sizes of an axis, counted from the last, must be equal or 1",
+                        instead="reshape or expand one of them first",
+                    )
+                result[axis] = size
+    return tuple(result)
+
+
+def normal_axis(axis: int, rank: int) -> int:
+    """`axis` counted from 0; ShapeError if a tensor of `rank` axes has none such."""
+    axis = index(axis)
+    if not -rank <= axis < rank:
+        raise ShapeError(f"axis {axis} of a tensor with {rank} axes",
+                         instead=f"an axis from {-rank} to {rank - 1}")  # fmt: skip
+    return axis % rank
+
+
+def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
+    """`axes` as a sorted tuple counted from 0; None means all of them."""
+    if axes is None:
+        return tuple(range(rank))
+    given = (axes,) if isinstance(axes, int) or hasattr(axes, "__index__") else tuple(axes)  # type: ignore[arg-type]
+    found = sorted(normal_axis(axis, rank) for axis in given)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"axes {tuple(given)} name one axis twice")
+    return tuple(found)
+
+
+def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
+    """The shape left when `axes` (normal) are reduced."""
+    if keepdims:
+        return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
+
+
+def size_of(shape: Shape) -> int:
+    """How many elements a tensor of `shape` has."""
+    return prod(shape)
+
+
+def contiguous_strides(shape: Shape) -> tuple[int, ...]:
+    """Row-major strides, in elements."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))

@@ -1,0 +1,209 @@
+"""Graph: tensor-level, immutable, typed, in single-assignment form.
+
+    Graph = inputs: Value*, nodes: Node* (each after its operands), outputs: Value*
+    Node  = op, operands: Value*, attributes (hashable), results: Value*, line of the user
+    Value = an input of the graph or one result of a node; compared by identity
+
+Comes in: `GraphBuilder` calls. Goes out: graphs that `verify`, print as Python, and have a `key`
+(equal keys: the same computation on the same types).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dualflow.base.source import SourceLine
+
+from .op import Op
+from .types import TensorType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor in a graph; two values are the same only if they are the same object."""
+
+    type: TensorType
+    node: Node | None = None  # None: an input of the graph
+    index: int = 0  # which result of the node, or which input of the graph
+
+    def __repr__(self) -> str:
+        made = self.node.op.name if self.node else "input"
+        return f"<{made}.{self.index}: {self.type}>"
+
+
+class Node:
+    """One application of an op. Made by `GraphBuilder.add`, never changed after."""
+
+    __slots__ = ("attributes", "line", "op", "operands", "results")
+
+    def __init__(
+        self,
+        op: Op,
+        operands: tuple[Value, ...],
+        attributes: Mapping[str, Hashable],
+        types: tuple[TensorType, ...],
+        line: SourceLine | None,
+    ) -> None:
+        self.op, self.operands, self.attributes, self.line = op, operands, attributes, line
+        self.results = tuple(Value(type_, self, i) for i, type_ in enumerate(types))
+
+    @property
+    def result(self) -> Value:
+        """The only result."""
+        (value,) = self.results
+        return value
+
+    def __repr__(self) -> str:
+        return f"<node {self.op.name} -> {', '.join(str(r.type) for r in self.results)}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A computation from inputs to outputs."""
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+
+    @cached_property
+    def key(self) -> Hashable:
+        """Equal for graphs that compute the same from the same types (source lines ignored)."""
+        number = {value: i for i, value in enumerate(self.inputs)}
+        nodes = []
+        for node in self.nodes:
+            attributes = tuple(sorted((k, attribute_key(v)) for k, v in node.attributes.items()))
+            nodes.append((node.op.name, tuple(number[v] for v in node.operands), attributes))
+            for result in node.results:
+                number[result] = len(number)
+        types = tuple((v.type.shape, v.type.dtype.str) for v in self.inputs)
+        return types, tuple(nodes), tuple(number[v] for v in self.outputs)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.key == other.key
+
+    @cached_property
+    def uses(self) -> dict[Value, tuple[Node, ...]]:
+        """For each value, the nodes that take it (a node once for each time it takes it)."""
+        found: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.operands:
+                found.setdefault(value, []).append(node)
+        return {value: tuple(nodes) for value, nodes in found.items()}
+
+    def verify(self) -> Graph:
+        """Check order and types; returns the graph. An error here is a fault of a pass."""
+        known = set(self.inputs)
+        for value in self.inputs:
+            assert value.node is None, f"input {value} has a producer"
+        for node in self.nodes:
+            for value in node.operands:
+                assert value in known, f"{node} takes {value} before it exists"
+            expected = node.op.infer(tuple(v.type for v in node.operands), node.attributes)
+            made = tuple(v.type for v in node.results)
+            assert made == expected, f"{node}: the rule of {node.op.name} gives {expected}"
+            known.update(node.results)
+        for value in self.outputs:
+            assert value in known, f"output {value} is not in the graph"
+        return self
+
+    def __str__(self) -> str:
+        return print_graph(self)
+
+
+def attribute_key(value: Any) -> Hashable:
+    """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN."""
+    if isinstance(value, (float, np.floating)):
+        return type(value).__name__, np.float64(value).tobytes()
+    if isinstance(value, tuple):
+        return tuple(map(attribute_key, value))
+    if isinstance(value, np.dtype):
+        return value.str
+    if isinstance(value, Graph):
+        return value.key
+    return type(value).__name__, value
+
+
+class GraphBuilder:
+    """Builds a graph node by node; types come from the ops' rules."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+
+    def input(self, type_: TensorType) -> Value:
+        """A further input of the graph."""
+        value = Value(type_, None, len(self.inputs))
+        self.inputs.append(value)
+        return value
+
+    def add(
+        self,
+        op: Op,
+        operands: Sequence[Value],
+        attributes: Mapping[str, Any] | None = None,
+        line: SourceLine | None = None,
+    ) -> Node:
+        """A node that applies `op`; raises what the op's rule raises."""
+        operands, attributes = tuple(operands), dict(attributes or {})
+        types = op.infer(tuple(value.type for value in operands), attributes)
+        node = Node(op, operands, attributes, types, line)
+        self.nodes.append(node)
+        return node
+
+    def build(self, outputs: Sequence[Value]) -> Graph:
+        """The graph of what was added so far."""
+        return Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs))
+
+
+def names(graph: Graph) -> dict[Value, str]:
+    """A short name for every value of a graph: inputs `x0, x1...`, results `t0, t1...`."""
+    found = {value: f"x{i}" for i, value in enumerate(graph.inputs)}
+    results = (result for node in graph.nodes for result in node.results)
+    found.update((value, f"t{i}") for i, value in enumerate(results))
+    return found
+
+
+def print_graph(graph: Graph, name: str = "graph") -> str:
+    """The graph as Python that a person could run with `from dualflow.ops import primitives as p`.
+
+    Each line shows the type and the user's line.
+    """
+    return "\n".join(_lines(graph, name))
+
+
+def _lines(graph: Graph, name: str) -> Iterator[str]:
+    called = names(graph)
+    parameters = ", ".join(called[value] for value in graph.inputs)
+    for i, node in enumerate(graph.nodes):
+        for key, value in node.attributes.items():
+            if isinstance(value, Graph):
+                yield from _lines(value, f"{name}_{key}{i}")
+                yield ""
+    yield f"def {name}({parameters}):"
+    for value in graph.inputs:
+        yield f"    # {called[value]}: {value.type}"
+    for i, node in enumerate(graph.nodes):
+        arguments = [called[value] for value in node.operands]
+        arguments += [f"{k}={_spell(v, f'{name}_{k}{i}')}" for k, v in node.attributes.items()]
+        left = ", ".join(called[value] for value in node.results)
+        types = ", ".join(str(value.type) for value in node.results)
+        text = f"    {left} = p.{node.op.name}({', '.join(arguments)})"
+        where = f"  {node.line.function}:{node.line.number} {node.line.text}" if node.line else ""
+        yield f"{text:<60}  # {types}{where}"
+    yield f"    return ({''.join(called[value] + ', ' for value in graph.outputs)})"
+
+
+def _spell(value: Any, graph_name: str) -> str:
+    if isinstance(value, Graph):
+        return graph_name
+    if isinstance(value, np.dtype):
+        return repr(value.name)
+    return repr(value)

@@ -1,0 +1,107 @@
+"""The record of an op: all that the rest of the package knows of it.
+
+Comes in: one entry in `ops/`. Goes out: `Op`, which rooms read by *kind*; no room but `ops/` names
+an op. Primitives are strict: no broadcasting, no promotion, no defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .types import TensorType
+
+
+class Kind(Enum):
+    """How an op uses the elements of its inputs. Few and closed: backends implement kinds."""
+
+    ELEMENTWISE = "elementwise"  # element i of the output from element i of each input
+    MOVEMENT = "movement"  # each output element is an input element (or a fill): no arithmetic
+    REDUCTION = "reduction"  # `axes` folded with an associative combination
+    SCAN = "scan"  # running combination along an axis
+    CONTRACTION = "contraction"  # sums of products: matmul
+    INDEXING = "indexing"  # positions come from values of an input
+    CREATION = "creation"  # no inputs: full, iota
+    RANDOM = "random"  # counter-based bits
+    LIBRARY = "library"  # called, never fused: sort, fft, linalg
+    LOOP = "loop"  # attribute `body` is a Graph, run `count` times
+    BRANCH = "branch"  # attributes `true` and `false` are Graphs
+
+
+Rule = Callable[..., TensorType | tuple[TensorType, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One primitive.
+
+    Attributes:
+        name: the name in printed graphs; also the name of the public function where there is one.
+        kind: how rooms treat it.
+        rule: `rule(*types, **attributes)` gives the type of the output (a tuple of types where
+            `outputs` is not 1), or raises a ShapeError or DTypeError.
+        numpy: `numpy(*arrays, **attributes)` computes it on arrays of the rule's dtypes.
+        gradient: `gradient(g, out, *inputs, **attributes)` gives a tuple, the gradient for each
+            input (None for none), as tensors, written with public functions; None if there is none.
+        no_gradient: why there is none; empty when there is a gradient.
+        spelling: scalar code by backend, for example {"numba": "{0} + {1}", "triton": ...}, with
+            `{dtype}` for the name of the output's dtype. A value may be a dict by dtype kind
+            letter ('b', 'i', 'u', 'f') of the first input. Reductions spell the combination of
+            two values; a backend that lacks an op's spelling runs it by `numpy`.
+        identity: reductions and scans: the value for no elements, by dtype; None if there is none.
+        view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
+            output in the input's buffer, or None where that input's strides do not allow it.
+        placement: movements that assemble: `placement(types, **attributes)` gives, for each input,
+            the View it fills in the (contiguous) output; later inputs overwrite earlier ones.
+            `fill` in the attributes, if any, is the value of elements that no input fills.
+        may_raise: whether it may raise on values (an index out of bounds).
+        exact: whether every backend gives NumPy's bits.
+        domain: where tests draw inputs: see `ops/domains.py`; None for the whole line.
+        outputs: how many outputs; 0 for a number that depends on the attributes.
+        doc: one line.
+    """
+
+    name: str
+    kind: Kind
+    rule: Rule
+    numpy: Callable[..., Any]
+    gradient: Callable[..., tuple[Any, ...]] | None = None
+    no_gradient: str = ""
+    spelling: Mapping[str, Any] = field(default_factory=dict)
+    identity: Callable[[Any], Any] | None = None
+    view: Callable[..., Any] | None = None
+    placement: Callable[..., Any] | None = None
+    may_raise: bool = False
+    exact: bool = True
+    domain: Any = None
+    outputs: int = 1
+    doc: str = ""
+
+    def infer(self, types: tuple[TensorType, ...], attributes: Mapping[str, Any]) -> tuple[TensorType, ...]:
+        """The types of the outputs, always as a tuple."""
+        found = self.rule(*types, **attributes)
+        return found if isinstance(found, tuple) else (found,)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find, (self.name,)
+
+
+#: every op by name, filled by the entries in `ops/`.
+CATALOGUE: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Put `op` into the catalogue; a name is taken once."""
+    if op.name in CATALOGUE:
+        raise ValueError(f"op {op.name} has two records")
+    CATALOGUE[op.name] = op
+    return op
+
+
+def _find(name: str) -> Op:
+    return CATALOGUE[name]

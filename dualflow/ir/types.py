@@ -1,0 +1,68 @@
+"""What is known of a tensor before it has values: shape and dtype; and of a view: strides too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualflow.base.shapes import Shape, contiguous_strides, size_of
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape and dtype of a tensor."""
+
+    shape: Shape
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """How many elements."""
+        return size_of(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the elements take, packed."""
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which elements of a buffer a tensor shows: element i of axis a lies at offset + i*strides[a].
+
+    Offset and strides count elements, not bytes; strides may be 0 (broadcast) or negative.
+    """
+
+    shape: Shape
+    strides: tuple[int, ...]
+    offset: int = 0
+
+    @staticmethod
+    def contiguous(shape: Shape) -> View:
+        """The row-major view of a buffer of its own."""
+        return View(shape, contiguous_strides(shape))
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie row-major without gaps (axes of size 1 do not matter)."""
+        if 0 in self.shape:
+            return True
+        expected = contiguous_strides(self.shape)
+        return all(
+            size == 1 or stride == step
+            for size, stride, step in zip(self.shape, self.strides, expected, strict=True)
+        )
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first and one past the last element of the buffer that the view can touch."""
+        if 0 in self.shape:
+            return self.offset, self.offset
+        reach = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        low = self.offset + sum(r for r in reach if r < 0)
+        high = self.offset + sum(r for r in reach if r > 0)
+        return low, high + 1

@@ -1,0 +1,122 @@
+"""The one door: every array operation of every mode passes `apply`, `elementwise` or `write`.
+
+Comes in: an op, tensors (scalars too for `elementwise`), attributes. Goes out: what the active
+mode makes of it: eager computes, record computes and notes, co-execute matches, pattern notes only.
+The tape of autograd is written here, after the mode, and so works in all of them. The layers
+above install themselves: `install_eager` (array), `install_tape` (autograd).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from dualflow.ir.op import Op
+
+Scalar = bool | int | float
+
+
+class Mode(Protocol):
+    """What a mode does with an operation. Tensors are `array.Tensor`; `Any` keeps layers apart."""
+
+    name: str
+
+    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        """A strict primitive: operands already have the shapes and dtypes that its rule wants."""
+        ...
+
+    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        """An elementwise op on tensors and Python scalars that still have to be promoted and
+        broadcast (see `ops/promotion.py`); the result is that of cast, expand and `apply`."""
+        ...
+
+    def write(self, target: Any, value: Any) -> None:
+        """Store `value` (same shape and dtype) into the memory that `target` shows, in place:
+        every view of that memory sees it."""
+        ...
+
+    def draw(self, generator: Any) -> Any:
+        """The state (uint64 tensor: key, counter) for the next draw of a random generator, whose
+        counter moves on by one."""
+        ...
+
+    def values(self, tensor: Any) -> Any:
+        """The NumPy array of a tensor whose value Python needs now."""
+        ...
+
+
+class Tape(Protocol):
+    """What autograd installs."""
+
+    def record(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any], out: Any) -> None:
+        """Note how `out` came from `inputs`, at least one of which requires a gradient. `inputs`
+        may hold scalars and tensors that were promoted or broadcast on the way."""
+        ...
+
+    def written(self, target: Any, value: Any) -> None:
+        """`target` (maybe a view) is about to be overwritten by `value`; raises where a gradient
+        would become wrong."""
+        ...
+
+
+class State(threading.local):
+    """The mode and the grad mode of a thread."""
+
+    mode: Mode
+    grad_enabled: bool = True
+
+
+state = State()
+_tape: Tape
+
+
+def install_eager(mode: Mode) -> None:
+    """Make `mode` the one that every thread starts in."""
+    State.mode = mode
+
+
+def install_tape(tape: Tape) -> None:
+    """Make `tape` the one that notes operations on tensors that require gradients."""
+    global _tape
+    _tape = tape
+
+
+def apply(op: Op, *inputs: Any, **attributes: Any) -> Any:
+    """Run a strict primitive in the active mode; a tensor, or a tuple of them."""
+    out = state.mode.apply(op, inputs, attributes)
+    if state.grad_enabled:
+        for tensor in inputs:
+            if tensor.requires_grad:
+                _tape.record(op, inputs, attributes, out)
+                break
+    return out
+
+
+def elementwise(op: Op, *operands: Any) -> Any:
+    """Run an elementwise op on tensors and Python scalars, promoted and broadcast."""
+    out = state.mode.elementwise(op, operands)
+    if state.grad_enabled:
+        for operand in operands:
+            if getattr(operand, "requires_grad", False):
+                _tape.record(op, operands, {}, out)
+                break
+    return out
+
+
+def write(target: Any, value: Any) -> None:
+    """Overwrite the memory that `target` shows with `value` (same shape and dtype)."""
+    _tape.written(target, value)
+    state.mode.write(target, value)
+
+
+@contextmanager
+def using(mode: Mode) -> Iterator[Mode]:
+    """Run a `with` block in `mode`."""
+    before = state.mode
+    state.mode = mode
+    try:
+        yield mode
+    finally:
+        state.mode = before
