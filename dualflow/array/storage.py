@@ -18,13 +18,13 @@ class Storage:
         array: the root array, of which views show parts; None while it is pending.
         version: how many in-place writes it has seen.
         exposed: whether code outside dualflow may write it (adopted without a copy, or exported).
-        pending: what the co-executing mode knows of it; None elsewhere.
+        note: what a recording or co-executing mode knows of its contents; None elsewhere.
     """
 
-    __slots__ = ("__weakref__", "array", "exposed", "pending", "version")
+    __slots__ = ("__weakref__", "array", "exposed", "note", "version")
 
     def __init__(self, array: np.ndarray | None, exposed: bool = False) -> None:
         self.array = array
         self.exposed = exposed
         self.version = 0
-        self.pending: Any = None
+        self.note: Any = None

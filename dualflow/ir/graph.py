@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 
 from .op import Op
@@ -30,6 +31,14 @@ class Value:
     type: TensorType
     node: Node | None = None  # None: an input of the graph
     index: int = 0  # which result of the node, or which input of the graph
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
 
     def __repr__(self) -> str:
         made = self.node.op.name if self.node else "input"

@@ -53,6 +53,9 @@ class Op:
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
         view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
             output in the input's buffer, or None where that input's strides do not allow it.
+        update: the inverse of `view`: `update(apply, base, value, **attributes)` gives `base` with
+            `value` in the place of what the view shows, by `apply(op, *operands, **attributes)`
+            on anything with a shape and a dtype; None where the view is read-only.
         placement: movements that assemble: `placement(types, **attributes)` gives, for each input,
             the View it fills in the (contiguous) output; later inputs overwrite earlier ones.
             `fill` in the attributes, if any, is the value of elements that no input fills.
@@ -72,6 +75,7 @@ class Op:
     spelling: Mapping[str, Any] = field(default_factory=dict)
     identity: Callable[[Any], Any] | None = None
     view: Callable[..., Any] | None = None
+    update: Callable[..., Any] | None = None
     placement: Callable[..., Any] | None = None
     may_raise: bool = False
     exact: bool = True
