@@ -83,7 +83,9 @@ class Op:
     outputs: int = 1
     doc: str = ""
 
-    def infer(self, types: tuple[TensorType, ...], attributes: Mapping[str, Any]) -> tuple[TensorType, ...]:
+    def infer(
+        self, types: tuple[TensorType, ...], attributes: Mapping[str, Any]
+    ) -> tuple[TensorType, ...]:
         """The types of the outputs, always as a tuple."""
         found = self.rule(*types, **attributes)
         return found if isinstance(found, tuple) else (found,)

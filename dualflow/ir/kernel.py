@@ -1,0 +1,239 @@
+"""Kernel: loop-level. Axes, accesses to buffers, stages of scalar code; no size, no backend.
+
+    Kernel = axes: Axis* (grid axes first, outermost first), accesses: Access*, scalars: Scalar*,
+             stages: Stage*, lanes: the axis whose points run side by side
+    Stage  = over: loop axes (() = once per grid point), lets: Let*, sinks: (Fold|Keep|Store|Check)*
+    Let    = name = op(arguments): dtype       one value per point of grid and stage loops
+
+A *grid* axis has independent points and a run-time range; a *loop* axis is walked inside a grid
+point and has a run-time size. Values live along the axes of their stage; a Fold makes one value
+per grid point, a Keep one per loop point, both for later stages. Sizes and strides are arguments,
+so one kernel serves every batch size. Comes in: `schedule/`. Goes out: `codegen/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .op import CATALOGUE
+
+#: Ops of scalar code that are no records of the catalogue:
+#:   load(access[, predicate, other]): the element at this point; `other` where not `predicate`
+#:   gather(access, offset[, predicate, other]): the element `offset` (int64, in elements) further
+#:   index(axis): the position along an axis, int64
+#:   constant: the only argument is a Python literal's `repr`
+BUILT_IN = ("load", "gather", "index", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One loop of the kernel."""
+
+    name: str
+    role: Literal["grid", "loop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A buffer seen through an affine index map, whose offset is already in the pointer.
+
+    Attributes:
+        strides: one for each axis of the kernel: 0 (broadcast), 1 or -1 (literal), or "s" (an
+            argument at run time, in elements).
+    """
+
+    name: str
+    dtype: np.dtype
+    mode: Literal["in", "out", "inout"]
+    strides: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number that the launch passes: constants of the graph, so that they are not in the text."""
+
+    name: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """A scalar value in single-assignment form. `op` is a record's name or one of `BUILT_IN`."""
+
+    name: str
+    op: str
+    arguments: tuple[str, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """`value` reduced over the stage's loops by the reduction `op`; one value per grid point.
+
+    `dtype` is that of the result; accumulation may be wider.
+    """
+
+    name: str
+    op: str
+    value: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """`value`, one per loop point, for later stages over the same loops (row scratch, registers)."""
+
+    name: str
+    value: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`value` written at this point of `access`."""
+
+    access: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Sets the status word of the program to `code` if `value` (bool) is false anywhere."""
+
+    value: str
+    code: int
+
+
+Sink = Fold | Keep | Store | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A loop nest over `over` inside every grid point."""
+
+    over: tuple[str, ...]
+    lets: tuple[Let, ...]
+    sinks: tuple[Sink, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loop nest that reads and writes buffers; equal kernels have equal text."""
+
+    axes: tuple[Axis, ...]
+    accesses: tuple[Access, ...]
+    scalars: tuple[Scalar, ...]
+    stages: tuple[Stage, ...]
+    lanes: str
+
+    @property
+    def grid(self) -> tuple[str, ...]:
+        return tuple(axis.name for axis in self.axes if axis.role == "grid")
+
+    @property
+    def loops(self) -> tuple[str, ...]:
+        return tuple(axis.name for axis in self.axes if axis.role == "loop")
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        return tuple(sink for stage in self.stages for sink in stage.sinks)
+
+    @property
+    def folds_across_lanes(self) -> bool:
+        """Whether lanes are points of the grid, each folding for itself (a column reduction)."""
+        return self.lanes in self.grid and any(isinstance(sink, Fold) for sink in self.sinks)
+
+    def access(self, name: str) -> Access:
+        return next(access for access in self.accesses if access.name == name)
+
+    def integers(self) -> tuple[str, ...]:
+        """The int64 arguments in order: `lo_a, hi_a` of each grid axis a, `n_a` of each loop axis,
+        then `X_a` for each stride "s" of access X along axis a."""
+        found = [f"{end}_{axis}" for axis in self.grid for end in ("lo", "hi")]
+        found += [f"n_{axis}" for axis in self.loops]
+        for access in self.accesses:
+            strides = zip(self.axes, access.strides, strict=True)
+            found += [f"{access.name}_{axis.name}" for axis, stride in strides if stride == "s"]
+        return tuple(found)
+
+    def verify(self) -> Kernel:
+        """Check names, scopes and dtypes; returns the kernel. An error is a fault of `schedule/`."""
+        roles = [axis.role for axis in self.axes]
+        assert roles == sorted(roles), "grid axes come first"
+        assert self.lanes in (self.grid[-1:] + self.loops[-1:]), "lanes: the last grid or loop axis"
+        for access in self.accesses:
+            assert len(access.strides) == len(self.axes), f"{access.name}: a stride for each axis"
+            assert all(s in (0, 1, -1, "s") for s in access.strides), f"strides of {access.name}"
+        lasting = {scalar.name: scalar.dtype for scalar in self.scalars}
+        for stage in self.stages:
+            assert set(stage.over) <= set(self.loops), f"a stage loops over {stage.over}"
+            self._verify_stage(stage, lasting)
+        return self
+
+    def _verify_stage(self, stage: Stage, lasting: dict[str, np.dtype]) -> None:
+        seen = dict(lasting)
+        live = self.grid + stage.over
+        for let in stage.lets:
+            assert let.name not in seen, f"{let.name} is defined twice"
+            values = let.arguments
+            if let.op in ("load", "gather"):
+                access = self.access(let.arguments[0])
+                assert access.mode != "out", f"{let.name} loads from an output"
+                assert access.dtype == let.dtype, f"{let.name}: dtype of {access.name}"
+                self._verify_reach(access, live)
+                values = let.arguments[1:]
+            elif let.op == "index":
+                assert let.arguments[0] in live, f"{let.name}: axis {let.arguments[0]} is not live"
+                continue
+            elif let.op == "constant":
+                continue
+            else:
+                assert let.op in CATALOGUE, f"{let.name}: no op {let.op}"
+            for value in values:
+                assert value in seen, f"{let.name} uses {value} before it exists"
+            seen[let.name] = let.dtype
+        for sink in stage.sinks:
+            assert sink.value in seen, f"{sink} of an unknown value"
+            if isinstance(sink, Store):
+                access = self.access(sink.access)
+                assert access.mode != "in", f"store to the input {access.name}"
+                assert access.dtype == seen[sink.value], f"store to {access.name}: dtype"
+                self._verify_reach(access, live)
+            elif isinstance(sink, (Fold, Keep)):
+                assert sink.name not in lasting, f"{sink.name} is defined twice"
+                lasting[sink.name] = sink.dtype
+
+    def _verify_reach(self, access: Access, live: tuple[str, ...]) -> None:
+        for axis, stride in zip(self.axes, access.strides, strict=True):
+            assert stride == 0 or axis.name in live, f"{access.name} moves along {axis.name}"
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def _lines(kernel: Kernel) -> Iterator[str]:
+    grid, loops = ", ".join(kernel.grid), ", ".join(kernel.loops)
+    yield f"kernel grid({grid}) loop({loops}) lanes {kernel.lanes}"
+    for access in kernel.accesses:
+        steps = zip(kernel.axes, access.strides, strict=True)
+        where = " + ".join(f"{axis.name}*{stride}" for axis, stride in steps if stride != 0)
+        yield f"  {access.mode:5} {access.name}: {access.dtype.name}[{where or 0}]"
+    for scalar in kernel.scalars:
+        yield f"  value {scalar.name}: {scalar.dtype.name}"
+    for stage in kernel.stages:
+        yield f"  for {', '.join(stage.over)}:" if stage.over else "  once:"
+        for let in stage.lets:
+            yield f"    {let.name}: {let.dtype.name} = {let.op}({', '.join(let.arguments)})"
+        for sink in stage.sinks:
+            if isinstance(sink, Store):
+                yield f"    {sink.access}[...] = {sink.value}"
+            elif isinstance(sink, Check):
+                yield f"    check {sink.value} else {sink.code}"
+            elif isinstance(sink, Keep):
+                yield f"    {sink.name} = keep {sink.value}"
+            else:
+                yield f"    {sink.name}: {sink.dtype.name} = {sink.op} over {sink.value}"

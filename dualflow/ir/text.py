@@ -1,0 +1,32 @@
+"""KernelText: a kernel as source text, ready for a backend's compiler.
+
+Comes in: `codegen/` writes it from a Kernel. Goes out: `runtime/` compiles, caches and launches it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class KernelText:
+    """Source of one function, without comments (comments would make equal kernels differ).
+
+    Attributes:
+        source: the text; defines one function called `name`.
+        name: the function.
+        pointers: the dtype behind each pointer parameter, in order: accesses, then the status word
+            (int64) where the kernel has a Check.
+        scalars: the dtype of each scalar parameter, in order, after the pointers.
+        integers: how many int64 parameters follow.
+        options: what else the backend's compiler is told, as text pairs.
+    """
+
+    source: str
+    name: str
+    pointers: tuple[np.dtype, ...]
+    scalars: tuple[np.dtype, ...]
+    integers: int
+    options: tuple[tuple[str, str], ...] = ()
