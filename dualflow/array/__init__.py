@@ -2,3 +2,15 @@
 
 Comes in: operations through `ops.door`. Goes out: `Tensor`; `EagerMode`, the mode threads start in.
 """
+
+from dualflow.ops import door, operands
+
+from .creation import adopt, asarray, from_dlpack, tensor
+from .eager import EagerMode
+from .storage import Storage
+from .tensor import Tensor
+
+operands.install_tensor(Tensor, adopt)
+door.install_eager(EagerMode())
+
+__all__ = ["EagerMode", "Storage", "Tensor", "asarray", "from_dlpack", "tensor"]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from dualflow.base.errors import GradientError
 from dualflow.ir.op import Op
 
 Scalar = bool | int | float
@@ -68,8 +69,18 @@ class State(threading.local):
     grad_enabled: bool = True
 
 
+class NoTape:
+    """The tape until autograd installs one: no tensor requires a gradient."""
+
+    def record(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any], out: Any) -> None:
+        raise GradientError("a gradient before dualflow.autograd is imported")
+
+    def written(self, target: Any, value: Any) -> None:
+        pass
+
+
 state = State()
-_tape: Tape
+_tape: Tape = NoTape()
 
 
 def install_eager(mode: Mode) -> None:

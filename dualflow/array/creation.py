@@ -1,0 +1,91 @@
+"""Tensors from outside: lists, NumPy arrays, anything with DLPack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dualflow.base.dtypes import DEFAULT_FLOAT, as_dtype
+from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.ops.functions.elementwise import astype
+
+from .tensor import Tensor
+
+
+def asarray(value: Any, dtype: Any = None, *, copy: bool | None = None) -> Tensor:
+    """`value` as a tensor.
+
+    A NumPy array is adopted without a copy (both then show one memory) unless `copy` is True or
+    `dtype` differs. Lists and Python scalars become float32, int64 or bool.
+
+    Raises:
+        DTypeError: no tensor has such a dtype.
+        ArgumentError: `value` cannot become an array.
+        ShapeError: nested lists of unequal lengths.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if type(value) is Tensor:
+        if wanted is not None and wanted != value.dtype:
+            return astype(value, wanted)
+        return value.copy() if copy else value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _adopted(np.asarray(value), wanted, copy)
+    return Tensor._wrap(_from_python(value, wanted))
+
+
+def tensor(value: Any, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `value`."""
+    made = asarray(value, dtype, copy=True)
+    if type(value) is Tensor:
+        made = made.detach()
+    return made.requires_grad_() if requires_grad else made
+
+
+def adopt(array: np.ndarray) -> Tensor:
+    """The tensor that shows the memory of `array`."""
+    return _adopted(array, None, None)
+
+
+def _adopted(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> Tensor:
+    found = as_dtype(array.dtype)
+    if wanted is None:
+        wanted = found
+    fits = array.dtype == wanted and array.dtype.isnative and type(array) is np.ndarray
+    aligned = all(stride % array.itemsize == 0 for stride in array.strides)
+    if copy or not fits or not aligned:
+        return Tensor._wrap(np.array(array, dtype=wanted, copy=True, subok=False))
+    made = Tensor._wrap(array)
+    made._memory().exposed = True
+    return made
+
+
+def _from_python(value: Any, wanted: np.dtype | None) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=wanted)
+    except (ValueError, TypeError, OverflowError) as cause:
+        if "inhomogeneous" in str(cause):
+            raise ShapeError("nested lists of unequal lengths",
+                             why="a tensor is rectangular",
+                             instead="pad the rows to one length") from cause  # fmt: skip
+        raise ArgumentError(f"a {type(value).__name__} that is no array: {cause}") from cause
+    if array.dtype.kind == "O":
+        raise ArgumentError(f"a {type(value).__name__} as a tensor",
+                            instead="lists of Python scalars, or NumPy arrays")  # fmt: skip
+    if wanted is None and array.dtype == np.float64 and not _holds_arrays(value):
+        array = array.astype(DEFAULT_FLOAT)
+    if as_dtype(array.dtype) != array.dtype:
+        raise DTypeError(f"values of {array.dtype}")
+    return np.array(array, copy=True) if array.base is not None else array
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether nested lists hold NumPy arrays or tensors, whose dtype is then kept."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (np.ndarray, np.generic, Tensor))
+
+
+def from_dlpack(value: Any) -> Tensor:
+    """The tensor that shows the memory of another library's CPU array."""
+    return adopt(np.from_dlpack(value))

@@ -1,0 +1,280 @@
+"""Tensor: what users hold. One final class in every mode; its operators and methods are `ops`.
+
+An array of NumPy, or, while a compiled function co-executes, a pending value. Reading the value
+(`numpy()`, `item()`, `bool(t)`, printing) always passes the active mode, which may have to compute
+or to note it; shape and dtype never do.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from dualflow.base.errors import DeviceError, GradientError, ShapeError
+from dualflow.base.shapes import Shape, size_of
+from dualflow.ir.op import Op
+from dualflow.ops import door, operators
+from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
+
+from .storage import Storage
+
+_new = object.__new__
+ref = weakref.ref
+#: what backward() calls: the autograd room fills it.
+backward_slot: list[Callable[..., None]] = []
+
+
+@final
+class Tensor:
+    """An n-dimensional array: see `df.asarray` and `df.zeros` for making one."""
+
+    _array: np.ndarray | None = None
+    _pending: Any = None
+    _storage: Storage | None = None
+    _view: tuple[tuple[Op, dict[str, Any]], ...] = ()
+    _root: Tensor | None = None  # the handle of which this is a view; None for roots and aliases
+    _views: list[weakref.ref[Tensor]] | None = None  # of a root: its live views
+    _tape: Any = None
+    requires_grad: bool = False
+    grad: Tensor | None = None
+
+    __array_ufunc__: ClassVar[None] = None
+    __array_priority__ = 1000.0
+
+    # Making ---------------------------------------------------------------------------------
+
+    @staticmethod
+    def _wrap(array: np.ndarray) -> Tensor:
+        """A tensor that owns `array`."""
+        t = _new(Tensor)
+        t._array = array
+        return t
+
+    @staticmethod
+    def _wrap_view(
+        array: np.ndarray | None, parent: Tensor, op: Op, attributes: dict[str, Any]
+    ) -> Tensor:
+        """A tensor that shows `array`, which is the view op of `parent`."""
+        t = _new(Tensor)
+        t._array = array
+        t._storage = parent._storage or parent._memory()
+        t._view = (*parent._view, (op, attributes))
+        root = parent._root
+        t._root = root = parent if root is None else root
+        views = root._views
+        if views is None:
+            root._views = [ref(t)]
+        else:
+            views.append(ref(t))
+            if len(views) >= 64 and not len(views) & (len(views) - 1):
+                views[:] = [view for view in views if view() is not None]
+        return t
+
+    def _alias(self) -> Tensor:
+        """Another handle of the same memory, unknown to the tape."""
+        t = _new(Tensor)
+        t._array = self._array
+        t._pending = self._pending
+        t._storage = self._memory()
+        t._view = self._view
+        return t
+
+    def _memory(self) -> Storage:
+        """The storage that this tensor shares with its views and aliases."""
+        storage = self._storage
+        if storage is None:
+            storage = self._storage = Storage(self._array)
+        return storage
+
+    # What it is -----------------------------------------------------------------------------
+
+    @property
+    def array(self) -> np.ndarray:
+        """The NumPy array, computed now if it is pending."""
+        array = self._array
+        return array if array is not None else door.state.mode.values(self)
+
+    @property
+    def shape(self) -> Shape:
+        array = self._array
+        return array.shape if array is not None else self._pending.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        array = self._array
+        return array.dtype if array is not None else self._pending.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return size_of(self.shape)
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802  (the Array API's name)
+        """The transpose of a matrix; ShapeError for another number of axes."""
+        if self.ndim != 2:
+            raise ShapeError(f"T of a tensor of shape {self.shape}",
+                             instead=".mT, or permute_dims")  # fmt: skip
+        return movement.matrix_transpose(self)
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The transposes of the matrices in the last two axes."""
+        return movement.matrix_transpose(self)
+
+    # Values ---------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array that shares memory with this tensor."""
+        array = door.state.mode.values(self)
+        self._memory().exposed = True
+        return array
+
+    def item(self) -> bool | int | float:
+        """The only element as a Python scalar; ShapeError if there is not exactly one."""
+        array = door.state.mode.values(self)
+        if array.size != 1:
+            raise ShapeError(f"item() of a tensor of shape {self.shape}",
+                             why="there is not exactly one element",
+                             instead="tolist(), or an index first")  # fmt: skip
+        return array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python scalars."""
+        return door.state.mode.values(self).tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self._scalar("bool()"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int()"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float()"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"a tensor of {self.dtype.name} cannot be an index")
+        return int(self._scalar("an index"))
+
+    def _scalar(self, what: str) -> Any:
+        array = door.state.mode.values(self)
+        if array.size != 1:
+            raise ShapeError(f"{what} of a tensor of shape {self.shape}",
+                             why="there is not exactly one element",
+                             instead="any() or all(), or an index first")  # fmt: skip
+        return array.item()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for i in range(len(self)):
+            yield self[i]
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((door.state.mode.values(self) == value).any())
+
+    __hash__ = object.__hash__
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = door.state.mode.values(self)
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"{self.dtype.name} as {np.dtype(dtype).name} needs a copy")
+            return array.astype(dtype)
+        if copy:
+            return array.copy()
+        self._memory().exposed = True
+        return array
+
+    def __repr__(self) -> str:
+        array = door.state.mode.values(self)
+        text = np.array2string(array, separator=", ", prefix="Tensor(")
+        parts = [text, f"shape={self.shape}", f"dtype={self.dtype.name}", f"device={self.device}"]
+        if self.requires_grad:
+            parts.append("requires_grad=True")
+        return f"Tensor({', '.join(parts)})"
+
+    # Gradients ------------------------------------------------------------------------------
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for gradients with respect to this tensor; returns it."""
+        if requires_grad and self.dtype.kind != "f":
+            raise GradientError(f"a gradient for a tensor of {self.dtype.name}",
+                                why="only floats have gradients")  # fmt: skip
+        if not requires_grad and self._tape is not None:
+            raise GradientError("requires_grad_(False) of a result of operations",
+                                instead="detach()")  # fmt: skip
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same memory, with no gradient flowing through it."""
+        return self._alias()
+
+    def backward(self, gradient: Tensor | None = None) -> None:
+        """Add to `.grad` of every leaf the gradient of this tensor with respect to it."""
+        if not backward_slot:
+            raise GradientError("backward() before dualflow.autograd is imported")
+        backward_slot[0](self, gradient)
+
+    # Operations -----------------------------------------------------------------------------
+
+    def copy(self) -> Tensor:
+        """The same values in memory of their own."""
+        return elementwise.astype(self, self.dtype)
+
+    clone = copy
+
+    __add__, __radd__, __iadd__ = operators.add, operators.radd, operators.iadd
+    __sub__, __rsub__, __isub__ = operators.sub, operators.rsub, operators.isub
+    __mul__, __rmul__, __imul__ = operators.mul, operators.rmul, operators.imul
+    __truediv__, __rtruediv__ = operators.truediv, operators.rtruediv
+    __itruediv__ = operators.itruediv
+    __floordiv__, __rfloordiv__ = operators.floordiv, operators.rfloordiv
+    __ifloordiv__ = operators.ifloordiv
+    __mod__, __rmod__, __imod__ = operators.mod, operators.rmod, operators.imod
+    __pow__, __rpow__, __ipow__ = operators.power, operators.rpower, operators.ipower
+    __matmul__, __rmatmul__ = operators.product, operators.rproduct
+    __imatmul__ = operators.iproduct
+    __and__, __rand__, __iand__ = operators.and_, operators.rand, operators.iand
+    __or__, __ror__, __ior__ = operators.or_, operators.ror, operators.ior
+    __xor__, __rxor__, __ixor__ = operators.xor, operators.rxor, operators.ixor
+    __lshift__, __rlshift__, __ilshift__ = operators.lshift, operators.rlshift, operators.ilshift
+    __rshift__, __rrshift__, __irshift__ = operators.rshift, operators.rrshift, operators.irshift
+    __eq__, __ne__ = operators.eq, operators.ne  # type: ignore[assignment]
+    __lt__, __le__, __gt__, __ge__ = operators.lt, operators.le, operators.gt, operators.ge
+    __neg__, __pos__ = operators.neg, operators.pos
+    __abs__, __invert__ = operators.absolute, operators.invert
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+
+    astype = elementwise.astype
+    reshape = movement.reshape
+    permute = permute_dims = movement.permute_dims
+    flip = movement.flip
+    pad = movement.pad
+    expand = broadcast_to = movement.broadcast_to
+    sum, max, min = reduction.sum, reduction.max, reduction.min
+    matmul = linear.matmul
+
+    def to(self, target: Any) -> Tensor:
+        """In another dtype, or on another device ("cpu" is the only one)."""
+        if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "gpu"):
+            if target != "cpu":
+                raise DeviceError(f"device {target!r}", why="tensors live on the CPU",
+                                  instead='"cpu"')  # fmt: skip
+            return self
+        return elementwise.astype(self, target, copy=False)

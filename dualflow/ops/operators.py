@@ -1,0 +1,112 @@
+"""What Python's operators do on tensors: plain functions, which the array room attaches.
+
+Comes in: a tensor on one side, anything on the other. Goes out: a tensor, or NotImplemented for
+what no operation takes, so that Python can ask the other side or raise TypeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import door
+from . import primitives as p
+from .functions import elementwise as f
+from .functions.indexing import write
+from .functions.linear import matmul
+from .operands import KNOWN, operand
+from .record import Strict
+
+Operator = Callable[[Any, Any], Any]
+
+
+def _usable(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+def _operators(primitive: Strict) -> tuple[Operator, Operator]:
+    """`x op y` and its reflection, straight to the door."""
+    op, elementwise = primitive.op, door.elementwise
+
+    def forward(x: Any, y: Any) -> Any:
+        if type(y) not in KNOWN:
+            if not _usable(y):
+                return NotImplemented
+            y = operand(y)
+        return elementwise(op, x, y)
+
+    def reflected(x: Any, y: Any) -> Any:
+        if type(y) not in KNOWN:
+            if not _usable(y):
+                return NotImplemented
+            y = operand(y)
+        return elementwise(op, y, x)
+
+    return forward, reflected
+
+
+def _function_operators(function: Operator) -> tuple[Operator, Operator]:
+    def forward(x: Any, y: Any) -> Any:
+        return function(x, y) if type(y) in KNOWN or _usable(y) else NotImplemented
+
+    def reflected(x: Any, y: Any) -> Any:
+        return function(y, x) if type(y) in KNOWN or _usable(y) else NotImplemented
+
+    return forward, reflected
+
+
+add, radd = _operators(p.add)
+sub, rsub = _operators(p.subtract)
+mul, rmul = _operators(p.multiply)
+truediv, rtruediv = _operators(p.divide)
+floordiv, rfloordiv = _operators(p.floor_divide)
+mod, rmod = _operators(p.remainder)
+power, rpower = _function_operators(f.power)
+product, rproduct = _function_operators(matmul)
+and_, rand = _operators(p.bitwise_and)
+or_, ror = _operators(p.bitwise_or)
+xor, rxor = _operators(p.bitwise_xor)
+lshift, rlshift = _operators(p.left_shift)
+rshift, rrshift = _operators(p.right_shift)
+eq, _ = _operators(p.equal)
+ne, _ = _operators(p.not_equal)
+lt, _ = _operators(p.less)
+le, _ = _operators(p.less_equal)
+gt, _ = _operators(p.greater)
+ge, _ = _operators(p.greater_equal)
+neg = f.negative
+absolute = f.abs
+invert = f.bitwise_invert
+
+
+def pos(x: Any) -> Any:
+    """`+x`: a copy."""
+    return x.copy()
+
+
+def _in_place(forward: Operator) -> Operator:
+    def update(x: Any, y: Any) -> Any:
+        value = forward(x, y)
+        if value is NotImplemented:
+            return value
+        write(x, value)
+        return x
+
+    return update
+
+
+iadd = _in_place(add)
+isub = _in_place(sub)
+imul = _in_place(mul)
+itruediv = _in_place(truediv)
+ifloordiv = _in_place(floordiv)
+imod = _in_place(mod)
+ipower = _in_place(power)
+iproduct = _in_place(product)
+iand = _in_place(and_)
+ior = _in_place(or_)
+ixor = _in_place(xor)
+ilshift = _in_place(lshift)
+irshift = _in_place(rshift)

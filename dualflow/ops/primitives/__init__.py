@@ -1,0 +1,76 @@
+"""The strict primitives, `p.add(x, y)`: no broadcasting, no promotion, no defaults.
+
+Tensors are given by position, attributes by name. `p.add.op` is the record.
+"""
+
+from .contraction import matmul
+from .creation import full, iota
+from .elementwise import (
+    abs,
+    add,
+    bitcast,
+    bitwise_and,
+    bitwise_invert,
+    bitwise_or,
+    bitwise_xor,
+    cast,
+    ceil,
+    copysign,
+    divide,
+    equal,
+    floor,
+    floor_divide,
+    greater,
+    greater_equal,
+    integer_power,
+    isfinite,
+    isinf,
+    isnan,
+    left_shift,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    remainder,
+    right_shift,
+    round,
+    sign,
+    signbit,
+    subtract,
+    trunc,
+    where,
+)
+from .indexing import gather, put, scatter_add, take
+from .movement import concat, expand, pad, permute, reshape, slice, slice_update
+from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
+from .transcendental import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    exp,
+    exp2,
+    expm1,
+    log,
+    log1p,
+    log2,
+    log10,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+    tanh,
+)

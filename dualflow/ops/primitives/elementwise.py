@@ -1,0 +1,288 @@
+"""Records of arithmetic, comparison, logic and bit operations, rounding, choice and casts.
+
+Gradients take the operands as they came to the door, so a scalar may stand in for a tensor and
+shapes may still broadcast; autograd sums each gradient to its input's shape. An element of the
+tuple may be a function, called only if that gradient is wanted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualflow.base.dtypes import as_dtype, bool_
+from dualflow.base.errors import DTypeError
+from dualflow.ir.op import Kind
+from dualflow.ir.types import TensorType
+
+from .. import domains
+from ..record import elementwise, primitive
+from .transcendental import log
+
+ALL = "biuf"
+BOOLEAN = "the result is boolean"
+INTEGER = "it works on integers"
+
+# Choice and casts. `where` stands first: gradients below are written with it.
+
+where = elementwise(
+    "where", np.where, "x where the condition holds, else y",
+    accepts=ALL, condition=True,
+    gradient=lambda g, out, c, x, y: (
+        None, lambda: where.of(c, g, 0.0), lambda: where.of(c, 0.0, g)),
+    numba="select({0}, {1}, {2})", triton="tl.where({0}, {1}, {2})",
+)  # fmt: skip
+
+
+def _cast_rule(x: TensorType, *, dtype: np.dtype) -> TensorType:
+    return TensorType(x.shape, as_dtype(dtype))
+
+
+def _cast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
+    return x.astype(dtype)
+
+
+cast = primitive(
+    "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
+    doc="the values in another dtype (or a copy in the same)",
+    gradient=lambda g, out, x, dtype: (cast(g, dtype=x.dtype) if x.dtype.kind == "f" else None,),
+    spelling={"numba": "cast({0}, {dtype})", "triton": "{0}.to({dtype})"},
+    domain=domains.CASTABLE,
+)  # fmt: skip
+
+
+def _bitcast_rule(x: TensorType, *, dtype: np.dtype) -> TensorType:
+    if as_dtype(dtype).itemsize != x.dtype.itemsize or bool_ in (x.dtype, dtype):
+        raise DTypeError(f"bitcast of {x.dtype.name} to {np.dtype(dtype).name}",
+                         why="bits are kept, so both must be numbers of one size",
+                         instead="astype to convert values")  # fmt: skip
+    return TensorType(x.shape, dtype)
+
+
+def _bitcast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
+    return np.array(x, order="C", ndmin=1).view(dtype).reshape(x.shape)
+
+
+bitcast = primitive(
+    "bitcast", Kind.ELEMENTWISE, _bitcast_rule, _bitcast,
+    doc="the same bits as another dtype of that size",
+    no_gradient="bits are not a smooth function of a value",
+    spelling={"numba": "bitcast({0}, {dtype})", "triton": "{0}.to({dtype}, bitcast=True)"},
+)  # fmt: skip
+
+# Arithmetic.
+
+add = elementwise(
+    "add", np.add, "x + y (or, for booleans)", accepts=ALL,
+    gradient=lambda g, out, x, y: (g, g),
+    numba={"b": "{0} | {1}", "iuf": "{0} + {1}"}, triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
+)  # fmt: skip
+subtract = elementwise(
+    "subtract", np.subtract, "x - y",
+    gradient=lambda g, out, x, y: (g, lambda: -g),
+    numba="{0} - {1}", triton="{0} - {1}",
+)  # fmt: skip
+multiply = elementwise(
+    "multiply", np.multiply, "x * y (and, for booleans)", accepts=ALL,
+    gradient=lambda g, out, x, y: (lambda: g * y, lambda: g * x),
+    numba={"b": "{0} & {1}", "iuf": "{0} * {1}"}, triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
+)  # fmt: skip
+divide = elementwise(
+    "divide", np.true_divide, "x / y, of floats", accepts="f", to_float=True,
+    gradient=lambda g, out, x, y: (lambda: g / y, lambda: -(g * out) / y),
+    numba="{0} / {1}", triton="tl.div_rn({0}, {1})", domain=domains.DIVISION,
+)  # fmt: skip
+floor_divide = elementwise(
+    "floor_divide", np.floor_divide,
+    "the integral value below x / y; integers divided by 0 give 0, as in NumPy",
+    gradient=lambda g, out, x, y: (None, None),
+    numba="floor_divide({0}, {1})", triton=None, domain=domains.DIVISION,
+)  # fmt: skip
+remainder = elementwise(
+    "remainder", np.remainder, "x - y * floor_divide(x, y), with the sign of y",
+    gradient=lambda g, out, x, y: (g, lambda: -(g * floor_divide.of(x, y))),
+    numba="remainder({0}, {1})", triton=None, domain=domains.DIVISION,
+)  # fmt: skip
+
+
+def _power_gradient(g, out, x, y):
+    def to_base():
+        if isinstance(y, (int, float)):
+            return g * (y * power.of(x, y - 1.0)) if y else g * 0.0
+        return g * where.of(y == 0, 0.0, y * power.of(x, y - 1.0))
+
+    def to_exponent():  # at x = 0 the limit of x**y log(x), 0, is taken
+        logarithm = log_or_zero(x, y)
+        return g * (out * logarithm)
+
+    return to_base, to_exponent
+
+
+def log_or_zero(x, like):
+    """log(x), and 0 where x is 0; `like` is a tensor, for x may be a scalar."""
+    x = where.of(like == like, x, x)
+    return log.of(where.of(x == 0, 1.0, x))
+
+
+power = elementwise(
+    "power", np.power, "x ** y, of floats", accepts="f", to_float=True,
+    gradient=_power_gradient,
+    numba="m_pow({0}, {1})", triton="libdevice.pow({0}, {1})", exact=False, domain=domains.POWER,
+)  # fmt: skip
+integer_power = elementwise(
+    "integer_power", np.power, "x ** y, of integers; raises for y < 0", accepts="iu",
+    no_gradient=INTEGER, may_raise=True, domain=domains.INTEGER_POWER,
+)  # fmt: skip
+negative = elementwise(
+    "negative", np.negative, "-x",
+    gradient=lambda g, out, x: (-g,),
+    numba="-{0}", triton="-{0}",
+)  # fmt: skip
+abs = elementwise(
+    "abs", np.absolute, "|x|; the gradient at 0 is 0",
+    gradient=lambda g, out, x: (g * sign.of(x),),
+    numba="m_abs({0})", triton="tl.abs({0})", domain=domains.AWAY_FROM_ZERO,
+)  # fmt: skip
+sign = elementwise(
+    "sign", np.sign, "-1, 0 or 1; NaN for NaN; the gradient is 0 everywhere",
+    gradient=lambda g, out, x: (None,),
+    numba="sign({0})", triton=None, domain=domains.AWAY_FROM_ZERO,
+)  # fmt: skip
+
+
+def _larger_gradient(g, x, y, x_wins):
+    """Where both are equal, each gets half."""
+    tie = x == y
+    return (
+        lambda: where.of(tie, g * 0.5, where.of(x_wins(), g, 0.0)),
+        lambda: where.of(tie, g * 0.5, where.of(x_wins(), 0.0, g)),
+    )
+
+
+maximum = elementwise(
+    "maximum", np.maximum, "the larger; NaN if either is; equals share the gradient", accepts=ALL,
+    gradient=lambda g, out, x, y: _larger_gradient(g, x, y, lambda: x > y),
+    numba={"b": "{0} | {1}", "iuf": "maximum({0}, {1})"},
+    triton={"b": "{0} | {1}",
+            "iuf": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"},
+)  # fmt: skip
+minimum = elementwise(
+    "minimum", np.minimum, "the smaller; NaN if either is; equals share the gradient", accepts=ALL,
+    gradient=lambda g, out, x, y: _larger_gradient(g, x, y, lambda: x < y),
+    numba={"b": "{0} & {1}", "iuf": "minimum({0}, {1})"},
+    triton={"b": "{0} & {1}",
+            "iuf": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"},
+)  # fmt: skip
+copysign = elementwise(
+    "copysign", np.copysign, "|x| with the sign of y; no gradient flows to y",
+    accepts="f", to_float=True,
+    gradient=lambda g, out, x, y: (lambda: g * (sign.of(x) * copysign.of(1.0, y)), None),
+    numba="m_copysign({0}, {1})", triton="libdevice.copysign({0}, {1})",
+    domain=domains.AWAY_FROM_ZERO,
+)  # fmt: skip
+
+# Rounding: the gradient is 0 wherever there is one, and 0 is taken elsewhere too.
+
+floor = elementwise(
+    "floor", np.floor, "the integral value below", accepts="f",
+    gradient=lambda g, out, x: (None,),
+    numba="m_floor({0})", triton="tl.floor({0})", domain=domains.BETWEEN_HALVES,
+)  # fmt: skip
+ceil = elementwise(
+    "ceil", np.ceil, "the integral value above", accepts="f",
+    gradient=lambda g, out, x: (None,),
+    numba="m_ceil({0})", triton="tl.ceil({0})", domain=domains.BETWEEN_HALVES,
+)  # fmt: skip
+round = elementwise(
+    "round", np.rint, "the nearest integral value, the even one of two", accepts="f",
+    gradient=lambda g, out, x: (None,),
+    numba="m_rint({0})", triton="libdevice.rint({0})", domain=domains.BETWEEN_HALVES,
+)  # fmt: skip
+trunc = elementwise(
+    "trunc", np.trunc, "the integral value towards 0", accepts="f",
+    gradient=lambda g, out, x: (None,),
+    numba="m_trunc({0})", triton="libdevice.trunc({0})", domain=domains.BETWEEN_HALVES,
+)  # fmt: skip
+
+# Comparison.
+
+_COMPARISONS = (
+    ("equal", np.equal, "=="),
+    ("not_equal", np.not_equal, "!="),
+    ("less", np.less, "<"),
+    ("less_equal", np.less_equal, "<="),
+    ("greater", np.greater, ">"),
+    ("greater_equal", np.greater_equal, ">="),
+)
+equal, not_equal, less, less_equal, greater, greater_equal = (
+    elementwise(
+        name, numpy, f"whether x {sign} y; false if either is NaN (!=: true)",
+        accepts=ALL, result=bool_, no_gradient=BOOLEAN,
+        numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign, domain=domains.FEW_VALUES,
+    )
+    for name, numpy, sign in _COMPARISONS
+)  # fmt: skip
+isnan = elementwise(
+    "isnan", np.isnan, "whether x is NaN", accepts="f", result=bool_, no_gradient=BOOLEAN,
+    numba="{0} != {0}", triton="{0} != {0}",
+)  # fmt: skip
+isinf = elementwise(
+    "isinf", np.isinf, "whether x is infinite", accepts="f", result=bool_, no_gradient=BOOLEAN,
+    numba="isinf({0})", triton="tl.abs({0}) == float('inf')",
+)  # fmt: skip
+isfinite = elementwise(
+    "isfinite", np.isfinite, "whether x is neither infinite nor NaN",
+    accepts="f", result=bool_, no_gradient=BOOLEAN,
+    numba="isfinite({0})", triton="tl.abs({0}) < float('inf')",
+)  # fmt: skip
+signbit = elementwise(
+    "signbit", np.signbit, "whether the sign bit is set (also of -0.0)",
+    accepts="f", result=bool_, no_gradient=BOOLEAN,
+    numba="signbit({0})", triton="libdevice.signbit({0}) != 0",
+)  # fmt: skip
+
+# Logic, on booleans.
+
+logical_and, logical_or, logical_xor = (
+    elementwise(
+        name, numpy, f"{word} of booleans", accepts="b", result=bool_, to_bool=True,
+        no_gradient=BOOLEAN, numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign,
+    )
+    for name, numpy, sign, word in (
+        ("logical_and", np.logical_and, "&", "and"),
+        ("logical_or", np.logical_or, "|", "or"),
+        ("logical_xor", np.logical_xor, "^", "exclusive or"),
+    )
+)  # fmt: skip
+logical_not = elementwise(
+    "logical_not", np.logical_not, "not, of booleans", accepts="b", result=bool_, to_bool=True,
+    no_gradient=BOOLEAN, numba="logical_not({0})", triton="{0} == 0",
+)  # fmt: skip
+
+# Bits.
+
+bitwise_and, bitwise_or, bitwise_xor = (
+    elementwise(
+        name, numpy, f"{word} of each bit", accepts="biu", no_gradient=INTEGER,
+        numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign,
+    )
+    for name, numpy, sign, word in (
+        ("bitwise_and", np.bitwise_and, "&", "and"),
+        ("bitwise_or", np.bitwise_or, "|", "or"),
+        ("bitwise_xor", np.bitwise_xor, "^", "exclusive or"),
+    )
+)  # fmt: skip
+bitwise_invert = elementwise(
+    "bitwise_invert", np.invert, "not of each bit", accepts="biu", no_gradient=INTEGER,
+    numba={"b": "logical_not({0})", "iu": "~{0}"}, triton={"b": "{0} == 0", "iu": "~{0}"},
+)  # fmt: skip
+left_shift = elementwise(
+    "left_shift", np.left_shift,
+    "x * 2**y; 0 where y is negative or no smaller than the number of bits", accepts="iu",
+    no_gradient=INTEGER, numba="left_shift({0}, {1})", triton=None, domain=domains.SHIFT,
+)  # fmt: skip
+right_shift = elementwise(
+    "right_shift", np.right_shift,
+    "x / 2**y rounded down; the sign alone (0 or -1) where y is negative or too large",
+    accepts="iu", no_gradient=INTEGER, numba="right_shift({0}, {1})", triton=None,
+    domain=domains.SHIFT,
+)  # fmt: skip

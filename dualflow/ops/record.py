@@ -1,0 +1,66 @@
+"""How records are written: one call makes the record, enters it, and gives the strict primitive.
+
+Comes in: the parts of a record. Goes out: a `Strict`, through which the record is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+
+from dualflow.ir.op import Kind, Op, register
+
+from . import door
+from .rules import ElementwiseRule
+
+
+@final
+class Strict:
+    """A primitive as a function.
+
+    `p.add(x, y)` is strict: same shape, same dtype. `p.add.of(x, 2.0)` promotes and broadcasts
+    (elementwise ops only). `p.add.op` is the record.
+    """
+
+    __slots__ = ("__name__", "op")
+
+    def __init__(self, op: Op) -> None:
+        self.op, self.__name__ = op, op.name
+
+    def __call__(self, *inputs: Any, **attributes: Any) -> Any:
+        return door.apply(self.op, *inputs, **attributes)
+
+    def of(self, *operands: Any) -> Any:
+        """The op on tensors and Python scalars, promoted and broadcast."""
+        return door.elementwise(self.op, *operands)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.op.name}>"
+
+
+def primitive(name: str, kind: Kind, rule: Any, numpy: Callable[..., Any], **parts: Any) -> Strict:
+    """Enter a record; see `ir.op.Op` for the parts."""
+    return Strict(register(Op(name, kind, rule, numpy, **parts)))
+
+
+def elementwise(
+    name: str,
+    numpy: Callable[..., Any],
+    doc: str,
+    *,
+    accepts: str = "iuf",
+    result: np.dtype | None = None,
+    to_float: bool = False,
+    to_bool: bool = False,
+    condition: bool = False,
+    numba: Any = None,
+    triton: Any = None,
+    **parts: Any,
+) -> Strict:
+    """Enter the record of an elementwise op; see `rules.ElementwiseRule` and `ir.op.Op`."""
+    rule = ElementwiseRule(name, accepts, result, to_float, to_bool, condition)
+    spelling = {"numba": numba, "triton": triton}
+    spelling = {backend: text for backend, text in spelling.items() if text is not None}
+    return primitive(name, Kind.ELEMENTWISE, rule, numpy, doc=doc, spelling=spelling, **parts)
