@@ -1,7 +1,7 @@
 """What operands of an elementwise op become before it: their dtypes and the common shape.
 
-Comes in: an op, tensors and Python scalars. Goes out: the plan (cast each, expand to the shape),
-which is the meaning of `door.elementwise`: cast, expand (a scalar: `full` of the whole shape), apply.
+Comes in: an op, tensors and Python scalars. Goes out: the plan, which is the meaning of
+`door.elementwise`: cast each, expand it to the shape (a scalar: `full` of the shape), then apply.
 """
 
 from __future__ import annotations

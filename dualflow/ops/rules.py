@@ -49,8 +49,10 @@ class ElementwiseRule:
         for other in types:
             if other.shape != first.shape:
                 shapes = " and ".join(str(t.shape) for t in types)
-                raise ShapeError(f"{self.name} of shapes {shapes}",
-                                 why="primitives do not broadcast", instead="expand first")  # fmt: skip
+                raise ShapeError(
+                    f"{self.name} of shapes {shapes}",
+                    why="primitives do not broadcast", instead="expand first",
+                )  # fmt: skip
         if self.condition:
             check_kind(f"the condition of {self.name}", first.dtype, "b")
         valued = types[1:] if self.condition else types

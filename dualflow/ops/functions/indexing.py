@@ -7,7 +7,6 @@ selects (its result has a shape that depends on values, so Python must know them
 from __future__ import annotations
 
 import builtins
-from operator import index as as_index
 from typing import Any
 
 import numpy as np

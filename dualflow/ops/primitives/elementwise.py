@@ -22,6 +22,12 @@ ALL = "biuf"
 BOOLEAN = "the result is boolean"
 INTEGER = "it works on integers"
 
+
+def infix(sign: str) -> str:
+    """The spelling of a binary operator."""
+    return "{0} " + sign + " {1}"
+
+
 # Choice and casts. `where` stands first: gradients below are written with it.
 
 where = elementwise(
@@ -217,7 +223,7 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
     elementwise(
         name, numpy, f"whether x {sign} y; false if either is NaN (!=: true)",
         accepts=ALL, result=bool_, no_gradient=BOOLEAN,
-        numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign, domain=domains.FEW_VALUES,
+        numba=infix(sign), triton=infix(sign), domain=domains.FEW_VALUES,
     )
     for name, numpy, sign in _COMPARISONS
 )  # fmt: skip
@@ -245,7 +251,7 @@ signbit = elementwise(
 logical_and, logical_or, logical_xor = (
     elementwise(
         name, numpy, f"{word} of booleans", accepts="b", result=bool_, to_bool=True,
-        no_gradient=BOOLEAN, numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign,
+        no_gradient=BOOLEAN, numba=infix(sign), triton=infix(sign),
     )
     for name, numpy, sign, word in (
         ("logical_and", np.logical_and, "&", "and"),
@@ -263,7 +269,7 @@ logical_not = elementwise(
 bitwise_and, bitwise_or, bitwise_xor = (
     elementwise(
         name, numpy, f"{word} of each bit", accepts="biu", no_gradient=INTEGER,
-        numba="{0} %s {1}" % sign, triton="{0} %s {1}" % sign,
+        numba=infix(sign), triton=infix(sign),
     )
     for name, numpy, sign, word in (
         ("bitwise_and", np.bitwise_and, "&", "and"),

@@ -76,8 +76,10 @@ reshape = primitive(
 
 def _permute_rule(x: TensorType, *, axes: tuple[int, ...]) -> TensorType:
     if sorted(axes) != list(range(len(x.shape))):
-        raise ShapeError(f"permute of {x.shape} by axes {axes}",
-                         why="each axis must be named once", instead="axes counted from 0")  # fmt: skip
+        raise ShapeError(
+            f"permute of {x.shape} by axes {axes}",
+            why="each axis must be named once", instead="axes counted from 0",
+        )  # fmt: skip
     return TensorType(tuple(x.shape[axis] for axis in axes), x.dtype)
 
 

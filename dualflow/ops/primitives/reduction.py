@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dualflow.base.dtypes import bool_, int64, uint64
+from dualflow.base.dtypes import int64, uint64
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, reduced
 from dualflow.ir.op import Kind
@@ -18,8 +18,8 @@ from dualflow.ir.types import TensorType
 from .. import domains
 from ..record import Strict, primitive
 from ..rules import check_axes, check_axis, check_kind
-from .elementwise import where
 from .creation import iota
+from .elementwise import where
 from .movement import expand
 
 Axes = tuple[int, ...]

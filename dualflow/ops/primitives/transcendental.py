@@ -10,8 +10,10 @@ import math
 
 import numpy as np
 
-from .. import domains
+from .. import domains, special
 from ..record import Strict, elementwise
+
+TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 
 def _function(name, numpy, doc, gradient, triton, domain=domains.LINE, **parts) -> Strict:
@@ -105,4 +107,16 @@ acosh = _function(
 atanh = _function(
     "atanh", np.arctanh, "the inverse hyperbolic tangent",
     lambda g, out, x: (g / (1.0 - x * x),), _libdevice("atanh"), domains.UNIT,
+)  # fmt: skip
+erf = _function(
+    "erf", special.erf, "the error function, 2 / sqrt(pi) times the integral of exp(-t*t) to x",
+    lambda g, out, x: (g * (exp.of(-(x * x)) * TWO_OVER_SQRT_PI),), _libdevice("erf"),
+)  # fmt: skip
+erfc = _function(
+    "erfc", special.erfc, "1 - erf(x), accurate where that is small",
+    lambda g, out, x: (g * (exp.of(-(x * x)) * -TWO_OVER_SQRT_PI),), _libdevice("erfc"),
+)  # fmt: skip
+sigmoid = _function(
+    "sigmoid", special.sigmoid, "1 / (1 + exp(-x)), with no overflow",
+    lambda g, out, x: (g * (out * (1.0 - out)),), "tl.div_rn(1.0, 1.0 + libdevice.exp(-{0}))",
 )  # fmt: skip
