@@ -1,0 +1,366 @@
+"""Notes: the graph under construction while operations on tensors run.
+
+Comes in: operations as they pass the door, with the tensors that eager execution made. Goes out: a
+Graph in which a view is read through its chain from the root of its memory, and a write is a new
+value of that root. What is not known yet comes from the owner: `on_input`, `on_scalar`, `on_draw`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol, final
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from dualflow.array.storage import Storage
+from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import float64
+from dualflow.base.source import SourceLine, user_line
+from dualflow.ir.graph import Graph, GraphBuilder, Node, Value, attribute_key
+from dualflow.ir.op import Op
+from dualflow.ir.types import TensorType
+from dualflow.ops import primitives as p
+from dualflow.ops import views
+from dualflow.ops.door import Mode
+from dualflow.ops.promotion import SCALARS, plan
+
+ChainKey = tuple[Any, ...]
+
+
+class Owner(Protocol):
+    """What the owner of notes supplies."""
+
+    def on_input(self, tensor: Tensor) -> Value:
+        """The value of a tensor from outside: an input of the graph, of the tensor's own type
+        (a view is an input by itself; the rest of its memory is not read)."""
+        ...
+
+    def on_scalar(self, value: bool | int | float, position: int) -> Value | None:
+        """A value of shape () that stands for a Python scalar, operand number `position` of an
+        elementwise op; None to write the scalar into the graph as a constant."""
+        ...
+
+    def on_draw(self, generator: Any, state: Tensor) -> Value:
+        """The value (uint64, shape (2,)) of the state that `generator` gave for one draw."""
+        ...
+
+
+@final
+class Base:
+    """A tensor from outside, or the root of a memory born here: what views are read from.
+
+    Attributes:
+        chain: the key of the view chain from the root of the memory to it; () for a root.
+        input: the value that the owner gave for it, or its first value.
+        value: its current value.
+        array: the memory from outside; None for a memory born here.
+        views: values of views of it, by the rest of their chain; emptied by a write.
+        written: whether it was written to.
+    """
+
+    __slots__ = ("array", "chain", "input", "value", "views", "written")
+
+    def __init__(self, chain: ChainKey, value: Value, array: np.ndarray | None) -> None:
+        self.chain, self.input, self.value, self.array = chain, value, value, array
+        self.views: dict[ChainKey, Value] = {}
+        self.written = False
+
+
+@final
+class Notes:
+    """See the module.
+
+    Attributes:
+        builder: the graph so far.
+        written: the storages from outside that were written to, and through which tensor's base:
+            `written[storage]` is a list of bases; `base.value` is what its memory holds now.
+        broken: why these notes cannot be a graph: memory that overlaps memory written to; else "".
+            Nothing is noted from then on.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.builder = GraphBuilder()
+        self.written: dict[Storage, list[Base]] = {}
+        self.broken = ""
+        self._bases: WeakKeyDictionary[Storage, list[Base]] = WeakKeyDictionary()
+        self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
+
+    # Values ---------------------------------------------------------------------------------
+
+    def value_of(self, tensor: Tensor, line: SourceLine | None = None) -> Value:
+        """The value that `tensor` shows now."""
+        base, rest = self._find(tensor)
+        if not rest:
+            return base.value
+        key = chain_key(rest)
+        value = base.views.get(key)
+        if value is None:
+            value = views.read(self._adding(line), base.value, rest)
+            base.views[key] = value
+        return value
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Whether `tensor` was made here, or is an input already."""
+        bases = self._bases.get(tensor._storage) if tensor._storage is not None else None
+        if bases is None:
+            return False
+        key = chain_key(tensor._view)
+        return any(key[: len(base.chain)] == base.chain for base in bases)
+
+    def meet(self, tensor: Tensor) -> None:
+        """Make `tensor` an input now, if it is unknown: before it is written to."""
+        if not self.broken:
+            self._find(tensor)
+
+    def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
+        """The base from which `tensor` is read, and the chain from there."""
+        storage = tensor._memory()
+        bases = self._bases.get(storage)
+        if bases is not None:
+            if len(bases) == 1 and not bases[0].chain:
+                return bases[0], tensor._view
+            key = chain_key(tensor._view)
+            for base in bases:
+                if key[: len(base.chain)] == base.chain:
+                    return base, tensor._view[len(base.chain) :]
+        base = Base(chain_key(tensor._view), self.owner.on_input(tensor), tensor.array)
+        self._bases.setdefault(storage, []).append(base)
+        self._check_overlap(base, storage)
+        self._outside.append((base, storage.exposed))
+        return base, ()
+
+    def _check_overlap(self, base: Base, storage: Storage) -> None:
+        """Break the notes if `base` shares memory with another one and either was written to."""
+        siblings = self._bases[storage]
+        for other, exposed in self._outside:
+            if other is base or not (other.written or base.written):
+                continue
+            near = any(other is sibling for sibling in siblings) or (exposed and storage.exposed)
+            if near and np.may_share_memory(base.array, other.array):  # type: ignore[arg-type]
+                self.broken = "two tensors from outside share memory that is written to"
+
+    # What happens ---------------------------------------------------------------------------
+
+    def apply(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor],
+        attributes: dict[str, Any],
+        out: Tensor | tuple[Tensor, ...],
+        line: SourceLine | None = None,
+    ) -> None:
+        """Note that the strict `op` of `inputs` made `out`. A view adds no node: it is read
+        through its chain when it is used."""
+        if self.broken:
+            return
+        if op.view is not None and is_view(out, inputs[0]):
+            self.meet(inputs[0])
+            return
+        operands = [self.value_of(tensor, line) for tensor in inputs]
+        self._made(out, self.add(op, operands, attributes, line))
+
+    def elementwise(
+        self, op: Op, operands: Sequence[Any], out: Tensor, line: SourceLine | None = None
+    ) -> None:
+        """Note an elementwise op on tensors and Python scalars: cast, expand (or `full`), apply."""
+        if self.broken:
+            return
+        dtypes, shape = plan(op, operands)
+        values = []
+        for position, (operand, dtype) in enumerate(zip(operands, dtypes, strict=True)):
+            if type(operand) in SCALARS:
+                values.append(self._scalar(operand, position, dtype, shape, line))
+            else:
+                values.append(self.fit(self.value_of(operand, line), dtype, shape, line))
+        self._made(out, self.add(op, values, {}, line))
+
+    def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
+        """Note that the memory that `target` shows was overwritten by `value`."""
+        if self.broken:
+            return
+        stored = self.value_of(value, line)
+        base, rest = self._find(target)
+        base.value = views.put(self._adding(line), base.value, rest, stored)
+        base.views.clear()
+        if base.array is not None and not base.written:
+            base.written = True
+            storage = target._memory()
+            self.written.setdefault(storage, []).append(base)
+            self._check_overlap(base, storage)
+
+    def draw(self, generator: Any, state: Tensor) -> None:
+        """Note that `generator` gave `state` for one draw."""
+        if not self.broken:
+            self.bind(state, self.owner.on_draw(generator, state))
+
+    def bind(self, tensor: Tensor, value: Value) -> None:
+        """Let `tensor`, the root of memory born here, have `value` from now on."""
+        self._bases[tensor._memory()] = [Base((), value, None)]
+
+    # Nodes ----------------------------------------------------------------------------------
+
+    def add(
+        self,
+        op: Op,
+        operands: Sequence[Value],
+        attributes: dict[str, Any],
+        line: SourceLine | None = None,
+    ) -> Node:
+        """A node that applies `op`, with types from a cache."""
+        types = infer(op, tuple(value.type for value in operands), attributes)
+        node = Node(op, tuple(operands), attributes, types, line)
+        self.builder.nodes.append(node)
+        return node
+
+    def fit(
+        self, value: Value, dtype: np.dtype, shape: tuple[int, ...], line: SourceLine | None = None
+    ) -> Value:
+        """`value` cast to `dtype` and expanded to `shape`, where it is not so already."""
+        if value.dtype != dtype:
+            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line).result
+        if value.shape != shape:
+            value = self.add(p.expand.op, (value,), {"shape": shape}, line).result
+        return value
+
+    def build(self, outputs: Sequence[Value]) -> Graph:
+        """The graph that computes `outputs`, without nodes that they do not need."""
+        return prune(self.builder.build(outputs), outputs)
+
+    def _scalar(
+        self,
+        value: bool | int | float,
+        position: int,
+        dtype: np.dtype,
+        shape: tuple[int, ...],
+        line: SourceLine | None,
+    ) -> Value:
+        hidden = self.owner.on_scalar(value, position)
+        if hidden is not None:
+            if dtype.kind == "f":  # as Python's float(), also for integers of more than 53 bits
+                hidden = self.fit(hidden, float64, (), line)
+            return self.fit(hidden, dtype, shape, line)
+        attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
+        return self.add(p.full.op, (), attributes, line).result
+
+    def _made(self, out: Tensor | tuple[Tensor, ...], node: Node) -> None:
+        for tensor, value in zip(
+            out if isinstance(out, tuple) else (out,), node.results, strict=True
+        ):
+            self.bind(tensor, value)
+
+    def _adding(self, line: SourceLine | None) -> Callable[..., Value]:
+        def add(op: Op, *operands: Value, **attributes: Any) -> Value:
+            return self.add(op, operands, attributes, line).result
+
+        return add
+
+
+@final
+class RecordMode:
+    """The door mode that computes as `eager` does and notes it; values read go to `on_values`."""
+
+    name = "record"
+
+    def __init__(
+        self, notes: Notes, eager: Mode, on_values: Callable[[Tensor, np.ndarray], None]
+    ) -> None:
+        self.notes, self.eager, self.on_values = notes, eager, on_values
+
+    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        out = self.eager.apply(op, inputs, attributes)
+        self.notes.apply(op, inputs, attributes, out, user_line())
+        return out
+
+    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        out = self.eager.elementwise(op, operands)
+        self.notes.elementwise(op, operands, out, user_line())
+        return out
+
+    def write(self, target: Any, value: Any) -> None:
+        self.notes.meet(value)
+        self.notes.meet(target)
+        self.eager.write(target, value)
+        self.notes.write(target, value, user_line())
+
+    def draw(self, generator: Any) -> Any:
+        state = self.eager.draw(generator)
+        self.notes.draw(generator, state)
+        return state
+
+    def values(self, tensor: Any) -> Any:
+        array = self.eager.values(tensor)
+        self.on_values(tensor, array)
+        return array
+
+
+def is_view(out: Any, of: Tensor) -> bool:
+    """Whether eager execution made `out` as a view of the memory of `of`."""
+    return type(out) is Tensor and out._storage is not None and out._storage is of._storage
+
+
+def scalar_of(value: bool | int | float, dtype: np.dtype) -> bool | int | float:
+    """The Python scalar of the kind of `dtype` that `value` becomes beside a tensor of it."""
+    if dtype.kind == "f":
+        return float(value)
+    return bool(value) if dtype.kind == "b" else int(value)
+
+
+def chain_key(chain: views.Chain) -> ChainKey:
+    """Equal for chains that show the same part of a root."""
+    return tuple((op.name, *attributes.values()) for op, attributes in chain)
+
+
+def attributes_key(attributes: dict[str, Any]) -> tuple[Any, ...]:
+    """A key in which 1, True, 1.0 and -0.0 differ, as they do for the rules of creation ops."""
+    return tuple((name, attribute_key(value)) for name, value in attributes.items())
+
+
+@final
+class _Attributes:
+    """Attributes as a hashable argument of a cached function."""
+
+    __slots__ = ("key", "values")
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values, self.key = values, attributes_key(values)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Attributes) and self.key == other.key
+
+
+def infer(
+    op: Op, types: tuple[TensorType, ...], attributes: dict[str, Any]
+) -> tuple[TensorType, ...]:
+    """The types of the results of `op`; the rule is asked once for each question.
+
+    Raises:
+        ShapeError, DTypeError: as the rule does.
+    """
+    return _infer(op, types, _Attributes(attributes))
+
+
+@lru_cache(maxsize=20_000)
+def _infer(
+    op: Op, types: tuple[TensorType, ...], attributes: _Attributes
+) -> tuple[TensorType, ...]:
+    return op.infer(types, attributes.values)
+
+
+def prune(graph: Graph, outputs: Sequence[Value]) -> Graph:
+    """`graph` with other `outputs` and without nodes that they do not need.
+
+    Inputs stay, needed or not; so do nodes that may raise, as raising is an effect.
+    """
+    needed = set(outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if node.op.may_raise or not needed.isdisjoint(node.results):
+            kept.append(node)
+            needed.update(node.operands)
+    return Graph(graph.inputs, tuple(reversed(kept)), tuple(outputs))
