@@ -23,8 +23,14 @@ from .storage import Storage
 
 _new = object.__new__
 ref = weakref.ref
-#: what backward() calls: the autograd room fills it.
-backward_slot: list[Callable[..., None]] = []
+#: what the methods of gradients call, by name: the autograd room fills it.
+autograd_slot: dict[str, Callable[..., None]] = {}
+
+
+def _autograd(name: str) -> Callable[..., None]:
+    if name not in autograd_slot:
+        raise GradientError(f"{name}() before dualflow.autograd is imported")
+    return autograd_slot[name]
 
 
 @final
@@ -225,11 +231,15 @@ class Tensor:
         """The same memory, with no gradient flowing through it."""
         return self._alias()
 
-    def backward(self, gradient: Tensor | None = None) -> None:
-        """Add to `.grad` of every leaf the gradient of this tensor with respect to it."""
-        if not backward_slot:
-            raise GradientError("backward() before dualflow.autograd is imported")
-        backward_slot[0](self, gradient)
+    def backward(
+        self, gradient: Tensor | None = None, *, create_graph: bool = False
+    ) -> None:
+        """Add to `.grad` of every leaf the gradient of this tensor; see `autograd.backward`."""
+        _autograd("backward")(self, gradient, create_graph=create_graph)
+
+    def retain_grad(self) -> None:
+        """Set `.grad` of this tensor, too, though it was computed."""
+        _autograd("retain_grad")(self)
 
     # Operations -----------------------------------------------------------------------------
 

@@ -40,6 +40,13 @@ class Strict:
         return f"<primitive {self.op.name}>"
 
 
+def from_types(gradient: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a gradient rule that looks at shapes and dtypes of the inputs only, so that autograd
+    keeps none of them alive. Needed for rules of `*inputs`; autograd reads it off the others."""
+    gradient.from_types = True  # type: ignore[attr-defined]
+    return gradient
+
+
 def primitive(name: str, kind: Kind, rule: Any, numpy: Callable[..., Any], **parts: Any) -> Strict:
     """Enter a record; see `ir.op.Op` for the parts."""
     return Strict(register(Op(name, kind, rule, numpy, **parts)))

@@ -14,7 +14,7 @@ from dualflow.base.shapes import Shape, contiguous_strides, size_of
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType, View
 
-from ..record import primitive
+from ..record import from_types, primitive
 from ..rules import check_axis, check_fill
 from .creation import full
 
@@ -185,12 +185,8 @@ def _slice_view(x: View, *, starts: tuple, stops: tuple, steps: tuple) -> View:
 
 
 def _slice_gradient(g, out, x, starts, stops, steps):
-    return (slice_update(zeros_as(x, g), g, starts=starts, stops=stops, steps=steps),)
-
-
-def zeros_as(x, g):
-    """Zeros of the shape of `x` and the dtype of `g`."""
-    return full(shape=x.shape, value=0.0, dtype=g.dtype)
+    zeros = full(shape=x.shape, value=0.0, dtype=g.dtype)
+    return (slice_update(zeros, g, starts=starts, stops=stops, steps=steps),)
 
 
 def _slice_update_rule(x: TensorType, value: TensorType, **part: tuple) -> TensorType:
@@ -308,6 +304,7 @@ def _concat_placement(types: tuple[TensorType, ...], *, axis: int) -> tuple[View
     return tuple(_slice_view(out, **part) for part in _parts([t.shape for t in types], axis))
 
 
+@from_types
 def _concat_gradient(g, out, *inputs, axis):
     return tuple(slice(g, **part) for part in _parts([x.shape for x in inputs], axis))
 

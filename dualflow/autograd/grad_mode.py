@@ -1,0 +1,70 @@
+"""Grad mode: whether operations are noted for gradients, by thread.
+
+Comes in: `with no_grad():` or a decorated function. Goes out: `door.state.grad_enabled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ClassVar, ParamSpec, TypeVar, final
+
+from dualflow.ops import door
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class GradMode:
+    """A grad mode for a `with` block, or for the calls of a decorated function."""
+
+    enabled: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(door.state.grad_enabled)
+        door.state.grad_enabled = self.enabled
+
+    def __exit__(self, *raised: object) -> None:
+        door.state.grad_enabled = self._before.pop()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """`function`, run in this grad mode."""
+
+        @wraps(function)
+        def in_grad_mode(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return in_grad_mode
+
+
+@final
+class no_grad(GradMode):  # noqa: N801 - reads as a statement
+    """Operations within are not noted: their results require no gradient.
+
+    A context manager and a decorator, as in PyTorch.
+
+    >>> import dualflow as df
+    >>> x = df.tensor([1.0], requires_grad=True)
+    >>> with df.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    enabled = False
+
+
+@final
+class enable_grad(GradMode):  # noqa: N801 - reads as a statement
+    """Operations within are noted, also inside `no_grad`."""
+
+    enabled = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are noted for gradients now."""
+    return door.state.grad_enabled

@@ -1,0 +1,172 @@
+"""The tape: notes how tensors that require gradients were made, in every mode.
+
+Comes in: `record` and `written` from `ops.door`, after and before the active mode acts. Goes out:
+`tensor._tape`, the node that made it; through the nodes' edges the way back to the leaves.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Final, final
+
+from dualflow.array.tensor import Tensor
+from dualflow.base.errors import GradientError, InPlaceError
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.types import TensorType
+from dualflow.ops import door
+
+from .history import Argument, Edge, Node, Record, Write
+from .needs import Need, plan
+
+#: the `_tape` of a view whose root was written in place since: to be derived from the root anew.
+STALE: Final = object()
+
+
+@final
+class Tape:
+    """See `ops.door.Tape`."""
+
+    def __init__(self) -> None:
+        # op -> (which inputs want a gradient, as bits) -> (need of each input, of the output,
+        # whether types are kept, whether any value is kept)
+        self._plans: dict[Op, dict[int, tuple[tuple[Need, ...], bool, bool, bool]]] = {}
+
+    def record(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any], out: Any) -> None:
+        """Note how `out` came from `inputs`, at least one of which requires a gradient."""
+        if type(out) is not Tensor:
+            return self._record_several(op, out)
+        if out.dtype.kind != "f":
+            return None
+        wanted, bit = 0, 1
+        edges: list[Edge] = []
+        for x in inputs:
+            if type(x) is Tensor and x.requires_grad:
+                node = x._tape
+                edges.append(x if node is None else derive(x) if node is STALE else node)
+                wanted |= bit
+            else:
+                edges.append(None)
+            bit <<= 1
+        try:
+            needs, keeps_out, keeps_types, keeps_values = self._plans[op][wanted]
+        except KeyError:
+            needs, keeps_out, keeps_types, keeps_values = self._learn(op, wanted, len(inputs))
+        versions: list[int] = []
+        kept: list[Any] = []
+        for x, need, edge in zip(inputs, needs, edges):  # noqa: B905 - hot, equal by construction
+            version = -1
+            if type(x) is not Tensor:
+                kept.append(x)
+            elif need is Need.VALUE:
+                storage = x._storage
+                version = 0 if storage is None else storage.version
+                kept.append(x)
+            elif need is Need.TYPE or (keeps_types and edge is not None):
+                kept.append((x.shape, x.dtype))
+            else:
+                kept.append(None)
+            versions.append(version)
+        alias = None
+        if keeps_out:
+            alias = out._alias()
+            versions.append(alias._storage.version)
+        else:
+            versions.append(-1)
+        out._tape = Record(
+            op, attributes, tuple(kept), tuple(edges), tuple(versions) if keeps_values else (), alias
+        )
+        out.requires_grad = True
+
+    def _learn(self, op: Op, wanted: int, count: int) -> tuple[tuple[Need, ...], bool, bool, bool]:
+        found = plan(op, tuple(bool(wanted >> i & 1) for i in range(count)))
+        keeps_out = found.out is Need.VALUE
+        learned = (
+            found.inputs,
+            keeps_out,
+            op.kind is Kind.ELEMENTWISE,
+            keeps_out or Need.VALUE in found.inputs,
+        )
+        if len(found.inputs) <= 4:  # concat of many: not worth keeping for every combination
+            self._plans.setdefault(op, {})[wanted] = learned
+        return learned
+
+    def _record_several(self, op: Op, outs: tuple[Tensor, ...]) -> None:
+        if any(out.dtype.kind == "f" for out in outs):
+            raise GradientError(f"a gradient through {op.name}, which has several outputs",
+                                instead="run it under no_grad(), or detach() its inputs")  # fmt: skip
+
+    def written(self, target: Tensor, value: Tensor) -> None:
+        """`target` is about to be overwritten by `value`: give its memory the new history.
+
+        Raises:
+            InPlaceError: the memory is that of a leaf that requires a gradient, or of an argument
+                of a function that is being differentiated, or a read-only view.
+        """
+        if not door.state.grad_enabled:
+            return
+        root = target if target._root is None else target._root
+        if not (root.requires_grad or target.requires_grad or value.requires_grad):
+            return
+        live = [view for view in (ref() for ref in root._views or ()) if view is not None]
+        for tensor in (root, *live):
+            if tensor.requires_grad:
+                _check_writable(tensor)
+        chain = target._view[len(root._view) :]
+        for op, _ in chain:
+            if op.update is None:
+                raise InPlaceError(f"a view made by {op.name} is read-only",
+                                   instead="copy() it first")  # fmt: skip
+        after = edge_of(value)
+        if chain or not isinstance(after, Node):
+            after = Write(edge_of(root) if chain else None, after, chain, target.shape)
+        root._tape, root.requires_grad = after, True
+        for view in live:
+            view._tape, view.requires_grad = STALE, True
+
+
+def _check_writable(tensor: Tensor) -> None:
+    if tensor._tape is None:
+        raise InPlaceError(
+            f"a leaf that requires a gradient, of shape {tensor.shape}, was to be written in place",
+            why="its gradient is that with respect to the values it was given",
+            instead="write under no_grad(), or into a copy()",
+        )
+    if type(tensor._tape) is Argument:
+        raise InPlaceError(
+            f"an argument of a differentiated function, of shape {tensor.shape}, was to be "
+            "written in place",
+            why="the gradient is that with respect to the values it was given",
+            instead="write into a copy()",
+        )
+
+
+def edge_of(tensor: Tensor) -> Edge:
+    """Where the gradient for `tensor` goes: the node that made it, itself for a leaf, or None."""
+    if not tensor.requires_grad:
+        return None
+    node = tensor._tape
+    return tensor if node is None else derive(tensor) if node is STALE else node
+
+
+def derive(view: Tensor) -> Node:
+    """The history of a view whose root was written since: the view ops applied to the root now."""
+    root = view._root
+    assert root is not None
+    edge = edge_of(root)
+    of = TensorType(root.shape, root.dtype)
+    for op, attributes in view._view[len(root._view) :]:
+        edge = Record(op, attributes, ((of.shape, of.dtype),), (edge,), (), None)
+        (of,) = op.infer((of,), attributes)
+    view._tape = edge
+    return edge
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Set `.grad` of a tensor that is no leaf, too, when a gradient flows through it."""
+    edge = edge_of(tensor)
+    if edge is None:
+        raise GradientError("retain_grad() of a tensor that requires no gradient")
+    if isinstance(edge, Node):
+        if edge.kept is not None and edge.kept() is not None and edge.kept() is not tensor:
+            tensor._tape = edge = Argument(edge)
+        edge.kept = weakref.ref(tensor)
