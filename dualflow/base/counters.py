@@ -25,6 +25,7 @@ COUNTERS: dict[str, str] = {
     "library_calls": "ops run by a library (BLAS, NumPy) inside a compiled program",
     "cache_rebuilds": "cache entries found damaged and made anew",
     "cache_errors": "times the cache folder could not be read or written",
+    "helper_failures": "kernels compiled in this process because the helper process failed",
     "compiler_errors": "functions the compiler failed on",
 }
 

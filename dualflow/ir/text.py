@@ -19,9 +19,11 @@ class KernelText:
         name: the function.
         pointers: the dtype behind each pointer parameter, in order: accesses, then the status word
             (int64) where the kernel has a Check.
-        scalars: the dtype of each scalar parameter, in order, after the pointers.
+        scalars: the dtype of each scalar parameter, in order, after the pointers and the scratch.
         integers: how many int64 parameters follow.
         options: what else the backend's compiler is told, as text pairs.
+        scratch: memory that the launcher lends for the time of a launch, one pointer each, after
+            the pointers: its dtype, and which integers multiply to its number of items.
     """
 
     source: str
@@ -30,3 +32,4 @@ class KernelText:
     scalars: tuple[np.dtype, ...]
     integers: int
     options: tuple[tuple[str, str], ...] = ()
+    scratch: tuple[tuple[np.dtype, tuple[int, ...]], ...] = ()

@@ -1,0 +1,103 @@
+"""Kernel texts -> loaded machine code: from memory, from the disk cache, or compiled.
+
+In: a `KernelText`. Out: a `Build` that is polled, or waited for, and then has an address. Texts
+that are equal share one build for the life of the process.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from dualflow.base.counters import count
+from dualflow.base.errors import CompileError
+from dualflow.ir.text import KernelText
+
+from . import cache
+from .compile import compile_text, fingerprint, symbol
+from .helper import Job, submit
+from .loader import Native, load
+
+
+class Build:
+    """One text on its way to machine code."""
+
+    def __init__(self, text: KernelText, key: str) -> None:
+        self.text, self.key = text, key
+        self.native: Native | None = None
+        self.failure = ""
+        self.job: Job | None = None
+        self._finishing = threading.Lock()
+
+    @property
+    def address(self) -> int:
+        """Where the code lies; CompileError if it could not be made. Waits for it."""
+        self.wait()
+        if self.native is None:
+            raise CompileError(
+                "a kernel could not be compiled",
+                why=f"{self.failure.strip()}\nin the text\n{self.text.source}",
+                instead="nothing: this is a fault of dualflow; on_compiler_error='eager' runs on",
+            )
+        return self.native[symbol(self.text)]
+
+    def poll(self) -> bool:
+        """Whether it is finished, well or not; does not wait for the helper process."""
+        if self.native is None and not self.failure and self.job is not None and self.job.poll():
+            self._finish()
+        return self.native is not None or bool(self.failure)
+
+    def wait(self) -> None:
+        """Return when it is finished, well or not."""
+        if self.native is None and not self.failure:
+            self._finish()
+
+    def _finish(self) -> None:
+        with self._finishing:
+            if self.native is not None or self.failure:
+                return
+            image = self.job.result() if self.job is not None else None
+            if isinstance(image, str):
+                self.failure = image
+                return
+            if image is None:
+                if self.job is not None:
+                    count("helper_failures")
+                image = self._compile_here()
+            if image is not None:
+                cache.store(self.key, image, self.text.source)
+                self.native = load(image, symbol(self.text))
+                count("kernels_compiled")
+
+    def _compile_here(self) -> bytes | None:
+        try:
+            return compile_text(self.text)
+        except Exception as error:  # whatever Numba and LLVM raise; told to the user in `address`
+            self.failure = f"{type(error).__name__}: {error}"
+            return None
+
+
+_builds: dict[str, Build] = {}
+_lock = threading.Lock()
+
+
+def start(text: KernelText) -> Build:
+    """The build of `text`: begun now, unless an equal text was begun before."""
+    key = cache.key("numba", fingerprint(text))
+    with _lock:
+        build = _builds.get(key)
+        if build is not None:
+            return build
+        build = _builds[key] = Build(text, key)
+    image = cache.fetch(key)
+    if image is not None:
+        build.native = load(image, symbol(text))
+        count("kernels_loaded")
+    else:
+        build.job = submit(text)
+    return build
+
+
+def forget() -> None:
+    """Drop all builds, as a new process would find it (tests and benchmarks)."""
+    with _lock:
+        _builds.clear()

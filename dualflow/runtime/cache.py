@@ -1,0 +1,183 @@
+"""The disk cache: object bytes under the hash of their text, versions and CPU.
+
+    entry = MAGIC, SHA-256 of the rest, length of the source (8 bytes), source, object bytes
+
+Processes may share the folder: an entry is written beside and renamed. A damaged entry is made
+anew and counted; a folder that cannot be read or written is counted, and nothing is kept on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import llvmlite
+
+from dualflow.base.config import active
+from dualflow.base.counters import count
+
+from . import loader
+
+MAGIC = b"dualflow kernel 1\n"
+#: Bytes that all entries together may take; the oldest go when there are more.
+LIMIT = 256 << 20
+#: How much of LIMIT is left filled after the oldest have gone.
+KEPT = 0.75
+
+_HEAD = len(MAGIC) + 32 + 8
+_ROOM = Path(__file__).parent
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cached kernel: its file, its size and age (seconds since the epoch), its source."""
+
+    path: Path
+    nbytes: int
+    modified: float
+    source: str
+
+
+def key(*parts: str) -> str:
+    """The name of the entry for what `parts` describe, on this machine with these versions."""
+    text = "\0".join((*parts, *machine()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def machine() -> tuple[str, ...]:
+    """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
+    words = hashlib.sha256()
+    for path in (*_ROOM.glob("*.py"), *sorted((_ROOM / "cpu_math").glob("*.py"))):
+        if path.name in ("compile.py", "intrinsics.py") or path.parent.name == "cpu_math":
+            words.update(path.read_bytes())
+    settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
+    return (*loader.cpu(), llvmlite.__version__, _numba(), words.hexdigest(), *settings)
+
+
+def _numba() -> str:
+    """What tells one Numba from another, without importing it."""
+    found = importlib.util.find_spec("numba")
+    if found is None or found.origin is None:
+        return ""
+    version = Path(found.origin).with_name("_version.py")
+    return version.read_text() if version.exists() else found.origin
+
+
+def fetch(name: str) -> bytes | None:
+    """The object bytes kept under `name`; None if there are none, or none that are sound."""
+    folder = _folder()
+    if folder is None:
+        return None
+    path = folder / f"{name}.o"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        count("cache_errors")
+        return None
+    found = _open(data)
+    if found is None:
+        count("cache_rebuilds")
+        return None
+    return found[1]
+
+
+def store(name: str, image: bytes, source: str) -> None:
+    """Keep `image` under `name`, if the folder lets us."""
+    folder = _folder()
+    if folder is None:
+        return
+    text = source.encode()
+    body = len(text).to_bytes(8, "little") + text + image
+    beside = folder / f".{name}.{os.getpid()}.{next(_numbers)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)
+            os.replace(beside, folder / f"{name}.o")
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+        _evict(folder)
+    except OSError:
+        count("cache_errors")
+
+
+def entries() -> Iterator[Entry]:
+    """The sound entries in the folder, oldest first."""
+    folder = _folder()
+    for status, path in _files(folder) if folder else ():
+        try:
+            found = _open(path.read_bytes())
+        except OSError:
+            continue  # another process removed it meanwhile
+        if found is not None:
+            yield Entry(path, status.st_size, status.st_mtime, found[0])
+
+
+def clear() -> int:
+    """Remove all entries; returns how many there were."""
+    folder = _folder()
+    removed = 0
+    for _, path in _files(folder) if folder else ():
+        path.unlink(missing_ok=True)
+        removed += 1
+    return removed
+
+
+def native_part(text: str, symbols: Sequence[str]) -> loader.Native:
+    """LLVM IR `text` of this room, compiled and loaded; its object is kept on disk."""
+    name = key("llvm", text)
+    image = fetch(name)
+    if image is None:
+        image = loader.compile_ir(text)
+        store(name, image, text)
+    return loader.load(image, *symbols)
+
+
+def _folder() -> Path | None:
+    chosen = active().cache
+    return Path(chosen) / "kernels" if chosen else None
+
+
+def _open(data: bytes) -> tuple[str, bytes] | None:
+    """Source and object bytes of an entry; None if it is damaged."""
+    digest, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+    if len(data) < _HEAD or not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
+        return None
+    end = 8 + int.from_bytes(body[:8], "little")
+    return body[8:end].decode(), body[end:]
+
+
+def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
+    """The entries' files, oldest first."""
+    found = []
+    try:
+        with os.scandir(folder) as listing:
+            for item in listing:
+                if item.name.endswith(".o"):
+                    found.append((item.stat(), Path(item.path)))
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda pair: pair[0].st_mtime)
+
+
+def _evict(folder: Path) -> None:
+    files = _files(folder)
+    total = sum(status.st_size for status, _ in files)
+    if total <= LIMIT:
+        return
+    for status, path in files:
+        path.unlink(missing_ok=True)
+        total -= status.st_size
+        if total <= KEPT * LIMIT:
+            return

@@ -1,0 +1,59 @@
+"""The helper process: compiles the texts that come in on stdin, until stdin ends.
+
+Started by `helper.py` as a module. A thread of its own reads, another writes, so that the parent
+never waits for a pipe to drain. Nothing but frames goes to stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+
+from .compile import compile_text
+from .frames import frame, read_frames, read_text
+
+
+def main() -> None:
+    """Serve until the parent closes our input."""
+    import numba  # noqa: F401  # where it cannot be imported, the parent must see us end
+
+    output = os.dup(1)
+    os.dup2(2, 1)  # whatever prints, prints to stderr
+    texts: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+    frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(texts,), daemon=True).start()
+    writer = threading.Thread(target=_write, args=(output, frames), daemon=True)
+    writer.start()
+    while (item := texts.get()) is not None:
+        number, body = item
+        try:
+            frames.put(frame(number, True, compile_text(read_text(body))))
+        except Exception as error:  # told to the parent, who tells the user
+            frames.put(frame(number, False, f"{type(error).__name__}: {error}".encode()))
+    frames.put(None)
+    writer.join()
+
+
+def _read(texts: queue.SimpleQueue[tuple[int, bytes] | None]) -> None:
+    received = b""
+    while data := os.read(0, 1 << 20):
+        found, received = read_frames(received + data)
+        for number, _, body in found:
+            texts.put((number, body))
+    os._exit(0)  # the parent is gone: nobody waits for what is being compiled
+
+
+def _write(output: int, frames: queue.SimpleQueue[bytes | None]) -> None:
+    while (data := frames.get()) is not None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(output, view) :]
+        except BrokenPipeError:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

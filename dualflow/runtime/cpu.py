@@ -1,0 +1,184 @@
+"""Programs on the CPU: a whole program is one native call, as far as its steps are native.
+
+    prepare(program, texts) -> Compilation   polled while its kernels are compiled elsewhere
+    Compilation.result()    -> Executable    run(arrays) -> outputs
+
+A table of kernels and BLAS calls is built once; a run obtains memory, hands data pointers to the
+native dispatcher, and turns its status into an exception. Steps with no native form run their
+NumPy implementation between native stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from dualflow.base.counters import count
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.program import Launch, Program
+from dualflow.ir.text import KernelText
+
+from . import builds, native
+from .calls import PythonCall, matmul_step
+from .layout import Layout, scalar_word
+from .memory import Arena, allocate
+
+
+def prepare(program: Program, texts: Mapping[Kernel, KernelText]) -> Compilation:
+    """Start compiling the kernels of `program`; `texts` has the text of each."""
+    return Compilation(program, texts)
+
+
+class Compilation:
+    """A program whose kernels are being compiled."""
+
+    def __init__(self, program: Program, texts: Mapping[Kernel, KernelText]) -> None:
+        self.program, self.texts = program, texts
+        self._builds = {kernel: builds.start(text) for kernel, text in texts.items()}
+        self._executable: Executable | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether `result()` will not have to wait."""
+        return self._executable is not None or all(b.poll() for b in self._builds.values())
+
+    def result(self) -> Executable:
+        """The program ready to run; waits for its kernels.
+
+        Raises:
+            CompileError: a kernel's text could not be compiled.
+        """
+        if self._executable is None:
+            self._executable = Executable(self.program, self.texts, self._builds)
+        return self._executable
+
+
+Part = Callable[..., int] | PythonCall
+#: Programs that move more bytes than this let other Python threads run meanwhile.
+RELEASE_BYTES = 1 << 20
+
+
+class Executable:
+    """A program in machine code. Calls may overlap and nest: each has its own arena.
+
+    Matrix products make the BLAS call that `np.matmul` makes on the same operands, so their bits
+    are those of eager mode.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        texts: Mapping[Kernel, KernelText],
+        compiled: Mapping[Kernel, builds.Build],
+        portable: bool = False,
+    ) -> None:
+        self.program = program
+        self._texts, self._portable = texts, portable
+        self._kernels = {kernel: build.address for kernel, build in compiled.items()}
+        self._alive = list(compiled.values())
+        self._layout = Layout(program, texts)
+        self._parts = self._cut()
+        self._arenas: list[Arena] = []
+        self._launches = len(program.launches)
+        self._calls = len(program.steps) - self._launches
+        self._specs = self._layout.buffers
+        self._whole = self._layout.returns_buffers
+        only = self._parts[0] if len(self._parts) == 1 else None
+        self._only = None if only is None or isinstance(only, PythonCall) else only
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for `arrays`, which must have the dtypes, shapes and strides of
+        `program.inputs`. Outputs are new ndarrays, except where the program returns an input.
+
+        Raises:
+            Exception: the class and message in `program.errors`, if a check failed.
+        """
+        buffers = [allocate(shape, dtype) for shape, dtype in self._specs]
+        if self._layout.arena:
+            status = self._run_with_arena(arrays, buffers)
+        elif self._only is not None:
+            status = self._only(*arrays, *buffers)
+            if status < 0:
+                status = self._run_parts(arrays, buffers, None)
+        else:
+            status = self._run_parts(arrays, buffers, None)
+        if status:
+            error, message = self.program.errors[status - 1]
+            raise error(message)
+        if self._launches:
+            count("kernel_launches", self._launches)
+        if self._calls:
+            count("library_calls", self._calls)
+        return buffers if self._whole else self._layout.outputs(arrays, buffers)
+
+    def _run_with_arena(self, arrays: Sequence[np.ndarray], buffers: list[np.ndarray]) -> int:
+        try:
+            arena = self._arenas.pop()
+        except IndexError:  # the first call, or one inside or beside another
+            arena = Arena(self._layout.arena)
+        try:
+            if self._only is not None:
+                status = self._only(*arrays, *buffers, arena.array)
+                if status >= 0:
+                    return status
+            return self._run_parts(arrays, buffers, arena)
+        finally:
+            self._arenas.append(arena)
+
+    def _run_parts(
+        self, arrays: Sequence[np.ndarray], buffers: list[np.ndarray], arena: Arena | None
+    ) -> int:
+        memory = [*arrays, *buffers]
+        if arena is not None:
+            memory.append(arena.array)
+        for part in self._parts:
+            if isinstance(part, PythonCall):
+                part.run(arrays, buffers, arena)
+                continue
+            status = part(*memory)
+            if status == native.WRONG_ARRAYS:
+                memory = [np.asarray(array).view(np.ndarray) for array in memory]
+                status = part(*memory)
+            if status:
+                return status
+        return 0
+
+    # Building the table.
+
+    def _cut(self) -> list[Part]:
+        """Native stretches, and between them the steps that Python runs."""
+        parts: list[Part] = []
+        stretch: list[tuple[int, list[native.Argument]]] = []
+        for step in self.program.steps:
+            if isinstance(step, Launch):
+                stretch.append((self._kernels[step.kernel], self._arguments(step)))
+                continue
+            made = matmul_step(step, self._layout)
+            if made is not None:
+                stretch.append(made)
+                continue
+            if stretch:
+                parts.append(self._bind(stretch))
+                stretch = []
+            parts.append(PythonCall(step, self._layout))
+        if stretch:
+            parts.append(self._bind(stretch))
+        return parts
+
+    def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
+        release = self._layout.traffic > RELEASE_BYTES
+        return native.bind(native.encode(stretch), self._layout.arrays, release, self._portable)
+
+    def _arguments(self, launch: Launch) -> list[native.Argument]:
+        """The words of a kernel's table, in the order of `KernelText`."""
+        text = self._texts[launch.kernel]
+        found = [self._layout.place(operand) for operand in launch.operands]
+        if len(text.pointers) > len(launch.operands):
+            found.append((native.STATUS, 0))
+        found += self._layout.scratch(text, launch)
+        for scalar, value in zip(launch.kernel.scalars, launch.scalars, strict=True):
+            found.append((native.NUMBER, scalar_word(value, scalar.dtype)))
+        return found + [(native.NUMBER, integer) for integer in launch.integers]
+
+

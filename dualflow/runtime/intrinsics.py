@@ -1,0 +1,262 @@
+"""The words of generated Numba text that Numba lacks: choice, casts, half floats, stack arrays.
+
+Comes in: the compiler (this file imports Numba, so `compile.py` imports it late). Goes out:
+`NAMESPACE`, the globals of every kernel text, with the mathematics of `cpu_math`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+try:
+    from .cpu_math import NAMESPACE as MATHEMATICS
+except ImportError:
+    MATHEMATICS = {}
+
+HALF = ir.HalfType()
+INT16 = ir.IntType(16)
+
+
+@intrinsic
+def select(typing: Any, condition: Any, x: Any, y: Any) -> Any:
+    """`x` where the condition holds, else `y`; both are computed."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(*arguments)
+
+    wanted = types.unliteral(x)
+    return wanted(types.boolean, wanted, wanted), generate
+
+
+@intrinsic
+def radd(typing: Any, x: Any, y: Any) -> Any:
+    """`x + y` that may be reordered with its neighbours: it alone carries the flag `reassoc`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=["reassoc"])
+
+    return x(x, x), generate
+
+
+@intrinsic
+def logical_not(typing: Any, x: Any) -> Any:
+    """Not, of a boolean."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.not_(arguments[0])
+
+    return types.boolean(types.boolean), generate
+
+
+def _extreme(name: str, ordered: str) -> Any:
+    @intrinsic
+    def extreme(typing: Any, x: Any, y: Any) -> Any:
+        """The larger (smaller) of two; NaN if either is. `llvm.maximum` vectorises, `max` not."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = arguments[0].type
+            if isinstance(x, types.Float):
+                called = f"llvm.{name}"
+            else:
+                called = f"llvm.{'s' if x.signed else 'u'}{name[:3]}"
+            function = builder.module.declare_intrinsic(
+                called, [kind], ir.FunctionType(kind, [kind, kind])
+            )
+            return builder.call(function, arguments)
+
+        return x(x, x), generate
+
+    return extreme
+
+
+def _better(sign: str) -> Any:
+    @intrinsic
+    def better(typing: Any, x: Any, best: Any) -> Any:
+        """Whether `x` beats the best so far: a NaN beats all but a NaN."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            x, best = arguments
+            if not isinstance(signature.args[0], types.Float):
+                signed = getattr(signature.args[0], "signed", False)
+                compare = builder.icmp_signed if signed else builder.icmp_unsigned
+                return compare(sign, x, best)
+            sought = builder.fcmp_unordered(sign, x, best)  # true for a NaN on either side
+            return builder.and_(sought, builder.fcmp_ordered("ord", best, best))
+
+        return types.boolean(x, x), generate
+
+    return better
+
+
+def _saturating(builder: Any, value: Any, signed: bool, bits: int) -> Any:
+    """A float as an integer; the nearest one where it does not fit, 0 for NaN: never poison."""
+    target = ir.IntType(bits)
+    name = f"llvm.fpto{'s' if signed else 'u'}i.sat.i{bits}.{_float_name(value.type)}"
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(target, [value.type]), name
+    )
+    return builder.call(function, [value])
+
+
+def _float_name(kind: Any) -> str:
+    return "f32" if isinstance(kind, ir.FloatType) else "f64"
+
+
+def _to_integer(builder: Any, value: Any, target: Any) -> Any:
+    """As NumPy's loops do it: through 32 or 64 bits, then truncated."""
+    if target.bitwidth == 64:
+        return _saturating(builder, value, target.signed, 64)
+    wide = 64 if target.bitwidth == 32 and not target.signed else 32
+    found = _saturating(builder, value, True, wide)
+    return found if wide == target.bitwidth else builder.trunc(found, ir.IntType(target.bitwidth))
+
+
+def _cast_value(builder: Any, value: Any, source: Any, target: Any) -> Any:
+    if source == target:
+        return value
+    if target == types.boolean:
+        zero = ir.Constant(value.type, 0.0 if isinstance(source, types.Float) else 0)
+        if isinstance(source, types.Float):
+            return builder.fcmp_unordered("!=", value, zero)
+        return builder.icmp_unsigned("!=", value, zero)
+    kind = _native(target)
+    if isinstance(source, types.Float):
+        if isinstance(target, types.Integer):
+            return _to_integer(builder, value, target)
+        widen = source.bitwidth < target.bitwidth
+        return builder.fpext(value, kind) if widen else builder.fptrunc(value, kind)
+    signed = getattr(source, "signed", False)
+    if isinstance(target, types.Float):
+        return builder.sitofp(value, kind) if signed else builder.uitofp(value, kind)
+    bits = value.type.width
+    if bits >= target.bitwidth:
+        return value if bits == target.bitwidth else builder.trunc(value, kind)
+    return builder.sext(value, kind) if signed else builder.zext(value, kind)
+
+
+def _native(kind: Any) -> Any:
+    if isinstance(kind, types.Float):
+        return ir.FloatType() if kind.bitwidth == 32 else ir.DoubleType()
+    return ir.IntType(1 if kind == types.boolean else kind.bitwidth)
+
+
+def _rounded(builder: Any, value: Any) -> Any:
+    return builder.fpext(builder.fptrunc(value, HALF), ir.FloatType())
+
+
+@intrinsic
+def cast(typing: Any, x: Any, wanted: Any) -> Any:
+    """The value in another dtype. Float to integer never gives LLVM's undefined result."""
+    target = wanted.instance_type
+    held = types.float32 if target == types.float16 else target
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = types.unliteral(signature.args[0])
+        value = arguments[0]
+        if target != types.float16:
+            return _cast_value(builder, value, source, held)
+        if isinstance(source, types.Float) and source.bitwidth == 64:  # one rounding, not two
+            return builder.fpext(builder.fptrunc(value, HALF), ir.FloatType())
+        return _rounded(builder, _cast_value(builder, value, source, held))
+
+    return held(types.unliteral(x), wanted), generate
+
+
+@intrinsic
+def bitcast(typing: Any, x: Any, wanted: Any) -> Any:
+    """The same bits as another dtype. A float32 that stands for a float16 has 16 of them."""
+    target = wanted.instance_type
+    held = types.float32 if target == types.float16 else target
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[0]
+        source = types.unliteral(signature.args[0])
+        if target == types.float16:
+            if isinstance(source, types.Float):
+                return value
+            return builder.fpext(builder.bitcast(value, HALF), ir.FloatType())
+        if isinstance(source, types.Float) and target.bitwidth == 16:
+            return builder.bitcast(builder.fptrunc(value, HALF), INT16)
+        return builder.bitcast(value, _native(target))
+
+    return held(types.unliteral(x), wanted), generate
+
+
+@intrinsic
+def round_half(typing: Any, x: Any) -> Any:
+    """A float32 or float64 rounded to what a float16 can hold, as a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _rounded(builder, arguments[0])
+
+    return types.float32(x), generate
+
+
+@intrinsic
+def from_half(typing: Any, bits: Any) -> Any:
+    """The 16 bits of a float16 as a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fpext(builder.bitcast(arguments[0], HALF), ir.FloatType())
+
+    return types.float32(types.uint16), generate
+
+
+@intrinsic
+def to_half(typing: Any, x: Any) -> Any:
+    """A float32 as the 16 bits of a float16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(arguments[0], HALF), INT16)
+
+    return types.uint16(types.float32), generate
+
+
+@intrinsic
+def stack(typing: Any, wanted: Any, size: Any) -> Any:
+    """A pointer to `size` (a literal) items on the stack of the kernel."""
+    kind = wanted.instance_type
+    count = size.literal_value if isinstance(size, types.IntegerLiteral) else None
+    if count is None:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = cgutils.alloca_once(builder, context.get_data_type(kind), size=count)
+        memory.align = 64
+        return memory
+
+    return types.CPointer(kind)(wanted, size), generate
+
+
+DTYPES: dict[str, Any] = {
+    name: getattr(types, name)
+    for name in (
+        "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+        "float16", "float32", "float64",
+    )
+} | {"bool": types.boolean}  # fmt: skip
+
+#: The globals of every kernel text.
+NAMESPACE: dict[str, Any] = {
+    "select": select,
+    "radd": radd,
+    "logical_not": logical_not,
+    "maximum": _extreme("maximum", ">"),
+    "minimum": _extreme("minimum", "<"),
+    "better_high": _better(">"),
+    "better_low": _better("<"),
+    "cast": cast,
+    "bitcast": bitcast,
+    "round_half": round_half,
+    "from_half": from_half,
+    "to_half": to_half,
+    "stack": stack,
+    "np": np,
+    **DTYPES,
+    **MATHEMATICS,
+}

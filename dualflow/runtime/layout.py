@@ -1,0 +1,168 @@
+"""Where the operands of a program lie, as the dispatcher counts: a base and an offset in bytes.
+
+    bases = 0, status, inputs, output buffers, arena (with the kernels' scratch at its end)
+
+Comes in: a Program and the texts of its kernels. Goes out: places of operands, and the NumPy views
+of them for steps that Python runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.program import Launch, Operand, Program
+from dualflow.ir.text import KernelText
+
+from .memory import ALIGNMENT, Arena
+from .native import FIRST_ARRAY, NUMBER, Argument
+
+
+def aligned(nbytes: int) -> int:
+    """`nbytes` rounded up to the alignment of buffers."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def scalar_word(value: bool | int | float, dtype: np.dtype) -> int:
+    """The bits of `value` as `dtype`, in the low end of a word."""
+    bits = np.asarray(value, dtype).reshape(1).view(f"u{dtype.itemsize}")
+    return int(bits[0])
+
+
+class Layout:
+    """The memory of one program.
+
+    Attributes:
+        arrays: how many arrays a native stretch takes.
+        buffers: shape and dtype of each output buffer to allocate.
+        returns_buffers: whether the outputs are the buffers, one by one.
+        arena: bytes of the arena, scratch included.
+        traffic: bytes of all operands of all steps.
+    """
+
+    def __init__(self, program: Program, texts: Mapping[Kernel, KernelText]) -> None:
+        self.program = program
+        self.constants = [np.ascontiguousarray(array) for array in program.constants]
+        self.buffers, self.returns_buffers = self._output_buffers()
+        self._scratch_at = aligned(program.arena)
+        scratch = max(
+            (sum(_scratch_sizes(texts[launch.kernel], launch)) for launch in program.launches),
+            default=0,
+        )
+        self.arena = self._scratch_at + scratch if scratch or program.arena else 0
+        self._first_buffer = FIRST_ARRAY + len(program.inputs)
+        self._arena_base = self._first_buffer + len(self.buffers)
+        self.arrays = len(program.inputs) + len(self.buffers) + (1 if self.arena else 0)
+        self.traffic = sum(
+            operand.type.nbytes for step in program.steps for operand in step.operands
+        )
+
+    def _output_buffers(self) -> tuple[list[tuple[tuple[int, ...], np.dtype]], bool]:
+        found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
+        plain = True
+        for n, operand in enumerate(self.program.outputs):
+            buffer, view = operand.buffer, operand.view
+            if buffer.place != "output":
+                plain = False
+                continue
+            fills = view.is_contiguous and not view.offset and buffer.index not in found
+            if fills and operand.type.nbytes == buffer.nbytes:
+                found[buffer.index] = (view.shape, operand.dtype)
+                plain &= buffer.index == n
+            else:
+                plain = False
+                found.setdefault(buffer.index, ((buffer.nbytes,), np.dtype("uint8")))
+        assert sorted(found) == list(range(len(found))), "output buffers are numbered in order"
+        return [found[index] for index in range(len(found))], plain
+
+    def place(self, operand: Operand) -> Argument:
+        """Base and offset of the operand's first element."""
+        buffer = operand.buffer
+        offset = operand.view.offset * operand.dtype.itemsize
+        if buffer.place == "input":
+            given = self.program.inputs[buffer.index]
+            offset -= given.view.offset * given.dtype.itemsize
+            return FIRST_ARRAY + buffer.index, offset
+        if buffer.place == "output":
+            return self._first_buffer + buffer.index, offset
+        if buffer.place == "arena":
+            return self._arena_base, buffer.index + offset
+        return NUMBER, self.constants[buffer.index].ctypes.data + offset
+
+    def scratch(self, text: KernelText, launch: Launch) -> list[Argument]:
+        """Where a kernel's scratch lies: launches run one after the other and share it."""
+        found, at = [], self._scratch_at
+        for size in _scratch_sizes(text, launch):
+            found.append((self._arena_base, at))
+            at += size
+        return found
+
+    # NumPy views, for steps that Python runs and outputs that are no buffer of their own.
+
+    def view(
+        self,
+        operand: Operand,
+        arrays: Sequence[np.ndarray],
+        buffers: Sequence[np.ndarray],
+        arena: Arena | None,
+    ) -> np.ndarray:
+        """The operand as an ndarray."""
+        buffer = operand.buffer
+        if buffer.place == "arena":
+            assert arena is not None
+            return arena.view(buffer.index, operand)
+        if buffer.place == "constant":
+            return strided(self.constants[buffer.index], 0, operand)
+        if buffer.place == "output":
+            array = buffers[buffer.index]
+            fills = operand.view.is_contiguous and array.size == operand.type.size
+            if fills and array.dtype == operand.dtype:
+                return array.reshape(operand.view.shape)
+            return strided(array, 0, operand)
+        given = self.program.inputs[buffer.index]
+        array = arrays[buffer.index]
+        if given.view == operand.view and given.dtype == operand.dtype:
+            return array
+        return strided(array, -given.view.offset * given.dtype.itemsize, operand)
+
+    def outputs(
+        self, arrays: Sequence[np.ndarray], buffers: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The program's outputs, where they are not simply the buffers."""
+        found = []
+        for operand in self.program.outputs:
+            array = self.view(operand, arrays, buffers, None)
+            found.append(array.copy() if operand.buffer.place == "constant" else array)
+        return found
+
+
+def strided(base: np.ndarray, start: int, operand: Operand) -> np.ndarray:
+    """`operand` seen in `base`, whose first element lies `start` bytes after the buffer's zero."""
+    view, itemsize = operand.view, operand.dtype.itemsize
+    if operand.type.size == 0:
+        return np.empty(view.shape, operand.dtype)
+    low, high = (edge * itemsize for edge in view.extent)
+    address = base.__array_interface__["data"][0] + start
+    window = _Window(base, address + low, high - low)
+    strides = tuple(stride * itemsize for stride in view.strides)
+    offset = view.offset * itemsize - low
+    return np.ndarray(view.shape, operand.dtype, window.memory, offset, strides)
+
+
+class _Window:
+    """Bytes of an array's memory, as something that np.ndarray takes as a buffer."""
+
+    def __init__(self, base: np.ndarray, address: int, nbytes: int) -> None:
+        self.memory = (ctypes.c_char * nbytes).from_address(address)
+        self.memory.base = base  # type: ignore[attr-defined]  # keeps the memory alive
+
+
+def _scratch_sizes(text: KernelText, launch: Launch) -> list[int]:
+    return [
+        aligned(dtype.itemsize * prod(launch.integers[n] for n in integers))
+        for dtype, integers in text.scratch
+    ]

@@ -1,0 +1,82 @@
+"""Object bytes -> callable machine code, through llvmlite's ORC; Numba is not needed.
+
+In: object bytes and the symbol of their entry. Out: a `Native` that keeps the code loaded. LLVM IR
+text of this room's own native parts is compiled here too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+_numbers = itertools.count()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Native:
+    """Loaded machine code: it stays as long as this object does."""
+
+    addresses: dict[str, int]
+    tracker: Any
+
+    def __getitem__(self, symbol: str) -> int:
+        return self.addresses[symbol]
+
+
+def load(image: bytes, *symbols: str) -> Native:
+    """Load an object file and find `symbols` in it.
+
+    Raises:
+        RuntimeError: LLVM cannot read or link it.
+    """
+    builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
+    for symbol in symbols:
+        builder.export_symbol(symbol)
+    with _lock:
+        tracker = builder.link(_jit(), f"dualflow{next(_numbers)}")
+    return Native({symbol: tracker[symbol] for symbol in symbols}, tracker)
+
+
+def compile_ir(text: str) -> bytes:
+    """The object bytes of LLVM IR `text`, optimised for this machine."""
+    with _lock:
+        machine = _machine()
+        module = llvm.parse_assembly(text)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        module.verify()
+        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+        builder = llvm.create_pass_builder(machine, tuning)
+        builder.getModulePassManager().run(module, builder)
+        return machine.emit_object(module)
+
+
+def cpu() -> tuple[str, str, str]:
+    """The machine that code is made for: triple, CPU name, CPU features."""
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+
+
+@lru_cache(maxsize=1)
+def _machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple, name, features = cpu()
+    return llvm.Target.from_triple(triple).create_target_machine(
+        cpu=name, features=features, opt=3, reloc="pic", codemodel="default", jit=True
+    )
+
+
+@lru_cache(maxsize=1)
+def _jit() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    ctypes.CDLL(None)  # the process's own symbols (libm) can be found
+    return llvm.create_lljit_compiler(_machine())

@@ -1,0 +1,296 @@
+"""The native dispatcher: walks a table of steps; and the way into it from Python.
+
+    code  = steps, most arguments of a step, then for each step: function, count, (base, offset)*
+    bases = 0, address of the status word, then the data pointers of the arrays given
+
+An argument is `bases[base] + offset`, so a number is (0, number). Each function takes its arguments
+as one table of 64-bit words. `bind` gives a callable that takes ndarrays and returns the status:
+a METH_FASTCALL built-in that reads their data pointers natively where a check at start shows that
+it reads them right, else the same through ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from . import cache
+from .loader import Native
+
+#: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
+STATUS, FIRST_ARRAY = 1, 2
+#: An argument that is a plain number counts from this base, which is 0.
+NUMBER = 0
+
+METH_FASTCALL = 0x80
+WRONG_ARRAYS = -1
+
+Argument = tuple[int, int]
+Binding = Callable[..., int]
+
+_DISPATCH = """
+define i64 @dualflow_run(ptr %bases, ptr %code) nounwind {
+entry:
+  %status = alloca i64
+  store i64 0, ptr %status
+  %slot = getelementptr i64, ptr %bases, i64 1
+  %address = ptrtoint ptr %status to i64
+  store i64 %address, ptr %slot
+  %steps = load i64, ptr %code
+  %most_at = getelementptr i64, ptr %code, i64 1
+  %most = load i64, ptr %most_at
+  %table = alloca i64, i64 %most
+  %first = getelementptr i64, ptr %code, i64 2
+  br label %step
+step:
+  %at = phi ptr [%first, %entry], [%after, %called]
+  %left = phi i64 [%steps, %entry], [%fewer, %called]
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %done, label %begin
+begin:
+  %fn_word = load i64, ptr %at
+  %fn = inttoptr i64 %fn_word to ptr
+  %count_at = getelementptr i64, ptr %at, i64 1
+  %count = load i64, ptr %count_at
+  %arguments = getelementptr i64, ptr %at, i64 2
+  br label %fill
+fill:
+  %k = phi i64 [0, %begin], [%k1, %filled]
+  %more = icmp slt i64 %k, %count
+  br i1 %more, label %filled, label %go
+filled:
+  %k2 = shl i64 %k, 1
+  %base_at = getelementptr i64, ptr %arguments, i64 %k2
+  %base = load i64, ptr %base_at
+  %offset_at = getelementptr i64, ptr %base_at, i64 1
+  %offset = load i64, ptr %offset_at
+  %pointer_at = getelementptr i64, ptr %bases, i64 %base
+  %pointer = load i64, ptr %pointer_at
+  %word = add i64 %pointer, %offset
+  %word_at = getelementptr i64, ptr %table, i64 %k
+  store i64 %word, ptr %word_at
+  %k1 = add i64 %k, 1
+  br label %fill
+go:
+  call void %fn(ptr %table)
+  %now = load i64, ptr %status
+  %bad = icmp ne i64 %now, 0
+  br i1 %bad, label %done, label %called
+called:
+  %words = shl i64 %count, 1
+  %after = getelementptr i64, ptr %arguments, i64 %words
+  %fewer = sub i64 %left, 1
+  br label %step
+done:
+  %result = load i64, ptr %status
+  ret i64 %result
+}
+
+define ptr @dualflow_call(ptr %self, ptr %given, i64 %count) nounwind {
+entry:
+  %state = getelementptr i8, ptr %self, i64 PAYLOAD
+  %code = load ptr, ptr %state
+  %wanted_at = getelementptr i64, ptr %state, i64 1
+  %wanted = load i64, ptr %wanted_at
+  %type_at = getelementptr i64, ptr %state, i64 2
+  %type = load ptr, ptr %type_at
+  %make_at = getelementptr i64, ptr %state, i64 3
+  %make = load ptr, ptr %make_at
+  %save_at = getelementptr i64, ptr %state, i64 4
+  %save = load ptr, ptr %save_at
+  %restore_at = getelementptr i64, ptr %state, i64 5
+  %restore = load ptr, ptr %restore_at
+  %right = icmp eq i64 %count, %wanted
+  br i1 %right, label %room, label %wrong
+room:
+  %size = add i64 %count, 2
+  %bases = alloca i64, i64 %size
+  store i64 0, ptr %bases
+  %arrays = getelementptr i64, ptr %bases, i64 2
+  br label %next
+next:
+  %k = phi i64 [0, %room], [%k1, %take]
+  %more = icmp slt i64 %k, %count
+  br i1 %more, label %check, label %go
+check:
+  %object_at = getelementptr ptr, ptr %given, i64 %k
+  %object = load ptr, ptr %object_at
+  %its_type_at = getelementptr i8, ptr %object, i64 TYPE
+  %its_type = load ptr, ptr %its_type_at
+  %is_array = icmp eq ptr %its_type, %type
+  br i1 %is_array, label %take, label %wrong
+take:
+  %data_at = getelementptr i8, ptr %object, i64 DATA
+  %data = load i64, ptr %data_at
+  %base_at = getelementptr i64, ptr %arrays, i64 %k
+  store i64 %data, ptr %base_at
+  %k1 = add i64 %k, 1
+  br label %next
+go:
+  %locked = icmp eq ptr %save, null
+  br i1 %locked, label %run, label %unlock
+run:
+  %status = call i64 @dualflow_run(ptr %bases, ptr %code)
+  %made = call ptr %make(i64 %status)
+  ret ptr %made
+unlock:
+  %thread = call ptr %save()
+  %status2 = call i64 @dualflow_run(ptr %bases, ptr %code)
+  call void %restore(ptr %thread)
+  %made2 = call ptr %make(i64 %status2)
+  ret ptr %made2
+wrong:
+  %no = call ptr %make(i64 WRONG)
+  ret ptr %no
+}
+
+define void @dualflow_copy_word(ptr %table) nounwind {
+  %to_word = load i64, ptr %table
+  %to = inttoptr i64 %to_word to ptr
+  %value_at = getelementptr i64, ptr %table, i64 1
+  %value = load i64, ptr %value_at
+  store i64 %value, ptr %to
+  ret void
+}
+"""
+_SYMBOLS = ("dualflow_run", "dualflow_call", "dualflow_copy_word")
+
+
+class _MethodDefinition(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("method", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+def encode(steps: Sequence[tuple[int, Sequence[Argument]]]) -> np.ndarray:
+    """The code of `steps`: (address of the function, its arguments)."""
+    words = [len(steps), max((len(arguments) for _, arguments in steps), default=0)]
+    for address, arguments in steps:
+        words += [address, len(arguments)]
+        for base, offset in arguments:
+            words += [base, offset]
+    return np.array([_signed(word) for word in words], np.int64)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+def bind(code: np.ndarray, arrays: int, release: bool = False, portable: bool = False) -> Binding:
+    """A function of `arrays` ndarrays that runs `code` on them and returns the status.
+
+    Args:
+        code: what `encode` made; it stays alive with the function.
+        arrays: how many arrays it takes.
+        release: whether other Python threads may run meanwhile.
+        portable: use ctypes even where the built-in works.
+
+    The built-in returns WRONG_ARRAYS for anything but `arrays` objects of type ndarray.
+    """
+    if portable or not builtin_works():
+        return _through_ctypes(code)
+    return _builtin(code, arrays, release)
+
+
+def _through_ctypes(code: np.ndarray) -> Binding:
+    run = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(
+        _library()["dualflow_run"]
+    )
+
+    def call(*arrays: np.ndarray) -> int:
+        bases = (ctypes.c_int64 * (FIRST_ARRAY + len(arrays)))(
+            0, 0, *(array.ctypes.data for array in arrays)
+        )
+        return run(ctypes.addressof(bases), code.ctypes.data)
+
+    call.code = code  # type: ignore[attr-defined]
+    return call
+
+
+def _builtin(code: np.ndarray, arrays: int, release: bool) -> Binding:
+    api = ctypes.pythonapi
+    words = [code.ctypes.data, arrays, id(np.ndarray), _address(api.PyLong_FromLongLong)]
+    locks = (api.PyEval_SaveThread, api.PyEval_RestoreThread)
+    words += [_address(lock) for lock in locks] if release else [0, 0]
+    state = _State(struct.pack("6q", *words))
+    state.code = code
+    return _new_function()(ctypes.addressof(_definition()), state, None)
+
+
+class _State(bytes):
+    """The words that the built-in reads, and what must live as long as it does."""
+
+    code: np.ndarray
+
+
+def _address(function: object) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1)
+def _definition() -> _MethodDefinition:
+    return _MethodDefinition(b"run", _library()["dualflow_call"], METH_FASTCALL, None)
+
+
+@lru_cache(maxsize=1)
+def _new_function() -> Callable[..., Binding]:
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    prototype = ctypes.PYFUNCTYPE(
+        ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object
+    )
+    return prototype(_address(make))
+
+
+@lru_cache(maxsize=1)
+def _library() -> Native:
+    """The dispatcher, loaded; from the disk cache where it is there."""
+    text = _DISPATCH
+    offsets = {"PAYLOAD": _payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
+               "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
+    for name, value in offsets.items():
+        text = text.replace(name, str(value))
+    return cache.native_part(text, _SYMBOLS)
+
+
+def _payload() -> int:
+    """Where the items of a bytes object begin."""
+    return bytes.__basicsize__ - 1
+
+
+@lru_cache(maxsize=1)
+def builtin_works() -> bool:
+    """Whether this Python lays out arrays and bytes as the built-in reads them."""
+    if sys.implementation.name != "cpython":
+        return False
+    probe = np.arange(3.0)
+    field = ctypes.c_void_p.from_address(id(probe) + object.__basicsize__).value
+    kind = object.__basicsize__ - struct.calcsize("P")
+    its_type = ctypes.c_void_p.from_address(id(probe) + kind).value
+    text = ctypes.string_at(id(b"dualflow") + _payload(), 8)
+    if field != probe.ctypes.data or its_type != id(np.ndarray) or text != b"dualflow":
+        return False
+    return _finds_pointers()
+
+
+def _finds_pointers() -> bool:
+    """Run the built-in on arrays of several kinds: it must hand over their data pointers."""
+    found = np.zeros(1, np.int64)
+    kinds = [np.zeros(0), np.ones((2, 3), np.float32)[:, 1], np.array(1, np.uint8), np.arange(9)]
+    for array in kinds:
+        copy = _library()["dualflow_copy_word"]
+        code = encode([(copy, ((FIRST_ARRAY, 0), (FIRST_ARRAY + 1, 0)))])
+        if _builtin(code, 2, release=False)(found, array) != 0:
+            return False
+        if found[0] != array.ctypes.data:
+            return False
+    return True
