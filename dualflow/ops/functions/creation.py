@@ -1,27 +1,48 @@
-"""New tensors: constants, ranges. The default dtype is float32 (integers: int64)."""
+"""New tensors: constants, ranges, identities, grids. Floats default to float32, integers to int64."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
-from dualflow.base.dtypes import DEFAULT_FLOAT, as_dtype, of_scalar
-from dualflow.base.errors import ArgumentError
+from dualflow.base.dtypes import (
+    DEFAULT_FLOAT,
+    DEFAULT_INT,
+    as_dtype,
+    bool_,
+    float64,
+    int64,
+    of_scalar,
+)
+from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 
 from .. import primitives as p
 from ..operands import tensor
 from ..promotion import SCALARS
+from .elementwise import where
 from .movement import as_shape
 
 Tensor = Any
+Scalar = bool | int | float
 
 
-def full(shape: int | Sequence[int], value: bool | int | float, dtype: Any = None) -> Tensor:
-    """A tensor of `shape` whose elements are all `value`.
+def full(shape: int | Sequence[int], value: Scalar, dtype: Any = None) -> Tensor:
+    """A tensor whose elements are all `value`.
+
+    Args:
+        shape: its sizes.
+        value: a Python or NumPy scalar.
+        dtype: by default float32, int64 or bool, as `value` is.
 
     Raises:
-        ArgumentError: `value` is no Python scalar.
+        ArgumentError: `value` is no scalar.
         DTypeError: `value` does not fit `dtype`.
+
+    >>> import dualflow as df
+    >>> df.full((2,), 7).tolist()
+    [7, 7]
     """
     if type(value) not in SCALARS:
         if not hasattr(value, "item"):
@@ -31,28 +52,201 @@ def full(shape: int | Sequence[int], value: bool | int | float, dtype: Any = Non
     found = of_scalar(value) if dtype is None else as_dtype(dtype)
     if found.kind == "f":
         value = float(value)
-    elif found.kind == "b":
+    elif found.kind == "b" and value in (0, 1):
         value = bool(value)
     return p.full(shape=as_shape(shape), value=value, dtype=found)
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    """A tensor of zeros."""
+    """A tensor of zeros, float32 by default.
+
+    >>> import dualflow as df
+    >>> df.zeros(2).tolist()
+    [0.0, 0.0]
+    """
     return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype)
 
 
+#: memory that is not cleared would show what ran before: empty is zeros
+empty = zeros
+
+
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    """A tensor of ones."""
+    """A tensor of ones, float32 by default.
+
+    >>> import dualflow as df
+    >>> df.ones(2).tolist()
+    [1.0, 1.0]
+    """
     return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype)
 
 
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Zeros of the shape, and by default the dtype, of `x`."""
+def full_like(x: Tensor, value: Scalar, dtype: Any = None) -> Tensor:
+    """`value` in the shape, and by default the dtype, of `x`.
+
+    >>> import dualflow as df
+    >>> df.full_like(df.zeros(2), 3).tolist()
+    [3.0, 3.0]
+    """
     x = tensor(x)
-    return full(x.shape, 0, x.dtype if dtype is None else dtype)
+    return full(x.shape, value, x.dtype if dtype is None else dtype)
+
+
+def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
+    """Zeros in the shape, and by default the dtype, of `x`.
+
+    >>> import dualflow as df
+    >>> df.zeros_like(df.asarray([1, 2])).tolist()
+    [0, 0]
+    """
+    return full_like(x, 0, dtype)
+
+
+empty_like = zeros_like
 
 
 def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Ones of the shape, and by default the dtype, of `x`."""
+    """Ones in the shape, and by default the dtype, of `x`.
+
+    >>> import dualflow as df
+    >>> df.ones_like(df.asarray([1, 2])).tolist()
+    [1, 1]
+    """
+    return full_like(x, 1, dtype)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: Any = None
+) -> Tensor:
+    """start, start + step, ... before stop; floats are computed in float64.
+
+    Args:
+        start: the first value; 0 if it is the only argument, which then is `stop`.
+        stop: the end, left out.
+        step: not 0.
+        dtype: by default int64, or float32 if an argument is a float.
+
+    Raises:
+        ArgumentError: `step` is 0.
+
+    >>> import dualflow as df
+    >>> df.arange(2, 8, 3).tolist()
+    [2, 5]
+    """
+    if stop is None:
+        start, stop = 0, start
+    if step == 0:
+        raise ArgumentError("arange with step 0", instead="a step above or below 0")
+    floats = any(isinstance(value, float) for value in (start, stop, step))
+    found = as_dtype(dtype or (DEFAULT_FLOAT if floats else DEFAULT_INT))
+    if found == bool_:
+        raise DTypeError("arange of booleans")
+    if floats:
+        size = max(math.ceil((stop - start) / step), 0)
+    else:
+        start, step = index(start), index(step)
+        size = len(range(start, index(stop), step))
+    wide = float64 if floats or found.kind == "f" else int64
+    i = p.iota(shape=(size,), axis=0, dtype=wide if (start, step) != (0, 1) else found)
+    if (start, step) != (0, 1):
+        i = i * step + start
+    return i if i.dtype == found else p.cast(i, dtype=found)
+
+
+def linspace(
+    start: float, stop: float, num: int, dtype: Any = None, endpoint: bool = True
+) -> Tensor:
+    """`num` values evenly from `start` to `stop`, which is the last one if `endpoint`.
+
+    Raises:
+        ShapeError: `num` is negative.
+
+    >>> import dualflow as df
+    >>> df.linspace(0.0, 1.0, 5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    if num < 0:
+        raise ShapeError(f"linspace of {num} values")
+    i = p.iota(shape=(index(num),), axis=0, dtype=float64)
+    parts = num - 1 if endpoint else num
+    values = i * ((float(stop) - float(start)) / max(parts, 1)) + float(start)
+    if endpoint and num > 1:
+        values = where(i == num - 1, float(stop), values)
+    return p.cast(values, dtype=as_dtype(dtype or DEFAULT_FLOAT))
+
+
+def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the diagonal `k` above the main one, zeros elsewhere.
+
+    >>> import dualflow as df
+    >>> df.eye(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    gap = _column_minus_row((rows, rows if columns is None else columns))
+    return p.cast(gap == k, dtype=as_dtype(dtype or DEFAULT_FLOAT))
+
+
+def _column_minus_row(shape: tuple[int, ...]) -> Tensor:
+    rank = len(shape)
+    if rank < 2:
+        raise ShapeError(f"a triangle of {shape}", instead="a tensor with 2 or more axes")
+    column = p.iota(shape=shape, axis=rank - 1, dtype=int64)
+    return column - p.iota(shape=shape, axis=rank - 2, dtype=int64)
+
+
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """`x` with zeros above the diagonal `k` of its last two axes.
+
+    >>> import dualflow as df
+    >>> df.tril(df.ones((2, 2))).tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
     x = tensor(x)
-    return full(x.shape, 1, x.dtype if dtype is None else dtype)
+    return where(_column_minus_row(x.shape) <= k, x, False)
+
+
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """`x` with zeros below the diagonal `k` of its last two axes.
+
+    >>> import dualflow as df
+    >>> df.triu(df.ones((2, 2))).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    x = tensor(x)
+    return where(_column_minus_row(x.shape) >= k, x, False)
+
+
+def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """Coordinates on a grid, as read-only views: one tensor for each of the axes given.
+
+    Args:
+        tensors: one-dimensional coordinates.
+        indexing: "ij" for matrix order, "xy" with the first two axes exchanged.
+
+    Raises:
+        ArgumentError: another `indexing`.
+        ShapeError: coordinates with more than one axis.
+
+    >>> import dualflow as df
+    >>> [grid.tolist() for grid in df.meshgrid(df.arange(2), df.arange(2))]
+    [[[0, 1], [0, 1]], [[0, 0], [1, 1]]]
+    """
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"indexing={indexing!r}", instead='"xy" or "ij"')
+    given = [tensor(x) for x in tensors]
+    for x in given:
+        if x.ndim != 1:
+            raise ShapeError(f"meshgrid of {x.shape}", instead="tensors with one axis")
+    places = list(range(len(given)))
+    if indexing == "xy" and len(given) > 1:
+        places[:2] = [1, 0]
+    shape = [0] * len(given)
+    for x, place in zip(given, places, strict=True):
+        shape[place] = x.size
+    return [
+        p.expand(
+            p.reshape(x, shape=tuple(x.size if i == place else 1 for i in range(len(given)))),
+            shape=tuple(shape),
+        )
+        for x, place in zip(given, places, strict=True)
+    ]

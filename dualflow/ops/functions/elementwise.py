@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dualflow.base.dtypes import as_dtype
-from dualflow.ops import door
+from dualflow.base.dtypes import as_dtype, is_float, of_scalar
+from dualflow.ir.op import Op
 
+from .. import door
 from .. import primitives as p
 from ..operands import KNOWN, TENSORS, operand, tensor
+from ..promotion import SCALARS
 from ..record import Strict
+from ..rules import KIND_NAMES
 
 Tensor = Any
 Unary = Callable[[Any], Any]
 Binary = Callable[[Any, Any], Any]
 
 
-def _unary(primitive: Strict) -> Unary:
+def _unary(primitive: Strict, example: str, result: str) -> Unary:
     op, elementwise = primitive.op, door.elementwise
 
     def function(x: Tensor) -> Tensor:
@@ -29,10 +32,36 @@ def _unary(primitive: Strict) -> Unary:
             x = tensor(x)
         return elementwise(op, x)
 
-    return _named(function, primitive)
+    return _documented(function, op, "x: a tensor", f"df.asarray({example})", result)
 
 
-def _binary(primitive: Strict) -> Binary:
+def _integral(primitive: Strict, example: str, result: str) -> Unary:
+    """Rounding: of integers and booleans a copy."""
+    op = primitive.op
+
+    def function(x: Tensor) -> Tensor:
+        x = tensor(x)
+        if not is_float(x.dtype):
+            return p.cast(x, dtype=x.dtype)
+        return door.elementwise(op, x)
+
+    return _documented(function, op, "x: a tensor", f"df.asarray({example})", result)
+
+
+def _question(primitive: Strict, example: str, result: str, of_integers: bool) -> Unary:
+    """A question about floats, of which the answer for integers is known."""
+    op = primitive.op
+
+    def function(x: Tensor) -> Tensor:
+        x = tensor(x)
+        if not is_float(x.dtype):
+            return p.full(shape=x.shape, value=of_integers, dtype=as_dtype("bool"))
+        return door.elementwise(op, x)
+
+    return _documented(function, op, "x: a tensor", f"df.asarray({example})", result)
+
+
+def _binary(primitive: Strict, example: str, result: str) -> Binary:
     op, elementwise = primitive.op, door.elementwise
 
     def function(x: Tensor, y: Tensor) -> Tensor:
@@ -42,70 +71,181 @@ def _binary(primitive: Strict) -> Binary:
             y = operand(y)
         return elementwise(op, x, y)
 
-    return _named(function, primitive)
+    first, _, second = example.partition("; ")
+    call = f"df.asarray({first}), {second}"
+    return _documented(function, op, "x, y: tensors that broadcast", call, result)
 
 
-def _named(function: Any, primitive: Strict) -> Any:
-    function.__name__ = function.__qualname__ = primitive.op.name
-    function.__doc__ = primitive.op.doc
+def _documented(function: Any, op: Op, arguments: str, call: str, result: str) -> Any:
+    name = {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift"}.get(
+        op.name, op.name
+    )
+    rule: Any = op.rule
+    kinds = ", ".join(KIND_NAMES[kind] for kind in rule.accepts)
+    if rule.to_float:
+        kinds = "floats; integers become the default float"
+    elif rule.to_bool:
+        kinds = "anything; what is not 0 counts as true"
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{op.doc[0].upper()}{op.doc[1:]}.\n\n    Args:\n"
+        f"        {arguments}, NumPy arrays or scalars: {kinds}.\n\n    Raises:\n"
+        f"        ShapeError, DTypeError: the operands do not fit.\n\n"
+        f"    >>> import dualflow as df\n    >>> df.{name}({call}).tolist()\n    {result}\n    "
+    )
     return function
 
 
-add = _binary(p.add)
-subtract = _binary(p.subtract)
-multiply = _binary(p.multiply)
-divide = _binary(p.divide)
-floor_divide = _binary(p.floor_divide)
-remainder = _binary(p.remainder)
-maximum = _binary(p.maximum)
-minimum = _binary(p.minimum)
-equal = _binary(p.equal)
-not_equal = _binary(p.not_equal)
-less = _binary(p.less)
-less_equal = _binary(p.less_equal)
-greater = _binary(p.greater)
-greater_equal = _binary(p.greater_equal)
-logical_and = _binary(p.logical_and)
-logical_or = _binary(p.logical_or)
-logical_xor = _binary(p.logical_xor)
-bitwise_and = _binary(p.bitwise_and)
-bitwise_or = _binary(p.bitwise_or)
-bitwise_xor = _binary(p.bitwise_xor)
-bitwise_left_shift = _binary(p.left_shift)
-bitwise_right_shift = _binary(p.right_shift)
-atan2 = _binary(p.atan2)
-copysign = _binary(p.copysign)
+add = _binary(p.add, "[1.0, 2.0]; 1", "[2.0, 3.0]")
+subtract = _binary(p.subtract, "[1.0, 2.0]; 1", "[0.0, 1.0]")
+multiply = _binary(p.multiply, "[1.0, 2.0]; 3", "[3.0, 6.0]")
+divide = _binary(p.divide, "[1, 3]; 2", "[0.5, 1.5]")
+floor_divide = _binary(p.floor_divide, "[7, -7]; 2", "[3, -4]")
+remainder = _binary(p.remainder, "[7, -7]; 3", "[1, 2]")
+maximum = _binary(p.maximum, "[1.0, -1.0]; 0", "[1.0, 0.0]")
+minimum = _binary(p.minimum, "[1.0, -1.0]; 0", "[0.0, -1.0]")
+equal = _binary(p.equal, "[1, 2]; 2", "[False, True]")
+not_equal = _binary(p.not_equal, "[1, 2]; 2", "[True, False]")
+less = _binary(p.less, "[1, 2]; 2", "[True, False]")
+less_equal = _binary(p.less_equal, "[1, 2]; 1", "[True, False]")
+greater = _binary(p.greater, "[1, 2]; 1", "[False, True]")
+greater_equal = _binary(p.greater_equal, "[1, 2]; 2", "[False, True]")
+logical_and = _binary(p.logical_and, "[True, False]; True", "[True, False]")
+logical_or = _binary(p.logical_or, "[True, False]; False", "[True, False]")
+logical_xor = _binary(p.logical_xor, "[True, False]; True", "[False, True]")
+bitwise_and = _binary(p.bitwise_and, "[6, 5]; 3", "[2, 1]")
+bitwise_or = _binary(p.bitwise_or, "[6, 5]; 3", "[7, 7]")
+bitwise_xor = _binary(p.bitwise_xor, "[6, 5]; 3", "[5, 6]")
+bitwise_left_shift = _binary(p.left_shift, "[1, 3]; 2", "[4, 12]")
+bitwise_right_shift = _binary(p.right_shift, "[8, -1]; 2", "[2, -1]")
+atan2 = _binary(p.atan2, "[0.0]; 1.0", "[0.0]")
+copysign = _binary(p.copysign, "[1.0, 2.0]; -0.0", "[-1.0, -2.0]")
 
-negative = _unary(p.negative)
-abs = _unary(p.abs)
-sign = _unary(p.sign)
-logical_not = _unary(p.logical_not)
-bitwise_invert = _unary(p.bitwise_invert)
-exp = _unary(p.exp)
-exp2 = _unary(p.exp2)
-expm1 = _unary(p.expm1)
-log = _unary(p.log)
-log2 = _unary(p.log2)
-log10 = _unary(p.log10)
-log1p = _unary(p.log1p)
-sqrt = _unary(p.sqrt)
-sin = _unary(p.sin)
-cos = _unary(p.cos)
-tan = _unary(p.tan)
-asin = _unary(p.asin)
-acos = _unary(p.acos)
-atan = _unary(p.atan)
-sinh = _unary(p.sinh)
-cosh = _unary(p.cosh)
-tanh = _unary(p.tanh)
-asinh = _unary(p.asinh)
-acosh = _unary(p.acosh)
-atanh = _unary(p.atanh)
+negative = _unary(p.negative, "[1, -2]", "[-1, 2]")
+abs = _unary(p.abs, "[1, -2]", "[1, 2]")
+sign = _unary(p.sign, "[3, 0, -2]", "[1, 0, -1]")
+logical_not = _unary(p.logical_not, "[True, False]", "[False, True]")
+bitwise_invert = _unary(p.bitwise_invert, "[0, 1]", "[-1, -2]")
+exp = _unary(p.exp, "[0.0]", "[1.0]")
+exp2 = _unary(p.exp2, "[0.0, 3.0]", "[1.0, 8.0]")
+expm1 = _unary(p.expm1, "[0.0]", "[0.0]")
+log = _unary(p.log, "[1.0]", "[0.0]")
+log2 = _unary(p.log2, "[1.0, 8.0]", "[0.0, 3.0]")
+log10 = _unary(p.log10, "[1.0, 100.0]", "[0.0, 2.0]")
+log1p = _unary(p.log1p, "[0.0]", "[0.0]")
+sqrt = _unary(p.sqrt, "[4.0, 9.0]", "[2.0, 3.0]")
+sin = _unary(p.sin, "[0.0]", "[0.0]")
+cos = _unary(p.cos, "[0.0]", "[1.0]")
+tan = _unary(p.tan, "[0.0]", "[0.0]")
+asin = _unary(p.asin, "[0.0]", "[0.0]")
+acos = _unary(p.acos, "[1.0]", "[0.0]")
+atan = _unary(p.atan, "[0.0]", "[0.0]")
+sinh = _unary(p.sinh, "[0.0]", "[0.0]")
+cosh = _unary(p.cosh, "[0.0]", "[1.0]")
+tanh = _unary(p.tanh, "[0.0]", "[0.0]")
+asinh = _unary(p.asinh, "[0.0]", "[0.0]")
+acosh = _unary(p.acosh, "[1.0]", "[0.0]")
+atanh = _unary(p.atanh, "[0.0]", "[0.0]")
+erf = _unary(p.erf, "[0.0]", "[0.0]")
+erfc = _unary(p.erfc, "[0.0]", "[1.0]")
+sigmoid = _unary(p.sigmoid, "[0.0]", "[0.5]")
+
+floor = _integral(p.floor, "[1.5, -1.5]", "[1.0, -2.0]")
+ceil = _integral(p.ceil, "[1.5, -1.5]", "[2.0, -1.0]")
+round = _integral(p.round, "[1.5, 2.5]", "[2.0, 2.0]")
+trunc = _integral(p.trunc, "[1.5, -1.5]", "[1.0, -1.0]")
+isnan = _question(p.isnan, "[1.0, float('nan')]", "[False, True]", False)
+isinf = _question(p.isinf, "[1.0, float('inf')]", "[False, True]", False)
+isfinite = _question(p.isfinite, "[1.0, float('inf')]", "[True, False]", True)
+
+
+def signbit(x: Tensor) -> Tensor:
+    """Whether the sign bit of each element is set; of integers, whether they are negative.
+
+    >>> import dualflow as df
+    >>> df.signbit(df.asarray([1.0, -0.0])).tolist()
+    [False, True]
+    """
+    x = tensor(x)
+    return door.elementwise(p.signbit.op, x) if is_float(x.dtype) else less(x, 0)
+
+
+def positive(x: Tensor) -> Tensor:
+    """A copy of `x`.
+
+    >>> import dualflow as df
+    >>> df.positive(df.asarray([1, -2])).tolist()
+    [1, -2]
+    """
+    x = tensor(x)
+    return p.cast(x, dtype=x.dtype)
+
+
+def square(x: Tensor) -> Tensor:
+    """x * x.
+
+    >>> import dualflow as df
+    >>> df.square(df.asarray([3, -2])).tolist()
+    [9, 4]
+    """
+    x = tensor(x)
+    return multiply(x, x)
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """1 / x, of floats.
+
+    >>> import dualflow as df
+    >>> df.reciprocal(df.asarray([2.0, 4.0])).tolist()
+    [0.5, 0.25]
+    """
+    return divide(1, tensor(x))
+
+
+def logaddexp(x: Tensor, y: Tensor) -> Tensor:
+    """log(exp(x) + exp(y)) with no overflow, of floats.
+
+    >>> import dualflow as df
+    >>> df.logaddexp(df.asarray([1000.0]), -1000.0).tolist()
+    [1000.0]
+    """
+    larger, gap = maximum(x, y), abs(subtract(x, y))
+    value = larger + log1p(exp(negative(gap)))
+    return where(equal(x, y), larger + log(2.0).astype(value.dtype), value)
 
 
 def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """`x` where `condition` holds, else `y`; all broadcast, `x` and `y` promoted."""
-    return door.elementwise(p.where.op, tensor(condition), operand(x), operand(y))
+    """`x` where `condition` holds, else `y`; all three broadcast, `x` and `y` are promoted.
+
+    Raises:
+        DTypeError: `condition` is not boolean.
+        ShapeError: the shapes do not broadcast.
+
+    >>> import dualflow as df
+    >>> df.where(df.asarray([True, False]), 1.0, df.asarray([5.0, 6.0])).tolist()
+    [1.0, 6.0]
+    """
+    condition, x, y = tensor(condition), operand(x), operand(y)
+    return door.elementwise(p.where.op, condition, x, y)
+
+
+def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """`x` held between `min` and `max`; where they cross, `max` wins; NaN stays.
+
+    Args:
+        x: a tensor.
+        min, max: tensors or scalars that broadcast with `x`; None for no bound.
+
+    >>> import dualflow as df
+    >>> df.clip(df.asarray([-2.0, 0.5, 3.0]), 0, 1).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    x = tensor(x)
+    if min is not None:
+        x = maximum(x, min)
+    if max is not None:
+        x = minimum(x, max)
+    return positive(x) if min is None and max is None else x
 
 
 def power(x: Tensor, y: Tensor) -> Tensor:
@@ -115,24 +255,67 @@ def power(x: Tensor, y: Tensor) -> Tensor:
 
     Raises:
         ValueError: an integer to a negative integer power.
+
+    >>> import dualflow as df
+    >>> df.power(df.asarray([2.0, 3.0]), 3).tolist()
+    [8.0, 27.0]
     """
+    if type(x) not in TENSORS:
+        x = operand(x) if type(y) in TENSORS else tensor(x)
     if type(y) in (int, float) and type(x) in TENSORS:
-        if y == 2:
-            return x * x
-        if x.dtype.kind == "f":
-            if y == 0.5:
-                return sqrt(x)
-            if y == -1:
-                return 1.0 / x
-    x = operand(x) if type(y) in TENSORS else tensor(x)
+        if y == 2 and (type(y) is int or is_float(x.dtype)):
+            return multiply(x, x)
+        if y == 0.5:
+            return sqrt(x)
+        if y == -1 and is_float(x.dtype):
+            return divide(1, x)
     y = operand(y)
-    kinds = {type(v) if type(v) in (int, float, bool) else v.dtype.kind for v in (x, y)}
-    integers = not kinds & {float, "f"}
-    return door.elementwise(p.integer_power.op if integers else p.power.op, x, y)
+    kinds = [(of_scalar(v) if type(v) in SCALARS else v.dtype).kind for v in (x, y)]
+    return door.elementwise(p.power.op if "f" in kinds else p.integer_power.op, x, y)
+
+
+def isclose(
+    x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Whether |x - y| <= atol + rtol * |y|; infinities are close to themselves alone.
+
+    >>> import dualflow as df
+    >>> df.isclose(df.asarray([1.0, 2.0]), df.asarray([1.0, 2.1])).tolist()
+    [True, False]
+    """
+    x, y = tensor(x), tensor(y)
+    if not is_float(y.dtype):
+        y = astype(y, "float64")
+    finite = logical_and(isfinite(x), isfinite(y))
+    gap = abs(subtract(where(finite, x, 0), where(finite, y, 0)))
+    near = logical_and(finite, less_equal(gap, atol + rtol * abs(y)))
+    close = logical_or(near, equal(x, y))
+    return logical_or(close, logical_and(isnan(x), isnan(y))) if equal_nan else close
 
 
 def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
-    """`x` in another dtype; with copy=False `x` itself where it has it already."""
+    """`x` in another dtype; with copy=False `x` itself where it has it already.
+
+    Raises:
+        DTypeError: there is no such dtype.
+
+    >>> import dualflow as df
+    >>> df.astype(df.asarray([1.5, -1.5]), df.int32).tolist()
+    [1, -1]
+    """
     x = tensor(x)
     found = as_dtype(dtype)
     return x if not copy and x.dtype == found else p.cast(x, dtype=found)
+
+
+def bitcast(x: Tensor, dtype: Any) -> Tensor:
+    """The bits of `x` read as another dtype of that size.
+
+    Raises:
+        DTypeError: the sizes differ.
+
+    >>> import dualflow as df
+    >>> hex(df.bitcast(df.asarray(1.0), df.uint32).item())
+    '0x3f800000'
+    """
+    return p.bitcast(tensor(x), dtype=as_dtype(dtype))

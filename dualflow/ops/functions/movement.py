@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from operator import index
 from typing import Any
@@ -14,6 +15,7 @@ from .. import primitives as p
 from ..operands import TENSORS, tensor
 
 Tensor = Any
+_slice = builtins.slice
 
 
 def as_shape(shape: int | Sequence[int]) -> Shape:
@@ -33,10 +35,14 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
     Args:
         x: any tensor.
         shape: as many elements as `x` has; one size may be -1, and is then inferred.
-        copy: True copies always, False raises ShapeError instead of copying.
+        copy: True copies always, False raises instead of copying.
 
     Raises:
-        ShapeError: the sizes do not fit.
+        ShapeError: the sizes do not fit, or a copy is needed and not allowed.
+
+    >>> import dualflow as df
+    >>> df.reshape(df.arange(4), (2, -1)).tolist()
+    [[0, 1], [2, 3]]
     """
     if type(x) not in TENSORS:
         x = tensor(x)
@@ -45,7 +51,7 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
         wanted = _inferred(x.shape, wanted)
     made = p.reshape(x, shape=wanted)
     if copy:
-        return made.copy()
+        return p.cast(made, dtype=made.dtype)
     if copy is False and not made._view:
         raise ShapeError(f"reshape of {x.shape} to {wanted} without a copy",
                          why="the elements do not lie evenly in memory",
@@ -59,20 +65,63 @@ def _inferred(shape: Shape, wanted: Shape) -> Shape:
     if wanted.count(-1) > 1 or rest == 0 or total % rest:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
-                         instead="all sizes, or one -1 among sizes that divide "
-                                 f"{total}")  # fmt: skip
+                         instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
     return tuple(total // rest if size == -1 else size for size in wanted)
 
 
+def flatten(x: Tensor) -> Tensor:
+    """The elements of `x`, row by row, along one axis; a view where the strides allow it.
+
+    >>> import dualflow as df
+    >>> df.flatten(df.asarray([[1, 2], [3, 4]])).tolist()
+    [1, 2, 3, 4]
+    """
+    return reshape(x, -1) if tensor(x).size else reshape(x, 0)
+
+
 def permute_dims(x: Tensor, *axes: Any) -> Tensor:
-    """A view of `x` with its axes in the order `axes`."""
+    """A view of `x` with its axes in the order `axes`.
+
+    Raises:
+        ShapeError: `axes` do not name each axis once.
+
+    >>> import dualflow as df
+    >>> df.permute_dims(df.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     x = tensor(x)
     order = as_shape(axes[0] if len(axes) == 1 else axes)
     return p.permute(x, axes=tuple(normal_axis(axis, x.ndim) for axis in order))
 
 
+def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
+    """A view of `x` with the axes `source` at the places `destination`, the others in order.
+
+    >>> import dualflow as df
+    >>> df.moveaxis(df.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = tensor(x)
+    sources = [normal_axis(axis, x.ndim) for axis in as_shape(source)]  # type: ignore[arg-type]
+    targets = [normal_axis(axis, x.ndim) for axis in as_shape(destination)]  # type: ignore[arg-type]
+    if len(sources) != len(targets):
+        raise ShapeError(f"moveaxis of {len(sources)} axes to {len(targets)} places")
+    order = [axis for axis in range(x.ndim) if axis not in sources]
+    for target, axis in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, axis)
+    return p.permute(x, axes=tuple(order))
+
+
 def matrix_transpose(x: Tensor) -> Tensor:
-    """A view of `x` with its last two axes exchanged."""
+    """A view of `x` with its last two axes exchanged.
+
+    Raises:
+        ShapeError: there are fewer than two axes.
+
+    >>> import dualflow as df
+    >>> df.matrix_transpose(df.asarray([[1, 2], [3, 4]])).tolist()
+    [[1, 3], [2, 4]]
+    """
     x = tensor(x)
     rank = x.ndim
     if rank < 2:
@@ -80,57 +129,275 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return p.permute(x, axes=(*range(rank - 2), rank - 1, rank - 2))
 
 
+def expand_dims(x: Tensor, axis: Axes = 0) -> Tensor:
+    """A view of `x` with a new axis of size 1 at `axis` (counted in the result).
+
+    >>> import dualflow as df
+    >>> df.expand_dims(df.zeros(3), axis=-1).shape
+    (3, 1)
+    """
+    x = tensor(x)
+    given = as_shape(axis)  # type: ignore[arg-type]
+    new = normal_axes(given, x.ndim + len(given))
+    old = iter(x.shape)
+    return p.reshape(
+        x, shape=tuple(1 if i in new else next(old) for i in range(x.ndim + len(new)))
+    )
+
+
+def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
+    """A view of `x` without the axes `axis` of size 1 (None: without any such axis).
+
+    Raises:
+        ShapeError: a named axis has another size.
+
+    >>> import dualflow as df
+    >>> df.squeeze(df.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
+    x = tensor(x)
+    if axis is None:
+        return p.reshape(x, shape=tuple(size for size in x.shape if size != 1))
+    axes = normal_axes(axis, x.ndim)
+    for i in axes:
+        if x.shape[i] != 1:
+            raise ShapeError(f"squeeze of axis {i} of {x.shape}", why="its size is not 1")
+    return p.reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
 def broadcast_to(x: Tensor, *shape: Any) -> Tensor:
-    """A read-only view of `x`, repeated along new axes and axes of size 1 to `shape`."""
+    """A read-only view of `x`, repeated along new axes and axes of size 1 to `shape`.
+
+    Raises:
+        ShapeError: `x` does not broadcast to `shape`.
+
+    >>> import dualflow as df
+    >>> df.broadcast_to(df.asarray([1, 2]), (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
     x = tensor(x)
     wanted = as_shape(shape[0] if len(shape) == 1 else shape)
-    return x if x.shape == wanted else p.expand(x, shape=wanted)
+    return p.expand(x, shape=wanted)
+
+
+def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
+    """Read-only views of the tensors, all of their common shape.
+
+    >>> import dualflow as df
+    >>> [x.shape for x in df.broadcast_arrays(df.zeros((2, 1)), df.zeros(3))]
+    [(2, 3), (2, 3)]
+    """
+    given = [tensor(x) for x in tensors]
+    shape = broadcast(*(x.shape for x in given))
+    return [broadcast_to(x, shape) for x in given]
 
 
 def flip(x: Tensor, axis: Axes = None) -> Tensor:
-    """A view of `x` with the elements in reverse order along `axis` (None: along all axes)."""
+    """A view of `x` with the elements in reverse order along `axis` (None: along all axes).
+
+    >>> import dualflow as df
+    >>> df.flip(df.asarray([1, 2, 3])).tolist()
+    [3, 2, 1]
+    """
     x = tensor(x)
     axes = normal_axes(axis, x.ndim)
     shape = x.shape
+    reverse = [i in axes and n > 0 for i, n in enumerate(shape)]
     return p.slice(
         x,
-        starts=tuple(max(n - 1, 0) if i in axes else 0 for i, n in enumerate(shape)),
-        stops=tuple(-1 if i in axes and n else n for i, n in enumerate(shape)),
-        steps=tuple(-1 if i in axes and n else 1 for i, n in enumerate(shape)),
+        starts=tuple(n - 1 if r else 0 for r, n in zip(reverse, shape, strict=True)),
+        stops=tuple(-1 if r else n for r, n in zip(reverse, shape, strict=True)),
+        steps=tuple(-1 if r else 1 for r in reverse),
     )
+
+
+def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    """The view of `x` from `start` to `stop` along `axis` (all normal)."""
+    shape = x.shape
+    return p.slice(
+        x,
+        starts=tuple(start if i == axis else 0 for i in range(len(shape))),
+        stops=tuple(stop if i == axis else n for i, n in enumerate(shape)),
+        steps=(1,) * len(shape),
+    )
+
+
+def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
+    """`x` with its elements moved on by `shift` along `axis`; what falls off comes in again.
+
+    Args:
+        x: a tensor.
+        shift: how far, one for each axis named.
+        axis: None rolls the flattened elements.
+
+    >>> import dualflow as df
+    >>> df.roll(df.asarray([1, 2, 3, 4]), 1).tolist()
+    [4, 1, 2, 3]
+    """
+    x = tensor(x)
+    if axis is None:
+        return p.reshape(roll(flatten(x), shift, 0), shape=x.shape)
+    shifts, axes = as_shape(shift), as_shape(axis)  # type: ignore[arg-type]
+    if len(shifts) == 1:
+        shifts = shifts * len(axes)
+    if len(shifts) != len(axes):
+        raise ShapeError(f"roll by {len(shifts)} shifts along {len(axes)} axes")
+    rolled = False
+    for by, one in zip(shifts, axes, strict=True):
+        i = normal_axis(one, x.ndim)
+        size = x.shape[i]
+        by = by % size if size else 0
+        if by:
+            x = p.concat(part(x, i, size - by, size), part(x, i, 0, size - by), axis=i)
+            rolled = True
+    return x if rolled else p.cast(x, dtype=x.dtype)
 
 
 def pad(x: Tensor, widths: Any, fill: float = 0.0) -> Tensor:
     """`x` with `fill` put before and after along each axis.
 
     Args:
+        x: a tensor.
         widths: one integer for all sides, or a pair (before, after) for each axis.
         fill: a Python scalar.
+
+    Raises:
+        ShapeError: a negative width, or not one pair for each axis.
+        DTypeError: `fill` is no value of the dtype of `x`.
+
+    >>> import dualflow as df
+    >>> df.pad(df.asarray([1, 2]), 1, fill=9).tolist()
+    [9, 1, 2, 9]
     """
     x = tensor(x)
     if isinstance(widths, int):
         widths = ((widths, widths),) * x.ndim
     kind = {"f": float, "b": bool}.get(x.dtype.kind, int)
-    exact = kind(fill) if kind(fill) == fill or fill != fill else fill
-    return p.pad(x, widths=tuple((index(a), index(b)) for a, b in widths), fill=exact)
+    fits = kind is float or fill == kind(fill)
+    pairs = tuple((index(before), index(after)) for before, after in widths)
+    return p.pad(x, widths=pairs, fill=kind(fill) if fits else fill)
 
 
 def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
-    """The tensors one after the other along `axis` (None: flattened first)."""
-    given = [tensor(x) for x in tensors]
-    if not given:
-        raise ShapeError("concat of nothing", instead="at least one tensor")
+    """The tensors one after the other along `axis` (None: flattened first).
+
+    Raises:
+        ShapeError: other axes differ, or there are no tensors.
+
+    >>> import dualflow as df
+    >>> df.concat([df.asarray([1, 2]), df.asarray([3])]).tolist()
+    [1, 2, 3]
+    """
+    given = _same_dtype(tensors, "concat")
     if axis is None:
-        given, axis = [reshape(x, -1) for x in given], 0
-    dtype = given[0].dtype
-    for x in given:
-        dtype = promote(dtype, x.dtype)
-    given = [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
+        given, axis = [flatten(x) for x in given], 0
     return p.concat(*given, axis=normal_axis(axis, given[0].ndim))
 
 
-def broadcast_tensors(*tensors: Tensor) -> list[Tensor]:
-    """Views of the tensors, all of their common shape."""
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """The tensors, all of one shape, along a new axis.
+
+    Raises:
+        ShapeError: the shapes differ, or there are no tensors.
+
+    >>> import dualflow as df
+    >>> df.stack([df.asarray([1, 2]), df.asarray([3, 4])], axis=1).tolist()
+    [[1, 3], [2, 4]]
+    """
+    given = _same_dtype(tensors, "stack")
+    for x in given:
+        if x.shape != given[0].shape:
+            raise ShapeError(f"stack of {given[0].shape} and {x.shape}",
+                             instead="tensors of one shape, or concat")  # fmt: skip
+    at = normal_axis(axis, given[0].ndim + 1)
+    return p.concat(*(expand_dims(x, at) for x in given), axis=at)
+
+
+def _same_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
     given = [tensor(x) for x in tensors]
-    shape = broadcast(*(x.shape for x in given))
-    return [broadcast_to(x, shape) for x in given]
+    if not given:
+        raise ShapeError(f"{name} of nothing", instead="at least one tensor")
+    dtype = given[0].dtype
+    for x in given:
+        dtype = promote(dtype, x.dtype)
+    return [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
+
+
+def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Views of consecutive parts of `x` along `axis`, as in `np.split`.
+
+    Args:
+        x: a tensor.
+        sections: how many equal parts; or the places where to cut.
+        axis: the axis to cut.
+
+    Raises:
+        ShapeError: the size does not divide evenly.
+
+    >>> import dualflow as df
+    >>> [part.tolist() for part in df.split(df.arange(5), [2, 3])]
+    [[0, 1], [2], [3, 4]]
+    """
+    x = tensor(x)
+    axis = normal_axis(axis, x.ndim)
+    size = x.shape[axis]
+    if isinstance(sections, int):
+        if sections <= 0 or size % sections:
+            raise ShapeError(f"split of {size} elements into {sections} equal parts",
+                             instead="the places where to cut, as a list")  # fmt: skip
+        cuts = [i * (size // sections) for i in range(1, sections)]
+    else:
+        cuts = [_slice(None, index(cut)).indices(size)[1] for cut in sections]
+    bounds = [0, *cuts, size]
+    return [part(x, axis, a, max(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+    """The views of `x` at each place of `axis`, which is removed.
+
+    >>> import dualflow as df
+    >>> [row.tolist() for row in df.unstack(df.asarray([[1, 2], [3, 4]]))]
+    [[1, 2], [3, 4]]
+    """
+    x = tensor(x)
+    axis = normal_axis(axis, x.ndim)
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return tuple(
+        p.reshape(part(x, axis, i, i + 1), shape=shape) for i in range(x.shape[axis])
+    )
+
+
+def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:
+    """`x` repeated as a whole, `repetitions` times along each axis.
+
+    >>> import dualflow as df
+    >>> df.tile(df.asarray([1, 2]), 2).tolist()
+    [1, 2, 1, 2]
+    """
+    x = tensor(x)
+    times = as_shape(repetitions)
+    rank = max(x.ndim, len(times))
+    times = (1,) * (rank - len(times)) + times
+    shape = (1,) * (rank - x.ndim) + x.shape
+    paired = p.reshape(x, shape=tuple(n for size in shape for n in (1, size)))
+    wanted = tuple(n for t, size in zip(times, shape, strict=True) for n in (t, size))
+    whole = tuple(t * size for t, size in zip(times, shape, strict=True))
+    return p.reshape(p.expand(paired, shape=wanted), shape=whole)
+
+
+def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
+    """Each element of `x` `repeats` times along `axis` (None: of the flattened elements).
+
+    >>> import dualflow as df
+    >>> df.repeat(df.asarray([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    x = tensor(x)
+    if axis is None:
+        x, axis = flatten(x), 0
+    axis = normal_axis(axis, x.ndim)
+    shape = x.shape
+    before, after = shape[: axis + 1], shape[axis + 1 :]
+    paired = p.reshape(x, shape=(*before, 1, *after))
+    wide = p.expand(paired, shape=(*before, index(repeats), *after))
+    return p.reshape(wide, shape=(*before[:-1], before[-1] * index(repeats), *after))

@@ -1,14 +1,22 @@
-"""Folding axes: sum, prod, max, min, any, all, mean, var, std, positions, running folds."""
+"""Folding axes: sum, prod, max, min, any, all, mean, var, std, positions, running folds.
+
+`axis` is an integer, several, or None for all axes; keepdims keeps folded axes with size 1.
+"""
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import Any
 
-from dualflow.base.shapes import Axes, normal_axes, reduced
+from dualflow.base.dtypes import as_dtype, bool_, float16, float32, floating
+from dualflow.base.errors import ShapeError
+from dualflow.base.shapes import Axes, normal_axes, normal_axis, reduced
 
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 from ..record import Strict
+from .elementwise import isclose, sqrt
 
 Tensor = Any
 
@@ -21,19 +29,233 @@ def _fold(primitive: Strict, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
 
 
 def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axis`; integers and booleans are summed in 64 bits."""
+    """The sum; integers and booleans are summed in 64 bits.
+
+    Raises:
+        ShapeError: an axis that does not exist.
+
+    >>> import dualflow as df
+    >>> df.sum(df.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
+    [4.0, 6.0]
+    """
     if type(x) not in TENSORS:
         x = tensor(x)
     if dtype is not None:
-        x = p.cast(x, dtype=dtype)
+        x = p.cast(x, dtype=as_dtype(dtype))
     return _fold(p.sum, x, axis, keepdims)
 
 
+def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The product; integers and booleans are multiplied in 64 bits.
+
+    >>> import dualflow as df
+    >>> df.prod(df.asarray([2, 3, 4])).item()
+    24
+    """
+    x = tensor(x)
+    if dtype is not None:
+        x = p.cast(x, dtype=as_dtype(dtype))
+    return _fold(p.prod, x, axis, keepdims)
+
+
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The largest element over `axis`; NaN if any is NaN."""
+    """The largest element; NaN if any is NaN.
+
+    Raises:
+        ShapeError: there are no elements.
+
+    >>> import dualflow as df
+    >>> df.max(df.asarray([[1, 5], [3, 4]]), axis=1).tolist()
+    [5, 4]
+    """
     return _fold(p.max, tensor(x), axis, keepdims)
 
 
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over `axis`; NaN if any is NaN."""
+    """The smallest element; NaN if any is NaN.
+
+    Raises:
+        ShapeError: there are no elements.
+
+    >>> import dualflow as df
+    >>> df.min(df.asarray([[1, 5], [3, 4]]), axis=1).tolist()
+    [1, 3]
+    """
     return _fold(p.min, tensor(x), axis, keepdims)
+
+
+def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether any element is true (not 0).
+
+    >>> import dualflow as df
+    >>> df.any(df.asarray([False, True])).item()
+    True
+    """
+    return _fold(p.any, _truth(x), axis, keepdims)
+
+
+def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements are true (not 0).
+
+    >>> import dualflow as df
+    >>> df.all(df.asarray([1, 0])).item()
+    False
+    """
+    return _fold(p.all, _truth(x), axis, keepdims)
+
+
+def _truth(x: Tensor) -> Tensor:
+    x = tensor(x)
+    return x if x.dtype == bool_ else p.cast(x, dtype=bool_)
+
+
+def argmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The position of the first largest element (or first NaN); of all axes: row by row.
+
+    Raises:
+        ShapeError: there are no elements.
+
+    >>> import dualflow as df
+    >>> df.argmax(df.asarray([1.0, 3.0, 3.0])).item()
+    1
+    """
+    return _fold(p.argmax, tensor(x), axis, keepdims)
+
+
+def argmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The position of the first smallest element (or first NaN); of all axes: row by row.
+
+    Raises:
+        ShapeError: there are no elements.
+
+    >>> import dualflow as df
+    >>> df.argmin(df.asarray([3.0, 1.0, 1.0])).item()
+    1
+    """
+    return _fold(p.argmin, tensor(x), axis, keepdims)
+
+
+def _count(x: Tensor, axis: Axes) -> int:
+    return math.prod(x.shape[i] for i in normal_axes(axis, x.ndim))
+
+
+def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The mean, a float; NaN of no elements. float16 is summed in float32.
+
+    >>> import dualflow as df
+    >>> df.mean(df.asarray([1.0, 2.0, 6.0])).item()
+    3.0
+    """
+    x = tensor(x)
+    dtype = floating(x.dtype)
+    wide = float32 if dtype == float16 else dtype
+    values = x if x.dtype == wide else p.cast(x, dtype=wide)
+    out = p.divide.of(sum(values, axis, keepdims=keepdims), float(_count(x, axis)))
+    return out if wide == dtype else p.cast(out, dtype=dtype)
+
+
+def var(
+    x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
+    """The mean squared distance from the mean, divided by n - correction instead of n.
+
+    >>> import dualflow as df
+    >>> df.var(df.asarray([1.0, 3.0])).item()
+    1.0
+    """
+    x = tensor(x)
+    dtype = floating(x.dtype)
+    wide = float32 if dtype == float16 else dtype
+    values = x if x.dtype == wide else p.cast(x, dtype=wide)
+    gap = values - mean(values, axis, keepdims=True)
+    out = p.divide.of(
+        sum(gap * gap, axis, keepdims=keepdims),
+        builtins.max(float(_count(x, axis) - correction), 0.0),
+    )
+    return out if wide == dtype else p.cast(out, dtype=dtype)
+
+
+def std(
+    x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
+    """The square root of `var`.
+
+    >>> import dualflow as df
+    >>> df.std(df.asarray([1.0, 3.0])).item()
+    1.0
+    """
+    return sqrt(var(x, axis, correction, keepdims))
+
+
+def cumulative_sum(
+    x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running sums along `axis`; integers and booleans in 64 bits.
+
+    Args:
+        x: a tensor.
+        axis: may be left out for a tensor with one axis.
+        dtype: the dtype to sum in.
+        include_initial: begin with 0, one element more.
+
+    >>> import dualflow as df
+    >>> df.cumulative_sum(df.asarray([1, 2, 3])).tolist()
+    [1, 3, 6]
+    """
+    return _running(p.cumsum, x, axis, dtype, include_initial, 0)
+
+
+def cumulative_prod(
+    x: Tensor, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running products along `axis`; integers and booleans in 64 bits.
+
+    >>> import dualflow as df
+    >>> df.cumulative_prod(df.asarray([1, 2, 3])).tolist()
+    [1, 2, 6]
+    """
+    return _running(p.cumprod, x, axis, dtype, include_initial, 1)
+
+
+cumsum, cumprod = cumulative_sum, cumulative_prod
+
+
+def _running(
+    primitive: Strict, x: Tensor, axis: int | None, dtype: Any, initial: bool, start: int
+) -> Tensor:
+    x = tensor(x)
+    if axis is None:
+        if x.ndim != 1:
+            raise ShapeError(f"{primitive.op.name} of {x.shape}", instead="axis=...")
+        axis = 0
+    axis = normal_axis(axis, x.ndim)
+    if dtype is not None:
+        x = p.cast(x, dtype=as_dtype(dtype))
+    out = primitive(x, axis=axis)
+    if not initial:
+        return out
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    value = float(start) if out.dtype.kind == "f" else start
+    return p.concat(p.full(shape=shape, value=value, dtype=out.dtype), out, axis=axis)
+
+
+def count_nonzero(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not 0.
+
+    >>> import dualflow as df
+    >>> df.count_nonzero(df.asarray([1, 0, 2])).item()
+    2
+    """
+    return sum(_truth(x), axis, keepdims=keepdims)
+
+
+def allclose(
+    x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close, see `isclose`; a Python boolean.
+
+    >>> import dualflow as df
+    >>> df.allclose(df.asarray([1.0]), df.asarray([1.0 + 1e-7]))
+    True
+    """
+    return bool(all(isclose(x, y, rtol, atol, equal_nan)))
