@@ -1,0 +1,32 @@
+"""How records spell scalar code: the one place where `Op.spelling` is read for a backend.
+
+Comes in: an op's name, a backend's name, the dtype of the first operand. Goes out: a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dualflow.ir.op import CATALOGUE
+
+
+def spelling(op: str, backend: str, dtype: np.dtype) -> str:
+    """The template of `op`: `{0}`, `{1}`... stand for operands, `{dtype}` for the result's dtype.
+
+    A position fold is spelled by a bare word, the name of its comparison.
+
+    Raises:
+        NotImplementedError: the record has no spelling for this backend and dtype.
+
+    >>> import dualflow.ops.primitives
+    >>> spelling("add", "triton", np.dtype("bool"))
+    '{0} | {1}'
+    """
+    found = CATALOGUE[op].spelling.get(backend)
+    if isinstance(found, Mapping):
+        found = next((text for kinds, text in found.items() if dtype.kind in kinds), None)
+    if found is None:
+        raise NotImplementedError(f"op {op} has no {backend} spelling for {dtype.name}")
+    return found

@@ -1,0 +1,103 @@
+"""Functions in Triton's language that generated kernels may name; a text holds those it uses.
+
+They give what NumPy defines and the language leaves open: integer division by zero, shifts that
+are too large, positions of extremes with NaN first.
+"""
+
+from __future__ import annotations
+
+HEADER = """\
+import triton
+import triton.language as tl
+from triton.language.extra import libdevice
+"""
+
+#: Whether the pair (y, j) replaces (x, i), the best so far; positions are -1 for nowhere.
+_POSITION = """\
+@triton.jit
+def {name}(x, i, y, j):
+    better = (y {sign} x) | ((y != y) & (x == x))
+    worse = (x {sign} y) | ((x != x) & (y == y))
+    take = (i < 0) | ((j >= 0) & (better | ((worse == 0) & (j < i))))
+    return tl.where(take, y, x), tl.where(take, j, i)
+"""
+
+PRELUDE = {
+    "report": """\
+@triton.jit
+def report(status, bad, code):
+    tl.store(status + bad.to(tl.int32) * 0, code, mask=bad)
+""",
+    "two_sum": """\
+@triton.jit
+def two_sum(total, error, value):
+    joined = total + value
+    back = joined - total
+    return joined, error + ((total - (joined - back)) + (value - back))
+""",
+    "with_error": """\
+@triton.jit
+def with_error(total, error):
+    return tl.where(error == error, total + error, total)
+""",
+    "argmax": _POSITION.format(name="argmax", sign=">"),
+    "argmin": _POSITION.format(name="argmin", sign="<"),
+    "floor_divide": """\
+@triton.jit
+def floor_divide(x, y):
+    if x.dtype.is_floating():
+        rest = libdevice.fmod(x, y)
+        quotient = tl.div_rn(x - rest, y)
+        quotient = tl.where((rest != 0) & ((y < 0) != (rest < 0)), quotient - 1, quotient)
+        below = tl.floor(quotient)
+        below = tl.where(quotient - below > 0.5, below + 1, below)
+        plain = tl.div_rn(x, y)
+        below = tl.where(quotient == 0, libdevice.copysign(plain * 0, plain), below)
+        return tl.where(y == 0, plain, below)
+    elif x.dtype.is_int_signed():
+        safe = tl.where((y == 0) | (y == -1), 1, y).to(x.dtype)
+        quotient = x // safe
+        rest = x - quotient * safe
+        quotient = tl.where((rest != 0) & ((rest < 0) != (safe < 0)), quotient - 1, quotient)
+        return tl.where(y == 0, 0, tl.where(y == -1, -x, quotient)).to(x.dtype)
+    else:
+        return tl.where(y == 0, 0, x // tl.where(y == 0, 1, y)).to(x.dtype)
+""",
+    "remainder": """\
+@triton.jit
+def remainder(x, y):
+    if x.dtype.is_floating():
+        rest = libdevice.fmod(x, y)
+        moved = tl.where((y < 0) != (rest < 0), rest + y, rest)
+        return tl.where(rest == 0, libdevice.copysign(rest, y), moved)
+    elif x.dtype.is_int_signed():
+        safe = tl.where((y == 0) | (y == -1), 1, y).to(x.dtype)
+        rest = x % safe
+        return tl.where((rest != 0) & ((rest < 0) != (safe < 0)), rest + safe, rest).to(x.dtype)
+    else:
+        return tl.where(y == 0, 0, x % tl.where(y == 0, 1, y)).to(x.dtype)
+""",
+    "sign": """\
+@triton.jit
+def sign(x):
+    found = (x > 0).to(x.dtype) - (x < 0).to(x.dtype)
+    return tl.where(x != x, x, found)
+""",
+    "left_shift": """\
+@triton.jit
+def left_shift(x, y):
+    bits: tl.constexpr = x.dtype.primitive_bitwidth
+    fits = (y >= 0) & (y < bits)
+    return tl.where(fits, x << tl.where(fits, y, 0).to(x.dtype), 0).to(x.dtype)
+""",
+    "right_shift": """\
+@triton.jit
+def right_shift(x, y):
+    bits: tl.constexpr = x.dtype.primitive_bitwidth
+    fits = (y >= 0) & (y < bits)
+    if x.dtype.is_int_signed():
+        return (x >> tl.where(fits, y, bits - 1)).to(x.dtype)
+    else:
+        return tl.where(fits, x >> tl.where(fits, y, 0).to(x.dtype), 0).to(x.dtype)
+""",
+}
