@@ -188,9 +188,9 @@ class Kernel:
                 values = let.arguments[1:]
             elif let.op == "index":
                 assert let.arguments[0] in live, f"{let.name}: axis {let.arguments[0]} is not live"
-                continue
+                values = ()
             elif let.op == "constant":
-                continue
+                values = ()
             else:
                 assert let.op in CATALOGUE, f"{let.name}: no op {let.op}"
             for value in values:

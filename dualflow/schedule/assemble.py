@@ -1,0 +1,164 @@
+"""Graph -> Plan: fuse, lower every group, place the buffers.
+
+Comes in: a simplified graph and how its inputs lie. Goes out: `Plan`: the Program, and beside it
+what was decided and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.program import Buffer, Call, Launch, Operand, Program, Step
+from dualflow.ir.types import View
+
+from .fusion import Fusion
+from .lowering import Lowering
+from .memory import Life, place
+from .shaping import Lowered, shape_kernel
+from .units import Group, Library
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A Program and what is to know of it.
+
+    Attributes:
+        program: what to run.
+        steps: for each node that is part of a step, the number of that step; a node that is
+            recomputed is part of several.
+        reasons: for each value that lies in memory though a kernel made it, why.
+        moved: for each step, the bytes it reads and writes, each access once.
+        least: bytes of inputs and outputs together: no program moves fewer.
+    """
+
+    program: Program
+    steps: dict[Node, tuple[int, ...]]
+    reasons: dict[Value, str]
+    moved: tuple[int, ...]
+    least: int
+
+
+def plan(graph: Graph, layouts: Sequence[View] | None = None, backend: str = "numba") -> Program:
+    """The Program of `graph`; `layouts` says how each input lies (default: packed)."""
+    return plan_with_reasons(graph, layouts, backend).program
+
+
+def plan_with_reasons(
+    graph: Graph, layouts: Sequence[View] | None = None, backend: str = "numba"
+) -> Plan:
+    """As `plan`, with what was decided and why."""
+    if layouts is None:
+        layouts = [View.contiguous(value.shape) for value in graph.inputs]
+    return _Assembly(graph, layouts, backend).plan()
+
+
+class _Assembly:
+    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+        self.graph, self.layouts = graph, layouts
+        self.fusion = fusion = Fusion(graph, layouts, backend)
+        self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
+        self.lies.update(zip(graph.inputs, layouts, strict=True))
+        self.nodes: list[tuple[Node, ...]] = []
+        self.works: list[Lowered | Library] = []
+        for unit in fusion.units:
+            self._lower(unit)
+        self.buffers = self._buffers()
+
+    def _lower(self, unit: Group | Library) -> None:
+        if isinstance(unit, Library):
+            if any(v.type.size for v in unit.node.results) or unit.node.op.may_raise:
+                self.works.append(unit)
+                self.nodes.append((unit.node,))
+            return
+        if all(value.type.size == 0 for value, _ in unit.roots):
+            return
+        lowering = Lowering(self.fusion, unit, self.lies)
+        self.works.append(shape_kernel(lowering))
+        self.nodes.append(tuple(lowering.nodes))  # type: ignore[arg-type]
+
+    # Buffers -----------------------------------------------------------------------------------
+
+    def _buffers(self) -> dict[Value, Buffer]:
+        buffers = {
+            value: Buffer("input", i, layout.extent[1] * value.dtype.itemsize)
+            for i, (value, layout) in enumerate(zip(self.graph.inputs, self.layouts, strict=True))
+        }
+        for i, value in enumerate(self.fusion.outputs):
+            if value not in buffers:
+                buffers[value] = Buffer("output", i, value.type.nbytes)
+        lives = self._lives()
+        within = [value for value in lives if value not in buffers]
+        offsets, self.arena = place([lives[value] for value in within])
+        for value, offset in zip(within, offsets, strict=True):
+            buffers[value] = Buffer("arena", offset, value.type.nbytes)
+        return buffers
+
+    def _lives(self) -> dict[Value, Life]:
+        """When each value that a step writes is needed."""
+        lives: dict[Value, Life] = {}
+        for step, work in enumerate(self.works):
+            for value in self._touched(work):
+                life = lives.get(value) or Life(value.type.nbytes, step, step)
+                lives[value] = life._replace(last=step)
+        return lives
+
+    def _touched(self, work: Lowered | Library) -> list[Value]:
+        if isinstance(work, Lowered):
+            return [value for value, _ in work.looks]
+        return [*work.node.results, *(self._whole(v, work)[0] for v in work.node.operands)]
+
+    def _whole(self, value: Value, unit: Library) -> tuple[Value, View]:
+        """The value in memory that a library node reads for an operand, and its view of it."""
+        facts = self.fusion.facts
+        if value in self.fusion.packed and not self.fusion.readable(value, unit):
+            return self.fusion.packed[value], View.contiguous(value.shape)
+        if self.fusion.readable(value, unit):
+            view = facts.lies[value]
+            assert view is not None
+            return facts.base[value], view
+        return value, View.contiguous(value.shape)
+
+    # The program -------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        steps = list(map(self._step, self.works, self.nodes))
+        inputs = tuple(map(self._operand, self.graph.inputs, self.layouts))
+        outputs = tuple(self._operand(v, self.lies[v]) for v in self.fusion.outputs)
+        program = Program(inputs, outputs, tuple(steps), self.arena, ())
+        parts: dict[Node, tuple[int, ...]] = {}
+        for i, nodes in enumerate(self.nodes):
+            for node in nodes:
+                parts[node] = (*parts.get(node, ()), i)
+        stored = {v: self.fusion.reasons[v] for v in self.fusion.stored if v.node is not None}
+        values = {*self.graph.inputs, *self.graph.outputs}
+        least = sum(value.type.nbytes for value in values)
+        return Plan(program, parts, stored, tuple(map(_moved, steps)), least)
+
+    def _operand(self, value: Value, view: View) -> Operand:
+        return Operand(self.buffers[value], value.dtype, view)
+
+    def _step(self, work: Lowered | Library, nodes: tuple[Node, ...]) -> Step:
+        if isinstance(work, Library):
+            node = work.node
+            operands = tuple(self._operand(*self._whole(v, work)) for v in node.operands)
+            results = tuple(self._operand(v, self.lies[v]) for v in node.results)
+            return Call(node.op, node.attributes, operands, results, node.line)
+        operands = tuple(self._operand(value, view) for value, view in work.looks)
+        lines = (f"{n.line.function}:{n.line.number} {n.line.text}" for n in nodes if n.line)
+        covers = tuple(dict.fromkeys(lines))
+        return Launch(work.kernel, operands, work.integers, work.scalars, covers)
+
+
+def _moved(step: Step) -> int:
+    """Bytes that a step reads and writes, if each access touches its elements once."""
+    operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
+    total = 0
+    for operand in operands:
+        view = operand.view
+        sizes = [n for n, s in zip(view.shape, view.strides, strict=True) if s]
+        total += int(np.prod(sizes, dtype=np.int64)) * operand.dtype.itemsize
+    return total

@@ -1,0 +1,156 @@
+"""What fusion wants to know of a graph beforehand, found in one walk from inputs to outputs.
+
+Comes in: a graph and how its inputs lie. Goes out: `Facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dualflow.base.shapes import size_of
+from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.types import View
+
+#: How dear an elementwise op that no backend computes exactly (exp, tanh) is beside an addition.
+TRANSCENDENTAL = 16
+#: Values with more sources in memory than this count as dear to recompute.
+MOST_SOURCES = 4
+
+NARROW = np.dtype("float16")  # computed by libraries only
+
+
+class Facts:
+    """Facts of a graph's values.
+
+    Attributes:
+        role: what fusion does with a node: "elementwise", "view", "assembly", "constant",
+            "position", "reduction", "lookup" or "library".
+        view: of view nodes: the result in the row-major order of the operand.
+        lies: how a value would lie if only what it is a view of were in memory; None: nohow.
+        base: the value that it is then a view of.
+        work: scalar operations to recompute an element from memory.
+        sources: the values in memory that it is then recomputed from; None: too many.
+        tail: the reduction of whose results this value is an elementwise function.
+    """
+
+    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+        self.backend = backend
+        self.role: dict[Node, str] = {}
+        self.view: dict[Node, View] = {}
+        self.lies: dict[Value, View | None] = {}
+        self.base: dict[Value, Value] = {}
+        self.work: dict[Value, int] = {}
+        self.sources: dict[Value, frozenset[Value] | None] = {}
+        self.tail: dict[Value, Value] = {}
+        for value, layout in zip(graph.inputs, layouts, strict=True):
+            self._own(value, layout)
+        for node in graph.nodes:
+            role = self.role[node] = role_of(node, backend)
+            _WALK.get(role, Facts._memory)(self, node)
+
+    def _own(self, value: Value, layout: View) -> None:
+        self.lies[value], self.base[value] = layout, value
+        self.work[value], self.sources[value] = 0, frozenset((value,))
+
+    def _memory(self, node: Node) -> None:
+        for value in node.results:
+            self._own(value, View.contiguous(value.shape))
+
+    def _reduction(self, node: Node) -> None:
+        self._memory(node)
+        self.tail[node.result] = node.result
+
+    def _constant(self, node: Node) -> None:
+        self._memory(node)
+        self.sources[node.result] = frozenset()
+
+    def _view(self, node: Node) -> None:
+        (operand,), value = node.operands, node.result
+        view = node.op.view(View.contiguous(operand.shape), **node.attributes)  # type: ignore[misc]
+        self.view[node] = view
+        lies = self.lies[operand]
+        self.lies[value] = lies and node.op.view(lies, **node.attributes)  # type: ignore[misc]
+        self.base[value] = self.base[operand]
+        if self.lies[value] is None:
+            self.lies[value], self.base[value] = View.contiguous(value.shape), value
+        self.work[value], self.sources[value] = self.work[operand], self.sources[operand]
+        if operand in self.tail and same_order(view, operand):
+            self.tail[value] = self.tail[operand]
+
+    def _elementwise(self, node: Node) -> None:
+        value = node.result
+        self._memory(node)
+        price = 1 if node.op.exact else TRANSCENDENTAL
+        self.work[value] = price + sum(self.work[v] for v in node.operands)
+        found: frozenset[Value] | None = frozenset()
+        for operand in node.operands:
+            more = self.sources[operand]
+            found = None if more is None or found is None else found | more
+            if operand in self.tail and self.tail[operand].type.size == value.type.size:
+                self.tail[value] = self.tail[operand]
+        self.sources[value] = found if found is not None and len(found) <= MOST_SOURCES else None
+
+
+_WALK: dict[str, Any] = {
+    "elementwise": Facts._elementwise,
+    "assembly": Facts._elementwise,
+    "view": Facts._view,
+    "constant": Facts._constant,
+    "position": Facts._constant,
+    "reduction": Facts._reduction,
+}
+
+
+def same_order(view: View, operand: Value) -> bool:
+    """Whether a view of a packed operand shows all its elements in their order."""
+    return view.is_contiguous and not view.offset and size_of(view.shape) == operand.type.size
+
+
+def role_of(node: Node, backend: str) -> str:
+    """What fusion does with a node."""
+    op, kind = node.op, node.op.kind
+    if kind is Kind.MOVEMENT:
+        if op.view is not None:
+            return "view"
+        return "assembly" if _assembles(node) else "library"
+    if kind is Kind.CREATION:
+        return "constant" if "value" in node.attributes else "position"
+    if any(v.dtype == NARROW for v in (*node.operands, *node.results)):
+        return "library"
+    if kind is Kind.ELEMENTWISE and not op.may_raise and spelled(op, node, backend):
+        return "elementwise"
+    if kind is Kind.REDUCTION and folds(op, node, backend):
+        return "reduction"
+    return "library"
+
+
+def spelled(op: Op, node: Node, backend: str) -> Any:
+    """How the backend spells the op for the dtype of this node; None if it does not."""
+    found = op.spelling.get(backend)
+    if isinstance(found, dict):
+        letter = node.operands[0].dtype.kind
+        return next((text for letters, text in found.items() if letter in letters), None)
+    return found
+
+
+def folds(op: Op, node: Node, backend: str) -> bool:
+    """Whether a reduction is spelled as a combination of two values."""
+    text = spelled(op, node, backend)
+    return text is not None and "{1}" in text
+
+
+def _assembles(node: Node) -> bool:
+    """Whether every part fills a block without gaps of the result."""
+    if node.op.placement is None or len(node.operands) > 4:
+        return False
+    types = tuple(v.type for v in node.operands)
+    packed = View.contiguous(node.result.shape).strides
+    return all(
+        size == 1 or stride == step
+        for view in node.op.placement(types, **node.attributes)
+        for size, stride, step in zip(view.shape, view.strides, packed, strict=True)
+    )

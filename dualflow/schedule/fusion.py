@@ -1,0 +1,523 @@
+"""Which nodes share a kernel, and which values lie in memory.
+
+Comes in: a graph. Goes out: `Fusion`: units of work, what each stores and reads, and why.
+Nodes are visited from outputs to inputs, so a value is decided when all that want it are known:
+
+    every group that wants a value has *asked* for it under a map from its domain;
+    one asker: the node is evaluated there, and asks for its operands in turn;
+    several: askers with one domain merge; else the value is recomputed if cheap, else stored.
+
+A reduction is folded inside the group that asks for it where that group's domain splits into grid
+axes (which see each result once) and loop axes (the reduced ones); else it gets its own group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dualflow.base.shapes import contiguous_strides, size_of
+from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.op import Kind
+from dualflow.ir.types import View
+
+from .facts import Facts, same_order
+from .maps import (
+    Map,
+    Position,
+    combine,
+    is_onto,
+    narrowed,
+    natural,
+    points,
+    positions,
+    still_axes,
+    through,
+    tidy,
+)
+from .units import Group, Library, Unit, current, in_order, reaches
+
+#: A group with more members takes no further ones: registers and compile time are finite.
+MOST_MEMBERS = 100
+#: Scalar operations that may be repeated for each asker rather than stored and read.
+CHEAP = 12
+
+#: Roles of nodes that cost nothing to see through.
+MOVING = ("view", "constant", "position")
+
+Asks = dict[Group, list[Map]]
+
+
+class Fusion:
+    """The decisions for one graph.
+
+    Attributes:
+        units: the units of work, in the order they run.
+        stored: for each value in memory that a unit writes, the unit.
+        copy_of: values made here: each is a packed copy of another value.
+        packed: for each input that lies as no library takes it, its packed copy.
+        outputs: the value whose memory is that output of the graph.
+        reasons: why a value is stored, as text.
+    """
+
+    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+        self.graph, self.facts = graph, Facts(graph, layouts, backend)
+        self.stored: dict[Value, Unit] = {}
+        self.copy_of: dict[Value, Value] = {}
+        self.packed: dict[Value, Value] = {}
+        self.reasons: dict[Value, str] = {}
+        self.outputs: list[Value] = []
+        self._asks: dict[Value, Asks] = {}
+        self._needed: dict[Value, set[Unit]] = {}
+        self._all: list[Unit] = []
+        self._rank: dict[Unit, int] = {}
+        self._place: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
+        self._want_outputs()
+        for node in reversed(graph.nodes):
+            self._visit(node)
+        for value in graph.inputs:
+            self._read(value)
+        self.units = in_order(self._all, self._rank)
+
+    def _want_outputs(self) -> None:
+        """Ask for the outputs of the graph; each gets memory of its own, but for plain inputs."""
+        taken = set()
+        for value in self.graph.outputs:
+            if value.node is None:
+                self.outputs.append(value)
+            elif value in taken:
+                self.outputs.append(self._copy(value, "returned twice"))
+            else:
+                self.outputs.append(value)
+                self._needed.setdefault(value, set())
+                self.reasons[value] = "an output"
+            taken.add(value)
+
+    # What groups ask for -----------------------------------------------------------------------
+
+    def _ask(self, value: Value, group: Group, map_: Map) -> None:
+        maps = self._asks.setdefault(value, {}).setdefault(group, [])
+        if map_ not in maps:
+            maps.append(map_)
+
+    def _need(self, value: Value, unit: Unit) -> None:
+        """`unit` reads `value` through memory."""
+        base = self.facts.base[value] if self.readable(value, unit) else value
+        if base is value and value.node is None and not self.readable(value, unit):
+            base = self.packed[value] = self._copy(value, "an input packed for a library")
+            self._rank[self.stored[base]] = -1
+            self.stored[base].readers.add(unit)
+        self._needed.setdefault(base, set()).add(unit)
+        self.reasons.setdefault(base, "read as a whole by a library")
+
+    def readable(self, value: Value, unit: Unit) -> bool:
+        """Whether `unit` can take `value` as a view of what it is a view of."""
+        if value in self.copy_of or value not in self.facts.base:
+            return False
+        if not isinstance(unit, Library) or unit.node.op.kind is not Kind.CONTRACTION:
+            return True
+        view = self.facts.lies[value]
+        assert view is not None
+        (rows, columns), (down, across) = view.shape[-2:], view.strides[-2:]
+        return (across == 1 and down >= columns) or (down == 1 and across >= rows)
+
+    def _copy(self, value: Value, reason: str) -> Value:
+        """A value that is a packed copy of another, stored by a group of its own."""
+        copy = Value(value.type)
+        self.copy_of[copy] = value
+        self._ask(value, self._new_group(copy, reason, len(self.graph.nodes)), natural_map(value))
+        return copy
+
+    def _new_group(self, value: Value, reason: str, rank: int) -> Group:
+        group = Group(packed_domain(value))
+        group.roots.append((value, natural_map(value)))
+        self._all.append(group)
+        self._rank[group] = rank
+        self.stored[value] = group
+        self.reasons.setdefault(value, reason)
+        return group
+
+    # Visiting a node ---------------------------------------------------------------------------
+
+    def _visit(self, node: Node) -> None:
+        asked = [self._asks.pop(value, {}) for value in node.results]
+        needed = any(value in self._needed for value in node.results)
+        if not needed and not any(asked):
+            return
+        role = self.facts.role[node]
+        if role == "library":
+            self._visit_library(node, asked)
+        elif role == "reduction":
+            self._visit_reduction(node, asked[0], needed)
+        else:
+            self._visit_pointwise(node, asked[0], needed)
+
+    def _visit_library(self, node: Node, asked: list[Asks]) -> None:
+        unit = Library(node)
+        self._all.append(unit)
+        self._rank[unit] = self._place[node]
+        for value, asks in zip(node.results, asked, strict=True):
+            self.stored[value] = unit
+            self.reasons[value] = f"{node.op.name} is run by a library"
+            asks = self._merge_readers(value, asks)
+            self._load(value, asks, unit)
+        for value in node.operands:
+            self._need(value, unit)
+
+    def _visit_pointwise(self, node: Node, asks: Asks, needed: bool) -> None:
+        """A node whose elements each come from some elements of its operands."""
+        value = node.result
+        reason = "an output or read as a whole"
+        misfits: Asks = {}
+        if value in self.facts.tail:
+            misfits = {g: maps for g, maps in asks.items() if not self._tail_fits(value, g, maps)}
+            reason = f"computed where {self.facts.tail[value].node.op.name} is"  # type: ignore[union-attr]
+        if not misfits and self._is_repeated(value, asks):
+            misfits, reason = dict(asks), "dear, and wanted several times by one kernel"
+        expanded: list[tuple[Group, Map, list]] = []
+        for group, maps in asks.items():
+            wanted = [(map_, self.operands(node, group, map_)) for map_ in maps]
+            if group.members + len(maps) > MOST_MEMBERS:
+                misfits[group], reason = maps, "the kernel is full"
+            elif any(found is None for _, found in wanted):
+                misfits[group], reason = maps, f"{node.op.name} has no affine index map here"
+            elif group not in misfits:
+                expanded += [(group, map_, found) for map_, found in wanted]  # type: ignore[misc]
+        if not needed and not misfits and len(asks) > 1:
+            asks = self._merge_readers(value, asks)
+            if len(asks) > 1 and not self._is_cheap(value, len(asks)):
+                needed, reason = True, "wanted by several kernels and dear to recompute"
+        if needed or misfits:
+            self._store(node, asks, reason)
+            return
+        for group, map_, _ in expanded:
+            self._evaluate(node, current(group), map_)
+
+    def _visit_reduction(self, node: Node, asks: Asks, needed: bool) -> None:
+        value = node.result
+        fitting = {g: m for g, m in asks.items() if len(m) == 1 and self._fits(value, g, m[0])}
+        if fitting:
+            for group, (map_,) in fitting.items():
+                if current(group) is group and self._fits(value, group, map_):
+                    self._adopt(value, group, map_)
+                    break
+            asks = self._merge_readers(value, asks)
+        (group, maps), *others = asks.items() if asks else [(None, [])]
+        if needed or others or len(maps) != 1 or not self._fits(value, group, maps[0]):
+            self._store(node, asks, f"{node.op.name} over other axes than its reader's")
+        else:
+            self._evaluate(node, group, maps[0])  # type: ignore[arg-type]
+
+    # Decisions ---------------------------------------------------------------------------------
+
+    def _is_cheap(self, value: Value, askers: int) -> bool:
+        """Whether recomputing `value` for each asker moves no more bytes than storing it."""
+        if value.node is not None and self.facts.role[value.node] in MOVING:
+            return True
+        sources = self.facts.sources[value]
+        if sources is None or self.facts.work[value] > CHEAP:
+            return False
+        weight = sum(
+            min(1.0, s.type.nbytes / max(value.type.nbytes, 1))
+            for s in sources if s.node is None or self.facts.role[s.node] != "constant"
+        )  # fmt: skip
+        return weight * (askers - 1) <= askers + 0.5
+
+    def _is_repeated(self, value: Value, asks: Asks) -> bool:
+        """Whether a dear value would be computed more than once for each of its elements."""
+        node = value.node
+        assert node is not None
+        if node.op.exact or node.op.kind is not Kind.ELEMENTWISE or value in self.facts.tail:
+            return False
+        return any(
+            sum(evaluations(m, g) for m in maps) > value.type.size or any(m.box for m in maps)
+            for g, maps in asks.items()
+        )
+
+    def _tail_fits(self, value: Value, group: Group, maps: list[Map]) -> bool:
+        """Whether the reduction behind `value` can be folded in `group`."""
+        return len(maps) == 1 and self._fits(self.facts.tail[value], group, maps[0])
+
+    def _fits(self, reduced: Value, group: Group | None, map_: Map) -> bool:
+        """Whether the points of the grid see each result once and the loops walk what it folds."""
+        if group is None or map_.box:
+            return False
+        still = still_axes(map_, group.domain)
+        moving = tuple(k for k in range(len(group.domain)) if k not in still)
+        if not is_onto(map_, group.domain, moving, reduced.type.size):
+            return False
+        loops = still if group.loops is None else group.loops
+        if tuple(k for k in loops if group.domain[k] != 1) != still:
+            return False
+        if group.loops is None and not still:
+            return True
+        return self._walk(reduced, group, loops) is not None
+
+    def _walk(
+        self, reduced: Value, group: Group, loops: tuple[int, ...]
+    ) -> tuple[Position, ...] | None:
+        """The index along each folded axis, as the loops walk them in row-major order."""
+        shape = folded_shape(reduced)
+        sizes = tuple(group.domain[k] for k in loops)
+        if size_of(shape) != size_of(sizes):
+            return None
+        strides = [0] * len(group.domain)
+        for k, stride in zip(loops, contiguous_strides(sizes), strict=True):
+            strides[k] = stride
+        return positions(Map(tidy(strides, group.domain)), group.domain, shape)
+
+    def _adopt(self, reduced: Value, group: Group, map_: Map) -> None:
+        """Make the axes that `reduced` folds the loops of the group."""
+        if group.loops is not None:
+            return
+        still = still_axes(map_, group.domain)
+        if still:
+            group.loops = still
+            return
+        rank = len(group.domain)
+        group.domain += folded_shape(reduced)
+        group.loops = tuple(range(rank, len(group.domain)))
+
+    # Storing and reading -------------------------------------------------------------------------
+
+    def _store(self, node: Node, asks: Asks, reason: str) -> None:
+        """Let one of the askers, or a new group, compute the value and store it."""
+        value = node.result
+        self.reasons.setdefault(value, reason)
+        host = self._host(value, asks)
+        if host is None:
+            group, map_ = self._new_group(value, reason, self._place[node]), natural_map(value)
+            if value in self.facts.tail:
+                self._adopt(self.facts.tail[value], group, map_)
+        else:
+            group, map_ = host
+            group.roots.append((value, map_))
+            self.stored[value] = group
+            asks = {g: maps for g, maps in asks.items() if g is not group}
+        self._load(value, asks, group)
+        self._evaluate(node, group, map_)
+        self._merge_readers(value, asks)
+
+    def _host(self, value: Value, asks: Asks) -> tuple[Group, Map] | None:
+        """An asker that sees each element once, and that no other reader has to precede."""
+        readers = {*self._needed.get(value, ()), *asks}
+        for group, maps in asks.items():
+            map_ = maps[0]
+            if len(maps) > 1 or group.members >= MOST_MEMBERS or map_.box:
+                continue
+            if value in self.facts.tail:
+                if not self._fits(self.facts.tail[value], group, map_):
+                    continue
+            elif still_axes(map_, group.domain) or not is_onto(
+                map_, group.domain, range(len(group.domain)), value.type.size
+            ):
+                continue
+            if self.operands(value.node, group, map_) is None:  # type: ignore[arg-type]
+                continue
+            others = {current(reader) for reader in readers} - {group}
+            if any(reaches(other, (group,)) for other in others):
+                continue
+            if value in self.facts.tail:
+                self._adopt(self.facts.tail[value], group, map_)
+            return group, map_
+        return None
+
+    def _load(self, value: Value, asks: Asks, writer: Unit) -> None:
+        """The askers, and units that need it whole, read `value` where `writer` stored it."""
+        for group in asks:
+            group.loaded[value] = None
+            writer.readers.add(group)
+        writer.readers.update(self._needed.get(value, ()))
+
+    def _read(self, value: Value) -> None:
+        """An input of the graph: read where it lies, or through a packed copy."""
+        asks = self._merge_readers(value, self._asks.pop(value, {}))
+        layout = self.facts.lies[value]
+        assert layout is not None
+        strange = {
+            group: maps for group, maps in asks.items()
+            if any(through(m, group.domain, value.shape, layout.strides, layout.offset) is None
+                   for m in maps)
+        }  # fmt: skip
+        for group in asks:
+            group.loaded[value] = None
+        if not strange:
+            return
+        copy = Value(value.type)
+        self.copy_of[copy] = value
+        packer = self._new_group(copy, "an input that is not packed, read in another order", -1)
+        packer.loaded[value] = None
+        for group in strange:
+            del group.loaded[value]
+            group.loaded[copy] = None
+            packer.readers.add(group)
+
+    def _merge_readers(self, value: Value, asks: Asks) -> Asks:
+        """Merge askers that see `value` alike from one domain; it is then read only once."""
+        merged: list[Group] = []
+        for group, maps in list(asks.items()):
+            group = current(group)  # type: ignore[assignment]
+            for other in merged:
+                if asks[other] != maps or len(maps) != 1:
+                    continue
+                dense = points(group.domain) <= 2 * value.type.size or value in self.facts.tail
+                if dense and self._may_merge(other, group):
+                    self._merge(other, group)
+                    break
+            else:
+                merged.append(group)
+        return {group: asks[group] for group in merged if current(group) is group}
+
+    def _may_merge(self, one: Group, two: Group) -> bool:
+        """Whether two groups fit into one loop nest and neither has to run before the other."""
+        large, small = (one, two) if len(one.domain) >= len(two.domain) else (two, one)
+        rank = len(small.domain)
+        if large.domain[:rank] != small.domain or one.members + two.members > MOST_MEMBERS:
+            return False
+        if any(k not in (large.loops or ()) for k in range(rank, len(large.domain))):
+            return False
+        if None not in (large.loops, small.loops) and large.loops != small.loops:
+            return False
+        if large.loops is None and small.loops is not None and rank != len(large.domain):
+            return False
+        return not reaches(one, (two,)) and not reaches(two, (one,))
+
+    def _merge(self, one: Group, two: Group) -> None:
+        """Give the work of `two` to `one`."""
+        if len(two.domain) > len(one.domain):
+            one.domain = two.domain
+        one.loops = one.loops if two.loops is None else two.loops
+        one.roots += two.roots
+        one.loaded.update(two.loaded)
+        one.members += two.members
+        one.readers |= two.readers
+        self._rank[one] = max(self._rank[one], self._rank[two])
+        two.into = one
+        for value, _ in two.roots:
+            self.stored[value] = one
+        for asks in self._asks.values():
+            maps = asks.pop(two, None)
+            for map_ in maps or ():
+                known = asks.setdefault(one, [])
+                if map_ not in known:
+                    known.append(map_)
+
+    # Evaluating ----------------------------------------------------------------------------------
+
+    def _evaluate(self, node: Node, group: Group, map_: Map) -> None:
+        """`group` computes the node under `map_`: ask for its operands."""
+        group.members += 1
+        found = self.operands(node, group, map_)
+        assert found is not None, f"{node} has no index map in its own group"
+        for value, operand_map in found:
+            self._ask(value, group, operand_map)
+
+    def operands(
+        self, node: Node, group: Group, map_: Map
+    ) -> list[tuple[Value, Map]] | None:
+        """The operands, and the maps under which they are seen; None if a map is not affine."""
+        return _OPERANDS[self.facts.role[node]](self, node, group, map_)
+
+    def _of_elementwise(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
+        return [(value, map_) for value in node.operands]
+
+    def _of_constant(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
+        return []
+
+    def _of_position(
+        self, node: Node, group: Group, map_: Map
+    ) -> list[tuple[Value, Map]] | None:
+        found = positions(map_, group.domain, node.result.shape)
+        return None if found is None else []
+
+    def _of_view(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
+        (operand,) = node.operands
+        view = self.facts.view[node]
+        if same_order(view, operand):
+            return [(operand, map_)]
+        found = positions(map_, group.domain, view.shape)
+        if found is None:
+            return None
+        moved = combine(found, view.strides, view.offset, group.domain, map_.box)
+        return [(operand, moved)]
+
+    def _of_assembly(
+        self, node: Node, group: Group, map_: Map
+    ) -> list[tuple[Value, Map]] | None:
+        pieces = self.pieces(node, group, map_)
+        return None if pieces is None else [(value, piece) for value, piece in pieces if piece]
+
+    def _of_reduction(
+        self, node: Node, group: Group, map_: Map
+    ) -> list[tuple[Value, Map]] | None:
+        value, (operand,) = node.result, node.operands
+        axes = node.attributes["axes"]
+        assert isinstance(axes, tuple)
+        kept = positions(map_, group.domain, value.shape)
+        walked = self._walk(value, group, group.loops or ())
+        if kept is None or walked is None:
+            return None
+        rest, folded = iter(kept), iter(walked)
+        both = [next(folded if a in axes else rest) for a in range(len(operand.shape))]
+        strides = contiguous_strides(operand.shape)
+        return [(operand, combine(both, strides, 0, group.domain, ()))]
+
+    def pieces(
+        self, node: Node, group: Group, map_: Map
+    ) -> list[tuple[Value, Map | None]] | None:
+        """For each part of an assembly, its map, in whose box it is seen; or None: nowhere."""
+        found = positions(map_, group.domain, node.result.shape)
+        if found is None:
+            return None
+        types = tuple(value.type for value in node.operands)
+        packed = contiguous_strides(node.result.shape)
+        pieces: list[tuple[Value, Map | None]] = []
+        views = node.op.placement(types, **node.attributes)  # type: ignore[misc]
+        for value, view in zip(node.operands, views, strict=True):
+            starts = [
+                view.offset // step % size if size else 0
+                for step, size in zip(packed, node.result.shape, strict=True)
+            ]
+            box = narrowed(map_, group.domain, found, starts, view.shape)
+            if box is None:
+                return None
+            if box is False or 0 in view.shape:
+                pieces.append((value, None))
+                continue
+            strides = contiguous_strides(value.shape)
+            offset = -sum(a * s for a, s in zip(starts, strides, strict=True))
+            pieces.append((value, combine(found, strides, offset, group.domain, box)))  # type: ignore[arg-type]
+        return pieces
+
+
+_OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
+    "elementwise": Fusion._of_elementwise,
+    "constant": Fusion._of_constant,
+    "position": Fusion._of_position,
+    "view": Fusion._of_view,
+    "assembly": Fusion._of_assembly,
+    "reduction": Fusion._of_reduction,
+}
+
+
+def evaluations(map_: Map, group: Group) -> int:
+    """How often a group computes a value under a map: not again along loops that do not move it."""
+    still = set(still_axes(map_, group.domain)).intersection(group.loops or ())
+    return size_of(tuple(n for k, n in enumerate(group.domain) if k not in still))
+
+
+def packed_domain(value: Value) -> tuple[int, ...]:
+    """The axes over which a value is computed: its own, but for those of size 1."""
+    return tuple(n for n in value.shape if n != 1)
+
+
+def natural_map(value: Value) -> Map:
+    """Each point of `packed_domain(value)` sees its own element."""
+    return natural(packed_domain(value))
+
+
+def folded_shape(reduced: Value) -> tuple[int, ...]:
+    """The sizes of the axes that the reduction of this result folds."""
+    node = reduced.node
+    assert node is not None
+    axes = node.attributes["axes"]
+    return tuple(node.operands[0].shape[a] for a in axes)  # type: ignore[union-attr]

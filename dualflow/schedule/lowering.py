@@ -1,0 +1,235 @@
+"""A group of nodes as scalar code: one term for each value at each map.
+
+Comes in: a `Group` and how values in memory lie. Goes out: `Lowering`: what is stored where, as
+terms over the axes of the group's domain, which `shaping.py` turns into a Kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualflow.base.dtypes import bool_, int64
+from dualflow.ir.graph import Value
+from dualflow.ir.types import View
+from dualflow.ops import primitives as p
+from dualflow.ops.record import Strict
+
+from .facts import NARROW
+from .fusion import Fusion
+from .maps import Interval, Map, padded, positions, through
+from .units import Group
+
+BITS = np.dtype("uint16")  # how a float16, which kernels only move, is moved
+
+
+@dataclass(eq=False)
+class Term:
+    """One scalar value of a kernel to be.
+
+    Attributes:
+        op: a record's name, or "load", "index", "scalar", "fold".
+        dtype: of the value.
+        arguments: terms it is computed from.
+        key: load: the `Look`; index: the stride of every axis; scalar: the number; fold: the op.
+        axes: the domain axes along which it changes.
+        depth: how many folds have to come before it.
+        dear: whether it is better kept than computed again.
+    """
+
+    op: str
+    dtype: np.dtype
+    arguments: tuple[Term, ...] = ()
+    key: object = None
+    axes: frozenset[int] = frozenset()
+    depth: int = 0
+    dear: bool = False
+
+
+@dataclass(eq=False)
+class Look:
+    """A value in memory seen from the domain: an access to be."""
+
+    value: Value
+    strides: tuple[int, ...]
+    offset: int
+    mode: str = "in"
+
+
+class Lowering:
+    """The lowering of one group."""
+
+    def __init__(self, fusion: Fusion, group: Group, layouts: dict[Value, View]) -> None:
+        self.fusion, self.group, self.layouts = fusion, group, layouts
+        self.domain = group.domain
+        self.rank = len(self.domain)
+        self.loops = frozenset(group.loops or ())
+        self._terms: dict[object, Term] = {}
+        self._looks: dict[object, Look] = {}
+        self.nodes: dict[object, None] = {}
+        self.stores: list[tuple[Look, Term]] = []
+        for value, map_ in group.roots:
+            term = self._evaluate(value, map_, store=True)
+            look = Look(value, padded(map_.strides, self.rank), map_.offset, "out")
+            self.stores.append((look, term))
+
+    # Terms -------------------------------------------------------------------------------------
+
+    def _term(
+        self, op: str, dtype: np.dtype, arguments: tuple[Term, ...] = (), key: object = None,
+        axes: frozenset[int] = frozenset(), depth: int = 0, dear: bool = False,
+    ) -> Term:  # fmt: skip
+        """The term, made once."""
+        name = (op, dtype, tuple(map(id, arguments)), key)
+        found = self._terms.get(name)
+        if found is None:
+            for argument in arguments:
+                axes |= argument.axes
+                depth = max(depth, argument.depth)
+            found = self._terms[name] = Term(op, dtype, arguments, key, axes, depth, dear)
+        return found
+
+    def _scalar(self, number: bool | int | float, dtype: np.dtype, role: object = None) -> Term:
+        """A number that the launch passes; numbers in different roles stay apart, so that a
+        kernel does not depend on which sizes happen to be equal."""
+        return self._term("scalar", dtype, key=(np.array(number, dtype).tobytes(), role))
+
+    def _evaluate(self, value: Value, map_: Map, store: bool = False) -> Term:
+        """The term of a value at the points of the domain."""
+        known = (value, map_, store)
+        found = self._terms.get(known)
+        if found is None:
+            found = self._terms[known] = self._make(value, map_, store)
+        return found
+
+    def _make(self, value: Value, map_: Map, store: bool) -> Term:
+        if value in self.group.loaded and not store:
+            return self._load(value, map_, None)
+        if value in self.fusion.copy_of:
+            return self._evaluate(self.fusion.copy_of[value], map_)
+        node = value.node
+        assert node is not None, f"{value} is neither loaded nor computed"
+        self.nodes[node] = None
+        return _MAKE[self.fusion.facts.role[node]](self, node, map_)
+
+    def _load(self, value: Value, map_: Map, other: Term | None) -> Term:
+        layout = self.layouts[value]
+        seen = through(map_, self.domain, value.shape, layout.strides, layout.offset)
+        assert seen is not None, f"{value} has no affine index map"
+        strides = padded(seen.strides, self.rank)
+        key = (value, strides, seen.offset)
+        look = self._looks.get(key)
+        if look is None:
+            look = self._looks[key] = Look(value, strides, seen.offset)
+        dtype = moved_dtype(value.dtype)
+        axes = frozenset(k for k, s in enumerate(strides) if s)
+        if not map_.box:
+            return self._term("load", dtype, (), look, axes)
+        inside = self._inside(map_.box)
+        return self._term("load", dtype, (inside, other or self._scalar(0, dtype)), look, axes)
+
+    def _inside(self, box: Sequence[Interval]) -> Term:
+        """Whether the point lies in the box."""
+        found: Term | None = None
+        for axis, low, high in box:
+            at = self._index([1 if k == axis else 0 for k in range(self.rank)])
+            ends = [(p.greater_equal, low)] if low > 0 else []
+            ends += [(p.less, high)] if high < self.domain[axis] else []
+            for compare, end in ends:
+                edge = self._scalar(end, int64, (axis, compare.op.name))
+                test = self._call(compare, bool_, at, edge)
+                found = test if found is None else self._call(p.logical_and, bool_, found, test)
+        assert found is not None, "a box without an end"
+        return found
+
+    def _index(self, steps: Sequence[int], offset: int = 0) -> Term:
+        """`offset + sum(steps[k] * position along axis k)`, int64."""
+        axes = frozenset(k for k, step in enumerate(steps) if step and self.domain[k] != 1)
+        total: Term | None = None
+        for k in sorted(axes):
+            along = self._term("index", int64, key=k, axes=frozenset((k,)))
+            if steps[k] != 1:
+                along = self._call(p.multiply, int64, along, self._scalar(steps[k], int64, k))
+            total = along if total is None else self._call(p.add, int64, total, along)
+        if total is None:
+            return self._scalar(offset, int64, "offset")
+        start = self._scalar(offset, int64, "offset")
+        return self._call(p.add, int64, total, start) if offset else total
+
+    def _call(self, primitive: Strict, dtype: np.dtype, *arguments: Term) -> Term:
+        return self._term(primitive.op.name, dtype, arguments)
+
+    def _elementwise(self, node, map_: Map) -> Term:
+        arguments = tuple(self._evaluate(value, map_) for value in node.operands)
+        return self._term(node.op.name, node.result.dtype, arguments, dear=not node.op.exact)
+
+    def _constant(self, node, map_: Map) -> Term:
+        dtype = node.result.dtype
+        if dtype == NARROW:
+            bits = np.array(node.attributes["value"], dtype).view(BITS).item()
+            return self._scalar(bits, BITS)
+        return self._scalar(node.attributes["value"], dtype)
+
+    def _position(self, node, map_: Map) -> Term:
+        found = positions(map_, self.domain, node.result.shape)
+        assert found is not None
+        steps, offset = found[node.attributes["axis"]]
+        index = self._index(steps, offset)
+        dtype = node.result.dtype
+        return index if dtype == int64 else self._call(p.cast, dtype, index)
+
+    def _view(self, node, map_: Map) -> Term:
+        ((operand, moved),) = self.fusion.operands(node, self.group, map_)
+        return self._evaluate(operand, moved)
+
+    def _reduction(self, node, map_: Map) -> Term:
+        ((operand, moved),) = self.fusion.operands(node, self.group, map_)
+        argument = self._evaluate(operand, moved)
+        dtype = node.result.dtype
+        axes = frozenset(self.group.grid)
+        name = ("fold", dtype, id(argument), node.op.name)
+        found = self._terms.get(name)
+        if found is None:
+            found = Term("fold", dtype, (argument,), node.op.name, axes, argument.depth + 1)
+            self._terms[name] = found
+        return found
+
+    def _assembly(self, node, map_: Map) -> Term:
+        pieces = self.fusion.pieces(node, self.group, map_)
+        assert pieces is not None
+        dtype = moved_dtype(node.result.dtype)
+        result: Term | None = None
+        if "fill" in node.attributes:
+            fill = node.attributes["fill"]
+            bits = np.array(fill, NARROW).view(BITS).item() if dtype == BITS else fill
+            result = self._scalar(bits, dtype)
+        for value, seen in pieces:
+            if seen is None:
+                continue
+            if seen.box == map_.box:
+                result = self._evaluate(value, seen)
+            elif value in self.group.loaded:
+                result = self._load(value, seen, result)
+            else:
+                part = self._evaluate(value, seen)
+                inside = self._inside(seen.box)
+                result = part if result is None else self._call(
+                    p.where, dtype, inside, part, result)  # fmt: skip
+        return result if result is not None else self._scalar(0, dtype)
+
+
+_MAKE: dict[str, Callable[..., Term]] = {
+    "elementwise": Lowering._elementwise,
+    "constant": Lowering._constant,
+    "position": Lowering._position,
+    "view": Lowering._view,
+    "reduction": Lowering._reduction,
+    "assembly": Lowering._assembly,
+}
+
+
+def moved_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype in which a kernel holds a value of `dtype`."""
+    return BITS if dtype == NARROW else dtype

@@ -1,0 +1,274 @@
+"""Terms over a domain as a Kernel: the order of axes, which are merged, stages, what is kept.
+
+Comes in: a `Lowering`. Goes out: `Lowered`: the kernel and the numbers to launch it with. Sizes,
+strides and constants are launch arguments, so one kernel serves every batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualflow.ir.graph import Value
+from dualflow.ir.kernel import (
+    Access,
+    Axis,
+    Fold,
+    Keep,
+    Kernel,
+    Let,
+    Scalar,
+    Sink,
+    Stage,
+    Store,
+)
+from dualflow.ir.types import View
+
+from .lowering import Look, Lowering, Term, moved_dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A kernel and what to launch it with, but for the buffers.
+
+    Attributes:
+        looks: for each access: the value, and its View over the kernel's axes.
+        integers: for `kernel.integers()`.
+        scalars: for `kernel.scalars`.
+    """
+
+    kernel: Kernel
+    looks: tuple[tuple[Value, View], ...]
+    integers: tuple[int, ...]
+    scalars: tuple[bool | int | float, ...]
+
+
+def shape_kernel(lowering: Lowering) -> Lowered:
+    """The kernel of a group."""
+    return _Shaping(lowering).lowered()
+
+
+class _Shaping:
+    def __init__(self, lowering: Lowering) -> None:
+        self.lowering = lowering
+        self.domain, self.loops = lowering.domain, lowering.loops
+        self.used = _used(term for _, term in lowering.stores)
+        self.looks = [t.key for t in self.used if t.op == "load"]
+        self.looks = list(dict.fromkeys(self.looks)) + [look for look, _ in lowering.stores]
+        self.pinned = {t.key for t in self.used if t.op == "index"}
+        self.grid_axes = self._ordered(k for k in range(len(self.domain)) if k not in self.loops)
+        self.loop_axes = self._ordered(self.loops)
+        # kernel axes: runs of domain axes that lie one after the other in every access
+        self.grid = self._runs(self.grid_axes) or [[]]
+        self.loop = self._runs(self.loop_axes)
+        if self.loops and not self.loop:
+            self.loop = [[]]
+        self.names = [f"i{n}" for n in range(len(self.grid))]
+        self.loop_names = tuple(f"j{n}" for n in range(len(self.loop)))
+        self.lanes = self._lanes()
+        self.scalars: dict[Term, str] = {}
+        self.accesses = {look: f"a{n}" for n, look in enumerate(self.looks)}
+        self.lasting: dict[Term, str] = {}
+        self.count = 0
+
+    # Axes --------------------------------------------------------------------------------------
+
+    def _ordered(self, axes: Iterable[int]) -> list[int]:
+        """The axes, those with large strides in the access that moves most first."""
+        real = [k for k in axes if self.domain[k] != 1]
+        stores = self.looks[len(self.looks) - len(self.lowering.stores) :]
+        first = self.looks if self.loops else [*stores, *self.looks]
+        main = max(first, key=lambda look: sum(map(bool, look.strides)))
+        if all(main.strides[k] for k in real):
+            real.sort(key=lambda k: -abs(main.strides[k]))
+        return real
+
+    def _runs(self, axes: list[int]) -> list[list[int]]:
+        runs: list[list[int]] = []
+        for k in axes:
+            if runs and self._follow(runs[-1][-1], k):
+                runs[-1].append(k)
+            else:
+                runs.append([k])
+        return runs
+
+    def _follow(self, outer: int, inner: int) -> bool:
+        """Whether all accesses see two axes as one."""
+        if outer in self.pinned or inner in self.pinned:
+            return False
+        size = self.domain[inner]
+        return all(look.strides[outer] == look.strides[inner] * size for look in self.looks)
+
+    def _size(self, run: list[int]) -> int:
+        size = 1
+        for k in run:
+            size *= self.domain[k]
+        return size
+
+    def _lanes(self) -> str:
+        """The axis with unit stride in most accesses; of equals the loop."""
+        if not self.loops:
+            return self.names[-1]
+        moving = [look for look in self.looks if any(look.strides[k] for k in self.loops)]
+
+        def units(runs: list[list[int]]) -> int:
+            return sum(abs(look.strides[runs[-1][-1]]) == 1 for look in moving if runs[-1])
+
+        return self.names[-1] if units(self.grid) > units(self.loop) else self.loop_names[-1]
+
+    def _strides(self, look: Look) -> tuple[int, ...]:
+        return tuple(look.strides[run[-1]] if run else 0 for run in self.grid + self.loop)
+
+    # Stages ------------------------------------------------------------------------------------
+
+    def lowered(self) -> Lowered:
+        stages = self._stages()
+        runs = self.grid + self.loop
+        sizes = tuple(self._size(run) for run in runs)
+        accesses, looks, steps = [], [], []
+        for look, name in self.accesses.items():
+            strides = self._strides(look)
+            spelled = tuple(s if s in (0, 1, -1) else "s" for s in strides)
+            dtype = moved_dtype(look.value.dtype)
+            accesses.append(Access(name, dtype, look.mode, spelled))  # type: ignore[arg-type]
+            looks.append((look.value, View(sizes, strides, look.offset)))
+            steps += [s for s in strides if s not in (0, 1, -1)]
+        axes = [Axis(name, "grid") for name in self.names]
+        axes += [Axis(name, "loop") for name in self.loop_names]
+        scalars = tuple(Scalar(name, term.dtype) for term, name in self.scalars.items())
+        kernel = Kernel(tuple(axes), tuple(accesses), scalars, stages, self.lanes)
+        ends = [end for n in sizes[: len(self.grid)] for end in (0, n)]
+        integers = (*ends, *sizes[len(self.grid) :], *steps)
+        numbers = tuple(_number(term) for term in self.scalars)
+        return Lowered(kernel.verify(), tuple(looks), integers, numbers)
+
+    def _stages(self) -> tuple[Stage, ...]:
+        folds = [t for t in self.used if t.op == "fold"]
+        whole = [(look, t) for look, t in self.lowering.stores if self._in_loop(look)]
+        once = [(look, t) for look, t in self.lowering.stores if not self._in_loop(look)]
+        depths = [t.arguments[0].depth for t in folds] + [t.depth for _, t in whole]
+        needs: list[list[Term]] = []
+        for depth in range(max(depths, default=-1) + 1):
+            needs.append([t.arguments[0] for t in folds if t.arguments[0].depth == depth])
+            needs[-1] += [t for _, t in whole if t.depth == depth]
+        copied, kept = self._kept(needs)
+        stages = []
+        if copied:
+            stages.append(self._stage(self.loop_names, [], [], copied))
+        for depth, _ in enumerate(needs):
+            mine = [t for t in folds if t.arguments[0].depth == depth]
+            stores = [(look, t) for look, t in whole if t.depth == depth]
+            if mine or stores:
+                keep = [t for t, first in kept.items() if first == depth]
+                stages.append(self._stage(self.loop_names, mine, stores, keep))
+        if once:
+            stages.append(self._stage((), [], once, []))
+        return tuple(stages)
+
+    def _in_loop(self, look: Look) -> bool:
+        return any(look.strides[k] for k in self.loops)
+
+    def _kept(self, needs: list[list[Term]]) -> tuple[list[Term], dict[Term, int]]:
+        """Loads to copy into the row scratch first, and terms to keep, by the stage they are in.
+
+        Kept are dear terms that several stages want. Copied are loads across memory (not along
+        it) that several stages want: no arithmetic stands in a strided loop.
+        """
+        if len(self.loop) != 1 or self.lanes not in self.loop_names:
+            return [], {}
+        first: dict[Term, int] = {}
+        copied: dict[Term, None] = {}
+        kept: dict[Term, int] = {}
+        for depth, terms in enumerate(needs):
+            todo, mine = list(terms), set()
+            while todo:
+                term = todo.pop()
+                if term in mine or term in kept or term.op in ("fold", "scalar", "index"):
+                    continue
+                mine.add(term)
+                if not term.axes & self.loops:
+                    continue
+                if term in first and _is_dear(term):
+                    kept[term] = first[term]
+                    continue
+                if term in first and term.op == "load" and self._crosses(term.key):  # type: ignore[arg-type]
+                    copied[term] = None
+                todo += term.arguments
+            for term in mine:
+                first.setdefault(term, depth)
+        return list(copied), kept
+
+    def _crosses(self, look: Look) -> bool:
+        return abs(look.strides[self.loop[-1][-1]]) > 1 if self.loop[-1] else False
+
+    def _stage(
+        self, over: tuple[str, ...], folds: list[Term], stores: list[tuple[Look, Term]],
+        kept: list[Term],
+    ) -> Stage:  # fmt: skip
+        lets: list[Let] = []
+        known: dict[Term, str] = {}
+        sinks: list[Sink] = []
+        lasting: dict[Term, str] = {}
+        for term in kept:
+            value = self._name(term, lets, known)
+            lasting[term] = f"k{len(self.lasting) + len(lasting)}"
+            sinks.append(Keep(lasting[term], value, term.dtype))
+        for term in folds:
+            value = self._name(term.arguments[0], lets, known)
+            lasting[term] = f"f{len(self.lasting) + len(lasting)}"
+            sinks.append(Fold(lasting[term], str(term.key), value, term.dtype))
+        for look, term in stores:
+            sinks.append(Store(self.accesses[look], self._name(term, lets, known)))
+        self.lasting |= lasting
+        return Stage(over, tuple(lets), tuple(sinks))
+
+    def _name(self, term: Term, lets: list[Let], known: dict[Term, str]) -> str:
+        """The name of a term's value in a stage, after the lets that make it."""
+        found = known.get(term) or self.lasting.get(term)
+        if found is not None:
+            return found
+        if term.op == "scalar":
+            return self.scalars.setdefault(term, f"c{len(self.scalars)}")
+        if term.op == "index":
+            arguments: tuple[str, ...] = (self._axis_name(term.key),)  # type: ignore[arg-type]
+        else:
+            arguments = tuple(self._name(t, lets, known) for t in term.arguments)
+        if term.op == "load":
+            arguments = (self.accesses[term.key], *arguments)  # type: ignore[index]
+        name = known[term] = f"v{self.count}"
+        self.count += 1
+        lets.append(Let(name, term.op, arguments, term.dtype))
+        return name
+
+    def _axis_name(self, axis: int) -> str:
+        runs = self.grid + self.loop
+        return (*self.names, *self.loop_names)[runs.index([axis])]
+
+
+def _used(roots: Iterable[Term]) -> list[Term]:
+    """The terms under the roots, each after its arguments."""
+    seen: dict[Term, None] = {}
+
+    def visit(term: Term) -> None:
+        if term not in seen:
+            for argument in term.arguments:
+                visit(argument)
+            seen[term] = None
+
+    for root in roots:
+        visit(root)
+    return list(seen)
+
+
+def _is_dear(term: Term) -> bool:
+    """Whether computing the term within its stage takes a dear op."""
+    if term.op in ("fold", "scalar", "index", "load"):
+        return False
+    return term.dear or any(map(_is_dear, term.arguments))
+
+
+def _number(term: Term) -> bool | int | float:
+    bits, _ = term.key  # type: ignore[misc]
+    return np.frombuffer(bits, term.dtype)[0].item()

@@ -1,0 +1,100 @@
+"""Units of work: groups of nodes that become one kernel, and nodes that a library runs.
+
+Comes in: what `fusion.py` decides. Goes out: units, and the order in which they can run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dualflow.base.shapes import Shape
+from dualflow.ir.graph import Node, Value
+
+from .maps import Map
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes evaluated together at the points of one domain.
+
+    Attributes:
+        domain: the sizes of the axes (none of size 1 but for reduced ones).
+        loops: which axes are walked inside a grid point; None while no reduction asked.
+        roots: what is stored, and the map from the domain into it.
+        loaded: the values that are read from memory.
+        members: how many nodes are evaluated.
+        readers: units that need what this one stores.
+    """
+
+    domain: Shape
+    loops: tuple[int, ...] | None = None
+    roots: list[tuple[Value, Map]] = field(default_factory=list)
+    loaded: dict[Value, None] = field(default_factory=dict)
+    members: int = 0
+    readers: set[Unit] = field(default_factory=set)
+    into: Group | None = None  # the group that took this one's work over
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        loops = self.loops or ()
+        return tuple(k for k in range(len(self.domain)) if k not in loops)
+
+
+@dataclass(eq=False)
+class Library:
+    """A node that is run as a whole."""
+
+    node: Node
+    readers: set[Unit] = field(default_factory=set)
+
+
+Unit = Group | Library
+
+
+def current(unit: Unit) -> Unit:
+    """The unit that does this unit's work now."""
+    while isinstance(unit, Group) and unit.into is not None:
+        unit = unit.into
+    return unit
+
+
+def reaches(start: Unit, goals: Iterable[Unit]) -> bool:
+    """Whether one of `goals` has to run after `start`."""
+    wanted = {current(goal) for goal in goals}
+    seen: set[Unit] = set()
+    todo: list[Unit] = [current(reader) for reader in start.readers]
+    while todo:
+        unit = todo.pop()
+        if unit in wanted:
+            return True
+        if unit not in seen:
+            seen.add(unit)
+            todo += [current(reader) for reader in unit.readers]
+    return False
+
+
+def in_order(units: Iterable[Unit], rank: dict[Unit, int]) -> list[Unit]:
+    """The units, each after those it reads from; otherwise by rank."""
+    alive = [unit for unit in units if current(unit) is unit]
+    waits = dict.fromkeys(alive, 0)
+    after: dict[Unit, set[Unit]] = {}
+    for unit in alive:
+        after[unit] = {current(reader) for reader in unit.readers} - {unit}
+        for reader in after[unit]:
+            waits[reader] += 1
+    ready = sorted((u for u in alive if not waits[u]), key=rank.__getitem__, reverse=True)
+    ordered: list[Unit] = []
+    while ready:
+        unit = ready.pop()
+        ordered.append(unit)
+        freed = False
+        for reader in after[unit]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                ready.append(reader)
+                freed = True
+        if freed:
+            ready.sort(key=rank.__getitem__, reverse=True)
+    assert len(ordered) == len(alive), "units wait for each other"
+    return ordered

@@ -1,0 +1,192 @@
+"""Random graphs for tests of the compiler: small, of every role that fusion knows.
+
+Comes in: Hypothesis draws. Goes out: a Graph, layouts of its inputs, and arrays for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dualflow.base.dtypes import bool_, float32, float64, int32, int64
+from dualflow.ir.graph import Graph, GraphBuilder, Value
+from dualflow.ir.types import TensorType, View
+from dualflow.ops import primitives as p
+from dualflow.ops.record import Strict
+
+SIZES = (0, 1, 1, 2, 2, 3, 3, 4, 5)
+UNARY_FLOAT = (p.negative, p.exp, p.abs, p.floor, p.tanh, p.isnan)
+BINARY = (p.add, p.subtract, p.multiply, p.maximum, p.less, p.equal)
+
+
+class Builder(GraphBuilder):
+    """`b(p.add, x, y)` adds a node and gives its only result."""
+
+    def __call__(self, primitive: Strict, *operands: Value, **attributes: Any) -> Value:
+        return self.add(primitive.op, operands, attributes).result
+
+    def tensor(self, *shape: int, dtype: np.dtype = float32) -> Value:
+        """A further input."""
+        return self.input(TensorType(shape, dtype))
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype = float32) -> Value:
+        return self(p.full, shape=shape, value=value, dtype=dtype)
+
+    def spread(self, value: Value, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
+        """A reduced value, repeated along `axes` to `shape`."""
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+        return self(p.expand, self(p.reshape, value, shape=kept), shape=shape)
+
+
+def arrays_for(graph: Graph, seed: int) -> list[np.ndarray]:
+    """Small whole numbers, so that sums are exact in every order, also as floats."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(-3, 4, v.shape).astype(v.dtype) for v in graph.inputs]
+
+
+@st.composite
+def graphs(draw: Callable, steps: int = 12) -> tuple[Graph, list[View]]:
+    """A graph of up to `steps` nodes, and how its inputs lie."""
+    b = Builder()
+    layouts = []
+    pool: list[Value] = []
+    for _ in range(draw(st.integers(1, 3))):
+        shape = tuple(draw(st.lists(st.sampled_from(SIZES), max_size=3)))
+        value = b.input(TensorType(shape, draw(st.sampled_from((float32, float64, int32, bool_)))))
+        pool.append(value)
+        layouts.append(draw(layout(shape)))
+    for _ in range(draw(st.integers(1, steps))):
+        pool += draw(step(b, pool))
+    outputs = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4))
+    return b.build(outputs), layouts
+
+
+@st.composite
+def layout(draw: Callable, shape: tuple[int, ...]) -> View:
+    """Packed, or in another order of axes, with gaps."""
+    if draw(st.booleans()):
+        return View.contiguous(shape)
+    order = draw(st.permutations(range(len(shape))))
+    strides, step = [0] * len(shape), draw(st.integers(1, 2))
+    for axis in order:
+        strides[axis] = step
+        step *= shape[axis] + draw(st.integers(0, 1))
+    return View(shape, tuple(strides), draw(st.integers(0, 2)))
+
+
+@st.composite
+def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
+    """New values made from some of the pool."""
+    x = draw(st.sampled_from(pool[-6:]))
+    kind = draw(st.sampled_from((unary, binary, binary, move, move, reduce_, assemble, create)))
+    return draw(kind(b, pool, x))
+
+
+@st.composite
+def unary(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    if x.dtype.kind == "f":
+        return [b(draw(st.sampled_from(UNARY_FLOAT)), x)]
+    if x.dtype == bool_:
+        return [b(p.logical_not, x), b(p.cast, x, dtype=float32)]
+    return [b(p.negative, x), b(p.cast, x, dtype=float32)]
+
+
+@st.composite
+def binary(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    y = draw(st.sampled_from(pool))
+    if y.type.size == 1 and y.shape != x.shape:
+        y = b(p.expand, b(p.reshape, y, shape=(1,) * len(x.shape)), shape=x.shape)
+    elif y.shape != x.shape and y.shape == x.shape[len(x.shape) - len(y.shape) :]:
+        y = b(p.expand, y, shape=x.shape)
+    if y.shape != x.shape:
+        y = x
+    if y.dtype != x.dtype:
+        if bool_ in (x.dtype, y.dtype):
+            condition, other = (x, y) if x.dtype == bool_ else (y, x)
+            return [b(p.where, condition, other, b(p.add, other, other))]
+        y = b(p.cast, y, dtype=x.dtype)
+    if x.dtype == bool_:
+        return [b(draw(st.sampled_from((p.logical_and, p.logical_xor, p.equal))), x, y)]
+    return [b(draw(st.sampled_from(BINARY)), x, y)]
+
+
+@st.composite
+def move(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    shape = x.shape
+    kind = draw(st.sampled_from(("permute", "reshape", "expand", "slice")))
+    if kind == "permute":
+        return [b(p.permute, x, axes=tuple(draw(st.permutations(range(len(shape))))))]
+    if kind == "expand":
+        new = tuple(draw(st.integers(1, 3)) if n == 1 else n for n in shape)
+        extra = tuple(draw(st.lists(st.integers(1, 3), max_size=max(0, 3 - len(shape)))))
+        return [b(p.expand, x, shape=extra + new)]
+    if kind == "reshape":
+        size, parts = x.type.size, []
+        while size > 1 and len(parts) < 3 and draw(st.booleans()):
+            part = draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+            parts.append(part)
+            size //= part
+        return [b(p.reshape, x, shape=(*parts, size))]
+    ranges = [
+        range(n)[draw(st.integers(0, 1)) : draw(st.integers(1, max(n, 1)))][
+            :: draw(st.sampled_from((1, 1, 2, -1)))
+        ]
+        for n in shape
+    ]
+    return [b(p.slice, x, starts=tuple(r.start for r in ranges),
+              stops=tuple(r.stop for r in ranges), steps=tuple(r.step for r in ranges))]  # fmt: skip
+
+
+@st.composite
+def reduce_(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    axes = tuple(axis for axis in range(len(x.shape)) if draw(st.booleans()))
+    options = [p.any, p.all] if x.dtype == bool_ else [p.sum]
+    if x.type.size and x.dtype != bool_:
+        options += [p.max, p.max]
+    folded = b(draw(st.sampled_from(options)), x, axes=axes)
+    again = b.spread(folded, x.shape, axes)
+    if again.dtype != x.dtype:
+        return [folded]
+    if x.dtype == bool_:
+        return [folded, b(p.logical_xor, x, again)]
+    return [folded, b(p.subtract, x, again)]
+
+
+@st.composite
+def assemble(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    if not x.shape:
+        return [x]
+    kind = draw(st.sampled_from(("pad", "concat", "update")))
+    if kind == "pad":
+        widths = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in x.shape)
+        if x.type.size > 300:
+            return [x]
+        return [b(p.pad, x, widths=widths, fill=x.dtype.type(1).item())]
+    axis = draw(st.integers(0, len(x.shape) - 1))
+    if kind == "concat":
+        same = [v for v in pool if v.type == x.type]
+        return [b(p.concat, x, draw(st.sampled_from(same)), axis=axis)] if x.type.size < 300 else []
+    (part,) = draw(move_slice(b, x))
+    value = b(p.equal, part, part) if x.dtype == bool_ else b(p.add, part, part)
+    attributes = part.node.attributes  # type: ignore[union-attr]
+    return [b(p.slice_update, x, value, **attributes)]
+
+
+@st.composite
+def move_slice(draw: Callable, b: Builder, x: Value) -> list[Value]:
+    ranges = [
+        range(n)[draw(st.integers(0, 1)) :: draw(st.sampled_from((1, 1, 2)))] for n in x.shape
+    ]
+    return [b(p.slice, x, starts=tuple(r.start for r in ranges),
+              stops=tuple(r.stop for r in ranges), steps=tuple(r.step for r in ranges))]  # fmt: skip
+
+
+@st.composite
+def create(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    if not x.shape or draw(st.booleans()):
+        return [b(p.full, shape=x.shape, value=2, dtype=int64)]
+    axis = draw(st.integers(0, len(x.shape) - 1))
+    return [b(p.iota, shape=x.shape, axis=axis, dtype=draw(st.sampled_from((float32, int32))))]
