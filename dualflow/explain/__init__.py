@@ -1,0 +1,9 @@
+"""Plain text of graphs, kernels, programs and reasons: what a call did and why.
+
+Comes in: a `Report` that capture fills. Goes out: text (`write`), and the figures that compare shows.
+"""
+
+from .report import Report, Section
+from .text import write
+
+__all__ = ["Report", "Section", "write"]

@@ -1,0 +1,99 @@
+"""Report: how one call of a compiled function ran, with all that was compiled for it.
+
+Comes in: capture makes one for each path. Goes out: read by `explain` and by `df.compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dualflow.ir.graph import Graph
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.program import Call, Launch, Program
+from dualflow.ir.text import KernelText
+
+How = Literal["record", "replay", "co-execute", "eager"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One compiled stretch of a call.
+
+    Attributes:
+        graph: what was recorded, before passes.
+        program: what runs; None while it is being compiled or where the compiler failed.
+        reasons: notes of the scheduler: which nodes share a kernel, why a fusion stopped.
+        texts: the source of each kernel.
+    """
+
+    graph: Graph
+    program: Program | None = None
+    reasons: tuple[str, ...] = ()
+    texts: Mapping[Kernel, KernelText] = field(default_factory=dict)
+
+    @property
+    def kernels(self) -> int:
+        """Kernel launches."""
+        return len(self.program.launches) if self.program else 0
+
+    @property
+    def library_calls(self) -> int:
+        """Ops run whole, by BLAS or NumPy."""
+        return sum(isinstance(step, Call) for step in self.program.steps) if self.program else 0
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that the steps read and write, each operand once a step."""
+        return sum(map(step_bytes, self.program.steps)) if self.program else 0
+
+    @property
+    def bytes_least(self) -> int:
+        """Bytes of the inputs that are used and of the outputs, each once."""
+        used = set(self.graph.uses) | set(self.graph.outputs)
+        inputs = sum(value.type.nbytes for value in self.graph.inputs if value in used)
+        made = {value for value in self.graph.outputs if value.node is not None}
+        return inputs + sum(value.type.nbytes for value in made)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of intermediates and outputs that one run takes."""
+        if self.program is None:
+            return 0
+        outputs = {o.buffer for o in self.program.outputs if o.buffer.place == "output"}
+        return self.program.arena + sum(buffer.nbytes for buffer in outputs)
+
+
+def step_bytes(step: Launch | Call) -> int:
+    """Bytes that a step reads and writes: for each operand the elements it shows, those that a
+    broadcast repeats once."""
+    operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
+    total = 0
+    for operand in operands:
+        elements = 1
+        for size, stride in zip(operand.view.shape, operand.view.strides, strict=True):
+            elements *= size if stride or not size else 1
+        total += elements * operand.dtype.itemsize
+    return total
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a call ran.
+
+    Attributes:
+        name: the function.
+        how: which of the ways.
+        reasons: why it is no replay, each with the user's line; empty for a replay.
+        sections: what was compiled, in the order in which it runs.
+        guards: the source of the guard function; empty where there is none.
+        effects: what a replay does after the program, a line each.
+    """
+
+    name: str
+    how: How
+    reasons: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    guards: str = ""
+    effects: tuple[str, ...] = ()
