@@ -107,6 +107,17 @@ class Record(Node):
             gradient = sum_to(gradient, shape)
         return gradient if gradient.dtype == dtype else p.cast(gradient, dtype=dtype)
 
+    def keep_from(self, target: Tensor) -> None:
+        """Copy the inputs that show the memory of `target`, which is about to be overwritten by
+        what this node made: so `x *= y` can be differentiated with respect to y."""
+        memory = target._memory()
+        inputs, versions = list(self.inputs), list(self.versions)
+        for i, version in enumerate(versions[:-1]):
+            x = inputs[i]
+            if version >= 0 and x._storage is memory and version == memory.version:
+                inputs[i], versions[i] = p.cast(x.detach(), dtype=x.dtype), 0
+        self.inputs, self.versions = tuple(inputs), tuple(versions)
+
     def _check_unwritten(self) -> None:
         """InPlaceError if a tensor that the rule uses was written since."""
         for x, version in zip((*self.inputs, self.out), self.versions, strict=True):

@@ -117,6 +117,8 @@ class Tape:
                 raise InPlaceError(f"a view made by {op.name} is read-only",
                                    instead="copy() it first")  # fmt: skip
         after = edge_of(value)
+        if type(after) is Record and after.versions:
+            after.keep_from(target)
         if chain or not isinstance(after, Node):
             after = Write(edge_of(root) if chain else None, after, chain, target.shape)
         root._tape, root.requires_grad = after, True
