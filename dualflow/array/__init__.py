@@ -10,7 +10,7 @@ from .eager import EagerMode
 from .storage import Storage
 from .tensor import Tensor
 
-operands.install_tensor(Tensor, adopt)
+operands.install_tensor(Tensor, adopt, Tensor._wrap)
 door.install_eager(EagerMode())
 
 __all__ = ["EagerMode", "Storage", "Tensor", "asarray", "from_dlpack", "tensor"]

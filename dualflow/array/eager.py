@@ -92,8 +92,12 @@ def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
     dtypes = operand_dtypes(op, kinds)
     wanted = op.rule(*(TensorType((0,), dtype) for dtype in dtypes)).dtype
     found: tuple[np.dtype, ...] | None = dtypes
-    same = all(k == d if k not in SCALARS else k is not int for k, d in zip(kinds, dtypes, strict=True))
-    if same or wanted.kind != "b":  # a comparison: NumPy would promote otherwise, and take 300 for uint8
+    same = all(
+        kind == dtype if kind not in SCALARS else kind is not int
+        for kind, dtype in zip(kinds, dtypes, strict=True)
+    )
+    # a boolean result tells nothing of how NumPy promoted, nor that it took 300 beside uint8
+    if same or wanted.kind != "b":
         trial = [np.empty(0, kind) if kind not in SCALARS else kind(1) for kind in kinds]
         try:
             if op.numpy(*trial).dtype == wanted:

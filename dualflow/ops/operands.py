@@ -22,11 +22,16 @@ KNOWN: set[type] = set(SCALARS)
 #: the tensor class alone.
 TENSORS: set[type] = set()
 _adopt: Callable[[np.ndarray], Any]
+_own: Callable[[np.ndarray], Any]
 
 
-def install_tensor(tensor: type, adopt: Callable[[np.ndarray], Any]) -> None:
-    """Make `tensor` the class of tensors; `adopt` makes one of a NumPy array, without a copy."""
-    global _adopt
+def install_tensor(
+    tensor: type, adopt: Callable[[np.ndarray], Any], own: Callable[[np.ndarray], Any]
+) -> None:
+    """Make `tensor` the class of tensors; `adopt` makes one of somebody's NumPy array, without a
+    copy, `own` one of an array that nobody else holds."""
+    global _adopt, _own
+    _own = own
     KNOWN.add(tensor)
     TENSORS.add(tensor)
     _adopt = adopt
@@ -59,3 +64,8 @@ def tensor(value: Any, what: str = "an operand") -> Any:
     if type(value) in SCALARS:
         return p.full(shape=(), value=value, dtype=of_scalar(value))
     return value
+
+
+def own(array: np.ndarray) -> Any:
+    """A tensor of an array that nobody else holds."""
+    return _own(array)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.errors import ShapeError
+
 from . import door
 from . import primitives as p
 from .functions import elementwise as f
@@ -91,6 +93,9 @@ def _in_place(forward: Operator) -> Operator:
         value = forward(x, y)
         if value is NotImplemented:
             return value
+        if value.shape != x.shape:
+            raise ShapeError(f"an in-place operation on {x.shape} that gives {value.shape}",
+                             why="memory cannot grow", instead="x = x + y")  # fmt: skip
         write(x, value)
         return x
 

@@ -1,4 +1,4 @@
-"""New tensors: constants, ranges, identities, grids. Floats default to float32, integers to int64."""
+"""New tensors: constants, ranges, identities, grids; float32 and int64 by default."""
 
 from __future__ import annotations
 

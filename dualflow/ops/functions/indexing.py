@@ -1,12 +1,13 @@
-"""Reading and writing by index: `x[...]`, `x[...] = v`, take, take_along_axis, scatter_add.
+"""Reading and writing by index: `x[...]`, `x[...] = v`, in basic form.
 
-Integers, slices, None and Ellipsis give views; tensors of integers gather; a boolean tensor
-selects (its result has a shape that depends on values, so Python must know them).
+Integers, slices, None and Ellipsis give views, which share memory. Other indices go to
+`advanced.py`: tensors, arrays and lists of integers gather, booleans select.
 """
 
 from __future__ import annotations
 
 import builtins
+from operator import index as as_index
 from typing import Any
 
 import numpy as np
@@ -19,37 +20,64 @@ from .. import primitives as p
 from ..operands import tensor
 from ..primitives.indexing import out_of_bounds
 from ..promotion import SCALARS
+from . import advanced
 
 Tensor = Any
 _slice = builtins.slice
+_BASIC = frozenset({int, _slice, type(None), type(Ellipsis)})
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """`x[index]`: a view for integers, slices, None and Ellipsis, else a new tensor."""
-    kind = type(index)
-    if kind is _slice or kind is int:
-        return _basic(x, (index,))
-    items = index if kind is tuple else (index,)
+    """`x[index]`: a view for integers, slices, None and Ellipsis; else a new tensor.
+
+    Raises:
+        IndexingError: an index out of bounds, too many of them, or of a kind that cannot index.
+    """
+    items = index if type(index) is tuple else (index,)
     for item in items:
-        if not (item is None or item is Ellipsis or type(item) in _BASIC):
-            return _advanced(x, items)
-    return _basic(x, items)
+        if type(item) not in _BASIC:
+            items = advanced.normal(items)
+            if advanced.is_basic(items):
+                return basic(x, items)
+            return advanced.read(x, items, basic)
+    return basic(x, items)
 
 
-_BASIC = frozenset({int, _slice})
+def setitem(x: Tensor, index: Any, value: Any) -> None:
+    """`x[index] = value`, broadcast and cast to what the index shows.
+
+    Raises:
+        IndexingError: see `getitem`.
+        ShapeError, DTypeError: see `write`.
+    """
+    items = index if type(index) is tuple else (index,)
+    for item in items:
+        if type(item) not in _BASIC:
+            items = advanced.normal(items)
+            if not advanced.is_basic(items):
+                advanced.write(x, items, value, basic, fitted)
+                return
+            break
+    target = basic(x, items)
+    if getattr(value, "_storage", None) is target._storage and value._view == target._view:
+        return  # x[index] += y: the view that Python hands back has been written already
+    write(target, value)
 
 
-def _basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
+def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     """The view for integers, slices, None and Ellipsis."""
     shape = x.shape
-    starts, stops, steps, kept = [], [], [], []
-    axis = 0
-    sliced = False
+    rank = len(shape)
+    starts: list[int] = []
+    stops: list[int] = []
+    steps: list[int] = []
+    kept: list[int] = []
+    reshaped = filled = False
     for item in items:
         kind = type(item)
+        axis = len(starts)
         if kind is _slice:
-            size = _size(shape, axis, items)
-            start, stop, step = item.indices(size)
+            start, stop, step = item.indices(_size(shape, axis, items))
             kept.append(len(range(start, stop, step)))
         elif kind is int:
             size = _size(shape, axis, items)
@@ -57,32 +85,33 @@ def _basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
             if not 0 <= start < size:
                 raise out_of_bounds(item, size, axis)
             stop, step = start + 1, 1
-            sliced = True
+            reshaped = True
         elif item is None:
             kept.append(1)
-            sliced = True
+            reshaped = True
             continue
         else:
-            after = axis + len(shape) - builtins.sum(i is not None for i in items) + 1
-            while axis < after:
-                starts.append(0)
-                stops.append(shape[axis])
-                steps.append(1)
-                kept.append(shape[axis])
-                axis += 1
+            if filled:
+                raise IndexingError("an index with two Ellipsis", instead="one ...")
+            filled = True
+            after = rank - builtins.sum(i is not None for i in items) + 1
+            rest = shape[axis : axis + builtins.max(after, 0)]
+            starts += [0] * len(rest)
+            stops += rest
+            steps += [1] * len(rest)
+            kept += rest
             continue
         starts.append(start)
         stops.append(stop)
         steps.append(step)
-        axis += 1
-    while axis < len(shape):
-        starts.append(0)
-        stops.append(shape[axis])
-        steps.append(1)
-        kept.append(shape[axis])
-        axis += 1
+    rest = shape[len(starts) :]
+    if rest:
+        starts += [0] * len(rest)
+        stops += rest
+        steps += [1] * len(rest)
+        kept += rest
     out = p.slice(x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
-    return p.reshape(out, shape=tuple(kept)) if sliced else out
+    return p.reshape(out, shape=tuple(kept)) if reshaped else out
 
 
 def _size(shape: Shape, axis: int, items: tuple[Any, ...]) -> int:
@@ -92,44 +121,186 @@ def _size(shape: Shape, axis: int, items: tuple[Any, ...]) -> int:
     return shape[axis]
 
 
-def _advanced(x: Tensor, items: tuple[Any, ...]) -> Tensor:
-    raise IndexingError(f"an index of type {type(items[0]).__name__}")
-
-
-def setitem(x: Tensor, index: Any, value: Any) -> None:
-    """`x[index] = value`, broadcast and cast to what the index shows."""
-    write(getitem(x, index), value)
-
-
 def write(target: Tensor, value: Any) -> None:
-    """Store `value` in the memory that `target` shows, in place.
+    """Store `value` in the memory that `target` shows, in place; every view of it sees that.
 
     Raises:
         ShapeError: `value` does not broadcast to the shape of `target`.
-        DTypeError: floats into integers, or integers into booleans.
+        DTypeError: floats into integers, or numbers into booleans.
+        InPlaceError: `target` is read-only, or its old value is needed for a gradient.
+
+    >>> import dualflow as df
+    >>> x = df.zeros(3)
+    >>> df.write(x[1:], 5.0)
+    >>> x.tolist()
+    [0.0, 5.0, 5.0]
     """
-    door.write(target, fitted(target, value))
+    door.write(target, fitted(value, target.shape, target.dtype))
 
 
-def fitted(target: Tensor, value: Any) -> Tensor:
-    """`value` in the shape and dtype of `target`."""
-    shape, dtype = target.shape, target.dtype
-    if type(value) in SCALARS:
-        kind = {"f": float, "b": bool}.get(dtype.kind)
-        if kind is None and type(value) is bool:
-            kind = int
-        if type(value) is float and dtype.kind != "f":
-            raise storing("float", dtype)
-        return p.full(shape=shape, value=value if kind is None else kind(value), dtype=dtype)
-    value = tensor(value, "a value")
+def fitted(value: Any, shape: Shape, dtype: np.dtype) -> Tensor:
+    """`value` as a tensor of `shape` and `dtype`."""
+    kind = type(value)
+    if kind in SCALARS:
+        if dtype.kind == "f":
+            value = float(value)
+        elif kind is float or (kind is int and dtype.kind == "b"):
+            raise _storing(kind.__name__, dtype)
+        elif dtype.kind in "iu":
+            value = as_index(value)
+        return p.full(shape=shape, value=value, dtype=dtype)
+    value = tensor(_from_list(value, dtype), "a value")
     if value.dtype != dtype:
         if not np.can_cast(value.dtype, dtype, "same_kind"):
-            raise storing(value.dtype.name, dtype)
+            raise _storing(value.dtype.name, dtype)
         value = p.cast(value, dtype=dtype)
+    if len(value.shape) > len(shape):  # leading axes of size 1 are dropped, as in NumPy
+        extra = len(value.shape) - len(shape)
+        if value.shape[:extra] == (1,) * extra:
+            value = p.reshape(value, shape=value.shape[extra:])
     return value if value.shape == shape else p.expand(value, shape=shape)
 
 
-def storing(what: str, dtype: np.dtype) -> DTypeError:
-    """The error for storing `what` into a tensor of `dtype`."""
-    return DTypeError(f"storing {what} into {dtype.name}",
-                      why="the values would be cut", instead="astype(...) one of them first")  # fmt: skip
+def _from_list(value: Any, dtype: np.dtype) -> Any:
+    """Lists of Python scalars as an array that loses nothing by being cast."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    array = np.asarray(value)
+    return array.astype(dtype) if dtype.kind == "f" and array.dtype.kind in "biuf" else array
+
+
+def _storing(what: str, dtype: np.dtype) -> DTypeError:
+    return DTypeError(f"storing {what} into {dtype.name}", why="the values would be cut",
+                      instead="astype(...) one of them first")  # fmt: skip
+
+
+def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    """The slices of `x` at `indices` along `axis`, in the shape of `indices`.
+
+    Args:
+        x: a tensor.
+        indices: integers; negative ones count from the end.
+        axis: None takes from the flattened elements.
+
+    Raises:
+        IndexingError: an index out of bounds.
+        DTypeError: indices that are no integers.
+
+    >>> import dualflow as df
+    >>> df.take(df.asarray([10, 20, 30]), df.asarray([2, 0])).tolist()
+    [30, 10]
+    """
+    x = tensor(x)
+    if axis is None:
+        x, axis = p.reshape(x, shape=(x.size,)), 0
+    return p.take(x, tensor(indices), axis=_axis(x, axis))
+
+
+def _axis(x: Tensor, axis: int) -> int:
+    rank = x.ndim
+    if not -rank <= axis < rank:
+        raise IndexingError(f"axis {axis} of a tensor with {rank} axes")
+    return axis % rank
+
+
+def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
+    """The elements of `x` at `indices` along `axis`; the other axes broadcast.
+
+    Raises:
+        IndexingError: an index out of bounds.
+        ShapeError: other numbers of axes, or sizes that do not broadcast.
+
+    >>> import dualflow as df
+    >>> x = df.asarray([[1, 2], [3, 4]])
+    >>> df.take_along_axis(x, df.asarray([[1], [0]]), axis=1).tolist()
+    [[2], [3]]
+    """
+    x, indices = tensor(x), tensor(indices)
+    axis = _axis(x, axis)
+    return p.gather(x, _along(indices, x, axis), axis=axis)
+
+
+def scatter_add(x: Tensor, indices: Tensor, values: Tensor, axis: int = 0) -> Tensor:
+    """`x` with `values` added at `indices` along `axis`: out[indices[i, j], j] += values[i, j].
+
+    Args:
+        x: a tensor.
+        indices: integers, with as many axes as `x`; other axes broadcast.
+        values: broadcast to the shape of `indices`.
+        axis: the axis along which `indices` count.
+
+    Raises:
+        IndexingError: an index out of bounds.
+
+    >>> import dualflow as df
+    >>> df.scatter_add(df.zeros(3), df.asarray([0, 0, 2]), 1.0).tolist()
+    [2.0, 0.0, 1.0]
+    """
+    return _scattered(p.scatter_add, x, indices, values, axis)
+
+
+def scatter(x: Tensor, indices: Tensor, values: Tensor, axis: int = 0) -> Tensor:
+    """`x` with `values` stored at `indices` along `axis`; of several for one place the last stays.
+
+    Raises:
+        IndexingError: an index out of bounds.
+
+    >>> import dualflow as df
+    >>> df.scatter(df.zeros(3), df.asarray([0, 2]), 1.0).tolist()
+    [1.0, 0.0, 1.0]
+    """
+    return _scattered(p.put, x, indices, values, axis)
+
+
+def _scattered(primitive: Any, x: Tensor, indices: Tensor, values: Tensor, axis: int) -> Tensor:
+    x, indices = tensor(x), tensor(indices)
+    axis = _axis(x, axis)
+    indices = _along(indices, x, axis)
+    return primitive(x, indices, fitted(values, indices.shape, x.dtype), axis=axis)
+
+
+def _along(indices: Tensor, x: Tensor, axis: int) -> Tensor:
+    shape = list(x.shape)
+    if len(indices.shape) == len(shape):
+        shape[axis] = indices.shape[axis]
+    wanted = tuple(shape)
+    return indices if indices.shape == wanted else p.expand(indices, shape=wanted)
+
+
+def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The elements along `axis` in rising order, NaN last (descending: in falling order).
+
+    >>> import dualflow as df
+    >>> df.sort(df.asarray([3, 1, 2])).tolist()
+    [1, 2, 3]
+    """
+    x = tensor(x)
+    axis = _axis(x, axis)
+    out = p.sort(x, axis=axis)
+    return out.flip(axis) if descending else out
+
+
+def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The positions that sort `x` along `axis`; equal elements keep their order.
+
+    >>> import dualflow as df
+    >>> df.argsort(df.asarray([3, 1, 2])).tolist()
+    [1, 2, 0]
+    """
+    x = tensor(x)
+    axis = _axis(x, axis)
+    if not descending:
+        return p.argsort(x, axis=axis)
+    return x.shape[axis] - 1 - p.argsort(x.flip(axis), axis=axis).flip(axis)
+
+
+def nonzero(x: Tensor) -> tuple[Tensor, ...]:
+    """The positions of the elements that are not 0, one tensor for each axis.
+
+    Their number depends on values, so Python has to know them.
+
+    >>> import dualflow as df
+    >>> df.nonzero(df.asarray([0, 5, 7]))[0].tolist()
+    [1, 2]
+    """
+    return advanced.positions(tensor(x))

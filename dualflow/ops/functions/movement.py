@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import index
 from typing import Any
 
@@ -349,7 +350,7 @@ def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tenso
     else:
         cuts = [_slice(None, index(cut)).indices(size)[1] for cut in sections]
     bounds = [0, *cuts, size]
-    return [part(x, axis, a, max(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [part(x, axis, a, max(a, b)) for a, b in pairwise(bounds)]
 
 
 def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:

@@ -101,12 +101,12 @@ floor_divide = elementwise(
     "floor_divide", np.floor_divide,
     "the integral value below x / y; integers divided by 0 give 0, as in NumPy",
     gradient=lambda g, out, x, y: (None, None),
-    numba="floor_divide({0}, {1})", triton=None, domain=domains.DIVISION,
+    numba="floor_divide({0}, {1})", triton="floor_divide({0}, {1})", domain=domains.DIVISION,
 )  # fmt: skip
 remainder = elementwise(
     "remainder", np.remainder, "x - y * floor_divide(x, y), with the sign of y",
     gradient=lambda g, out, x, y: (g, lambda: -(g * floor_divide.of(x, y))),
-    numba="remainder({0}, {1})", triton=None, domain=domains.DIVISION,
+    numba="remainder({0}, {1})", triton="remainder({0}, {1})", domain=domains.DIVISION,
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ abs = elementwise(
 sign = elementwise(
     "sign", np.sign, "-1, 0 or 1; NaN for NaN; the gradient is 0 everywhere",
     gradient=lambda g, out, x: (None,),
-    numba="sign({0})", triton=None, domain=domains.AWAY_FROM_ZERO,
+    numba="sign({0})", triton="sign({0})", domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 
 
@@ -284,11 +284,13 @@ bitwise_invert = elementwise(
 left_shift = elementwise(
     "left_shift", np.left_shift,
     "x * 2**y; 0 where y is negative or no smaller than the number of bits", accepts="iu",
-    no_gradient=INTEGER, numba="left_shift({0}, {1})", triton=None, domain=domains.SHIFT,
+    no_gradient=INTEGER, numba="left_shift({0}, {1})", triton="left_shift({0}, {1})",
+    domain=domains.SHIFT,
 )  # fmt: skip
 right_shift = elementwise(
     "right_shift", np.right_shift,
     "x / 2**y rounded down; the sign alone (0 or -1) where y is negative or too large",
-    accepts="iu", no_gradient=INTEGER, numba="right_shift({0}, {1})", triton=None,
+    accepts="iu", no_gradient=INTEGER,
+    numba="right_shift({0}, {1})", triton="right_shift({0}, {1})",
     domain=domains.SHIFT,
 )  # fmt: skip
