@@ -381,6 +381,7 @@ def test_memory_is_released_without_the_collector():
         array = weakref.ref(middle.array)
         y = middle + 1.0
         del middle
+        assert y.requires_grad
         assert array() is None, "add needs nothing"
     finally:
         gc.enable()

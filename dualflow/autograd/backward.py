@@ -18,9 +18,7 @@ from .history import Edge, Node
 from .tape import edge_of
 
 
-def backward(
-    tensor: Tensor, gradient: Tensor | None = None, *, create_graph: bool = False
-) -> None:
+def backward(tensor: Tensor, gradient: Tensor | None = None, *, create_graph: bool = False) -> None:
     """Add to `.grad` of every leaf the gradient of `tensor` with respect to it.
 
     The history stays as long as tensors that need it live, so it may be called again.

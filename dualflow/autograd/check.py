@@ -1,6 +1,7 @@
 """Gradients held against central differences.
 
-Comes in: a function and a point. Goes out: nothing, or a GradientError that names the worst element.
+Comes in: a function and a point. Goes out: nothing, or a GradientError that names the worst
+element.
 """
 
 from __future__ import annotations

@@ -202,8 +202,10 @@ def _rename(fn: Function, args: tuple[Any, ...], numbers: tuple[int, ...]) -> _R
     trees: list[Tree] = []
     for number in numbers:
         if not -len(args) <= number < len(args):
-            raise ArgumentError(f"argument {number} of {_name(fn)}, called with {len(args)}",
-                                instead="argnums of arguments that are given by position")  # fmt: skip
+            raise ArgumentError(
+                f"argument {number} of {_name(fn)}, which was called with {len(args)} by position",
+                instead="argnums of arguments that are given by position",
+            )
         leaves, tree = flatten(args[number])
         fresh = [_fresh(fn, number, leaf) for leaf in leaves]
         renamed[number] = unflatten(tree, fresh)
@@ -275,5 +277,7 @@ def _check_weight(out: Tensor, weight: Any) -> None:
             f"a tensor of shape {weight.shape} and dtype {weight.dtype.name}"
             if type(weight) is Tensor else type(weight).__name__
         )  # fmt: skip
-        raise GradientError(f"vjp: {is_a} as weights of a value of shape {out.shape} and dtype "
-                            f"{out.dtype.name}", why="there is one weight for each element")  # fmt: skip
+        raise GradientError(
+            f"vjp: {is_a} as weights of a value of shape {out.shape} and dtype {out.dtype.name}",
+            why="there is one weight for each element",
+        )

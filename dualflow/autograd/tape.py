@@ -72,9 +72,8 @@ class Tape:
             versions.append(alias._storage.version)
         else:
             versions.append(-1)
-        out._tape = Record(
-            op, attributes, tuple(kept), tuple(edges), tuple(versions) if keeps_values else (), alias
-        )
+        seen = tuple(versions) if keeps_values else ()
+        out._tape = Record(op, attributes, tuple(kept), tuple(edges), seen, alias)
         out.requires_grad = True
 
     def _learn(self, op: Op, wanted: int, count: int) -> tuple[tuple[Need, ...], bool, bool, bool]:
@@ -92,8 +91,10 @@ class Tape:
 
     def _record_several(self, op: Op, outs: tuple[Tensor, ...]) -> None:
         if any(out.dtype.kind == "f" for out in outs):
-            raise GradientError(f"a gradient through {op.name}, which has several outputs",
-                                instead="run it under no_grad(), or detach() its inputs")  # fmt: skip
+            raise GradientError(
+                f"a gradient through {op.name}, which has several outputs",
+                instead="run it under no_grad(), or detach() its inputs",
+            )
 
     def written(self, target: Tensor, value: Tensor) -> None:
         """`target` is about to be overwritten by `value`: give its memory the new history.
