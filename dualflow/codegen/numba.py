@@ -20,8 +20,9 @@ from dualflow.ir.kernel import Access, Check, Fold, Keep, Kernel, Let, Stage, St
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
-#: Elements of a float sum that are added in their own dtype before they join the wide total.
-SUM_BLOCK = 1024
+#: Elements of a float sum that are added in their own dtype before they join the wide total. With
+#: 128 the error is that of NumPy's pairwise sum or less; 1024 is 5 % faster and twice as wrong.
+SUM_BLOCK = 128
 #: Lanes of a column reduction whose accumulators stay in the first-level cache.
 COLUMN_BLOCK = 1024
 #: Side of the square tiles in which a transposed access is walked.

@@ -22,7 +22,7 @@ from dualflow.ir.text import KernelText
 from . import builds, native
 from .calls import PythonCall, matmul_step
 from .layout import Layout, scalar_word
-from .memory import Arena, allocate
+from .memory import Arena, allocator
 
 
 def prepare(program: Program, texts: Mapping[Kernel, KernelText]) -> Compilation:
@@ -74,7 +74,7 @@ class Executable:
         portable: bool = False,
     ) -> None:
         self.program = program
-        self._texts, self._portable = texts, portable
+        self.texts, self._portable = texts, portable
         self._kernels = {kernel: build.address for kernel, build in compiled.items()}
         self._alive = list(compiled.values())
         self._layout = Layout(program, texts)
@@ -82,7 +82,7 @@ class Executable:
         self._arenas: list[Arena] = []
         self._launches = len(program.launches)
         self._calls = len(program.steps) - self._launches
-        self._specs = self._layout.buffers
+        self._allocators = [allocator(shape, dtype) for shape, dtype in self._layout.buffers]
         self._whole = self._layout.returns_buffers
         only = self._parts[0] if len(self._parts) == 1 else None
         self._only = None if only is None or isinstance(only, PythonCall) else only
@@ -94,7 +94,7 @@ class Executable:
         Raises:
             Exception: the class and message in `program.errors`, if a check failed.
         """
-        buffers = [allocate(shape, dtype) for shape, dtype in self._specs]
+        buffers = [make() for make in self._allocators]
         if self._layout.arena:
             status = self._run_with_arena(arrays, buffers)
         elif self._only is not None:
@@ -172,7 +172,7 @@ class Executable:
 
     def _arguments(self, launch: Launch) -> list[native.Argument]:
         """The words of a kernel's table, in the order of `KernelText`."""
-        text = self._texts[launch.kernel]
+        text = self.texts[launch.kernel]
         found = [self._layout.place(operand) for operand in launch.operands]
         if len(text.pointers) > len(launch.operands):
             found.append((native.STATUS, 0))

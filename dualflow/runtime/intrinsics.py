@@ -1,4 +1,4 @@
-"""The words of generated Numba text that Numba lacks: choice, casts, half floats, stack arrays.
+"""The words of generated Numba text that Numba lacks: casts, half floats, stack arrays.
 
 Comes in: the compiler (this file imports Numba, so `compile.py` imports it late). Goes out:
 `NAMESPACE`, the globals of every kernel text, with the mathematics of `cpu_math`.
@@ -13,24 +13,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-try:
-    from .cpu_math import NAMESPACE as MATHEMATICS
-except ImportError:
-    MATHEMATICS = {}
+from .cpu_math import NAMESPACE as MATHEMATICS
 
 HALF = ir.HalfType()
 INT16 = ir.IntType(16)
-
-
-@intrinsic
-def select(typing: Any, condition: Any, x: Any, y: Any) -> Any:
-    """`x` where the condition holds, else `y`; both are computed."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.select(*arguments)
-
-    wanted = types.unliteral(x)
-    return wanted(types.boolean, wanted, wanted), generate
 
 
 @intrinsic
@@ -51,27 +37,6 @@ def logical_not(typing: Any, x: Any) -> Any:
         return builder.not_(arguments[0])
 
     return types.boolean(types.boolean), generate
-
-
-def _extreme(name: str, ordered: str) -> Any:
-    @intrinsic
-    def extreme(typing: Any, x: Any, y: Any) -> Any:
-        """The larger (smaller) of two; NaN if either is. `llvm.maximum` vectorises, `max` not."""
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kind = arguments[0].type
-            if isinstance(x, types.Float):
-                called = f"llvm.{name}"
-            else:
-                called = f"llvm.{'s' if x.signed else 'u'}{name[:3]}"
-            function = builder.module.declare_intrinsic(
-                called, [kind], ir.FunctionType(kind, [kind, kind])
-            )
-            return builder.call(function, arguments)
-
-        return x(x, x), generate
-
-    return extreme
 
 
 def _better(sign: str) -> Any:
@@ -243,11 +208,9 @@ DTYPES: dict[str, Any] = {
 
 #: The globals of every kernel text.
 NAMESPACE: dict[str, Any] = {
-    "select": select,
+    **MATHEMATICS,
     "radd": radd,
     "logical_not": logical_not,
-    "maximum": _extreme("maximum", ">"),
-    "minimum": _extreme("minimum", "<"),
     "better_high": _better(">"),
     "better_low": _better("<"),
     "cast": cast,
@@ -258,5 +221,4 @@ NAMESPACE: dict[str, Any] = {
     "stack": stack,
     "np": np,
     **DTYPES,
-    **MATHEMATICS,
 }

@@ -1,17 +1,137 @@
-"""Memory of programs: outputs and arenas.
+"""Memory of programs: outputs from a caching pool, arenas.
 
-Comes in: shapes and dtypes. Goes out: ndarrays on 64-byte boundaries.
+Fresh pages cost more than the arithmetic that fills them, so a large output's memory comes back to
+the pool when the last view of it is gone, whoever holds that view. Comes in: shapes and dtypes.
+Goes out: ordinary ndarrays, writeable, on 64-byte boundaries (2 MB and huge pages when large).
 """
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import threading
+from collections.abc import Callable
+from functools import lru_cache, partial
+from math import prod
+from typing import Any
+
 import numpy as np
 
+from dualflow.base.shapes import Shape
 from dualflow.ir.program import Operand
 
 ALIGNMENT = 64
+#: From this size on outputs come from the pool; below, NumPy's own allocation is as quick.
+POOLED = 1 << 20
+#: From this size on memory lies on 2 MB boundaries, in huge pages where the system has them.
+HUGE = 16 << 20
+HUGE_PAGE = 2 << 20
+#: The pool keeps at most this many bytes that nobody uses.
+LIMIT = 1 << 30
 
-allocate = np.empty
+
+class Pool:
+    """Blocks of memory by size class, handed out as the bases of ndarrays.
+
+    >>> pool = Pool()
+    >>> address = pool.empty((1000, 1000), np.dtype("float32")).ctypes.data
+    >>> pool.empty((999, 1000), np.dtype("float32")).ctypes.data == address
+    True
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
+        self._free: dict[int, list[tuple[int, Any]]] = {}
+        self._lock = threading.RLock()  # a collection may run `_give_back` inside `empty`
+        self._idle = self._lent = self._hits = self._misses = 0
+
+    def empty(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
+        """An ndarray with undefined elements, whose memory comes back when it is dropped."""
+        return self.take(shape, dtype, size_class(prod(shape) * dtype.itemsize))
+
+    def take(self, shape: Shape, dtype: np.dtype, size: int) -> np.ndarray:
+        """`empty`, in a block of the size class `size`."""
+        with self._lock:
+            blocks = self._free.get(size)
+            if blocks:
+                address, memory = blocks.pop()
+                self._idle -= size
+                self._hits += 1
+            else:
+                address, memory = _obtain(size)
+                self._misses += 1
+            self._lent += size
+        block = _block_type(size).from_address(address)
+        block.pool, block.memory = self, memory
+        return np.ndarray(shape, dtype, block)
+
+    def _give_back(self, size: int, address: int, memory: Any) -> None:
+        with self._lock:
+            self._lent -= size
+            if self._idle + size <= self.limit:
+                self._idle += size
+                self._free.setdefault(size, []).append((address, memory))
+
+    def clear(self) -> None:
+        """Give what nobody uses back to the system."""
+        with self._lock:
+            self._free.clear()
+            self._idle = 0
+
+    def stats(self) -> dict[str, int]:
+        """Bytes lent and idle; how often a block was at hand (`hits`) or not (`misses`)."""
+        with self._lock:
+            return {"lent": self._lent, "idle": self._idle,
+                    "hits": self._hits, "misses": self._misses}  # fmt: skip
+
+
+def size_class(nbytes: int) -> int:
+    """`nbytes` rounded up to a power of two or one of the three sizes evenly between two.
+
+    >>> [size_class(n) for n in (1, 65536, 65537, 90000)]
+    [65536, 65536, 81920, 98304]
+    """
+    if nbytes <= 1 << 16:
+        return 1 << 16
+    step = 1 << ((nbytes - 1).bit_length() - 3)
+    return -(-nbytes // step) * step
+
+
+def _obtain(size: int) -> tuple[int, Any]:
+    """Fresh memory: the address to use, and the object that owns it."""
+    if size < HUGE:
+        raw = np.empty(size + ALIGNMENT, np.uint8)
+        address = raw.ctypes.data
+        return address + -address % ALIGNMENT, raw
+    pages = mmap.mmap(-1, size + HUGE_PAGE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:  # a kernel without huge pages: ordinary ones serve
+            return address + -address % HUGE_PAGE, pages
+    return address + -address % HUGE_PAGE, pages
+
+
+@lru_cache(maxsize=None)
+def _block_type(size: int) -> Any:
+    """The base object of arrays of a size class: it exports its memory, and returns it at the end."""
+
+    def give_back(self: Any, addressof: Any = ctypes.addressof) -> None:
+        self.pool._give_back(size, addressof(self), self.memory)
+
+    return type("Block", (ctypes.c_char * size,), {"__del__": give_back})
+
+
+pool = Pool()
+
+
+def allocator(shape: Shape, dtype: np.dtype) -> Callable[[], np.ndarray]:
+    """What makes an output of this shape and dtype: pooled when it is large."""
+    nbytes = prod(shape) * dtype.itemsize
+    if nbytes >= POOLED:
+        return partial(pool.take, shape, dtype, size_class(nbytes))
+    return partial(np.empty, shape, dtype)
 
 
 class Arena:
@@ -20,7 +140,7 @@ class Arena:
     __slots__ = ("_views", "array")
 
     def __init__(self, nbytes: int) -> None:
-        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+        raw = pool.empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
         skip = -raw.ctypes.data % ALIGNMENT
         self.array = raw[skip : skip + nbytes]
         self._views: dict[tuple[int, Operand], np.ndarray] = {}
@@ -29,14 +149,13 @@ class Arena:
         """`operand`, whose buffer begins `start` bytes into the arena."""
         found = self._views.get((start, operand))
         if found is None:
-            itemsize = operand.dtype.itemsize
-            strides = tuple(stride * itemsize for stride in operand.view.strides)
-            offset = start + operand.view.offset * itemsize
-            if operand.type.size == 0:
-                found = np.empty(operand.view.shape, operand.dtype)
-            else:
-                found = np.ndarray(
-                    operand.view.shape, operand.dtype, self.array, offset, strides
-                )
-            self._views[start, operand] = found
+            found = self._views[start, operand] = self._see(start, operand)
         return found
+
+    def _see(self, start: int, operand: Operand) -> np.ndarray:
+        itemsize, view = operand.dtype.itemsize, operand.view
+        if operand.type.size == 0:
+            return np.empty(view.shape, operand.dtype)
+        strides = tuple(stride * itemsize for stride in view.strides)
+        offset = start + view.offset * itemsize
+        return np.ndarray(view.shape, operand.dtype, self.array, offset, strides)

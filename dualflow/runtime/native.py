@@ -158,7 +158,44 @@ define void @dualflow_copy_word(ptr %table) nounwind {
   ret void
 }
 """
-_SYMBOLS = ("dualflow_run", "dualflow_call", "dualflow_copy_word")
+#: A batch of matrix products by a CBLAS function with 64-bit integers. Its table: the function;
+#: a, b, c; m, n, k; which of a and b are transposed (111 no, 112 yes); their leading dimensions;
+#: the number of products, and the bytes from one to the next in a, b and c.
+_GEMM = """
+define void @dualflow_gemm_KIND(ptr %table) nounwind {
+entry:
+WORDS
+  %fn = inttoptr i64 %w0 to ptr
+  %ta = trunc i64 %w7 to i32
+  %tb = trunc i64 %w8 to i32
+  br label %next
+next:
+  %i = phi i64 [0, %entry], [%i1, %one]
+  %a = phi i64 [%w1, %entry], [%a1, %one]
+  %b = phi i64 [%w2, %entry], [%b1, %one]
+  %c = phi i64 [%w3, %entry], [%c1, %one]
+  %more = icmp slt i64 %i, %w12
+  br i1 %more, label %one, label %done
+one:
+  %pa = inttoptr i64 %a to ptr
+  %pb = inttoptr i64 %b to ptr
+  %pc = inttoptr i64 %c to ptr
+  call void %fn(i32 101, i32 %ta, i32 %tb, i64 %w4, i64 %w5, i64 %w6, KIND 1.0, ptr %pa, i64 %w9,
+                ptr %pb, i64 %w10, KIND 0.0, ptr %pc, i64 %w11)
+  %i1 = add i64 %i, 1
+  %a1 = add i64 %a, %w13
+  %b1 = add i64 %b, %w14
+  %c1 = add i64 %c, %w15
+  br label %next
+done:
+  ret void
+}
+"""
+_GEMM_WORDS = 16
+_SYMBOLS = (
+    "dualflow_run", "dualflow_call", "dualflow_copy_word",
+    "dualflow_gemm_float", "dualflow_gemm_double",
+)  # fmt: skip
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -254,12 +291,22 @@ def _new_function() -> Callable[..., Binding]:
 @lru_cache(maxsize=1)
 def _library() -> Native:
     """The dispatcher, loaded; from the disk cache where it is there."""
-    text = _DISPATCH
+    words = "\n".join(
+        f"  %at{n} = getelementptr i64, ptr %table, i64 {n}\n  %w{n} = load i64, ptr %at{n}"
+        for n in range(_GEMM_WORDS)
+    )
+    products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
+    text = _DISPATCH + "".join(products)
     offsets = {"PAYLOAD": _payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
     for name, value in offsets.items():
         text = text.replace(name, str(value))
     return cache.native_part(text, _SYMBOLS)
+
+
+def gemm(dtype: np.dtype) -> int:
+    """The address of the step that multiplies batches of matrices (see `_GEMM`)."""
+    return _library()[f"dualflow_gemm_{'float' if dtype.itemsize == 4 else 'double'}"]
 
 
 def _payload() -> int:
