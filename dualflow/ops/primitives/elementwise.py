@@ -146,7 +146,7 @@ negative = elementwise(
 abs = elementwise(
     "abs", np.absolute, "|x|; the gradient at 0 is 0",
     gradient=lambda g, out, x: (g * sign.of(x),),
-    numba="m_abs({0})", triton="tl.abs({0})", domain=domains.AWAY_FROM_ZERO,
+    numba="absolute({0})", triton="tl.abs({0})", domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 sign = elementwise(
     "sign", np.sign, "-1, 0 or 1; NaN for NaN; the gradient is 0 everywhere",
@@ -182,7 +182,7 @@ copysign = elementwise(
     "copysign", np.copysign, "|x| with the sign of y; no gradient flows to y",
     accepts="f", to_float=True,
     gradient=lambda g, out, x, y: (lambda: g * (sign.of(x) * copysign.of(1.0, y)), None),
-    numba="m_copysign({0}, {1})", triton="libdevice.copysign({0}, {1})",
+    numba="copysign({0}, {1})", triton="libdevice.copysign({0}, {1})",
     domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 
@@ -191,22 +191,22 @@ copysign = elementwise(
 floor = elementwise(
     "floor", np.floor, "the integral value below", accepts="f",
     gradient=lambda g, out, x: (None,),
-    numba="m_floor({0})", triton="tl.floor({0})", domain=domains.BETWEEN_HALVES,
+    numba="floor({0})", triton="tl.floor({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 ceil = elementwise(
     "ceil", np.ceil, "the integral value above", accepts="f",
     gradient=lambda g, out, x: (None,),
-    numba="m_ceil({0})", triton="tl.ceil({0})", domain=domains.BETWEEN_HALVES,
+    numba="ceil({0})", triton="tl.ceil({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 round = elementwise(
     "round", np.rint, "the nearest integral value, the even one of two", accepts="f",
     gradient=lambda g, out, x: (None,),
-    numba="m_rint({0})", triton="libdevice.rint({0})", domain=domains.BETWEEN_HALVES,
+    numba="rint({0})", triton="libdevice.rint({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 trunc = elementwise(
     "trunc", np.trunc, "the integral value towards 0", accepts="f",
     gradient=lambda g, out, x: (None,),
-    numba="m_trunc({0})", triton="libdevice.trunc({0})", domain=domains.BETWEEN_HALVES,
+    numba="trunc({0})", triton="libdevice.trunc({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 
 # Comparison.
