@@ -95,7 +95,7 @@ multiply = elementwise(
 divide = elementwise(
     "divide", np.true_divide, "x / y, of floats", accepts="f", to_float=True,
     gradient=lambda g, out, x, y: (lambda: g / y, lambda: -(g * out) / y),
-    numba="{0} / {1}", triton="tl.div_rn({0}, {1})", domain=domains.DIVISION,
+    numba="{0} / {1}", triton="divide({0}, {1})", domain=domains.DIVISION,
 )  # fmt: skip
 floor_divide = elementwise(
     "floor_divide", np.floor_divide,

@@ -53,7 +53,7 @@ log1p = _function(
 )  # fmt: skip
 sqrt = _function(
     "sqrt", np.sqrt, "the square root, correctly rounded",
-    lambda g, out, x: (g / (out * 2.0),), "tl.sqrt_rn({0})", domains.POSITIVE, exact=True,
+    lambda g, out, x: (g / (out * 2.0),), "square_root({0})", domains.POSITIVE, exact=True,
 )  # fmt: skip
 sin = _function(
     "sin", np.sin, "the sine, of radians", lambda g, out, x: (g * cos.of(x),), _libdevice("sin")
@@ -118,5 +118,5 @@ erfc = _function(
 )  # fmt: skip
 sigmoid = _function(
     "sigmoid", special.sigmoid, "1 / (1 + exp(-x)), with no overflow",
-    lambda g, out, x: (g * (out * (1.0 - out)),), "tl.div_rn(1.0, 1.0 + libdevice.exp(-{0}))",
+    lambda g, out, x: (g * (out * (1.0 - out)),), "sigmoid({0})",
 )  # fmt: skip
