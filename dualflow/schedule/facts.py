@@ -100,6 +100,7 @@ _WALK: dict[str, Any] = {
     "assembly": Facts._elementwise,
     "view": Facts._view,
     "constant": Facts._constant,
+    "identity": Facts._constant,
     "position": Facts._constant,
     "reduction": Facts._reduction,
 }
@@ -124,7 +125,7 @@ def role_of(node: Node, backend: str) -> str:
     if kind is Kind.ELEMENTWISE and not op.may_raise and spelled(op, node, backend):
         return "elementwise"
     if kind is Kind.REDUCTION and folds(op, node, backend):
-        return "reduction"
+        return "reduction" if node.operands[0].type.size else "identity"
     return "library"
 
 

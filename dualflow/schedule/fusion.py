@@ -42,7 +42,7 @@ MOST_MEMBERS = 100
 CHEAP = 12
 
 #: Roles of nodes that cost nothing to see through.
-MOVING = ("view", "constant", "position")
+MOVING = ("view", "constant", "identity", "position")
 
 Asks = dict[Group, list[Map]]
 
@@ -95,6 +95,8 @@ class Fusion:
     # What groups ask for -----------------------------------------------------------------------
 
     def _ask(self, value: Value, group: Group, map_: Map) -> None:
+        if not value.type.size:
+            return
         maps = self._asks.setdefault(value, {}).setdefault(group, [])
         if map_ not in maps:
             maps.append(map_)
@@ -146,6 +148,8 @@ class Fusion:
         role = self.facts.role[node]
         if role == "library":
             self._visit_library(node, asked)
+        elif not node.result.type.size:
+            self._new_group(node.result, "empty", self._place[node])
         elif role == "reduction":
             self._visit_reduction(node, asked[0], needed)
         else:
@@ -218,7 +222,7 @@ class Fusion:
             return False
         weight = sum(
             min(1.0, s.type.nbytes / max(value.type.nbytes, 1))
-            for s in sources if s.node is None or self.facts.role[s.node] != "constant"
+            for s in sources
         )  # fmt: skip
         return weight * (askers - 1) <= askers + 0.5
 
@@ -349,6 +353,7 @@ class Fusion:
         for group in strange:
             del group.loaded[value]
             group.loaded[copy] = None
+            group.instead[value] = copy
             packer.readers.add(group)
 
     def _merge_readers(self, value: Value, asks: Asks) -> Asks:
@@ -373,7 +378,7 @@ class Fusion:
         rank = len(small.domain)
         if large.domain[:rank] != small.domain or one.members + two.members > MOST_MEMBERS:
             return False
-        if any(k not in (large.loops or ()) for k in range(rank, len(large.domain))):
+        if rank < len(large.domain) and large.loops != tuple(range(rank, len(large.domain))):
             return False
         if None not in (large.loops, small.loops) and large.loops != small.loops:
             return False
@@ -388,6 +393,7 @@ class Fusion:
         one.loops = one.loops if two.loops is None else two.loops
         one.roots += two.roots
         one.loaded.update(two.loaded)
+        one.instead.update(two.instead)
         one.members += two.members
         one.readers |= two.readers
         self._rank[one] = max(self._rank[one], self._rank[two])
@@ -492,6 +498,7 @@ class Fusion:
 _OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
     "elementwise": Fusion._of_elementwise,
     "constant": Fusion._of_constant,
+    "identity": Fusion._of_constant,
     "position": Fusion._of_position,
     "view": Fusion._of_view,
     "assembly": Fusion._of_assembly,

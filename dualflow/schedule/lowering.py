@@ -105,6 +105,7 @@ class Lowering:
         return found
 
     def _make(self, value: Value, map_: Map, store: bool) -> Term:
+        value = self.group.instead.get(value, value)
         if value in self.group.loaded and not store:
             return self._load(value, map_, None)
         if value in self.fusion.copy_of:
@@ -172,6 +173,10 @@ class Lowering:
             return self._scalar(bits, BITS)
         return self._scalar(node.attributes["value"], dtype)
 
+    def _identity(self, node, map_: Map) -> Term:
+        dtype = node.result.dtype
+        return self._scalar(node.op.identity(dtype), dtype)
+
     def _position(self, node, map_: Map) -> Term:
         found = positions(map_, self.domain, node.result.shape)
         assert found is not None
@@ -223,6 +228,7 @@ class Lowering:
 _MAKE: dict[str, Callable[..., Term]] = {
     "elementwise": Lowering._elementwise,
     "constant": Lowering._constant,
+    "identity": Lowering._identity,
     "position": Lowering._position,
     "view": Lowering._view,
     "reduction": Lowering._reduction,

@@ -23,6 +23,7 @@ class Group:
         loops: which axes are walked inside a grid point; None while no reduction asked.
         roots: what is stored, and the map from the domain into it.
         loaded: the values that are read from memory.
+        instead: for inputs that lie as no map can follow, the packed copy to read.
         members: how many nodes are evaluated.
         readers: units that need what this one stores.
     """
@@ -31,6 +32,7 @@ class Group:
     loops: tuple[int, ...] | None = None
     roots: list[tuple[Value, Map]] = field(default_factory=list)
     loaded: dict[Value, None] = field(default_factory=dict)
+    instead: dict[Value, Value] = field(default_factory=dict)
     members: int = 0
     readers: set[Unit] = field(default_factory=set)
     into: Group | None = None  # the group that took this one's work over
