@@ -7,16 +7,17 @@ or to note it; shape and dtype never do.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, final
 
 import numpy as np
 
-from dualflow.base.errors import DeviceError, GradientError, ShapeError
+from dualflow.base.errors import ArgumentError, DeviceError, GradientError, ShapeError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
-from dualflow.ops import door, operators
+from dualflow.ops import composites, door, operators
 from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
 
 from .storage import Storage
@@ -105,24 +106,29 @@ class Tensor:
 
     @property
     def shape(self) -> Shape:
+        """The sizes of the axes."""
         array = self._array
         return array.shape if array is not None else self._pending.type.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The dtype, a NumPy dtype."""
         array = self._array
         return array.dtype if array is not None else self._pending.type.dtype
 
     @property
     def ndim(self) -> int:
+        """How many axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """How many elements."""
         return size_of(self.shape)
 
     @property
     def device(self) -> str:
+        """Where the values are: "cpu"."""
         return "cpu"
 
     @property
@@ -206,6 +212,17 @@ class Tensor:
         self._memory().exposed = True
         return array
 
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # kDLCPU
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ArgumentError(f"Array API {api_version}", instead='"2024.12"')
+        return sys.modules["dualflow"]
+
     def __repr__(self) -> str:
         array = door.state.mode.values(self)
         text = np.array2string(array, separator=", ", prefix="Tensor(")
@@ -213,6 +230,19 @@ class Tensor:
         if self.requires_grad:
             parts.append("requires_grad=True")
         return f"Tensor({', '.join(parts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (door.state.mode.values(self).copy(), self._leaf_requires_grad())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        return _rebuilt(door.state.mode.values(self).copy(), self._leaf_requires_grad())
+
+    def _leaf_requires_grad(self) -> bool:
+        if self._tape is not None:
+            raise GradientError("a deep copy or pickle of a result that requires a gradient",
+                                why="how it was made cannot be copied",
+                                instead="detach() or copy()")  # fmt: skip
+        return self.requires_grad
 
     # Gradients ------------------------------------------------------------------------------
 
@@ -272,13 +302,30 @@ class Tensor:
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
     astype = elementwise.astype
-    reshape = movement.reshape
+    abs, sign, round, floor, ceil = (
+        elementwise.abs, elementwise.sign, elementwise.round, elementwise.floor, elementwise.ceil)
+    exp, log, sqrt, square = (
+        elementwise.exp, elementwise.log, elementwise.sqrt, elementwise.square)
+    sin, cos, tanh, sigmoid, erf = (
+        elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.sigmoid, elementwise.erf)
+    isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
+    clip = elementwise.clip
+    reshape, flatten = movement.reshape, movement.flatten
     permute = permute_dims = movement.permute_dims
-    flip = movement.flip
-    pad = movement.pad
     expand = broadcast_to = movement.broadcast_to
-    sum, max, min = reduction.sum, reduction.max, reduction.min
+    squeeze, expand_dims = movement.squeeze, movement.expand_dims
+    flip, roll, pad, repeat, tile = (
+        movement.flip, movement.roll, movement.pad, movement.repeat, movement.tile)
+    split, unstack = movement.split, movement.unstack
+    sum, prod, max, min = reduction.sum, reduction.prod, reduction.max, reduction.min
+    any, all = reduction.any, reduction.all
+    mean, var, std = reduction.mean, reduction.var, reduction.std
+    argmax, argmin = reduction.argmax, reduction.argmin
+    cumsum, cumprod = reduction.cumsum, reduction.cumprod
+    take, sort, argsort = indexing.take, indexing.sort, indexing.argsort
+    nonzero = indexing.nonzero
     matmul = linear.matmul
+    relu, softmax, log_softmax = composites.relu, composites.softmax, composites.log_softmax
 
     def to(self, target: Any) -> Tensor:
         """In another dtype, or on another device ("cpu" is the only one)."""
@@ -288,3 +335,8 @@ class Tensor:
                                   instead='"cpu"')  # fmt: skip
             return self
         return elementwise.astype(self, target, copy=False)
+
+
+def _rebuilt(array: np.ndarray, requires_grad: bool) -> Tensor:
+    made = Tensor._wrap(array)
+    return made.requires_grad_() if requires_grad else made

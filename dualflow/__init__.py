@@ -1,0 +1,59 @@
+"""dualflow: array code that runs eagerly, and fast when decorated.
+
+    import dualflow as df
+
+    @df.compile
+    def step(x, w):
+        return df.softmax(x @ w)
+
+The rooms, in the order in which an operation passes through them:
+
+    ops/        what exists: one record an op, public functions, the one door
+    array/      Tensor and the eager mode
+    autograd/   gradients
+    capture/    compiled functions: recording, guards, replay, co-execution
+    ir/         Graph, Kernel, Program
+    passes/     Graph -> simpler Graph
+    schedule/   Graph -> Kernels and a memory plan
+    codegen/    Kernel -> text for Numba or Triton
+    runtime/    text -> machine code, launched
+    nn/ optim/ data/     models, optimizers, built-in data
+    explain/ inspect/    what happened, in plain text; compare
+
+Attributes are loaded when they are first used, so that importing the package costs little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import *  # noqa: F403  (for editors and type checkers only)
+
+__version__ = "0.1.0"
+
+#: where a name is that is not in `dualflow.api`: "module:attribute", or a module
+_ELSEWHERE = {
+    "compile": "dualflow.capture:compile",
+    "pure": "dualflow.capture:pure",
+    "compare": "dualflow.inspect.compare:compare",
+    "data": "dualflow.data",
+    "nn": "dualflow.nn",
+    "optim": "dualflow.optim",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
+    module, _, attribute = _ELSEWHERE.get(name, f"dualflow.api:{name}").partition(":")
+    found = import_module(module)
+    if attribute:
+        if not hasattr(found, attribute):
+            raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
+        found = getattr(found, attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE, "__version__"})
