@@ -12,7 +12,6 @@ which compilations of the text serve a launch. Names are numbered as in `numba.p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -23,7 +22,7 @@ from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
 from .spelling import spelling
-from .triton_prelude import HEADER, PRELUDE
+from .triton_prelude import HEADER, used_by
 from .triton_variants import can_be_whole, tile
 
 #: No contraction into fused multiply-add; subnormal results of libdevice functions are kept.
@@ -125,8 +124,7 @@ class _Emitter:
             f"@triton.jit\ndef join{n}(x, y):\n    return {template.format('x', 'y')}\n"
             for n, template in enumerate(self.joins)
         ]
-        words = set(re.findall(r"\w+", body + "".join(joins)))
-        used = [text for name, text in PRELUDE.items() if name in words]
+        used = used_by(body + "".join(joins))
         head = f"@triton.jit\ndef kernel({', '.join(parameters)}):\n"
         source = "\n\n".join([HEADER, *used, *joins, head + body + "\n"])
         scalars = tuple(scalar.dtype for scalar in kernel.scalars)

@@ -1,10 +1,12 @@
 """Functions in Triton's language that generated kernels may name; a text holds those it uses.
 
-They give what NumPy defines and the language leaves open: integer division by zero, shifts that
-are too large, positions of extremes with NaN first.
+They give what NumPy defines and the language leaves open: correct rounding, integer division by
+zero, shifts that are too large, positions of extremes with NaN first.
 """
 
 from __future__ import annotations
+
+import re
 
 HEADER = """\
 import triton
@@ -22,7 +24,30 @@ def {name}(x, i, y, j):
     return tl.where(take, y, x), tl.where(take, j, i)
 """
 
+#: By name; a function stands after those it calls.
 PRELUDE = {
+    "divide": """\
+@triton.jit
+def divide(x, y):
+    if x.dtype == tl.float64:
+        return x / y
+    else:
+        return tl.div_rn(x, y)
+""",
+    "square_root": """\
+@triton.jit
+def square_root(x):
+    if x.dtype == tl.float64:
+        return tl.sqrt(x)
+    else:
+        return tl.sqrt_rn(x)
+""",
+    "sigmoid": """\
+@triton.jit
+def sigmoid(x):
+    small = libdevice.exp(-tl.abs(x))
+    return divide(tl.where(x < 0, small, 1.0), 1.0 + small)
+""",
     "report": """\
 @triton.jit
 def report(status, bad, code):
@@ -47,11 +72,11 @@ def with_error(total, error):
 def floor_divide(x, y):
     if x.dtype.is_floating():
         rest = libdevice.fmod(x, y)
-        quotient = tl.div_rn(x - rest, y)
+        quotient = divide(x - rest, y)
         quotient = tl.where((rest != 0) & ((y < 0) != (rest < 0)), quotient - 1, quotient)
         below = tl.floor(quotient)
         below = tl.where(quotient - below > 0.5, below + 1, below)
-        plain = tl.div_rn(x, y)
+        plain = divide(x, y)
         below = tl.where(quotient == 0, libdevice.copysign(plain * 0, plain), below)
         return tl.where(y == 0, plain, below)
     elif x.dtype.is_int_signed():
@@ -101,3 +126,14 @@ def right_shift(x, y):
         return tl.where(fits, x >> tl.where(fits, y, 0).to(x.dtype), 0).to(x.dtype)
 """,
 }
+
+
+def used_by(text: str) -> list[str]:
+    """The functions that `text` names, and those that they name, in the order of the prelude."""
+    words = set(re.findall(r"\w+", text))
+    found = []
+    for name in reversed(PRELUDE):
+        if name in words:
+            words.update(re.findall(r"\w+", PRELUDE[name]))
+            found.append(PRELUDE[name])
+    return found[::-1]

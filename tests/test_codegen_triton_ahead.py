@@ -1,0 +1,164 @@
+"""Triton texts compiled ahead of time, which needs no GPU: machine code is as promised."""
+
+from __future__ import annotations
+
+import dataclasses
+import linecache
+import re
+
+import numpy as np
+import pytest
+from triton_kernels import (
+    BOOL,
+    F16,
+    F32,
+    F64,
+    I32,
+    I64,
+    chain,
+    cross_entropy,
+    fold_kernel,
+    layer_norm,
+    load,
+    map_kernel,
+    op_kernel,
+    softmax,
+    spelled_ops,
+)
+
+from dualflow.codegen.triton import emit
+from dualflow.codegen.triton_variants import Variant, signature, variant
+from dualflow.ir.kernel import Access, Kernel, Let
+from dualflow.ir.text import KernelText
+
+pytest.importorskip("triton")
+
+
+def load_source(text: KernelText):
+    path = f"<triton {hash(text.source)}>"
+    linecache.cache[path] = (len(text.source), None, text.source.splitlines(True), path)
+    scope = {"__name__": path}
+    exec(compile(text.source, path, "exec"), scope)
+    return scope[text.name]
+
+
+@pytest.fixture
+def ahead_of_time(tmp_path, monkeypatch):
+    """Compiles a text for a target, into a cache of its own."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    def build(kernel: Kernel, chosen: Variant, target=("cuda", 90, 32)):
+        text = emit(kernel)
+        function = load_source(text)
+        types, constexprs, attributes = signature(text, chosen, function.arg_names)
+        options = {name: value == "True" for name, value in text.options}
+        source = ASTSource(fn=function, signature=types, constexprs=constexprs, attrs=attributes)
+        options["num_warps"] = chosen.warps
+        return compile(source, target=GPUTarget(*target), options=options)
+
+    return build
+
+
+def accesses_in(ptx: str, kind: str) -> tuple[int, int]:
+    """How many 16-byte and how many other accesses to global memory of `kind` (ld or st)."""
+    found = re.findall(rf"{kind}\.global[.\w:]*", ptx)
+    wide = [one for one in found if re.search(r"v4\.b32|v2\.b64", one)]
+    return len(wide), len(found) - len(wide)
+
+
+NAMED = {"chain": chain(), "softmax": softmax(),
+         "column sum": fold_kernel("sum", F32, F32, "column"), "layer_norm": layer_norm(), "cross_entropy": cross_entropy()}  # fmt: skip
+WIDE = [("chain", 2, (64, 1000)), ("softmax", 2, (64, 1000)), ("softmax", 2, (64, 40000)),
+        ("column sum", 2, (4096, 1000)), ("layer_norm", 4, (64, 1000))]  # fmt: skip
+
+
+def integers_for(kernel: Kernel, rows: int, width: int) -> list[int]:
+    """The numbers of a launch on contiguous matrices of `rows` by `width`."""
+    lanes_on_grid = kernel.lanes in kernel.grid and kernel.loops
+    sizes = dict(zip("ij", (width, rows) if lanes_on_grid else (rows, width), strict=True))
+    found = {f"lo_{axis}": 0 for axis in sizes}
+    for axis, size in sizes.items():
+        found |= {f"hi_{axis}": size, f"n_{axis}": size}
+    return [found.get(name, width) for name in kernel.integers()]
+
+
+@pytest.mark.parametrize(("name", "count", "shape"), WIDE)
+def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(
+    ahead_of_time, name, count, shape
+):
+    kernel = NAMED[name]
+    chosen = variant(kernel, integers_for(kernel, *shape), [True] * len(kernel.accesses))
+    built = ahead_of_time(kernel, chosen)
+    assert len(built.asm["cubin"]) > 1000
+    ptx = built.asm["ptx"]
+    wide, narrow = accesses_in(ptx, "ld")
+    assert wide > 0, ptx
+    # the masked tile of a map and one value for each column may be narrow, the rest is not
+    assert narrow == 0 or name == "chain", re.findall(r"ld\.global[.\w:]*", ptx)
+    assert accesses_in(ptx, "st")[0] > 0 or name == "column sum"
+    assert ".local" not in ptx
+    assert "div.full" not in ptx
+    assert "sqrt.approx" not in ptx
+
+
+def test_cross_entropy_and_an_odd_width_compile_too(ahead_of_time):
+    for kernel in (NAMED["cross_entropy"], NAMED["softmax"]):
+        integers = integers_for(kernel, 64, 1001)
+        built = ahead_of_time(kernel, variant(kernel, integers, [False] * len(kernel.accesses)))
+        assert len(built.asm["cubin"]) > 1000
+        assert accesses_in(built.asm["ptx"], "ld")[0] == 0
+
+
+def test_indices_of_64_bits_keep_wide_accesses(ahead_of_time):
+    kernel = softmax()
+    chosen = variant(kernel, [0, 2**20, 1024, 2**12, 2**12], (True, True))
+    assert chosen.indices == "i64"
+    assert accesses_in(ahead_of_time(kernel, chosen).asm["ptx"], "ld") == (2, 0)
+
+
+@pytest.mark.parametrize(("target", "code"), [(("cuda", 80, 32), "cubin"),
+                                              (("hip", "gfx942", 64), "hsaco")])  # fmt: skip
+def test_other_targets_compile(ahead_of_time, target, code):
+    for name in ("softmax", "column sum"):
+        kernel = NAMED[name]
+        chosen = variant(kernel, integers_for(kernel, 64, 1000), (True, True))
+        assert len(ahead_of_time(kernel, chosen, target).asm[code]) > 1000
+
+
+def test_products_and_sums_are_not_contracted(ahead_of_time):
+    lets = (
+        load("x", "X", F32),
+        Let("p", "multiply", ("x", "x"), F32),
+        Let("q", "add", ("p", "x"), F32),
+    )
+    accesses = (Access("X", F32, "in", (1,)), Access("O", F32, "out", (1,)))
+    kernel = map_kernel(lets, [("O", "q")], accesses)
+    ptx = ahead_of_time(kernel, variant(kernel, [0, 4096], (True, True))).asm["ptx"]
+    assert "fma.rn" not in ptx
+    assert "mul" in ptx
+    assert "add" in ptx
+    assert ".ftz" not in ptx
+
+
+@pytest.mark.parametrize(
+    "dtype", [BOOL, np.dtype("int8"), I32, np.dtype("uint64"), F16, F32, F64], ids=str
+)
+def test_every_op_compiles(ahead_of_time, dtype):
+    names = [name for name, kind in spelled_ops() if kind == dtype]
+    kernel = op_kernel(names, dtype)
+    chosen = variant(kernel, [0, 4096], [True] * len(kernel.accesses))
+    chosen = dataclasses.replace(chosen, constexprs=(128,))
+    assert len(ahead_of_time(kernel, chosen).asm["cubin"]) > 1000
+
+
+@pytest.mark.parametrize(("op", "source", "result"), [
+    ("argmax", F32, I64), ("argmin", BOOL, I64), ("any", BOOL, BOOL), ("sum", BOOL, I64),
+    ("sum", F16, F16), ("sum", F64, F64),
+    ("max", np.dtype("uint64"), np.dtype("uint64"))])  # fmt: skip
+def test_every_kind_of_fold_compiles(ahead_of_time, op, source, result):
+    for form, width in (("row", 64), ("row", 40000), ("column", 64)):
+        kernel = fold_kernel(op, source, result, form)
+        chosen = variant(kernel, integers_for(kernel, 64, width), (True, True))
+        assert len(ahead_of_time(kernel, chosen).asm["cubin"]) > 1000
