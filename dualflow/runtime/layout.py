@@ -76,8 +76,8 @@ class Layout:
             else:
                 plain = False
                 found.setdefault(buffer.index, ((buffer.nbytes,), np.dtype("uint8")))
-        assert sorted(found) == list(range(len(found))), "output buffers are numbered in order"
-        return [found[index] for index in range(len(found))], plain
+        self._slots = {index: slot for slot, index in enumerate(sorted(found))}
+        return [found[index] for index in sorted(found)], plain
 
     def place(self, operand: Operand) -> Argument:
         """Base and offset of the operand's first element."""
@@ -88,7 +88,7 @@ class Layout:
             offset -= given.view.offset * given.dtype.itemsize
             return FIRST_ARRAY + buffer.index, offset
         if buffer.place == "output":
-            return self._first_buffer + buffer.index, offset
+            return self._first_buffer + self._slots[buffer.index], offset
         if buffer.place == "arena":
             return self._arena_base, buffer.index + offset
         return NUMBER, self.constants[buffer.index].ctypes.data + offset
@@ -118,7 +118,7 @@ class Layout:
         if buffer.place == "constant":
             return strided(self.constants[buffer.index], 0, operand)
         if buffer.place == "output":
-            array = buffers[buffer.index]
+            array = buffers[self._slots[buffer.index]]
             fills = operand.view.is_contiguous and array.size == operand.type.size
             if fills and array.dtype == operand.dtype:
                 return array.reshape(operand.view.shape)

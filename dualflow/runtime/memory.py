@@ -115,7 +115,8 @@ def _obtain(size: int) -> tuple[int, Any]:
 
 @lru_cache(maxsize=None)
 def _block_type(size: int) -> Any:
-    """The base object of arrays of a size class: it exports its memory, and returns it at the end."""
+    """The base object of arrays of one size class: it exports its memory, and in the end returns
+    it."""
 
     def give_back(self: Any, addressof: Any = ctypes.addressof) -> None:
         self.pool._give_back(size, addressof(self), self.memory)
