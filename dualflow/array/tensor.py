@@ -67,7 +67,8 @@ class Tensor:
         """A tensor that shows `array`, which is the view op of `parent`."""
         t = _new(Tensor)
         t._array = array
-        t._storage = parent._storage or parent._memory()
+        storage = parent._storage
+        t._storage = parent._memory() if storage is None else storage
         t._view = (*parent._view, (op, attributes))
         root = parent._root
         t._root = root = parent if root is None else root

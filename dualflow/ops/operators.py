@@ -96,7 +96,10 @@ def _in_place(forward: Operator) -> Operator:
         if value.shape != x.shape:
             raise ShapeError(f"an in-place operation on {x.shape} that gives {value.shape}",
                              why="memory cannot grow", instead="x = x + y")  # fmt: skip
-        write(x, value)
+        if value.dtype == x.dtype:
+            door.write(x, value)
+        else:
+            write(x, value)
         return x
 
     return update

@@ -8,7 +8,7 @@ only: integers, + - * /, sqrt. Functions here use one generator for the process,
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Sequence
 from operator import index
 from typing import Any, final
@@ -53,7 +53,7 @@ class Generator:
     __slots__ = ("counter", "key")
 
     def __init__(self, seed: int | None = None) -> None:
-        self.key = (secrets.randbits(64) if seed is None else index(seed)) & _MASK
+        self.key = (int.from_bytes(os.urandom(8)) if seed is None else index(seed)) & _MASK
         self.counter = 0
 
     def bits(self, shape: ShapeLike = ()) -> Tensor:

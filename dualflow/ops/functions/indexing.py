@@ -24,6 +24,7 @@ from . import advanced
 
 Tensor = Any
 _slice = builtins.slice
+_SLICE, _SELECT = p.slice.op, p.select.op
 _BASIC = frozenset({int, _slice, type(None), type(Ellipsis)})
 
 
@@ -33,7 +34,20 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     Raises:
         IndexingError: an index out of bounds, too many of them, or of a kind that cannot index.
     """
-    items = index if type(index) is tuple else (index,)
+    kind = type(index)
+    if kind is _slice and x.shape:  # the common cases, without loops
+        shape = x.shape
+        start, stop, step = index.indices(shape[0])
+        if len(shape) == 1:
+            return door.apply(_SLICE, x, starts=(start,), stops=(stop,), steps=(step,))
+        zeros, ones = (0,) * (len(shape) - 1), (1,) * (len(shape) - 1)
+        starts, stops, steps = (start, *zeros), (stop, *shape[1:]), (step, *ones)
+        return door.apply(_SLICE, x, starts=starts, stops=stops, steps=steps)
+    if kind is int and x.shape:
+        size = x.shape[0]
+        if -size <= index < size:
+            return door.apply(_SELECT, x, axis=0, index=index + size if index < 0 else index)
+    items = index if kind is tuple else (index,)
     for item in items:
         if type(item) not in _BASIC:
             items = advanced.normal(items)
@@ -65,53 +79,55 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
 
 
 def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
-    """The view for integers, slices, None and Ellipsis."""
+    """The view for integers, slices, None and Ellipsis: a slice, then selects, then new axes."""
     shape = x.shape
     rank = len(shape)
     starts: list[int] = []
     stops: list[int] = []
     steps: list[int] = []
-    kept: list[int] = []
-    reshaped = filled = False
+    selected: list[tuple[int, int]] = []  # (axis, index)
+    new: list[int] = []  # axes of the result
+    filled = False
     for item in items:
-        kind = type(item)
         axis = len(starts)
-        if kind is _slice:
-            start, stop, step = item.indices(_size(shape, axis, items))
-            kept.append(len(range(start, stop, step)))
-        elif kind is int:
-            size = _size(shape, axis, items)
-            start = item + size if item < 0 else item
-            if not 0 <= start < size:
-                raise out_of_bounds(item, size, axis)
-            stop, step = start + 1, 1
-            reshaped = True
-        elif item is None:
-            kept.append(1)
-            reshaped = True
+        if item is None:
+            new.append(axis - len(selected) + len(new))
             continue
-        else:
+        if item is Ellipsis:
             if filled:
                 raise IndexingError("an index with two Ellipsis", instead="one ...")
             filled = True
             after = rank - builtins.sum(i is not None for i in items) + 1
             rest = shape[axis : axis + builtins.max(after, 0)]
-            starts += [0] * len(rest)
-            stops += rest
-            steps += [1] * len(rest)
-            kept += rest
-            continue
-        starts.append(start)
-        stops.append(stop)
-        steps.append(step)
+            part = (0,) * len(rest), rest, (1,) * len(rest)
+        elif type(item) is int:
+            size = _size(shape, axis, items)
+            at = item + size if item < 0 else item
+            if not 0 <= at < size:
+                raise out_of_bounds(item, size, axis)
+            selected.append((axis, at))
+            part = (0,), (size,), (1,)
+        else:
+            start, stop, step = item.indices(_size(shape, axis, items))
+            part = (start,), (stop,), (step,)
+        starts += part[0]
+        stops += part[1]
+        steps += part[2]
     rest = shape[len(starts) :]
-    if rest:
-        starts += [0] * len(rest)
-        stops += rest
-        steps += [1] * len(rest)
-        kept += rest
-    out = p.slice(x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
-    return p.reshape(out, shape=tuple(kept)) if reshaped else out
+    starts += (0,) * len(rest)
+    stops += rest
+    steps += (1,) * len(rest)
+    out = x
+    if not selected or builtins.any(starts) or tuple(stops) != shape or set(steps) - {1}:
+        out = p.slice(x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+    for axis, at in reversed(selected):
+        out = p.select(out, axis=axis, index=at)
+    if not new:
+        return out
+    kept = list(out.shape)
+    for axis in new:
+        kept.insert(axis, 1)
+    return p.reshape(out, shape=tuple(kept))
 
 
 def _size(shape: Shape, axis: int, items: tuple[Any, ...]) -> int:

@@ -12,11 +12,13 @@ from dualflow.base.dtypes import promote
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Axes, Shape, broadcast, normal_axes, normal_axis, size_of
 
+from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 
 Tensor = Any
 _slice = builtins.slice
+_RESHAPE = p.reshape.op
 
 
 def as_shape(shape: int | Sequence[int]) -> Shape:
@@ -50,10 +52,12 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
     wanted = as_shape(shape[0] if len(shape) == 1 else shape)
     if -1 in wanted:
         wanted = _inferred(x.shape, wanted)
-    made = p.reshape(x, shape=wanted)
+    made = door.apply(_RESHAPE, x, shape=wanted)
+    if copy is None:
+        return made
     if copy:
         return p.cast(made, dtype=made.dtype)
-    if copy is False and not made._view:
+    if not made._view:
         raise ShapeError(f"reshape of {x.shape} to {wanted} without a copy",
                          why="the elements do not lie evenly in memory",
                          instead="copy=None")  # fmt: skip
@@ -362,10 +366,7 @@ def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
     """
     x = tensor(x)
     axis = normal_axis(axis, x.ndim)
-    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return tuple(
-        p.reshape(part(x, axis, i, i + 1), shape=shape) for i in range(x.shape[axis])
-    )
+    return tuple(p.select(x, axis=axis, index=i) for i in range(x.shape[axis]))
 
 
 def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:

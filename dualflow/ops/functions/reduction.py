@@ -9,22 +9,24 @@ import builtins
 import math
 from typing import Any
 
-from dualflow.base.dtypes import as_dtype, bool_, float16, float32, floating
+from dualflow.base.dtypes import as_dtype, bool_, float16, float32, float64, floating
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis, reduced
 
+from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 from ..record import Strict
 from .elementwise import isclose, sqrt
 
 Tensor = Any
+_DIVIDE = p.divide.op
 
 
 def _fold(primitive: Strict, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
     shape = x.shape
     axes = tuple(range(len(shape))) if axis is None else normal_axes(axis, len(shape))
-    out = primitive(x, axes=axes)
+    out = door.apply(primitive.op, x, axes=axes)
     return p.reshape(out, shape=reduced(shape, axes, True)) if keepdims else out
 
 
@@ -147,11 +149,13 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     3.0
     """
     x = tensor(x)
-    dtype = floating(x.dtype)
-    wide = float32 if dtype == float16 else dtype
-    values = x if x.dtype == wide else p.cast(x, dtype=wide)
-    out = p.divide.of(sum(values, axis, keepdims=keepdims), float(_count(x, axis)))
-    return out if wide == dtype else p.cast(out, dtype=dtype)
+    dtype = x.dtype
+    if dtype in (float32, float64):
+        out = sum(x, axis, keepdims=keepdims)
+        count = x.size if axis is None else _count(x, axis)
+        return door.elementwise(_DIVIDE, out, float(count))
+    dtype = floating(dtype)
+    return p.cast(mean(p.cast(x, dtype=float32), axis, keepdims), dtype=dtype)
 
 
 def var(

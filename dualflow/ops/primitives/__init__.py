@@ -51,7 +51,7 @@ from .elementwise import (
 )
 from .indexing import gather, put, scatter_add, take
 from .library import argsort, sort
-from .movement import concat, expand, pad, permute, reshape, slice, slice_update
+from .movement import concat, expand, pad, permute, reshape, select, slice, slice_update
 from .random import random_bits
 from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
 from .transcendental import (
@@ -160,6 +160,7 @@ __all__ = [
     "right_shift",
     "round",
     "scatter_add",
+    "select",
     "sigmoid",
     "sign",
     "signbit",

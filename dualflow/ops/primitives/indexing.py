@@ -10,9 +10,9 @@ import numpy as np
 
 from dualflow.base.dtypes import int64
 from dualflow.base.errors import DTypeError, IndexingError, ShapeError
-from dualflow.base.shapes import size_of
+from dualflow.base.shapes import Shape, contiguous_strides, size_of
 from dualflow.ir.op import Kind
-from dualflow.ir.types import TensorType
+from dualflow.ir.types import Lookup, TensorType, View
 
 from .. import domains
 from ..record import primitive
@@ -60,10 +60,24 @@ def _take_gradient(g, out, x, indices, axis):
     return scatter_add(zeros, positions, flat, axis=axis), None
 
 
+def _take_lookup(x: View, shape: Shape, *, axis: int) -> Lookup:
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    out = (*before, *shape, *after)
+    strides = (*x.strides[:axis], *(0,) * len(shape), *x.strides[axis + 1 :])
+    along = (*(0,) * len(before), *contiguous_strides(shape), *(0,) * len(after))
+    return Lookup(View(out, strides, x.offset), View(out, along), x.strides[axis], x.shape[axis])
+
+
+def _gather_lookup(x: View, shape: Shape, *, axis: int) -> Lookup:
+    strides = (*x.strides[:axis], 0, *x.strides[axis + 1 :])
+    start = View(shape, strides, x.offset)
+    return Lookup(start, View.contiguous(shape), x.strides[axis], x.shape[axis])
+
+
 take = primitive(
     "take", Kind.INDEXING, _take_rule, _take,
     doc="the slices of x at indices along an axis, in the shape of indices",
-    gradient=_take_gradient, may_raise=True, domain=domains.FEW_VALUES,
+    gradient=_take_gradient, lookup=_take_lookup, may_raise=True, domain=domains.FEW_VALUES,
 )  # fmt: skip
 
 
@@ -137,17 +151,17 @@ def _put_gradient(g, out, x, indices, values, axis):
 gather = primitive(
     "gather", Kind.INDEXING, _along_rule("gather", valued=False), _gather,
     doc="out[i, j] = x[indices[i, j], j] (for axis 0)",
-    gradient=_gather_gradient, may_raise=True, domain=domains.FEW_VALUES,
+    gradient=_gather_gradient, lookup=_gather_lookup, may_raise=True, domain=domains.FEW_VALUES,
 )  # fmt: skip
 scatter_add = primitive(
     "scatter_add", Kind.INDEXING, _along_rule("scatter_add", valued=True), _scatter_add,
     doc="x with values added: x[indices[i, j], j] += values[i, j] (for axis 0), in order",
     gradient=lambda g, out, x, indices, values, axis: (
         g, None, lambda: gather(g, indices, axis=axis)),
-    may_raise=True, domain=domains.FEW_VALUES,
+    scatter="add", may_raise=True, domain=domains.FEW_VALUES,
 )  # fmt: skip
 put = primitive(
     "put", Kind.INDEXING, _along_rule("put", valued=True), _put,
     doc="x with values stored: x[indices[i, j], j] = values[i, j] (for axis 0), the last one stays",
-    gradient=_put_gradient, may_raise=True, domain=domains.FEW_VALUES,
+    gradient=_put_gradient, scatter="", may_raise=True, domain=domains.FEW_VALUES,
 )  # fmt: skip

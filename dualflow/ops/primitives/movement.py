@@ -172,6 +172,9 @@ def _slices(starts: tuple, stops: tuple, steps: tuple) -> tuple[builtins.slice, 
 
 
 def _slice(x: np.ndarray, *, starts: tuple, stops: tuple, steps: tuple) -> np.ndarray:
+    if len(starts) == 1:  # the common case, without loops
+        (stop,) = stops
+        return x[starts[0] : stop if stop >= 0 else None : steps[0]]
     return x[(*_slices(starts, stops, steps), ...)]
 
 
@@ -225,6 +228,55 @@ slice_update = primitive(
     gradient=_update_gradient,
     placement=lambda types, **part: (
         View.contiguous(types[0].shape), _slice_view(View.contiguous(types[0].shape), **part)),
+)  # fmt: skip
+
+# select -------------------------------------------------------------------------------------
+
+
+def _select_rule(x: TensorType, *, axis: int, index: int) -> TensorType:
+    check_axis("select", axis, len(x.shape))
+    if not 0 <= index < x.shape[axis]:
+        raise ShapeError(f"select of {index} on axis {axis} of {x.shape}",
+                         instead="an index counted from 0, within the axis")  # fmt: skip
+    return TensorType((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
+
+
+def _select(x: np.ndarray, *, axis: int, index: int) -> np.ndarray:
+    return x[(*(_EVERYTHING,) * axis, index, ...)]
+
+
+_EVERYTHING = builtins.slice(None)
+
+
+def _select_view(x: View, *, axis: int, index: int) -> View:
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    strides = (*x.strides[:axis], *x.strides[axis + 1 :])
+    return View(shape, strides, x.offset + index * x.strides[axis])
+
+
+def _selected(shape: Shape, axis: int, index: int) -> dict[str, tuple[int, ...]]:
+    """The slice that holds what select gives, with its axis kept."""
+    ones = (1,) * len(shape)
+    starts = (*(0,) * axis, index, *(0,) * (len(shape) - axis - 1))
+    return {"starts": starts, "stops": (*shape[:axis], index + 1, *shape[axis + 1 :]),
+            "steps": ones}  # fmt: skip
+
+
+def _select_gradient(g, out, x, axis, index):
+    kept = g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
+    zeros = full(shape=x.shape, value=0.0, dtype=g.dtype)
+    return (slice_update(zeros, kept, **_selected(x.shape, axis, index)),)
+
+
+def _select_update(apply, base, value, axis, index):
+    kept = apply(reshape.op, value, shape=(*value.shape[:axis], 1, *value.shape[axis:]))
+    return apply(slice_update.op, base, kept, **_selected(base.shape, axis, index))
+
+
+select = primitive(
+    "select", Kind.MOVEMENT, _select_rule, _select,
+    doc="what lies at one index of an axis, which is removed",
+    gradient=_select_gradient, view=_select_view, update=_select_update,
 )  # fmt: skip
 
 # pad and concat -----------------------------------------------------------------------------
