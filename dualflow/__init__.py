@@ -24,10 +24,7 @@ Attributes are loaded when they are first used, so that importing the package co
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .api import *  # noqa: F403  (for editors and type checkers only)
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -43,17 +40,16 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
+    if name == "__all__":
+        return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE})
     module, _, attribute = _ELSEWHERE.get(name, f"dualflow.api:{name}").partition(":")
-    found = import_module(module)
-    if attribute:
-        if not hasattr(found, attribute):
-            raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
-        found = getattr(found, attribute)
+    found = None if name.startswith("__") else import_module(module)
+    if attribute and not hasattr(found, attribute):
+        raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
+    found = getattr(found, attribute) if attribute else found
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE, "__version__"})
+    return [*__getattr__("__all__"), "__version__"]

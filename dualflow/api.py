@@ -13,6 +13,7 @@ from .autograd import (
     grad,
     is_grad_enabled,
     no_grad,
+    retain_grad,
     value_and_grad,
     vjp,
 )
@@ -173,6 +174,7 @@ from .ops.functions.reduction import (
     argmax,
     argmin,
     count_nonzero,
+    cumprod,
     cumsum,
     cumulative_prod,
     cumulative_sum,
@@ -186,6 +188,8 @@ from .ops.functions.reduction import (
 )
 
 newaxis = None
+
+bool = bool_  # the Array API's name
 
 __all__ = [
     "Tensor",
@@ -215,6 +219,7 @@ __all__ = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "bool",
     "bool_",
     "broadcast_arrays",
     "broadcast_to",
@@ -228,6 +233,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "cross_entropy",
+    "cumprod",
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
@@ -263,10 +269,10 @@ __all__ = [
     "greater_equal",
     "iinfo",
     "inf",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_grad_enabled",
     "isclose",
     "isdtype",
@@ -278,9 +284,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -320,6 +326,7 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "retain_grad",
     "roll",
     "round",
     "scatter",
@@ -351,10 +358,10 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
-    "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "uint8",
     "unstack",
     "value_and_grad",
     "var",
