@@ -23,7 +23,9 @@ class PythonCall:
     """An op run by its NumPy implementation, on views of the program's memory."""
 
     def __init__(self, step: Call, layout: Layout) -> None:
-        self.step, self._layout = step, layout
+        self._numpy, self._attributes = step.op.numpy, dict(step.attributes)
+        self._operands = [layout.view(operand) for operand in step.operands]
+        self._results = [layout.view(operand) for operand in step.results]
         # a ufunc writes where it is told; anything else returns arrays, which are copied
         self._writes = isinstance(step.op.numpy, np.ufunc) and not step.attributes
 
@@ -31,13 +33,12 @@ class PythonCall:
         self, arrays: Sequence[np.ndarray], buffers: Sequence[np.ndarray], arena: Arena | None
     ) -> None:
         """Compute the step; raises what the op raises."""
-        step, view = self.step, self._layout.view
-        operands = [view(operand, arrays, buffers, arena) for operand in step.operands]
-        results = [view(operand, arrays, buffers, arena) for operand in step.results]
+        operands = [read(arrays, buffers, arena) for read in self._operands]
+        results = [read(arrays, buffers, arena) for read in self._results]
         if self._writes:
-            step.op.numpy(*operands, out=results[0])
+            self._numpy(*operands, out=results[0])
             return
-        made = step.op.numpy(*operands, **step.attributes)
+        made = self._numpy(*operands, **self._attributes)
         for result, value in zip(results, made if len(results) > 1 else (made,), strict=True):
             np.copyto(result, value)
 

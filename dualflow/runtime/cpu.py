@@ -84,6 +84,7 @@ class Executable:
         self._calls = len(program.steps) - self._launches
         self._allocators = [allocator(shape, dtype) for shape, dtype in self._layout.buffers]
         self._whole = self._layout.returns_buffers
+        self._outputs = self._layout.outputs()
         only = self._parts[0] if len(self._parts) == 1 else None
         self._only = None if only is None or isinstance(only, PythonCall) else only
 
@@ -110,7 +111,7 @@ class Executable:
             count("kernel_launches", self._launches)
         if self._calls:
             count("library_calls", self._calls)
-        return buffers if self._whole else self._layout.outputs(arrays, buffers)
+        return buffers if self._whole else self._outputs(arrays, buffers)
 
     def _run_with_arena(self, arrays: Sequence[np.ndarray], buffers: list[np.ndarray]) -> int:
         try:

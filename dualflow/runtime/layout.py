@@ -9,8 +9,9 @@ of them for steps that Python runs.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,12 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Launch, Operand, Program
 from dualflow.ir.text import KernelText
 
-from .memory import ALIGNMENT, Arena
+from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
+
+Arrays = Sequence[np.ndarray]
+#: From the inputs, the output buffers and the arena of a call, an operand as an ndarray.
+Reader = Callable[[Arrays, Arrays, Any], np.ndarray]
 
 
 def aligned(nbytes: int) -> int:
@@ -103,41 +108,48 @@ class Layout:
 
     # NumPy views, for steps that Python runs and outputs that are no buffer of their own.
 
-    def view(
-        self,
-        operand: Operand,
-        arrays: Sequence[np.ndarray],
-        buffers: Sequence[np.ndarray],
-        arena: Arena | None,
-    ) -> np.ndarray:
-        """The operand as an ndarray."""
+    def view(self, operand: Operand) -> Reader:
+        """What gives the operand as an ndarray, from the memory of a call."""
         buffer = operand.buffer
+        if operand.type.size == 0 and buffer.place == "arena":  # which may be no memory at all
+            nothing = np.empty(operand.view.shape, operand.dtype)
+            return lambda arrays, buffers, arena: nothing
         if buffer.place == "arena":
-            assert arena is not None
-            return arena.view(buffer.index, operand)
+            return lambda arrays, buffers, arena: arena.view(buffer.index, operand)
         if buffer.place == "constant":
-            return strided(self.constants[buffer.index], 0, operand)
+            constant = strided(self.constants[buffer.index], 0, operand)
+            return lambda arrays, buffers, arena: constant
         if buffer.place == "output":
-            array = buffers[self._slots[buffer.index]]
-            fills = operand.view.is_contiguous and array.size == operand.type.size
-            if fills and array.dtype == operand.dtype:
-                return array.reshape(operand.view.shape)
-            return strided(array, 0, operand)
-        given = self.program.inputs[buffer.index]
-        array = arrays[buffer.index]
+            return self._view_of_buffer(self._slots[buffer.index], operand)
+        index, given = buffer.index, self.program.inputs[buffer.index]
         if given.view == operand.view and given.dtype == operand.dtype:
-            return array
-        return strided(array, -given.view.offset * given.dtype.itemsize, operand)
+            return lambda arrays, buffers, arena: arrays[index]
+        start = -given.view.offset * given.dtype.itemsize
+        return lambda arrays, buffers, arena: strided(arrays[index], start, operand)
 
-    def outputs(
-        self, arrays: Sequence[np.ndarray], buffers: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        """The program's outputs, where they are not simply the buffers."""
-        found = []
-        for operand in self.program.outputs:
-            array = self.view(operand, arrays, buffers, None)
-            found.append(array.copy() if operand.buffer.place == "constant" else array)
-        return found
+    def _view_of_buffer(self, slot: int, operand: Operand) -> Reader:
+        shape, dtype = self.buffers[slot]
+        if not operand.view.is_contiguous or dtype != operand.dtype or (
+            prod(shape) != operand.type.size
+        ):
+            return lambda arrays, buffers, arena: strided(buffers[slot], 0, operand)
+        if shape == operand.view.shape:
+            return lambda arrays, buffers, arena: buffers[slot]
+        wanted = operand.view.shape
+        return lambda arrays, buffers, arena: buffers[slot].reshape(wanted)
+
+    def outputs(self) -> Callable[[Arrays, Arrays], list[np.ndarray]]:
+        """What gives the program's outputs, where they are not simply the buffers."""
+        readers = [
+            (self.view(operand), operand.buffer.place == "constant")
+            for operand in self.program.outputs
+        ]
+
+        def read(arrays: Arrays, buffers: Arrays) -> list[np.ndarray]:
+            found = [(reader(arrays, buffers, None), copy) for reader, copy in readers]
+            return [array.copy() if copy else array for array, copy in found]
+
+        return read
 
 
 def strided(base: np.ndarray, start: int, operand: Operand) -> np.ndarray:

@@ -155,8 +155,6 @@ class Arena:
 
     def _see(self, start: int, operand: Operand) -> np.ndarray:
         itemsize, view = operand.dtype.itemsize, operand.view
-        if operand.type.size == 0:
-            return np.empty(view.shape, operand.dtype)
         strides = tuple(stride * itemsize for stride in view.strides)
         offset = start + view.offset * itemsize
         return np.ndarray(view.shape, operand.dtype, self.array, offset, strides)
