@@ -258,7 +258,8 @@ def test_padding_by_a_predicated_load_and_positions(interpreter, random):
     accesses = (Access("X", F32, "in", ("s", 1)), Access("O", F32, "out", ("s", 1)))
     lets = (Let("k", "index", ("j",), I64), Let("low", "greater_equal", ("k", "first"), BOOL),
             Let("high", "less", ("k", "last"), BOOL),
-            Let("ok", "logical_and", ("low", "high"), BOOL), load("x", "X", F32, "ok", "fill"))  # fmt: skip
+            Let("ok", "logical_and", ("low", "high"), BOOL),
+            load("x", "X", F32, "ok", "fill"))  # fmt: skip
     scalars = (Scalar("first", I64), Scalar("last", I64), Scalar("fill", F32))
     kernel = map_kernel(lets, [("O", "x")], accesses, rank=2, scalars=scalars)
     x = random.standard_normal((4, 90)).astype(F32)

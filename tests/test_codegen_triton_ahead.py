@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from triton_graphs import GRAPHS
 from triton_kernels import (
     BOOL,
     F16,
@@ -30,6 +31,8 @@ from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import Variant, signature, variant
 from dualflow.ir.kernel import Access, Kernel, Let
 from dualflow.ir.text import KernelText
+from dualflow.passes import simplify
+from dualflow.schedule import plan
 
 pytest.importorskip("triton")
 
@@ -68,8 +71,13 @@ def accesses_in(ptx: str, kind: str) -> tuple[int, int]:
     return len(wide), len(found) - len(wide)
 
 
-NAMED = {"chain": chain(), "softmax": softmax(),
-         "column sum": fold_kernel("sum", F32, F32, "column"), "layer_norm": layer_norm(), "cross_entropy": cross_entropy()}  # fmt: skip
+NAMED = {
+    "chain": chain(),
+    "softmax": softmax(),
+    "column sum": fold_kernel("sum", F32, F32, "column"),
+    "layer_norm": layer_norm(),
+    "cross_entropy": cross_entropy(),
+}
 WIDE = [("chain", 2, (64, 1000)), ("softmax", 2, (64, 1000)), ("softmax", 2, (64, 40000)),
         ("column sum", 2, (4096, 1000)), ("layer_norm", 4, (64, 1000))]  # fmt: skip
 
@@ -101,6 +109,19 @@ def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(
     assert ".local" not in ptx
     assert "div.full" not in ptx
     assert "sqrt.approx" not in ptx
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_kernels_of_graphs_compile(ahead_of_time, name):
+    """As scheduled; where rows lie as they are read, they are loaded 16 bytes at a time."""
+    wide = 0
+    for step in plan(simplify(GRAPHS[name](64))).launches:
+        chosen = variant(step.kernel, step.integers, [True] * len(step.operands))
+        built = ahead_of_time(step.kernel, chosen)
+        assert len(built.asm["cubin"]) > 1000
+        assert ".local" not in built.asm["ptx"]
+        wide += accesses_in(built.asm["ptx"], "ld")[0]
+    assert wide > 0 or name == "moves"
 
 
 def test_cross_entropy_and_an_odd_width_compile_too(ahead_of_time):

@@ -87,13 +87,22 @@ def serve() -> None:
 
 
 def prepare() -> None:
-    """Give the interpreter what it lacks: libdevice, and reductions over whole arrays."""
+    """Give the interpreter what it lacks: libdevice, reductions over whole arrays, and booleans
+    that stay booleans when a scalar meets a block."""
     from triton.language.extra import libdevice
     from triton.runtime import interpreter
 
     for name in LIBDEVICE:
         setattr(libdevice, name, library_function(name))
     interpreter.ReduceOps.generic_reduce = reduce_by_halves
+    splat = interpreter.InterpreterBuilder.create_splat
+
+    def create_splat(self: Any, kind: Any, operand: Any) -> Any:
+        found = splat(self, kind, operand)
+        found.data = found.data.astype(operand.data.dtype)
+        return found
+
+    interpreter.InterpreterBuilder.create_splat = create_splat
 
 
 def library_function(name: str) -> Any:

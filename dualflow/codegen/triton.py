@@ -377,10 +377,17 @@ class _Emitter:
         rounds = not CATALOGUE[fold.op].exact
         return WIDER.get(fold.dtype, fold.dtype) if rounds else fold.dtype
 
-    def _identity(self, fold: Fold) -> str:
+    def _start_value(self, fold: Fold) -> bool | int | float:
         identity = CATALOGUE[fold.op].identity
         assert identity is not None, f"{fold.op} has no identity to start from"
-        return number(identity(fold.dtype), self._accumulator(fold))
+        return identity(fold.dtype)
+
+    def _identity(self, fold: Fold) -> str:
+        return number(self._start_value(fold), self._accumulator(fold))
+
+    def _is_single(self, stage: Stage) -> bool:
+        """Whether one tile holds all points of the stage."""
+        return self.whole or not stage.over
 
     def _shape(self, stage: Stage) -> str:
         live = self._live(stage)
@@ -402,7 +409,6 @@ class _Emitter:
         name, mask = self.fold_names[fold.name], self._mask(self._over(stage))
         if self._accumulator(fold) != self._value_dtype(fold):
             value = f"{value}.to({dtype_name(self._accumulator(fold))})"
-        first = self.whole
         if self._is_position(fold):
             word, shape = self._template(fold), self._shape(stage)
             position = self._position(stage)
@@ -410,11 +416,14 @@ class _Emitter:
             self.put(f"{name}w = tl.broadcast_to({position}, {shape})")
             self.put(f"{name}v = tl.broadcast_to({value}, {shape})")
             pair = f"{name}v, {name}w"
-            pair = pair if first else f"{word}({name}t, {name}p, {pair})"
+            pair = pair if self._is_single(stage) else f"{word}({name}t, {name}p, {pair})"
             self.put(f"{name}t, {name}p = {pair}")
             return
         value = f"tl.where({mask}, {value}, {self._identity(fold)})" if mask else value
-        if first:
+        if not stage.over:
+            start = literal(self._start_value(fold), self._accumulator(fold))
+            self.put(f"{name}t = {self._template(fold).format(start, value)}")
+        elif self._is_single(stage):
             self.put(f"{name}t = {value}")
         elif self._is_compensated(fold):
             self.put(f"{name}t, {name}e = two_sum({name}t, {name}e, {value})")
@@ -426,9 +435,10 @@ class _Emitter:
 
     def _position(self, stage: Stage) -> str:
         """The position along the loops, counted row by row."""
-        first, *others = stage.over
-        text = f"tl.cast({self.axes[first]}, tl.int64)"
-        for axis in others:
+        text = "tl.cast(0, tl.int64)"
+        if stage.over:
+            text = f"tl.cast({self.axes[stage.over[0]]}, tl.int64)"
+        for axis in stage.over[1:]:
             text = f"({text} * {self._end(axis)} + {self.axes[axis]})"
         return text
 
@@ -448,7 +458,7 @@ class _Emitter:
             return
         join = self._join(self._template(fold))
         total = f"{name}t" if along is None else f"tl.reduce({name}t, {along}, {join}{keep})"
-        if self._is_compensated(fold) and not self.whole:
+        if self._is_compensated(fold) and not self._is_single(stage):
             error = f"{name}e" if along is None else f"tl.reduce({name}e, {along}, {join}{keep})"
             total = f"with_error({total}, {error})"
         narrow = self._accumulator(fold) != fold.dtype

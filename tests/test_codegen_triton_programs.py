@@ -1,0 +1,144 @@
+"""Programs of whole graphs, their kernels as Triton texts in the interpreter, against the graph.
+
+The kernels are those that every backend gets: `schedule` knows none.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernel_interpreter import Memory, call
+from schedule_graphs import arrays_for, graphs
+from triton_graphs import GRAPHS
+from triton_interpreter import Interpreter, Job
+
+from dualflow.base.dtypes import int64
+from dualflow.codegen import triton as triton_codegen
+from dualflow.codegen.triton_variants import launch_grid, variant
+from dualflow.ir.graph import Graph
+from dualflow.ir.interpret import interpret
+from dualflow.ir.program import Call, Launch, Operand, Program
+from dualflow.ir.types import View
+from dualflow.passes import simplify
+from dualflow.schedule import plan
+
+pytest.importorskip("triton")
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory) -> Iterator[Interpreter]:
+    process = Interpreter(tmp_path_factory.mktemp("triton"))
+    yield process
+    process.close()
+
+
+def run(process: Interpreter, program: Program, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of the program; its calls run in NumPy, its launches in the interpreter."""
+    memory = Memory(program, arrays)
+    for step in program.steps:
+        if isinstance(step, Call):
+            call(step, memory)
+        else:
+            assert launch(process, memory, step) == 0, "no check fails"
+    return [memory.array(operand).copy() for operand in program.outputs]
+
+
+def launch(process: Interpreter, memory: Memory, step: Launch) -> int:
+    """Run one launch on the memory; the status word."""
+    text = triton_codegen.emit(step.kernel.verify())
+    roots, places, pointers = [], {}, []
+
+    def root_of(operand: Operand) -> tuple[int, int]:
+        buffer = operand.buffer
+        in_arena = buffer.place == "arena"
+        key = ("arena", 0) if in_arena else (buffer.place, buffer.index)
+        if key not in places:
+            places[key] = len(roots)
+            roots.append(memory.arena if in_arena else memory.places[key])
+        return places[key], buffer.index if in_arena else 0
+
+    for operand in step.operands:
+        n, start = root_of(operand)
+        pointers.append((n, start + operand.view.offset * operand.dtype.itemsize, operand.dtype))
+    status = np.zeros(8, np.uint8)
+    roots.append(status)
+    if len(text.pointers) > len(pointers):
+        pointers.append((len(roots) - 1, 0, int64))
+    aligned = [offset % 16 == 0 for _, offset, _ in pointers[: len(step.operands)]]
+    chosen = variant(step.kernel, step.integers, aligned)
+    scalars = [s.dtype.type(v) for s, v in zip(step.kernel.scalars, step.scalars, strict=True)]
+    wide = np.int32 if chosen.indices == "i32" else np.int64
+    job = Job(text.source, text.name, roots, pointers, scalars, [wide(n) for n in step.integers],
+              chosen.constexprs, launch_grid(step.kernel, step.integers, chosen))  # fmt: skip
+    for root, after in zip(roots, process.launch(job), strict=True):
+        root[:] = after
+    return int(status.view(np.int64)[0])
+
+
+def wanted(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return interpret(graph, arrays)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_two_batches_through_one_text(interpreter, name):
+    texts = []
+    for n in (9, 33):
+        graph = GRAPHS[name](n).verify()
+        rng = np.random.default_rng(n)
+        arrays = [
+            rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
+            else rng.integers(0, 72, v.shape) for v in graph.inputs
+        ]  # fmt: skip
+        if name in ("softmax_rows", "chain"):
+            arrays[0][1, 2], arrays[0][3, 4], arrays[0][5, 6] = np.nan, np.inf, -0.0
+        program = plan(simplify(graph))
+        found = run(interpreter, program, arrays)
+        for one, other in zip(found, wanted(graph, arrays), strict=True):
+            assert one.dtype == other.dtype
+            close = {"rtol": 1e-5, "atol": 1e-6} if other.dtype.kind == "f" else {}
+            np.testing.assert_allclose(one, other, **close)
+        assert program.launches
+        texts.append({triton_codegen.emit(step.kernel).source for step in program.launches})
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", ["softmax_rows", "layer_norm", "cross_entropy"])
+def test_strided_inputs(interpreter, name):
+    graph = GRAPHS[name](10)
+    layouts = [View.contiguous(v.shape) for v in graph.inputs]
+    for first in (View((10, 72), (150, 1), 20), View((10, 72), (150, 2), 3),
+                  View((10, 72), (1, 10), 0)):  # fmt: skip
+        layouts[0] = first
+        rng = np.random.default_rng(0)
+        arrays = [
+            rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
+            else rng.integers(0, 72, v.shape) for v in graph.inputs
+        ]  # fmt: skip
+        found = run(interpreter, plan(simplify(graph), layouts), arrays)
+        for one, other in zip(found, wanted(graph, arrays), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
+                           HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(graphs(), st.integers(0, 99))
+def test_random_graphs(interpreter, drawn, seed):
+    graph, layouts = drawn
+    arrays = arrays_for(graph, seed)
+    found = run(interpreter, plan(simplify(graph), layouts), arrays)
+    for one, other in zip(found, wanted(graph, arrays), strict=True):
+        if other.dtype.kind == "f":
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(one, other, strict=True)
