@@ -42,8 +42,8 @@ class EagerMode:
             if x.flags.c_contiguous or op.view(view_of(x), **attributes) is not None:
                 return Tensor._wrap_view(made, inputs[0], op, attributes)
         if type(made) is tuple:
-            return tuple(_wrap(np.asarray(array)) for array in made)
-        return _wrap(made if type(made) is _ndarray else np.asarray(made))
+            return tuple(_own(array) for array in made)
+        return _own(made)
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         values = []
@@ -69,14 +69,18 @@ class EagerMode:
         except (ValueError, TypeError, OverflowError):
             plan(op, operands)
             raise
-        return _wrap(made if type(made) is _ndarray else np.asarray(made))
+        return _own(made)
 
     def write(self, target: Any, value: Any) -> None:
         array = target._array if target._array is not None else target.array
         if not array.flags.writeable:
             raise read_only(target)
-        np.copyto(array, value._array if value._array is not None else value.array)
-        target._memory().version += 1
+        source = value._array if value._array is not None else value.array
+        storage = target._memory()
+        if storage.note is not None:
+            storage.note.changing(storage)
+        np.copyto(array, source)
+        storage.version += 1
 
     def draw(self, generator: Any) -> Any:
         state = np.array([generator.key, generator.counter], np.uint64)
@@ -84,7 +88,21 @@ class EagerMode:
         return _wrap(state)
 
     def values(self, tensor: Any) -> Any:
-        return tensor._array
+        array = tensor._array
+        if array is None:  # made in a co-executed call
+            array = tensor._pending.force(tensor)
+        storage = tensor._storage
+        if storage is not None and storage.note is not None:
+            storage.note.changing(storage)  # the caller may hand the memory out
+        return array
+
+
+def _own(made: Any) -> Tensor:
+    """The tensor of a result. It lies row-major, as a compiled program's do: NumPy keeps the order
+    of transposed operands, and then a reshape of the result would copy here and be a view there."""
+    if type(made) is not _ndarray:
+        made = np.asarray(made)
+    return _wrap(made if made.flags.c_contiguous else made.copy())
 
 
 def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
