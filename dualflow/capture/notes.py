@@ -7,7 +7,7 @@ value of that root. What is not known yet comes from the owner: `on_input`, `on_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, final
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ import numpy as np
 from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import float64
+from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Graph, GraphBuilder, Node, Value, attribute_key
 from dualflow.ir.op import Op
@@ -45,6 +46,46 @@ class Owner(Protocol):
     def on_draw(self, generator: Any, state: Tensor) -> Value:
         """The value (uint64, shape (2,)) of the state that `generator` gave for one draw."""
         ...
+
+
+@final
+class NodeBuilder(GraphBuilder):
+    """Builds a graph from operands that may still have to be cast and expanded."""
+
+    def add(
+        self,
+        op: Op,
+        operands: Sequence[Value],
+        attributes: Mapping[str, Any] | None = None,
+        line: SourceLine | None = None,
+    ) -> Node:
+        """A node that applies `op`, with types from a cache."""
+        attributes = dict(attributes or {})
+        types = infer(op, tuple(value.type for value in operands), attributes)
+        node = Node(op, tuple(operands), attributes, types, line)
+        self.nodes.append(node)
+        return node
+
+    def fit(
+        self, value: Value, dtype: np.dtype, shape: Shape, line: SourceLine | None = None
+    ) -> Value:
+        """`value` cast to `dtype` and expanded to `shape`, where it is not so already."""
+        if value.dtype != dtype:
+            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line).result
+        if value.shape != shape:
+            value = self.add(p.expand.op, (value,), {"shape": shape}, line).result
+        return value
+
+    def constant(
+        self,
+        value: bool | int | float,
+        dtype: np.dtype,
+        shape: Shape,
+        line: SourceLine | None = None,
+    ) -> Value:
+        """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
+        attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
+        return self.add(p.full.op, (), attributes, line).result
 
 
 @final
@@ -82,7 +123,7 @@ class Notes:
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
-        self.builder = GraphBuilder()
+        self.builder = NodeBuilder()
         self.written: dict[Storage, list[Base]] = {}
         self.broken = ""
         self._bases: WeakKeyDictionary[Storage, list[Base]] = WeakKeyDictionary()
@@ -160,7 +201,7 @@ class Notes:
             self.meet(inputs[0])
             return
         operands = [self.value_of(tensor, line) for tensor in inputs]
-        self._made(out, self.add(op, operands, attributes, line))
+        self._made(out, self.builder.add(op, operands, attributes, line))
 
     def elementwise(
         self, op: Op, operands: Sequence[Any], out: Tensor, line: SourceLine | None = None
@@ -174,8 +215,8 @@ class Notes:
             if type(operand) in SCALARS:
                 values.append(self._scalar(operand, position, dtype, shape, line))
             else:
-                values.append(self.fit(self.value_of(operand, line), dtype, shape, line))
-        self._made(out, self.add(op, values, {}, line))
+                values.append(self.builder.fit(self.value_of(operand, line), dtype, shape, line))
+        self._made(out, self.builder.add(op, values, {}, line))
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""
@@ -202,29 +243,6 @@ class Notes:
 
     # Nodes ----------------------------------------------------------------------------------
 
-    def add(
-        self,
-        op: Op,
-        operands: Sequence[Value],
-        attributes: dict[str, Any],
-        line: SourceLine | None = None,
-    ) -> Node:
-        """A node that applies `op`, with types from a cache."""
-        types = infer(op, tuple(value.type for value in operands), attributes)
-        node = Node(op, tuple(operands), attributes, types, line)
-        self.builder.nodes.append(node)
-        return node
-
-    def fit(
-        self, value: Value, dtype: np.dtype, shape: tuple[int, ...], line: SourceLine | None = None
-    ) -> Value:
-        """`value` cast to `dtype` and expanded to `shape`, where it is not so already."""
-        if value.dtype != dtype:
-            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line).result
-        if value.shape != shape:
-            value = self.add(p.expand.op, (value,), {"shape": shape}, line).result
-        return value
-
     def build(self, outputs: Sequence[Value]) -> Graph:
         """The graph that computes `outputs`, without nodes that they do not need."""
         return prune(self.builder.build(outputs), outputs)
@@ -234,16 +252,15 @@ class Notes:
         value: bool | int | float,
         position: int,
         dtype: np.dtype,
-        shape: tuple[int, ...],
+        shape: Shape,
         line: SourceLine | None,
     ) -> Value:
         hidden = self.owner.on_scalar(value, position)
         if hidden is not None:
             if dtype.kind == "f":  # as Python's float(), also for integers of more than 53 bits
-                hidden = self.fit(hidden, float64, (), line)
-            return self.fit(hidden, dtype, shape, line)
-        attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        return self.add(p.full.op, (), attributes, line).result
+                hidden = self.builder.fit(hidden, float64, (), line)
+            return self.builder.fit(hidden, dtype, shape, line)
+        return self.builder.constant(value, dtype, shape, line)
 
     def _made(self, out: Tensor | tuple[Tensor, ...], node: Node) -> None:
         for tensor, value in zip(
@@ -253,7 +270,7 @@ class Notes:
 
     def _adding(self, line: SourceLine | None) -> Callable[..., Value]:
         def add(op: Op, *operands: Value, **attributes: Any) -> Value:
-            return self.add(op, operands, attributes, line).result
+            return self.builder.add(op, operands, attributes, line).result
 
         return add
 

@@ -1,0 +1,632 @@
+"""Co-execution: Python runs, its array operations become fused programs.
+
+Every operation becomes the next step of the open segment and returns a pending tensor. Where
+Python needs a value the segment runs: the first time by the eager mode, with all live values
+stored; from then on as one compiled program that stores what is used later. The key of a segment
+is the chain of its steps, so a call that goes another way merely finds another segment.
+
+Comes in: a call. Goes out: what the eager call would give.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from sys import getrefcount
+from typing import Any, TypeVar, final
+from weakref import ref
+
+import numpy as np
+
+from dualflow.array.eager import EagerMode, read_only, view_of
+from dualflow.array.storage import Storage
+from dualflow.array.tensor import Tensor
+from dualflow.base.source import user_line
+from dualflow.ir.op import Op
+from dualflow.ir.types import TensorType
+from dualflow.ops import door, views
+from dualflow.ops import primitives as p
+from dualflow.ops.promotion import plan
+
+from .notes import attributes_key, infer
+from .pending import Cell, Region, Run, form_of, lock, owned
+from .segments import Constant, Hidden, Record, Segments, Step
+
+T = TypeVar("T")
+#: A segment of this many slots runs, whether or not a value is needed.
+LONGEST = 4_000
+#: A write into a part of memory of at most this many bytes is a write of the whole.
+SMALL = 1 << 14
+
+_new = object.__new__
+_eager = EagerMode()
+_FULL = p.full.op
+_INEXACT = (float, bool, np.floating)
+
+
+def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) -> T:
+    """The result of `call()`, whose array operations run as fused programs.
+
+    Inside another co-executed call of this thread its operations join the outer segments.
+
+    Args:
+        segments: what earlier calls of the same function have shown; grows.
+        call: runs the user's function.
+        wait: wait for programs instead of running segments eagerly while they are compiled; the
+            programs that a first call needs next time are then compiled before it returns.
+
+    Raises:
+        CompileError: the compiler failed, with on_compiler_error="raise".
+    """
+    before = door.state.mode
+    if type(before) is CoexecuteMode:
+        return call()
+    mode = CoexecuteMode(segments, wait)
+    door.state.mode = mode
+    try:
+        return call()
+    finally:
+        door.state.mode = before
+        mode.finish()
+
+
+def settle() -> None:
+    """Run what is pending in this thread's co-executed call, if there is one: for code that reads
+    the memory of tensors without asking the mode."""
+    if type(door.state.mode) is CoexecuteMode:
+        door.state.mode.flush("array memory was needed as a whole")
+
+
+@final
+class Slot:
+    """A slot with its type, as `views.read` and `views.put` pass it on."""
+
+    __slots__ = ("dtype", "shape", "slot")
+
+    def __init__(self, slot: int, type_: TensorType) -> None:
+        self.slot, self.shape, self.dtype = slot, type_.shape, type_.dtype
+
+
+@final
+class CoexecuteMode:
+    """The door mode of one co-executed call; see `ops.door.Mode`."""
+
+    name = "co-execute"
+
+    def __init__(self, segments: Segments, wait: bool = False) -> None:
+        self.segments, self.wait = segments, wait
+        segments.forget()
+        self._run = self._fresh()
+        self._thread = threading.get_ident()
+        self._learning: list[tuple[ref[Cell], Record]] = []
+        self._first: list[tuple[Record, frozenset[int], Any]] = []
+
+    # The door -------------------------------------------------------------------------------
+
+    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        with lock:
+            while True:
+                run = self._run
+                key: list[Any] = [op]
+                scalars = False
+                for x in operands:
+                    if type(x) is Tensor:
+                        cell = x._pending
+                        if cell is not None and cell.run is run:
+                            key.append(cell.slot)
+                        else:
+                            key.append(self._slot(x, run))
+                    else:
+                        scalars = True
+                        key.append(type(x))
+                        key.append(x or repr(x))
+                cell, tensor, found = Cell(), _new(Tensor), tuple(key)
+                if run is not self._run:
+                    continue  # finding a slot has run the segment
+                parent = run.step
+                step = parent.next.get(found)
+                if step is None:
+                    step = self._elementwise_step(op, operands, found)
+                    if step.parent is not self._run.step or run is not self._run:
+                        continue  # a finalizer has added steps meanwhile
+                if scalars and step.hidden:
+                    self._hide(step, op, operands)
+                run.step = step
+                cell.slot = step.slot
+                cell.type = step.types[0]
+                cell.run = run
+                run.cells.append(cell)
+                tensor._pending = cell
+                if step.slot > LONGEST:
+                    self.flush("the segment became long")
+                return tensor
+
+    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        if op.may_raise:
+            return self._at_its_line(op, inputs, attributes)
+        if op.view is not None:
+            view = self._view(op, inputs[0], attributes)
+            if view is not None:
+                return view
+        if op is _FULL:
+            return self._full(attributes)
+        with lock:
+            while True:
+                run = self._run
+                key: list[Any] = [op]
+                for x in inputs:
+                    cell = x._pending
+                    if cell is not None and cell.run is run:
+                        key.append(cell.slot)
+                    else:
+                        key.append(self._slot(x, run))
+                if attributes:
+                    key += attributes
+                    key += _attribute_values(attributes)
+                found = tuple(key)
+                if run is not self._run:
+                    continue
+                step = run.step.next.get(found)
+                if step is None:
+                    types = infer(op, tuple([TensorType(x.shape, x.dtype) for x in inputs]),
+                                  attributes)  # fmt: skip
+                    slots = tuple(key[1 : 1 + len(inputs)])
+                    step = self._add(found, op, slots, attributes, types)
+                    if step.parent is not self._run.step or run is not self._run:
+                        continue
+                return self._made(run, step)
+
+    def write(self, target: Any, value: Any) -> None:
+        with lock:
+            while not self._write(target, value):
+                pass  # the segment had to run first
+            target._memory().version += 1
+
+    def draw(self, generator: Any) -> Any:
+        return _eager.draw(generator)
+
+    def values(self, tensor: Any) -> Any:
+        with lock:
+            self._settle(tensor, "a value was read")
+            storage = tensor._storage
+            if storage is not None and storage.note is not None:
+                storage.note.changing(storage)
+            return tensor._array
+
+    # Operands -------------------------------------------------------------------------------
+
+    def _slot(self, x: Any, run: Run) -> int:
+        """The slot of a tensor that is no pending root of `run`; may run the segment, after which
+        slots found before are void."""
+        cell = x._pending
+        if cell is not None:
+            root = cell.root
+            if root is not None and root.array is None and root.run is run:
+                if cell.stamp != root.slot:
+                    made = views.read(self._emit, Slot(root.slot, root.type), x._view)
+                    cell.slot, cell.stamp = made.slot, root.slot
+                return cell.slot
+            cell.force(x)
+            if run is not self._run:
+                return -1
+        array, storage = x._array, x._storage
+        if storage is not None:
+            if storage.exposed:
+                return self._input(array.copy(), None)
+            if run.written and storage in run.written:
+                slot = self._written(x, run, run.written[storage])
+                if slot is not None:
+                    return slot
+        slot = run.bound.get(id(array))
+        return slot if slot is not None else self._bind(array, storage or x._memory())
+
+    def _bind(self, array: np.ndarray, storage: Storage) -> int:
+        run = self._run
+        run.watch(storage)
+        slot = self._input(array, storage)
+        run.bound[id(array)] = slot
+        return slot
+
+    def _input(self, array: np.ndarray, storage: Storage | None) -> int:
+        """A further input of the open segment."""
+        run = self._run
+        key = (None, array.shape, array.dtype)
+        step = run.step.next.get(key)
+        if step is None:
+            step = self._add(key, None, (), {}, (TensorType(array.shape, array.dtype),))
+        run.arrays.append(array)
+        run.storages.append(storage)
+        run.step = step
+        return step.slot
+
+    def _written(self, x: Any, run: Run, regions: list[Region]) -> int | None:
+        """The slot of a tensor of which some memory was written to; None if not its own part."""
+        chain = x._view
+        for region in regions:
+            rest = chain[len(region.chain) :]
+            if chain[: len(region.chain)] == region.chain:
+                if not rest:
+                    return region.slot
+                made = views.read(self._emit, Slot(region.slot, region.type), rest)
+                return made.slot
+        for region in regions:
+            if np.may_share_memory(x._array, region.array):
+                self.flush("memory written to in part was read as a whole")
+                return -1
+        return None
+
+    def _settle(self, x: Any, cause: str) -> None:
+        """Give `x` its array, with all writes to it done."""
+        cell = x._pending
+        if cell is not None:
+            root = cell if cell.root is None else cell.root
+            if root.array is None and root.run is self._run:
+                self.flush(cause)
+            cell.force(x)
+        storage = x._storage
+        if storage is not None and storage in self._run.written:
+            self.flush(cause)
+
+    # Steps ----------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        key: Any,
+        op: Op | None,
+        operands: tuple[Any, ...],
+        attributes: dict[str, Any] | None,
+        types: tuple[TensorType, ...],
+    ) -> Step:
+        step = Step(self._run.step, op, operands, attributes, types, user_line())
+        return self.segments.add(step, key)
+
+    def _emit(self, op: Op, *operands: Slot, **attributes: Any) -> Slot:
+        """Add a step that no tensor stands for: reading or writing through a view."""
+        run = self._run
+        key = (op, *[x.slot for x in operands], *attributes, *attributes.values())
+        step = run.step.next.get(key)
+        if step is None:
+            types = infer(op, tuple(TensorType(x.shape, x.dtype) for x in operands), attributes)
+            step = self._add(key, op, tuple(x.slot for x in operands), attributes, types)
+        run.step = step
+        return Slot(step.slot, step.types[0])
+
+    def _made(self, run: Run, step: Step) -> Any:
+        """Tensors for the slots of `step`, which becomes the last one."""
+        made = []
+        for type_ in step.types:
+            cell, tensor = Cell(), _new(Tensor)
+            cell.type, cell.run, tensor._pending = type_, run, cell
+            made.append(tensor)
+        run.step = step
+        slot = step.slot
+        for tensor in made:
+            cell = tensor._pending
+            cell.slot = slot
+            slot += 1
+            run.cells.append(cell)
+        if slot > LONGEST:
+            self.flush("the segment became long")
+        return made[0] if len(made) == 1 and step.op.outputs == 1 else tuple(made)
+
+    def _elementwise_step(self, op: Op, operands: tuple[Any, ...], key: tuple[Any, ...]) -> Step:
+        """The step for a key not met here before. Raises what the op's rule raises."""
+        parent = self._run.step
+        dtypes, shape = plan(op, operands)
+        general = _without_scalars(key)
+        step = parent.next.get(general)
+        if step is not None:
+            return step
+        slots = iter(key[1:])
+        found: list[Any] = []
+        varies = parent.scalars is not None and general in parent.scalars
+        index = parent.inputs
+        for x, dtype in zip(operands, dtypes, strict=True):
+            slot = next(slots)
+            if type(x) is Tensor:
+                found.append(slot)
+                continue
+            next(slots)
+            if varies:
+                found.append(Hidden(index, dtype))
+                index += 1
+            else:
+                found.append(Constant(x))
+        (type_,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
+        if not varies and general != key:
+            parent.scalars = parent.scalars or set()
+            parent.scalars.add(general)
+        return self._add(general if varies else key, op, tuple(found), None, (type_,))
+
+    def _hide(self, step: Step, op: Op, operands: tuple[Any, ...]) -> None:
+        """Pass the Python scalars among `operands` as inputs."""
+        scalars = [x for x in operands if type(x) is not Tensor]
+        try:
+            arrays = [np.asarray(x, h.dtype) for x, h in zip(scalars, step.hidden, strict=True)]
+        except OverflowError:
+            plan(op, operands)  # says more clearly that an integer does not fit
+            raise
+        self._run.arrays += arrays
+        self._run.storages += [None] * len(arrays)
+
+    def _full(self, attributes: dict[str, Any]) -> Any:
+        """A constant tensor, whose value becomes an input once it varies."""
+        with lock:
+            run = self._run
+            parent = run.step
+            shape, value, dtype = attributes["shape"], attributes["value"], attributes["dtype"]
+            general = (_FULL, shape, dtype, type(value))
+            key = (*general, value or repr(value))
+            step = parent.next.get(key) or parent.next.get(general)
+            if step is None:
+                types = infer(_FULL, (), attributes)
+                varies = parent.scalars is not None and general in parent.scalars
+                parent.scalars = parent.scalars or set()
+                parent.scalars.add(general)
+                hidden = (Hidden(parent.inputs, dtype),) if varies else ()
+                step = self._add(general if varies else key, _FULL, hidden, attributes, types)
+            if step.hidden:
+                try:
+                    run.arrays.append(np.asarray(value, dtype))
+                except OverflowError:
+                    infer(_FULL, (), attributes)  # says more clearly that it does not fit
+                    raise
+                run.storages.append(None)
+            return self._made(run, step)
+
+    # Views and writes -----------------------------------------------------------------------
+
+    def _view(self, op: Op, x: Any, attributes: dict[str, Any]) -> Any:
+        """The view of `x`; None where `op` must copy."""
+        cell = x._pending
+        if cell is not None:
+            root = cell if cell.root is None else cell.root
+            if root.array is None and root.run is self._run:
+                return self._pending_view(op, x, cell, root, attributes)
+            with lock:
+                cell.force(x)
+        array = x._array
+        if not array.flags.c_contiguous:
+            infer(op, (TensorType(array.shape, array.dtype),), attributes)
+            if op.view(view_of(array), **attributes) is None:  # type: ignore[misc]
+                return None
+        return _eager.apply(op, (x,), attributes)
+
+    def _pending_view(
+        self, op: Op, x: Any, cell: Cell, root: Cell, attributes: dict[str, Any]
+    ) -> Any:
+        form = cell.form
+        if form is None:
+            form = cell.form = form_of(cell.type)
+        seen = form.viewed(op, attributes)
+        if seen is None:
+            return None
+        view = Tensor._wrap_view(None, x, op, attributes)
+        part = view._pending = Cell()
+        part.root, part.form, part.type = root, seen, seen.type
+        return view
+
+    def _write(self, target: Any, value: Any) -> bool:
+        """Note a write; False if the segment had to run first."""
+        run = self._run
+        cell = target._pending
+        if cell is not None:
+            root = cell if cell.root is None else cell.root
+            if root.array is None and root.run is run:
+                _check_writable(target)
+                slot = self._slot_of(value, run)
+                if run is not self._run:
+                    return False
+                stored = Slot(slot, cell.type)
+                chain = target._view if cell.root is not None else ()
+                base = Slot(root.slot, root.type)
+                root.slot = views.put(self._emit, base, chain, stored).slot
+                return True
+            cell.force(target)
+            if run is not self._run:
+                return False
+        if not target._array.flags.writeable:
+            raise read_only(target)
+        storage = target._memory()
+        if storage.exposed:
+            self._settle(value, "memory that other code can see was written to")
+            _eager.write(target, value)
+            storage.version -= 1  # it is counted by the caller
+            return True
+        return self._write_outside(target, storage, value, run)
+
+    def _write_outside(self, target: Any, storage: Storage, value: Any, run: Run) -> bool:
+        slot = self._slot_of(value, run)
+        if run is not self._run:
+            return False
+        region, rest = self._region(target, storage, run)
+        if region is None:
+            self.flush("memory written to in part was written to as a whole")
+            return False
+        if rest:
+            if region.slot < 0:
+                bound = run.bound.get(id(region.array))
+                region.slot = bound if bound is not None else self._bind(region.array, storage)
+            stored = Slot(slot, TensorType(target.shape, target.dtype))
+            base = Slot(region.slot, region.type)
+            slot = views.put(self._emit, base, rest, stored).slot
+        region.slot = slot
+        return True
+
+    def _region(
+        self, target: Any, storage: Storage, run: Run
+    ) -> tuple[Region | None, views.Chain]:
+        """The region that a write to `target` changes, and the chain from there; no region if it
+        overlaps others."""
+        chain = target._view
+        regions = run.written.get(storage, [])
+        for region in regions:
+            if chain[: len(region.chain)] == region.chain:
+                return region, chain[len(region.chain) :]
+        whole = storage.array
+        if regions:
+            if any(np.may_share_memory(target._array, region.array) for region in regions):
+                return None, ()
+        elif chain and whole is not None and whole.nbytes <= max(SMALL, 4 * target._array.nbytes):
+            region = Region(storage, whole, ())
+            self._watch_written(run, storage, region)
+            return region, chain
+        region = Region(storage, target._array, chain)
+        self._watch_written(run, storage, region)
+        return region, ()
+
+    def _watch_written(self, run: Run, storage: Storage, region: Region) -> None:
+        run.watch(storage)
+        run.written.setdefault(storage, []).append(region)
+
+    def _slot_of(self, x: Any, run: Run) -> int:
+        cell = x._pending
+        return cell.slot if cell is not None and cell.run is run else self._slot(x, run)
+
+    def _at_its_line(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        """Run an op that may raise where the user's `try` sees it."""
+        with lock:
+            for x in inputs:
+                self._settle(x, f"{op.name} may raise")
+        return _eager.apply(op, inputs, attributes)
+
+    # Running --------------------------------------------------------------------------------
+
+    def _fresh(self) -> Run:
+        return Run(self.segments.root, self.segments.stats, self.flush)
+
+    def flush(self, cause: str) -> None:
+        """Run the open segment: store values, carry out writes."""
+        with lock:
+            run = self._run
+            if run.step is self.segments.root and not run.written:
+                return
+            stats = self.segments.stats
+            stats.syncs[user_line(), cause] += 1
+            self._run = self._fresh()
+            run.close()
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
+        record = run.step.record
+        if record is None:
+            record = run.step.record = Record(run.step)
+        cells, run.cells = run.cells, []
+        alive = [cell for cell in cells if getrefcount(cell) > 3]
+        cells.clear()
+        written = [region for regions in run.written.values() for region in regions]
+        commits = frozenset(region.slot for region in written)
+        first = record.runs == 0
+        wanted = {cell.slot for cell in alive}
+        if not first:
+            wanted &= record.used
+        results = self._results(run, record, wanted, commits, first)
+        unstored = self._store(run, record, alive, results, first)
+        sources = [results[region.slot] for region in written]
+        if unstored:
+            run.keep(record, unstored)
+        else:
+            run.unwatch()
+        for region, source in zip(written, sources, strict=True):
+            storage = region.storage
+            storage.note.changing(storage)
+            np.copyto(region.array, source)
+        run.written.clear()
+        run.bound.clear()
+        if not unstored:
+            run.arrays, run.storages = [], []
+
+    def _results(
+        self,
+        run: Run,
+        record: Record,
+        wanted: set[int],
+        commits: frozenset[int],
+        first: bool,
+    ) -> dict[int, np.ndarray]:
+        """Arrays of the slots to store or to write, each in memory of its own."""
+        arrays, stats = run.arrays, self.segments.stats
+        given = record.given
+        record.runs += 1
+        results = {
+            slot: arrays[given[slot]].copy() for slot in wanted | commits if slot in given
+        }
+        slots = (wanted | commits) - given.keys()
+        if not slots:
+            return results
+        stats.segments += 1
+        strides = tuple([array.strides for array in arrays])
+        if first:
+            if self.wait:
+                self._first.append((record, commits, strides))
+        else:
+            outputs = tuple(sorted((record.used | commits) - given.keys()))
+            program = record.program(outputs, strides, stats, self.wait)
+            if program is not None:
+                stats.compiled += 1
+                results.update(program.run(arrays))
+                return results
+        for slot, array in record.interpret(slots, arrays).items():
+            results[slot] = owned(array)
+        return results
+
+    def _store(
+        self,
+        run: Run,
+        record: Record,
+        alive: list[Cell],
+        results: dict[int, np.ndarray],
+        first: bool,
+    ) -> list[Cell]:
+        """Give live cells their arrays; those that have none are returned."""
+        unstored, taken = [], set()
+        for cell in alive:
+            array = results.get(cell.slot)
+            if array is None:
+                unstored.append(cell)
+                self._learning.append((ref(cell), record))
+                continue
+            if cell.slot in taken:
+                array = array.copy()
+            taken.add(cell.slot)
+            cell.array, cell.run = array, None
+            if first:
+                cell.record = record
+                self._learning.append((ref(cell), record))
+        return unstored
+
+    def finish(self) -> None:
+        """End the call: run what is pending, learn what outlives it."""
+        with lock:
+            self.flush("the call ended")
+            self._run.close()
+            for reference, record in self._learning:
+                cell = reference()
+                if cell is not None:
+                    record.used.add(cell.slot)
+                    cell.record = None
+            for record, commits, strides in self._first:
+                outputs = tuple(sorted((record.used | commits) - record.given.keys()))
+                if outputs:
+                    record.program(outputs, strides, self.segments.stats, True)
+
+
+def _attribute_values(attributes: dict[str, Any]) -> Any:
+    for value in attributes.values():
+        if isinstance(value, _INEXACT):
+            return attributes_key(attributes)
+    return attributes.values()
+
+
+def _without_scalars(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An elementwise key with None for the value of each scalar."""
+    found = list(key)
+    for i in range(1, len(key)):
+        if type(key[i - 1]) is type:
+            found[i] = None
+    return tuple(found)
+
+
+def _check_writable(target: Any) -> None:
+    if any(op.update is None for op, _ in target._view):
+        raise read_only(target)
