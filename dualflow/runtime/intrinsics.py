@@ -111,7 +111,29 @@ def _native(kind: Any) -> Any:
 
 
 def _rounded(builder: Any, value: Any) -> Any:
+    """A float as the nearest float16, held as a float32."""
+    if isinstance(value.type, ir.DoubleType):
+        value = _to_odd(builder, value)
     return builder.fpext(builder.fptrunc(value, HALF), ir.FloatType())
+
+
+def _to_odd(builder: Any, value: Any) -> Any:
+    """A double as a float32, rounded to odd: a second rounding then gives the nearest float16.
+
+    CPUs round a double to a half in two steps only (Boldo and Melquiond 2008, "Emulation of a FMA
+    and correctly rounded sums: proved algorithms using rounding to odd").
+    """
+    near = builder.fptrunc(value, ir.FloatType())
+    back = builder.fpext(near, ir.DoubleType())
+    bits = builder.bitcast(near, ir.IntType(32))
+    one = ir.Constant(ir.IntType(32), 1)
+    size = builder.module.declare_intrinsic("llvm.fabs", [ir.DoubleType()])
+    short = builder.fcmp_ordered(">", builder.call(size, [value]), builder.call(size, [back]))
+    step = builder.select(short, one, ir.Constant(ir.IntType(32), -1))
+    even = builder.icmp_unsigned("==", builder.and_(bits, one), ir.Constant(ir.IntType(32), 0))
+    inexact = builder.fcmp_ordered("!=", value, back)
+    moved = builder.select(builder.and_(inexact, even), builder.add(bits, step), bits)
+    return builder.bitcast(moved, ir.FloatType())
 
 
 @intrinsic
@@ -125,9 +147,10 @@ def cast(typing: Any, x: Any, wanted: Any) -> Any:
         value = arguments[0]
         if target != types.float16:
             return _cast_value(builder, value, source, held)
-        if isinstance(source, types.Float) and source.bitwidth == 64:  # one rounding, not two
-            return builder.fpext(builder.fptrunc(value, HALF), ir.FloatType())
-        return _rounded(builder, _cast_value(builder, value, source, held))
+        if isinstance(source, types.Float):
+            return _rounded(builder, value)
+        wide = types.float64 if value.type.width > 16 else types.float32
+        return _rounded(builder, _cast_value(builder, value, source, wide))
 
     return held(types.unliteral(x), wanted), generate
 

@@ -1,0 +1,408 @@
+"""Every form of kernel, from hand-built Kernels to machine code, against NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from cpu_kernels import (
+    GRID_I,
+    GRID_J,
+    LOOP_J,
+    LOOP_R,
+    binary,
+    load,
+    reduce_columns,
+    reduce_rows,
+    run,
+    softmax,
+)
+
+from dualflow.base.counters import stats
+from dualflow.base.dtypes import BY_NAME, bool_, float16, float32, float64, int32, int64, uint8
+from dualflow.base.errors import IndexingError
+from dualflow.codegen.numba import emit, literal
+from dualflow.ir.kernel import Access, Axis, Check, Fold, Kernel, Let, Scalar, Stage, Store
+
+NUMBERS = [dtype for dtype in BY_NAME.values() if dtype != bool_]
+FLOATS = [float32, float64]
+SPECIAL = np.array([0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-30, 7.0])
+
+
+def values(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
+    """Values of the whole range of an integer dtype, or normal ones."""
+    rng = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype == bool_:
+        return rng.integers(0, 2, shape).astype(bool)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def same(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Equal bits, but for the payload and sign of NaN."""
+    np.testing.assert_array_equal(found, wanted, strict=True)
+    if wanted.dtype.kind == "f":
+        real = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found[real]), np.signbit(wanted[real]))
+
+
+# Maps.
+
+
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+@pytest.mark.parametrize("op", ["add", "multiply", "subtract"])
+def test_arithmetic_wraps_and_rounds_as_numpy_does(op, dtype):
+    x, y = values(dtype, 100), values(dtype, 100, seed=1)
+    with np.errstate(all="ignore"):
+        wanted = getattr(np, op)(x, y)
+    same(run(binary(op, dtype), [x, y, (100,)], {"j": 100})[0], wanted)
+
+
+@pytest.mark.parametrize("dtype", list(BY_NAME.values()), ids=str)
+def test_comparisons_of_every_dtype_store_booleans(dtype):
+    x, y = values(dtype, 50), values(dtype, 50, seed=1)
+    y[::3] = x[::3]
+    same(run(binary("less_equal", dtype, bool_), [x, y, (50,)], {"j": 50})[0], x <= y)
+
+
+@pytest.mark.parametrize("dtype", [float16, *FLOATS], ids=str)
+def test_special_values_and_signs_of_zero_are_kept(dtype):
+    x, y = (a.ravel().astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL))
+    with np.errstate(all="ignore"):
+        for op in ("add", "multiply", "divide"):
+            same(run(binary(op, dtype), [x, y, x.shape], {"j": x.size})[0], getattr(np, op)(x, y))
+
+
+def test_a_product_and_a_sum_are_rounded_one_by_one():
+    lets = (
+        load("x", "X"),
+        load("y", "Y"),
+        Let("p", "multiply", ("x", "y"), float32),
+        Let("q", "add", ("p", "c"), float32),
+    )
+    accesses = (
+        Access("X", float32, "in", ("s", 1)),
+        Access("Y", float32, "in", (0, 1)),
+        Access("O", float32, "out", ("s", 1)),
+    )
+    kernel = Kernel(
+        (GRID_I, GRID_J),
+        accesses,
+        (Scalar("c", float32),),
+        (Stage((), lets, (Store("O", "q"),)),),
+        "j",
+    )
+    x, y = values(float32, 9, 37), values(float32, 37, seed=1)
+    found = run(kernel, [x, y, (9, 37)], {"i": 9, "j": 37}, [0.1])[0]
+    same(found, x * y + np.float32(0.1))
+
+
+def test_a_double_becomes_a_half_in_one_rounding():
+    halves = np.arange(0x7C00, dtype=np.uint16).view(float16).astype(float64)
+    middle = (halves[:-1] + halves[1:]) / 2
+    x = np.concatenate(
+        [
+            middle,
+            np.nextafter(middle, 0),
+            np.nextafter(middle, 1e9),
+            -middle,
+            [65519.999, 65520.0, 1e300, -1e300, np.inf, np.nan, -0.0, 1e-30],
+        ]
+    )
+    lets = (load("x", "X", float64), Let("h", "cast", ("x",), float16))
+    accesses = (Access("X", float64, "in", (1,)), Access("O", float16, "out", (1,)))
+    kernel = Kernel((GRID_J,), accesses, (), (Stage((), lets, (Store("O", "h"),)),), "j")
+    with np.errstate(all="ignore"):
+        same(run(kernel, [x, x.shape], {"j": x.size})[0], x.astype(float16))
+
+
+def test_several_outputs_of_different_dtypes():
+    lets = (
+        load("x", "X", int32),
+        Let("c", "less", ("x", "x0"), bool_),
+        Let("n", "cast", ("x",), float64),
+    )
+    accesses = (
+        Access("X", int32, "in", (-1,)),
+        Access("O", float64, "out", (1,)),
+        Access("M", bool_, "out", (1,)),
+    )
+    kernel = Kernel(
+        (GRID_J,),
+        accesses,
+        (Scalar("x0", int32),),
+        (Stage((), lets, (Store("O", "n"), Store("M", "c"))),),
+        "j",
+    )
+    x = np.arange(-5, 6, dtype=np.int32)
+    found, mask = run(kernel, [x[::-1], (11,), (11,)], {"j": 11}, [0])
+    same(found, x[::-1].astype(float64))
+    same(mask, x[::-1] < 0)
+
+
+def test_a_transposed_operand_is_walked_in_tiles():
+    lets = (load("x", "X"), load("y", "Y"), Let("z", "add", ("x", "y"), float32))
+    accesses = (
+        Access("X", float32, "in", (1, "s")),
+        Access("Y", float32, "in", ("s", 1)),
+        Access("O", float32, "out", ("s", 1)),
+    )
+    kernel = Kernel((GRID_I, GRID_J), accesses, (), (Stage((), lets, (Store("O", "z"),)),), "j")
+    assert ", 16):" in emit(kernel).source
+    x, y = values(float32, 50, 35), values(float32, 35, 50, seed=1)
+    same(run(kernel, [x.T, y, (35, 50)], {"i": 35, "j": 50})[0], x.T + y)
+
+
+def test_loads_under_a_predicate_pad():
+    lets = (
+        Let("k", "index", ("j",), int64),
+        Let("low", "greater_equal", ("k", "p"), bool_),
+        Let("high", "less", ("k", "q"), bool_),
+        Let("in", "logical_and", ("low", "high"), bool_),
+        Let("x", "load", ("X", "in", "v"), float32),
+    )
+    kernel = Kernel(
+        (GRID_J,),
+        (Access("X", float32, "in", (1,)), Access("O", float32, "out", (1,))),
+        (Scalar("p", int64), Scalar("q", int64), Scalar("v", float32)),
+        (Stage((), lets, (Store("O", "x"),)),),
+        "j",
+    )
+    x = values(float32, 20)
+    found = run(kernel, [x, (12,)], {"j": 12}, [2, 9, -7.5])[0]
+    same(found, np.where((np.arange(12) >= 2) & (np.arange(12) < 9), x[:12], np.float32(-7.5)))
+
+
+def test_constants_are_typed_and_exact():
+    numbers = [
+        (-0.0, float32),
+        (0.1, float32),
+        (0.1, float64),
+        (math.inf, float32),
+        (2**64 - 1, BY_NAME["uint64"]),
+        (-(2**63), int64),
+        (True, bool_),
+    ]
+    for value, dtype in numbers:
+        let = Let("x", "constant", (repr(value),), dtype)
+        kernel = Kernel(
+            (GRID_J,),
+            (Access("O", dtype, "out", (1,)),),
+            (),
+            (Stage((), (let,), (Store("O", "x"),)),),
+            "j",
+        )
+        same(run(kernel, [(3,)], {"j": 3})[0], np.full(3, value, dtype))
+
+
+# Gathers and checks.
+
+
+def gather_kernel() -> Kernel:
+    lets = (
+        load("k", "K", int64),
+        Let("zero", "constant", ("0",), int64),
+        Let("low", "greater_equal", ("k", "zero"), bool_),
+        Let("high", "less", ("k", "n"), bool_),
+        Let("ok", "logical_and", ("low", "high"), bool_),
+        Let("none", "constant", ("0.0",), float32),
+        Let("x", "gather", ("X", "k", "ok", "none"), float32),
+    )
+    accesses = (
+        Access("X", float32, "in", (0,)),
+        Access("K", int64, "in", (1,)),
+        Access("O", float32, "out", (1,)),
+    )
+    sinks = (Check("ok", 2), Store("O", "x"))
+    return Kernel((GRID_J,), accesses, (Scalar("n", int64),), (Stage((), lets, sinks),), "j")
+
+
+ERRORS = ((ZeroDivisionError, "never"), (IndexingError, "index out of bounds"))
+
+
+def test_a_gather_takes_elements_by_position():
+    x, k = values(float32, 40), np.random.default_rng(0).integers(0, 40, 100)
+    same(run(gather_kernel(), [x, k, (100,)], {"j": 100}, [40], ERRORS)[0], x[k])
+
+
+@pytest.mark.parametrize("bad", [-1, 40])
+def test_a_failed_check_raises_the_error_of_its_code(bad):
+    x, k = values(float32, 40), np.zeros(100, np.int64)
+    k[63] = bad
+    with pytest.raises(IndexingError, match="index out of bounds"):
+        run(gather_kernel(), [x, k, (100,)], {"j": 100}, [40], ERRORS)
+
+
+# Folds.
+
+
+@pytest.mark.parametrize("shape", [(64, 1024), (7, 1000), (3, 5), (1, 70000), (0, 4), (4, 0)])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_sums_are_at_least_as_accurate_as_numpy(dtype, shape):
+    x = np.random.default_rng(0).random(shape).astype(dtype)
+    rows, columns = shape
+    by_row = run(reduce_rows("sum", dtype), [x, (rows,)], {"i": rows, "j": columns})[0]
+    by_column = run(reduce_columns("sum", dtype), [x.T, (columns,)], {"j": columns, "r": rows})[0]
+    for axis, found in ((1, by_row), (0, by_column)):
+        exact = np.array([math.fsum(line) for line in np.moveaxis(x, axis, -1)])
+        ours = np.sqrt(np.sum((found - exact) ** 2))
+        rounding = np.sqrt(np.sum((exact.astype(dtype) - exact) ** 2))
+        assert ours <= 1.05 * np.sqrt(np.sum((x.sum(axis) - exact) ** 2)) + 2 * rounding
+        assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("total", [np.inf, -np.inf, np.nan, -0.0])
+@pytest.mark.parametrize("dtype", [float16, *FLOATS], ids=str)
+def test_sums_of_special_values(dtype, total):
+    x = np.zeros((2, 300), dtype)
+    x[0, 200] = x[1, :] = total
+    wanted = np.add.reduce(x, axis=1)
+    same(run(reduce_rows("sum", dtype), [x, (2,)], {"i": 2, "j": 300})[0], wanted)
+    same(run(reduce_columns("sum", dtype), [x, (2,)], {"j": 2, "r": 300})[0], wanted)
+
+
+@pytest.mark.parametrize("dtype", list(BY_NAME.values()), ids=str)
+def test_sums_of_integers_and_booleans_are_exact_in_64_bits(dtype):
+    x = values(dtype, 33, 70)
+    if dtype.kind == "f":
+        x = np.round(x)
+    wide = x.sum(0).dtype
+    same(run(reduce_rows("sum", dtype, wide), [x, (33,)], {"i": 33, "j": 70})[0], x.sum(1))
+    same(run(reduce_columns("sum", dtype, wide), [x.T, (70,)], {"j": 70, "r": 33})[0], x.sum(0))
+
+
+@pytest.mark.parametrize("dtype", list(BY_NAME.values()), ids=str)
+@pytest.mark.parametrize("op", ["max", "min", "argmax", "argmin"])
+def test_extremes_and_their_positions(op, dtype):
+    x = values(dtype, 21, 300)
+    x[3, 7] = x[3, 9] = x[3].max()
+    if dtype.kind == "f":
+        x[5, 100], x[6, 299], x[7, 0] = np.nan, np.nan, -np.inf
+        x[8] = -np.inf
+        x[9, 4] = x[9, 30] = np.nan
+    out = int64 if op.startswith("arg") else dtype
+    rows = run(reduce_rows(op, dtype, out), [x, (21,)], {"i": 21, "j": 300})[0]
+    same(rows, getattr(x, op)(axis=1))
+    columns = run(reduce_columns(op, dtype, out), [x.T, (300,)], {"j": 300, "r": 21})[0]
+    same(columns, getattr(x, op)(axis=0))
+
+
+@pytest.mark.parametrize("op", ["any", "all"])
+def test_any_and_all(op):
+    x = np.zeros((5, 2000), bool)
+    x[1, 1999], x[2], x[3, :1000] = True, True, True
+    rows = run(reduce_rows(op, bool_), [x, (5,)], {"i": 5, "j": 2000})[0]
+    same(rows, getattr(x, op)(axis=1))
+    same(
+        run(reduce_columns(op, bool_), [x.T, (2000,)], {"j": 2000, "r": 5})[0],
+        getattr(x, op)(axis=0),
+    )
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_products_keep_their_order(dtype):
+    x = np.resize(np.array([1e30, 1e-30, 3, -1, 0.5]), (4, 50)).astype(dtype)
+    with np.errstate(all="ignore"):
+        wanted = np.multiply.reduce(x, axis=1)
+    found = run(reduce_rows("prod", dtype), [x, (4,)], {"i": 4, "j": 50})[0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert np.isfinite(found).all()
+
+
+def test_products_of_integers_wrap():
+    x = values(int64, 4, 50) | 1
+    same(run(reduce_rows("prod", int64), [x, (4,)], {"i": 4, "j": 50})[0], x.prod(1))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_softmax_of_rows_in_one_kernel(dtype, keep):
+    big = values(dtype, 12, 300) * 5
+    x = big[:, :150]
+    x[3, 4], x[4, 5], x[5], x[6, 0] = np.nan, np.inf, -np.inf, -np.inf
+    found = run(softmax(keep, dtype), [x, (12, 150)], {"i": 12, "j": 150})[0]
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max(1, keepdims=True))
+        wanted = e / e.sum(1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, rtol=20 * np.finfo(dtype).eps, atol=0)
+
+
+def test_a_fold_over_two_loops():
+    stages = (
+        Stage(
+            ("r", "j"),
+            (load("x", "X"),),
+            (Fold("f", "sum", "x", float32), Fold("a", "argmax", "x", int64)),
+        ),
+        Stage((), (), (Store("O", "f"), Store("P", "a"))),
+    )
+    accesses = (
+        Access("X", float32, "in", ("s", "s", 1)),
+        Access("O", float32, "out", (1, 0, 0)),
+        Access("P", int64, "out", (1, 0, 0)),
+    )
+    kernel = Kernel((GRID_I, LOOP_R, LOOP_J), accesses, (), stages, "j")
+    x = values(float32, 6, 4, 40).transpose(1, 0, 2)
+    total, place = run(kernel, [x, (4,), (4,)], {"i": 4, "r": 6, "j": 40})
+    np.testing.assert_allclose(total, x.sum((1, 2), dtype=float64), rtol=1e-6)
+    same(place, x.reshape(4, -1).argmax(1))
+
+
+def test_columns_use_their_folds_in_later_stages():
+    stages = (
+        Stage(("r",), (load("x", "X"),), (Fold("m", "max", "x", float32),)),
+        Stage(
+            ("r",),
+            (load("y", "X"), Let("d", "subtract", ("y", "m"), float32)),
+            (Fold("s", "sum", "d", float32),),
+        ),
+        Stage(
+            ("r",), (load("z", "X"), Let("q", "divide", ("z", "s"), float32)), (Store("O", "q"),)
+        ),
+    )
+    accesses = (Access("X", float32, "in", (1, "s")), Access("O", float32, "out", ("s", 1)))
+    kernel = Kernel((GRID_J, LOOP_R), accesses, (), stages, "j")
+    x = values(float32, 11, 1500)
+    found = run(kernel, [x.T, (1500, 11)], {"j": 1500, "r": 11})[0]
+    total = (x - x.max(0)).sum(0, dtype=float64).astype(float32)
+    np.testing.assert_allclose(found, (x / total).T, rtol=1e-5)
+
+
+# Texts.
+
+
+def test_names_do_not_matter_to_the_text():
+    def kernel(x: str, i: str) -> Kernel:
+        lets = (Let(x, "load", ("A" + x,), uint8), Let("r" + x, "add", (x, x), uint8))
+        accesses = (Access("A" + x, uint8, "in", (1,)), Access("O", uint8, "out", (1,)))
+        return Kernel(
+            (Axis(i, "grid"),), accesses, (), (Stage((), lets, (Store("O", "r" + x),)),), i
+        )
+
+    assert emit(kernel("x", "i")) == emit(kernel("select", "range"))
+
+
+def test_a_new_size_compiles_nothing():
+    kernel = binary("atan2", float64)
+    x = values(float64, 10)
+    run(kernel, [x, x, (10,)], {"j": 10})
+    before = stats()
+    run(kernel, [x[:7], x[:7], (7,)], {"j": 7})
+    after = stats()
+    assert after["kernels_compiled"] == before["kernels_compiled"]
+    assert after["kernel_launches"] == before["kernel_launches"] + 1
+
+
+def test_an_op_without_a_spelling_is_refused():
+    with pytest.raises(NotImplementedError, match="integer_power"):
+        emit(binary("integer_power", int64))
+
+
+def test_literals_are_typed():
+    assert literal(0.1, float32) == "np.float32(0.10000000149011612)"
+    assert literal(float("nan"), float64) == "np.float64(np.nan)"
+    assert literal(-math.inf, float16) == "np.float32(-np.inf)"
+    assert literal(1, bool_) == "True"
