@@ -1,4 +1,4 @@
-"""A Report as text: the way the call ran, its graphs with the user's lines, kernels, buffers, bytes."""
+"""A Report as text: how the call ran, graphs with the user's lines, kernels, buffers, bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _program_lines(section: Section) -> Iterator[str]:
     if program is None:
         yield "== no program: being compiled, or the compiler failed (see stats)"
         return
-    kernels = len(set(launch.kernel for launch in program.launches))
+    kernels = len({launch.kernel for launch in program.launches})
     yield (
         f"== program: {section.kernels} kernel launches of {kernels} kernels, "
         f"{section.library_calls} library calls, {size(section.bytes_moved)} moved "

@@ -28,7 +28,7 @@ def ulps(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _ordered(a: np.ndarray) -> np.ndarray:
-    """The position of each float on the line of all floats of its dtype, as float64 (both zeros 0)."""
+    """The position of each float among all floats of its dtype; both zeros have position 0."""
     bits = a.view({2: np.int16, 4: np.int32, 8: np.int64}[a.dtype.itemsize])
     lowest = np.iinfo(bits.dtype).min
     mirrored = np.where(bits < 0, lowest - bits, bits)

@@ -33,7 +33,7 @@ class Timing:
         """The summary of single runs."""
         if len(seconds) < 2:
             return Timing(seconds[0], seconds[0], seconds[0], len(seconds))
-        low, middle, high = quantiles(seconds, n=4)
+        low, _, high = quantiles(seconds, n=4)
         return Timing(median(seconds), low, high, len(seconds))
 
 

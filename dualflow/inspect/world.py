@@ -1,8 +1,9 @@
 """The state that a call can reach and change: saved once, put back before every run.
 
 Comes in: a function and its arguments. Goes out: a `World` with `restore()`. Reached are tensors
-(values, `.grad`, requires_grad), ndarrays, lists, dicts, sets, objects' attributes, closure cells, globals that the
-functions name, and df's random generators. Objects of the standard library are left alone.
+(values, `.grad`, requires_grad), ndarrays, lists, dicts, sets, objects' attributes, closure cells,
+globals that the functions name, and df's random generator. Objects of the standard library are
+left alone.
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ class World:
             attributes.update(copy)
 
         self._restores.append(restore)
-        call = getattr(type(thing), "forward", None) or getattr(type(thing), "__call__", None)
-        return (*copy.values(), call)
+        methods = [vars(type(thing)).get(name) for name in ("forward", "__call__")]
+        return (*copy.values(), *methods)
 
 
 def reached_by_code(function: FunctionType) -> list[Any]:
@@ -154,4 +155,4 @@ def reached_by_code(function: FunctionType) -> list[Any]:
 def _is_library(value: Any) -> bool:
     module = getattr(value, "__module__", None)
     root = module.split(".")[0] if isinstance(module, str) else ""
-    return root in sys.stdlib_module_names or root in ("numpy", "dualflow") and callable(value)
+    return root in sys.stdlib_module_names or (root in ("numpy", "dualflow") and callable(value))

@@ -1,0 +1,93 @@
+"""What is paid outside kernels: imports, first calls, warm starts, calls, eager operations.
+
+Comes in: nothing. Goes out: seconds by name.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import dualflow as df
+
+ROOT = Path(__file__).resolve().parent.parent
+_IMPORT = """
+import time
+import numpy
+t = time.perf_counter()
+import dualflow as df
+df.Tensor
+print(time.perf_counter() - t)
+"""
+_START = """
+import time
+import numpy
+t = time.perf_counter()
+import dualflow as df
+f = df.compile(lambda x: df.tanh(x) * 2 + df.softmax(x, axis=-1), wait=True)
+x = df.ones((16, 64))
+f(x)
+f(x)
+assert f.stats()["replays"] == 1, f.stats()
+print(time.perf_counter() - t)
+"""
+
+
+def measure(tiny: bool = False) -> dict[str, float]:
+    """All of it; `tiny` runs everything once."""
+    repeats = 1 if tiny else 7
+    found = {"import dualflow, over NumPy's own": median(_fresh(_IMPORT) for _ in range(repeats))}
+    with tempfile.TemporaryDirectory() as folder:
+        found["first two calls, empty cache"] = _fresh(_START, DUALFLOW_CACHE=folder)
+        warm = [_fresh(_START, DUALFLOW_CACHE=folder) for _ in range(repeats)]
+        found["first two calls in a new process, warm cache"] = median(warm)
+    return found | _calls(100 if tiny else 20_000)
+
+
+def _fresh(script: str, **environment: str) -> float:
+    """Seconds that `script` prints, run in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def _calls(count: int) -> dict[str, float]:
+    x, y = df.ones((10,)), df.ones((10,))
+    a, b = x.numpy().copy(), y.numpy().copy()
+    small = df.compile(lambda x, y: x * y + 1, wait=True)
+    small(x, y)
+    found = {"replayed call of a small function": _each(lambda: small(x, y), count)}
+    assert small.stats()["replays"] >= count
+    pairs: list[tuple[str, Callable[[], Any], Callable[[], Any]]] = [
+        ("x + y", lambda: x + y, lambda: a + b),
+        ("x * 2.0", lambda: x * 2.0, lambda: a * 2.0),
+        ("x.sum()", lambda: x.sum(), lambda: a.sum()),
+        ("x[1:3]", lambda: x[1:3], lambda: a[1:3]),
+        ("exp(x)", lambda: df.exp(x), lambda: np.exp(a)),
+        ("x.reshape((2, 5))", lambda: x.reshape((2, 5)), lambda: a.reshape((2, 5))),
+    ]
+    for name, mine, theirs in pairs:
+        found[f"eager {name}, over NumPy's own"] = _each(mine, count) - _each(theirs, count)
+    return found
+
+
+def _each(call: Callable[[], Any], count: int) -> float:
+    """Seconds of one call: the least of five medians is not shaken by a busy machine."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        times.append((time.perf_counter() - start) / count)
+    return min(times)

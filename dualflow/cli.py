@@ -1,0 +1,133 @@
+"""The command `dualflow`: compare both modes of a function, explain one, look after the cache.
+
+    dualflow compare                      the built-in demonstration: digits, eager and compiled
+    dualflow compare FILE.py:FUNCTION     both modes of your function
+    dualflow explain FILE.py:FUNCTION     its graph, kernels and reasons
+    dualflow cache [--clear]              the compiled kernels on disk
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dualflow import api
+from dualflow.base.errors import ArgumentError, DualflowError
+from dualflow.inspect import compare, demonstration, page, show
+from dualflow.runtime import cache
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status (2: the user's arguments or files are wrong)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except DualflowError as error:
+        print(f"dualflow: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dualflow", description="eager and compiled array code")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    both = commands.add_parser("compare", help="run a function in both modes and compare")
+    both.add_argument("target", nargs="?", help="FILE.py:FUNCTION; without it, the demonstration")
+    both.add_argument("--args", default=None, metavar="EXPRESSION", help=_ARGS_HELP)
+    both.add_argument("--seconds", type=float, default=2.0, help="about how long to time (2)")
+    both.add_argument("--json", action="store_true", help="print the figures as JSON")
+    both.add_argument("--html", type=Path, metavar="PAGE", help="also write an HTML page")
+    both.set_defaults(run=_compare)
+    why = commands.add_parser("explain", help="print graph, kernels and reasons of a function")
+    why.add_argument("target", help="FILE.py:FUNCTION")
+    why.add_argument("--args", default=None, metavar="EXPRESSION", help=_ARGS_HELP)
+    why.set_defaults(run=_explain)
+    kept = commands.add_parser("cache", help="show or clear the compiled kernels on disk")
+    kept.add_argument("--clear", action="store_true", help="remove them")
+    kept.set_defaults(run=_cache)
+    return parser
+
+
+_ARGS_HELP = (
+    "the arguments: a Python expression evaluated in the file, a tuple for several "
+    "(default: call FUNCTION_inputs() or inputs() of the file, or no arguments)"
+)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.target is None:
+        return demonstration.main(as_json=options.json, html=options.html)
+    function, args = load(options.target, options.args)
+    found = compare(function, *args, seconds=options.seconds)
+    if options.html:
+        options.html.write_text(page.page(found), encoding="utf-8")
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        show.show(found)
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    function, args = load(options.target, options.args)
+    plain = getattr(function, "__wrapped__", function)
+    compiled = api.compile(plain, wait=True)
+    compiled(*args)
+    print(compiled.explain(*args))
+    return 0
+
+
+def _cache(options: argparse.Namespace) -> int:
+    if options.clear:
+        print(f"removed {cache.clear()} kernels")
+        return 0
+    entries = cache.entries()
+    total = sum(entry.nbytes for entry in entries)
+    print(f"{cache.folder()}: {len(entries)} kernels, {total / 1024:.0f} KiB")
+    return 0
+
+
+def load(target: str, expression: str | None = None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The function that `FILE.py:FUNCTION` names, and its arguments.
+
+    Raises:
+        ArgumentError: no such file or function, or `expression` is no Python.
+    """
+    file, colon, name = target.rpartition(":")
+    path = Path(file)
+    if not colon or not path.is_file():
+        raise ArgumentError(f"no file {file or target!r}", instead="FILE.py:FUNCTION")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(f"{file} is no Python file", instead="FILE.py:FUNCTION")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise ArgumentError(f"{file} has no function {name!r}", instead=", ".join(known))
+    return function, _arguments(module, name, expression)
+
+
+def _arguments(module: Any, name: str, expression: str | None) -> tuple[Any, ...]:
+    if expression is not None:
+        try:
+            args = eval(expression, vars(module))
+        except SyntaxError as cause:
+            raise ArgumentError(f"--args {expression!r} is no Python expression") from cause
+        return args if isinstance(args, tuple) else (args,)
+    for maker in (f"{name}_inputs", "inputs"):
+        if callable(getattr(module, maker, None)):
+            args = getattr(module, maker)()
+            return args if isinstance(args, tuple) else (args,)
+    return ()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
