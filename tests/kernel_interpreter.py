@@ -50,7 +50,8 @@ class Memory:
         view = operand.view
         flat = self.flat(operand)
         low, high = view.extent
-        assert 0 <= low and high <= max(flat.size, low), "a view leaves its buffer"
+        assert low >= 0, "a view leaves its buffer"
+        assert high <= max(flat.size, low), "a view leaves its buffer"
         return np.lib.stride_tricks.as_strided(
             flat[view.offset :], view.shape, [s * flat.itemsize for s in view.strides]
         )

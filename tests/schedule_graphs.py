@@ -81,7 +81,8 @@ def layout(draw: Callable, shape: tuple[int, ...]) -> View:
 def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
     """New values made from some of the pool."""
     x = draw(st.sampled_from(pool[-6:]))
-    kind = draw(st.sampled_from((unary, binary, binary, move, move, reduce_, assemble, create)))
+    kinds = (unary, binary, binary, move, move, reduce_, assemble, create, look_up)
+    kind = draw(st.sampled_from(kinds))
     return draw(kind(b, pool, x))
 
 
@@ -124,20 +125,28 @@ def move(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]
         extra = tuple(draw(st.lists(st.integers(1, 3), max_size=max(0, 3 - len(shape)))))
         return [b(p.expand, x, shape=extra + new)]
     if kind == "reshape":
-        size, parts = x.type.size, []
-        while size > 1 and len(parts) < 3 and draw(st.booleans()):
-            part = draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
-            parts.append(part)
-            size //= part
-        return [b(p.reshape, x, shape=(*parts, size))]
+        size, factors = x.type.size, []
+        while size > 1 and len(factors) < 3 and draw(st.booleans()):
+            divisors = [n for n in range(1, size + 1) if size % n == 0]
+            factors.append(draw(st.sampled_from(divisors)))
+            size //= factors[-1]
+        return [b(p.reshape, x, shape=(*factors, size))]
     ranges = [
         range(n)[draw(st.integers(0, 1)) : draw(st.integers(1, max(n, 1)))][
             :: draw(st.sampled_from((1, 1, 2, -1)))
         ]
         for n in shape
     ]
-    return [b(p.slice, x, starts=tuple(r.start for r in ranges),
-              stops=tuple(r.stop for r in ranges), steps=tuple(r.step for r in ranges))]  # fmt: skip
+    return [b(p.slice, x, **parts(ranges))]
+
+
+def parts(ranges: list[range]) -> dict[str, tuple[int, ...]]:
+    """The attributes of a slice."""
+    return {
+        "starts": tuple(r.start for r in ranges),
+        "stops": tuple(r.stop for r in ranges),
+        "steps": tuple(r.step for r in ranges),
+    }
 
 
 @st.composite
@@ -180,8 +189,7 @@ def move_slice(draw: Callable, b: Builder, x: Value) -> list[Value]:
     ranges = [
         range(n)[draw(st.integers(0, 1)) :: draw(st.sampled_from((1, 1, 2)))] for n in x.shape
     ]
-    return [b(p.slice, x, starts=tuple(r.start for r in ranges),
-              stops=tuple(r.stop for r in ranges), steps=tuple(r.step for r in ranges))]  # fmt: skip
+    return [b(p.slice, x, **parts(ranges))]
 
 
 @st.composite
@@ -190,3 +198,29 @@ def create(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Valu
         return [b(p.full, shape=x.shape, value=2, dtype=int64)]
     axis = draw(st.integers(0, len(x.shape) - 1))
     return [b(p.iota, shape=x.shape, axis=axis, dtype=draw(st.sampled_from((float32, int32))))]
+
+
+@st.composite
+def look_up(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    """take, gather, scatter_add or put, by indices in range (negative ones too)."""
+    if not x.shape or 0 in x.shape:
+        return [x]
+    axis = draw(st.integers(0, len(x.shape) - 1))
+    size = x.shape[axis]
+    kind = draw(st.sampled_from((p.take, p.gather, p.scatter_add, p.put)))
+    if kind is p.take:
+        y = draw(st.sampled_from(pool))
+        if y.type.size > 20:
+            return [x]
+    else:
+        y = b(p.slice, x, **parts([range(n)[: 1 if a == axis else n]
+                                   for a, n in enumerate(x.shape)]))  # fmt: skip
+    index = b(p.cast, y, dtype=int32) if y.dtype != int32 else y
+    index = b(p.remainder, index, b.full(y.shape, size, int32))
+    if draw(st.booleans()):
+        index = b(p.subtract, index, b.full(y.shape, size, int32))
+    if kind in (p.take, p.gather):
+        return [b(kind, x, index, axis=axis)]
+    if x.dtype == bool_:
+        return [b(p.put, x, index, y, axis=axis)]
+    return [b(kind, x, index, b(p.add, y, y), axis=axis)]

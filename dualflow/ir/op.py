@@ -59,6 +59,10 @@ class Op:
         placement: movements that assemble: `placement(types, **attributes)` gives, for each input,
             the View it fills in the (contiguous) output; later inputs overwrite earlier ones.
             `fill` in the attributes, if any, is the value of elements that no input fills.
+        lookup: indexing ops that read: `lookup(View of x, shape of indices, **attributes)` gives
+            `Lookup`: where each element of the output looks in x and in its indices.
+        scatter: indexing ops that write along `axis`: the op that combines the old element with
+            the value; "" where the value replaces it.
         may_raise: whether it may raise on values (an index out of bounds).
         exact: whether every backend gives NumPy's bits.
         domain: where tests draw inputs: see `ops/domains.py`; None for the whole line.
@@ -77,6 +81,8 @@ class Op:
     view: Callable[..., Any] | None = None
     update: Callable[..., Any] | None = None
     placement: Callable[..., Any] | None = None
+    lookup: Callable[..., Any] | None = None
+    scatter: str | None = None
     may_raise: bool = False
     exact: bool = True
     domain: Any = None

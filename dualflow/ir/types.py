@@ -66,3 +66,20 @@ class View:
         low = self.offset + sum(r for r in reach if r < 0)
         high = self.offset + sum(r for r in reach if r > 0)
         return low, high + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Which element of a tensor x each element of an output reads, by an index out of `indices`.
+
+    Attributes:
+        start: x as the output sees it where the index is 0.
+        indices: the packed indices as the output sees them.
+        stride: of x along the indexed axis.
+        size: of that axis.
+    """
+
+    start: View
+    indices: View
+    stride: int
+    size: int

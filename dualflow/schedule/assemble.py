@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualflow.base.errors import IndexingError
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.program import Buffer, Call, Launch, Operand, Program, Step
 from dualflow.ir.types import View
@@ -20,6 +21,9 @@ from .lowering import Lowering
 from .memory import Life, place
 from .shaping import Lowered, shape_kernel
 from .units import Group, Library
+
+#: What the status that a check sets means.
+ERRORS = ((IndexingError, "an index is out of bounds"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +91,9 @@ class _Assembly:
             value: Buffer("input", i, layout.extent[1] * value.dtype.itemsize)
             for i, (value, layout) in enumerate(zip(self.graph.inputs, self.layouts, strict=True))
         }
-        for i, value in enumerate(self.fusion.outputs):
-            if value not in buffers:
-                buffers[value] = Buffer("output", i, value.type.nbytes)
+        made = [value for value in self.fusion.outputs if value not in buffers]
+        for i, value in enumerate(made):
+            buffers[value] = Buffer("output", i, value.type.nbytes)
         lives = self._lives()
         within = [value for value in lives if value not in buffers]
         offsets, self.arena = place([lives[value] for value in within])
@@ -128,7 +132,8 @@ class _Assembly:
         steps = list(map(self._step, self.works, self.nodes))
         inputs = tuple(map(self._operand, self.graph.inputs, self.layouts))
         outputs = tuple(self._operand(v, self.lies[v]) for v in self.fusion.outputs)
-        program = Program(inputs, outputs, tuple(steps), self.arena, ())
+        checks = any(s.may_fail for s in self.works if isinstance(s, Lowered))
+        program = Program(inputs, outputs, tuple(steps), self.arena, (), ERRORS if checks else ())
         parts: dict[Node, tuple[int, ...]] = {}
         for i, nodes in enumerate(self.nodes):
             for node in nodes:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind, Op
@@ -19,8 +17,6 @@ from dualflow.ir.types import View
 TRANSCENDENTAL = 16
 #: Values with more sources in memory than this count as dear to recompute.
 MOST_SOURCES = 4
-
-NARROW = np.dtype("float16")  # computed by libraries only
 
 
 class Facts:
@@ -98,6 +94,8 @@ class Facts:
 _WALK: dict[str, Any] = {
     "elementwise": Facts._elementwise,
     "assembly": Facts._elementwise,
+    "lookup": Facts._elementwise,
+    "scatter": Facts._elementwise,
     "view": Facts._view,
     "constant": Facts._constant,
     "identity": Facts._constant,
@@ -120,13 +118,25 @@ def role_of(node: Node, backend: str) -> str:
         return "assembly" if _assembles(node) else "library"
     if kind is Kind.CREATION:
         return "constant" if "value" in node.attributes else "position"
-    if any(v.dtype == NARROW for v in (*node.operands, *node.results)):
-        return "library"
     if kind is Kind.ELEMENTWISE and not op.may_raise and spelled(op, node, backend):
         return "elementwise"
     if kind is Kind.REDUCTION and folds(op, node, backend):
         return "reduction" if node.operands[0].type.size else "identity"
+    if kind is Kind.INDEXING:
+        return _indexing_role(node)
     return "library"
+
+
+def _indexing_role(node: Node) -> str:
+    """A lookup; a scatter of one value to each line; or what a library has to do."""
+    op, (x, indices, *_) = node.op, node.operands
+    if indices.dtype.name == "uint64" or not x.type.size:
+        return "library"
+    if op.lookup is not None:
+        return "lookup"
+    axis = node.attributes["axis"]
+    one = op.scatter is not None and indices.shape[axis] == 1  # type: ignore[index]
+    return "scatter" if one else "library"
 
 
 def spelled(op: Op, node: Node, backend: str) -> Any:
@@ -139,9 +149,13 @@ def spelled(op: Op, node: Node, backend: str) -> Any:
 
 
 def folds(op: Op, node: Node, backend: str) -> bool:
-    """Whether a reduction is spelled as a combination of two values."""
+    """Whether the backend folds this reduction. One that gives a position (its spelling is a bare
+    word) is folded along one axis only: the order of the points counts."""
     text = spelled(op, node, backend)
-    return text is not None and "{1}" in text
+    if text is None:
+        return False
+    sizes = [node.operands[0].shape[axis] for axis in node.attributes["axes"]]  # type: ignore[union-attr]
+    return "{1}" in text or sum(n != 1 for n in sizes) <= 1
 
 
 def _assembles(node: Node) -> bool:

@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from dualflow.base.shapes import contiguous_strides, size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
-from dualflow.ir.types import View
+from dualflow.ir.types import Lookup, View
 
 from .facts import Facts, same_order
 from .maps import (
     Map,
+    Pick,
     Position,
     combine,
     is_onto,
@@ -143,8 +144,10 @@ class Fusion:
     def _visit(self, node: Node) -> None:
         asked = [self._asks.pop(value, {}) for value in node.results]
         needed = any(value in self._needed for value in node.results)
-        if not needed and not any(asked):
-            return
+        if not any(asked):
+            if not needed and not node.op.may_raise:
+                return
+            needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
         if role == "library":
             self._visit_library(node, asked)
@@ -243,7 +246,7 @@ class Fusion:
 
     def _fits(self, reduced: Value, group: Group | None, map_: Map) -> bool:
         """Whether the points of the grid see each result once and the loops walk what it folds."""
-        if group is None or map_.box:
+        if group is None or map_.box or map_.picks:
             return False
         still = still_axes(map_, group.domain)
         moving = tuple(k for k in range(len(group.domain)) if k not in still)
@@ -251,6 +254,9 @@ class Fusion:
             return False
         loops = still if group.loops is None else group.loops
         if tuple(k for k in loops if group.domain[k] != 1) != still:
+            return False
+        kept = tuple(n for n, folded in axis_runs(reduced.node) if not folded)  # type: ignore[arg-type]
+        if positions(map_, group.domain, kept) is None:
             return False
         if group.loops is None and not still:
             return True
@@ -306,7 +312,7 @@ class Fusion:
         readers = {*self._needed.get(value, ()), *asks}
         for group, maps in asks.items():
             map_ = maps[0]
-            if len(maps) > 1 or group.members >= MOST_MEMBERS or map_.box:
+            if len(maps) > 1 or group.members >= MOST_MEMBERS or map_.box or map_.picks:
                 continue
             if value in self.facts.tail:
                 if not self._fits(self.facts.tail[value], group, map_):
@@ -443,7 +449,7 @@ class Fusion:
         found = positions(map_, group.domain, view.shape)
         if found is None:
             return None
-        moved = combine(found, view.strides, view.offset, group.domain, map_.box)
+        moved = combine(map_, found, view.strides, view.offset, group.domain)
         return [(operand, moved)]
 
     def _of_assembly(
@@ -455,17 +461,50 @@ class Fusion:
     def _of_reduction(
         self, node: Node, group: Group, map_: Map
     ) -> list[tuple[Value, Map]] | None:
-        value, (operand,) = node.result, node.operands
-        axes = node.attributes["axes"]
-        assert isinstance(axes, tuple)
-        kept = positions(map_, group.domain, value.shape)
-        walked = self._walk(value, group, group.loops or ())
+        (operand,) = node.operands
+        runs = axis_runs(node)
+        kept = positions(map_, group.domain, tuple(n for n, folded in runs if not folded))
+        walked = self._walk(node.result, group, group.loops or ())
         if kept is None or walked is None:
             return None
-        rest, folded = iter(kept), iter(walked)
-        both = [next(folded if a in axes else rest) for a in range(len(operand.shape))]
-        strides = contiguous_strides(operand.shape)
-        return [(operand, combine(both, strides, 0, group.domain, ()))]
+        rest, inner = iter(kept), iter(walked)
+        both = [next(inner if folded else rest) for _, folded in runs]
+        strides = contiguous_strides(tuple(n for n, _ in runs))
+        return [(operand, combine(Map(()), both, strides, 0, group.domain))]
+
+    def _of_lookup(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
+        """x at a coordinate that comes from the indices."""
+        x, indices = node.operands
+        found = positions(map_, group.domain, node.result.shape)
+        if found is None or not self._sees_all(node.result, group, map_):
+            return None
+        lookup = self.lookup(node)
+        at = combine(map_, found, lookup.indices.strides, 0, group.domain)
+        seen = combine(map_, found, lookup.start.strides, lookup.start.offset, group.domain)
+        pick = Pick(indices, at, lookup.size)
+        return [(indices, at), (x, seen._replace(picks=(*seen.picks, (pick, lookup.stride))))]
+
+    def _of_scatter(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
+        """x, the one index of each line along the axis, and its value."""
+        x, indices, values = node.operands
+        found = positions(map_, group.domain, node.result.shape)
+        if found is None or not self._sees_all(node.result, group, map_):
+            return None
+        strides = list(contiguous_strides(indices.shape))
+        strides[node.attributes["axis"]] = 0  # type: ignore[index]
+        at = combine(map_, found, strides, 0, group.domain)
+        return [(x, map_), (indices, at), (values, at)]
+
+    def lookup(self, node: Node) -> Lookup:
+        """How a lookup node reads its packed operands."""
+        x, indices = node.operands
+        packed = View.contiguous(x.shape)
+        return node.op.lookup(packed, indices.shape, **node.attributes)  # type: ignore[misc]
+
+    def _sees_all(self, value: Value, group: Group, map_: Map) -> bool:
+        """Whether every element is computed, so that no index escapes its check."""
+        moving = set(range(len(group.domain))) - set(still_axes(map_, group.domain))
+        return is_onto(map_, group.domain, sorted(moving), value.type.size)
 
     def pieces(
         self, node: Node, group: Group, map_: Map
@@ -491,7 +530,8 @@ class Fusion:
                 continue
             strides = contiguous_strides(value.shape)
             offset = -sum(a * s for a, s in zip(starts, strides, strict=True))
-            pieces.append((value, combine(found, strides, offset, group.domain, box)))  # type: ignore[arg-type]
+            seen = combine(map_, found, strides, offset, group.domain)
+            pieces.append((value, seen._replace(box=box)))  # type: ignore[arg-type]
         return pieces
 
 
@@ -503,6 +543,8 @@ _OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
     "view": Fusion._of_view,
     "assembly": Fusion._of_assembly,
     "reduction": Fusion._of_reduction,
+    "lookup": Fusion._of_lookup,
+    "scatter": Fusion._of_scatter,
 }
 
 
@@ -522,9 +564,20 @@ def natural_map(value: Value) -> Map:
     return natural(packed_domain(value))
 
 
+def axis_runs(node: Node) -> list[tuple[int, bool]]:
+    """The axes that a reduction sees, neighbours of one fate as one: size, and whether folded."""
+    axes = node.attributes["axes"]
+    runs: list[tuple[int, bool]] = []
+    for axis, size in enumerate(node.operands[0].shape):
+        folded = axis in axes  # type: ignore[operator]
+        if runs and runs[-1][1] == folded:
+            runs[-1] = (runs[-1][0] * size, folded)
+        else:
+            runs.append((size, folded))
+    return runs
+
+
 def folded_shape(reduced: Value) -> tuple[int, ...]:
     """The sizes of the axes that the reduction of this result folds."""
-    node = reduced.node
-    assert node is not None
-    axes = node.attributes["axes"]
-    return tuple(node.operands[0].shape[a] for a in axes)  # type: ignore[union-attr]
+    assert reduced.node is not None
+    return tuple(size for size, folded in axis_runs(reduced.node) if folded)

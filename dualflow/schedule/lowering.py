@@ -17,12 +17,9 @@ from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 from dualflow.ops.record import Strict
 
-from .facts import NARROW
 from .fusion import Fusion
-from .maps import Interval, Map, padded, positions, through
+from .maps import Interval, Map, Pick, padded, positions, through
 from .units import Group
-
-BITS = np.dtype("uint16")  # how a float16, which kernels only move, is moved
 
 
 @dataclass(eq=False)
@@ -30,10 +27,10 @@ class Term:
     """One scalar value of a kernel to be.
 
     Attributes:
-        op: a record's name, or "load", "index", "scalar", "fold".
+        op: a record's name, or "load", "gather", "index", "scalar", "fold".
         dtype: of the value.
         arguments: terms it is computed from.
-        key: load: the `Look`; index: the stride of every axis; scalar: the number; fold: the op.
+        key: load, gather: the `Look`; index: the axis; scalar: the number; fold: the op.
         axes: the domain axes along which it changes.
         depth: how many folds have to come before it.
         dear: whether it is better kept than computed again.
@@ -69,6 +66,7 @@ class Lowering:
         self._terms: dict[object, Term] = {}
         self._looks: dict[object, Look] = {}
         self.nodes: dict[object, None] = {}
+        self.checks: dict[Term, None] = {}  # what has to be true at every point
         self.stores: list[tuple[Look, Term]] = []
         for value, map_ in group.roots:
             term = self._evaluate(value, map_, store=True)
@@ -124,12 +122,41 @@ class Lowering:
         look = self._looks.get(key)
         if look is None:
             look = self._looks[key] = Look(value, strides, seen.offset)
-        dtype = moved_dtype(value.dtype)
+        dtype = value.dtype
         axes = frozenset(k for k, s in enumerate(strides) if s)
-        if not map_.box:
-            return self._term("load", dtype, (), look, axes)
-        inside = self._inside(map_.box)
-        return self._term("load", dtype, (inside, other or self._scalar(0, dtype)), look, axes)
+        further = self._further(seen)
+        masked = ()
+        if map_.box:
+            masked = (self._inside(map_.box), other or self._scalar(0, dtype))
+        if further is None:
+            return self._term("load", dtype, masked, look, axes)
+        return self._term("gather", dtype, (further, *masked), look, axes)
+
+    def _further(self, seen: Map) -> Term | None:
+        """How many elements further the picks of a map look."""
+        total: Term | None = None
+        for pick, stride in seen.picks:
+            step, _ = self._picked(pick)
+            if stride != 1:
+                scale = self._scalar(stride, int64, (pick, "stride"))
+                step = self._call(p.multiply, int64, step, scale)
+            total = step if total is None else self._call(p.add, int64, total, step)
+        return total
+
+    def _picked(self, pick: Pick) -> tuple[Term, Term]:
+        """The coordinate, counted from the start and in range; and whether it was in range."""
+        index = self._evaluate(pick.indices, pick.map)
+        if index.dtype != int64:
+            index = self._call(p.cast, int64, index)
+        size, zero = self._scalar(pick.size, int64, pick), self._scalar(0, int64, "zero")
+        if pick.indices.dtype.kind == "i":
+            negative = self._call(p.less, bool_, index, zero)
+            wrapped = self._call(p.add, int64, index, size)
+            index = self._call(p.where, int64, negative, wrapped, index)
+        above = self._call(p.greater_equal, bool_, index, zero)
+        below = self._call(p.less, bool_, index, size)
+        valid = self._call(p.logical_and, bool_, above, below)
+        return self._call(p.where, int64, valid, index, zero), valid
 
     def _inside(self, box: Sequence[Interval]) -> Term:
         """Whether the point lies in the box."""
@@ -145,12 +172,14 @@ class Lowering:
         assert found is not None, "a box without an end"
         return found
 
-    def _index(self, steps: Sequence[int], offset: int = 0) -> Term:
-        """`offset + sum(steps[k] * position along axis k)`, int64."""
-        axes = frozenset(k for k, step in enumerate(steps) if step and self.domain[k] != 1)
+    def _index(self, steps: Sequence[int], offset: int = 0, picks: Sequence = ()) -> Term:
+        """`offset + sum(steps[k] * position along axis k)`, int64; picks are further axes."""
         total: Term | None = None
-        for k in sorted(axes):
-            along = self._term("index", int64, key=k, axes=frozenset((k,)))
+        for k in (k for k, step in enumerate(steps) if step):
+            if k < self.rank:
+                along = self._term("index", int64, key=k, axes=frozenset((k,)))
+            else:
+                along, _ = self._picked(picks[k - self.rank][0])
             if steps[k] != 1:
                 along = self._call(p.multiply, int64, along, self._scalar(steps[k], int64, k))
             total = along if total is None else self._call(p.add, int64, total, along)
@@ -168,9 +197,6 @@ class Lowering:
 
     def _constant(self, node, map_: Map) -> Term:
         dtype = node.result.dtype
-        if dtype == NARROW:
-            bits = np.array(node.attributes["value"], dtype).view(BITS).item()
-            return self._scalar(bits, BITS)
         return self._scalar(node.attributes["value"], dtype)
 
     def _identity(self, node, map_: Map) -> Term:
@@ -181,7 +207,7 @@ class Lowering:
         found = positions(map_, self.domain, node.result.shape)
         assert found is not None
         steps, offset = found[node.attributes["axis"]]
-        index = self._index(steps, offset)
+        index = self._index(steps, offset, map_.picks)
         dtype = node.result.dtype
         return index if dtype == int64 else self._call(p.cast, dtype, index)
 
@@ -201,15 +227,32 @@ class Lowering:
             self._terms[name] = found
         return found
 
+    def _lookup(self, node, map_: Map) -> Term:
+        (_, _), (x, seen) = self.fusion.operands(node, self.group, map_)
+        self.checks[self._picked(seen.picks[-1][0])[1]] = None
+        return self._evaluate(x, seen)
+
+    def _scatter(self, node, map_: Map) -> Term:
+        (x, same), (indices, at), (values, _) = self.fusion.operands(node, self.group, map_)
+        axis, dtype = node.attributes["axis"], node.result.dtype
+        found = positions(map_, self.domain, node.result.shape)
+        assert found is not None
+        steps, offset = found[axis]
+        here = self._index(steps, offset, map_.picks)
+        chosen, valid = self._picked(Pick(indices, at, node.result.shape[axis]))
+        self.checks[valid] = None
+        old, value = self._evaluate(x, same), self._evaluate(values, at)
+        if node.op.scatter:
+            value = self._term(node.op.scatter, dtype, (old, value))
+        return self._call(p.where, dtype, self._call(p.equal, bool_, here, chosen), value, old)
+
     def _assembly(self, node, map_: Map) -> Term:
         pieces = self.fusion.pieces(node, self.group, map_)
         assert pieces is not None
-        dtype = moved_dtype(node.result.dtype)
+        dtype = node.result.dtype
         result: Term | None = None
         if "fill" in node.attributes:
-            fill = node.attributes["fill"]
-            bits = np.array(fill, NARROW).view(BITS).item() if dtype == BITS else fill
-            result = self._scalar(bits, dtype)
+            result = self._scalar(node.attributes["fill"], dtype)
         for value, seen in pieces:
             if seen is None:
                 continue
@@ -233,9 +276,6 @@ _MAKE: dict[str, Callable[..., Term]] = {
     "view": Lowering._view,
     "reduction": Lowering._reduction,
     "assembly": Lowering._assembly,
+    "lookup": Lowering._lookup,
+    "scatter": Lowering._scatter,
 }
-
-
-def moved_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype in which a kernel holds a value of `dtype`."""
-    return BITS if dtype == NARROW else dtype

@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dualflow.base.shapes import Shape, contiguous_strides, size_of
+from dualflow.ir.graph import Value
 
 #: A domain axis and the interval of it, low to high, where a map is valid.
 Interval = tuple[int, int, int]
+
+
+class Pick(NamedTuple):
+    """A coordinate that comes from data: an element of `indices`, from 0 to `size` - 1."""
+
+    indices: Value
+    map: Map
+    size: int
 
 
 class Map(NamedTuple):
@@ -20,16 +29,19 @@ class Map(NamedTuple):
 
     Strides along axes of size 1 are 0 and trailing zeros are left out, so that equal maps compare
     equal, also after the domain got further axes. Outside `box` (intervals of domain axes, sorted)
-    the map means nothing: such points must not look.
+    the map means nothing: such points must not look. Each of `picks` adds its stride times its
+    coordinate.
     """
 
     strides: tuple[int, ...]
     offset: int = 0
     box: tuple[Interval, ...] = ()
+    picks: tuple[tuple[Pick, int], ...] = ()
 
 
 class Position(NamedTuple):
-    """The index along one axis of a value: `offset + sum(steps[k] * point[k])`."""
+    """The index along one axis of a value: `offset + sum(steps[k] * point[k])`; the picks of the
+    map that it comes from count as further axes."""
 
     steps: tuple[int, ...]
     offset: int
@@ -63,9 +75,9 @@ def bounds(box: tuple[Interval, ...], domain: Sequence[int]) -> list[tuple[int, 
 
 def positions(map_: Map, domain: Sequence[int], shape: Shape) -> tuple[Position, ...] | None:
     """The index along each axis of a value of `shape`; None where one is not affine."""
-    rank = len(domain)
-    ranges = bounds(map_.box, domain)
-    strides = padded(map_.strides, rank)
+    ranges = bounds(map_.box, domain) + [(0, pick.size) for pick, _ in map_.picks]
+    strides = padded(map_.strides, len(domain)) + tuple(stride for _, stride in map_.picks)
+    rank = len(ranges)
     start = map_.offset + sum(s * low for s, (low, _) in zip(strides, ranges, strict=True))
     first = _digits(start, shape)
     steps = [[0] * rank for _ in shape]
@@ -100,17 +112,22 @@ def _digits(number: int, shape: Shape) -> list[int]:
 
 
 def combine(
-    found: Sequence[Position], strides: Sequence[int], offset: int, domain: Sequence[int],
-    box: tuple[Interval, ...],
+    map_: Map, found: Sequence[Position], strides: Sequence[int], offset: int,
+    domain: Sequence[int],
 ) -> Map:  # fmt: skip
-    """The map to `offset + sum(strides[a] * index along axis a)`."""
-    total = [0] * len(domain)
+    """The map to `offset + sum(strides[a] * index along axis a)`; `found` comes from `map_`."""
+    total = [0] * (len(domain) + len(map_.picks))
     for position, stride in zip(found, strides, strict=True):
         if stride:
             offset += stride * position.offset
             for k, step in enumerate(position.steps):
                 total[k] += stride * step
-    return Map(tidy(total, domain), offset, box)
+    picks = tuple(
+        (pick, stride)
+        for (pick, _), stride in zip(map_.picks, total[len(domain) :], strict=True)
+        if stride
+    )
+    return Map(tidy(total, domain), offset, map_.box, picks)
 
 
 def through(
@@ -122,12 +139,12 @@ def through(
     found = positions(map_, domain, shape)
     if found is None:
         return None
-    return combine(found, strides, offset, domain, map_.box)
+    return combine(map_, found, strides, offset, domain)
 
 
 def is_onto(map_: Map, domain: Sequence[int], axes: Sequence[int], size: int) -> bool:
     """Whether the points along `axes` see each of `size` elements exactly once, in any order."""
-    if map_.offset or map_.box:
+    if map_.offset or map_.box or map_.picks:
         return False
     strides = padded(map_.strides, len(domain))
     step = 1
@@ -152,7 +169,7 @@ def narrowed(
 
     False: no point does. None: the cut is not a box of domain axes.
     """
-    ranges = bounds(map_.box, domain)
+    ranges = bounds(map_.box, domain) + [(0, pick.size) for pick, _ in map_.picks]
     for position, start, size in zip(found, starts, sizes, strict=True):
         moving = [k for k, step in enumerate(position.steps) if step]
         if not moving:
@@ -162,13 +179,13 @@ def narrowed(
         low, high = _reach(position, ranges)
         if start <= low and high <= start + size - 1:
             continue
-        if len(moving) > 1:
-            return None
         k = moving[0]
+        if len(moving) > 1 or k >= len(domain):
+            return None
         ranges[k] = _solve(position.steps[k], position.offset, start, start + size, ranges[k])
         if ranges[k][0] >= ranges[k][1]:
             return False
-    return tuple((k, *r) for k, r in enumerate(ranges) if r != (0, domain[k]))
+    return tuple((k, *r) for k, r in enumerate(ranges[: len(domain)]) if r != (0, domain[k]))
 
 
 def _reach(position: Position, ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from dualflow.ir.graph import Value
 from dualflow.ir.kernel import (
     Access,
     Axis,
+    Check,
     Fold,
     Keep,
     Kernel,
@@ -26,7 +27,9 @@ from dualflow.ir.kernel import (
 )
 from dualflow.ir.types import View
 
-from .lowering import Look, Lowering, Term, moved_dtype
+from .lowering import Look, Lowering, Term
+
+OUT_OF_BOUNDS = 1  # the status of the only check there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Lowered:
     integers: tuple[int, ...]
     scalars: tuple[bool | int | float, ...]
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether a check may set the status."""
+        return any(isinstance(sink, Check) for sink in self.kernel.sinks)
+
 
 def shape_kernel(lowering: Lowering) -> Lowered:
     """The kernel of a group."""
@@ -54,8 +62,8 @@ class _Shaping:
     def __init__(self, lowering: Lowering) -> None:
         self.lowering = lowering
         self.domain, self.loops = lowering.domain, lowering.loops
-        self.used = _used(term for _, term in lowering.stores)
-        self.looks = [t.key for t in self.used if t.op == "load"]
+        self.used = _used([*lowering.checks, *(term for _, term in lowering.stores)])
+        self.looks = [t.key for t in self.used if t.op in ("load", "gather")]
         self.looks = list(dict.fromkeys(self.looks)) + [look for look, _ in lowering.stores]
         self.pinned = {t.key for t in self.used if t.op == "index"}
         self.grid_axes = self._ordered(k for k in range(len(self.domain)) if k not in self.loops)
@@ -131,8 +139,7 @@ class _Shaping:
         for look, name in self.accesses.items():
             strides = self._strides(look)
             spelled = tuple(s if s in (0, 1, -1) else "s" for s in strides)
-            dtype = moved_dtype(look.value.dtype)
-            accesses.append(Access(name, dtype, look.mode, spelled))  # type: ignore[arg-type]
+            accesses.append(Access(name, look.value.dtype, look.mode, spelled))  # type: ignore[arg-type]
             looks.append((look.value, View(sizes, strides, look.offset)))
             steps += [s for s in strides if s not in (0, 1, -1)]
         axes = [Axis(name, "grid") for name in self.names]
@@ -148,23 +155,28 @@ class _Shaping:
         folds = [t for t in self.used if t.op == "fold"]
         whole = [(look, t) for look, t in self.lowering.stores if self._in_loop(look)]
         once = [(look, t) for look, t in self.lowering.stores if not self._in_loop(look)]
-        depths = [t.arguments[0].depth for t in folds] + [t.depth for _, t in whole]
+        checks = list(self.lowering.checks)
+        inner = [t for t in checks if t.axes & self.loops]
+        depths = [t.arguments[0].depth for t in folds]
+        depths += [t.depth for t in (*inner, *(t for _, t in whole))]
         needs: list[list[Term]] = []
         for depth in range(max(depths, default=-1) + 1):
             needs.append([t.arguments[0] for t in folds if t.arguments[0].depth == depth])
-            needs[-1] += [t for _, t in whole if t.depth == depth]
+            needs[-1] += [t for t in (*inner, *(t for _, t in whole)) if t.depth == depth]
         copied, kept = self._kept(needs)
         stages = []
         if copied:
-            stages.append(self._stage(self.loop_names, [], [], copied))
+            stages.append(self._stage(self.loop_names, [], [], copied, []))
         for depth, _ in enumerate(needs):
             mine = [t for t in folds if t.arguments[0].depth == depth]
             stores = [(look, t) for look, t in whole if t.depth == depth]
-            if mine or stores:
+            tests = [t for t in inner if t.depth == depth]
+            if mine or stores or tests:
                 keep = [t for t, first in kept.items() if first == depth]
-                stages.append(self._stage(self.loop_names, mine, stores, keep))
-        if once:
-            stages.append(self._stage((), [], once, []))
+                stages.append(self._stage(self.loop_names, mine, stores, keep, tests))
+        outer = [t for t in checks if t not in inner]
+        if once or outer:
+            stages.append(self._stage((), [], once, [], outer))
         return tuple(stages)
 
     def _in_loop(self, look: Look) -> bool:
@@ -176,7 +188,7 @@ class _Shaping:
         Kept are dear terms that several stages want. Copied are loads across memory (not along
         it) that several stages want: no arithmetic stands in a strided loop.
         """
-        if len(self.loop) != 1 or self.lanes not in self.loop_names:
+        if self.lanes not in self.loop_names:
             return [], {}
         first: dict[Term, int] = {}
         copied: dict[Term, None] = {}
@@ -205,7 +217,7 @@ class _Shaping:
 
     def _stage(
         self, over: tuple[str, ...], folds: list[Term], stores: list[tuple[Look, Term]],
-        kept: list[Term],
+        kept: list[Term], checks: list[Term],
     ) -> Stage:  # fmt: skip
         lets: list[Let] = []
         known: dict[Term, str] = {}
@@ -219,6 +231,7 @@ class _Shaping:
             value = self._name(term.arguments[0], lets, known)
             lasting[term] = f"f{len(self.lasting) + len(lasting)}"
             sinks.append(Fold(lasting[term], str(term.key), value, term.dtype))
+        sinks += [Check(self._name(term, lets, known), OUT_OF_BOUNDS) for term in checks]
         for look, term in stores:
             sinks.append(Store(self.accesses[look], self._name(term, lets, known)))
         self.lasting |= lasting
@@ -235,7 +248,7 @@ class _Shaping:
             arguments: tuple[str, ...] = (self._axis_name(term.key),)  # type: ignore[arg-type]
         else:
             arguments = tuple(self._name(t, lets, known) for t in term.arguments)
-        if term.op == "load":
+        if term.op in ("load", "gather"):
             arguments = (self.accesses[term.key], *arguments)  # type: ignore[index]
         name = known[term] = f"v{self.count}"
         self.count += 1
@@ -264,7 +277,7 @@ def _used(roots: Iterable[Term]) -> list[Term]:
 
 def _is_dear(term: Term) -> bool:
     """Whether computing the term within its stage takes a dear op."""
-    if term.op in ("fold", "scalar", "index", "load"):
+    if term.op in ("fold", "scalar", "index", "load", "gather"):
         return False
     return term.dear or any(map(_is_dear, term.arguments))
 
