@@ -5,7 +5,8 @@ Comes in: the rooms array, autograd, capture and ops. Goes out: `df.<name>`.
 
 from math import e, inf, nan, pi
 
-from .array import Tensor, asarray, from_dlpack, tensor
+from .array.creation import asarray, from_dlpack, tensor
+from .array.tensor import Tensor
 from .autograd import (
     backward,
     check_grads,
@@ -269,10 +270,10 @@ __all__ = [
     "greater_equal",
     "iinfo",
     "inf",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "is_grad_enabled",
     "isclose",
     "isdtype",
@@ -284,9 +285,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -358,10 +359,10 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unstack",
     "value_and_grad",
     "var",

@@ -121,7 +121,7 @@ class Record(Node):
     def _check_unwritten(self) -> None:
         """InPlaceError if a tensor that the rule uses was written since."""
         for x, version in zip((*self.inputs, self.out), self.versions, strict=True):
-            if version < 0:
+            if version < 0 or x is None:
                 continue
             storage = x._storage
             now = 0 if storage is None else storage.version

@@ -69,7 +69,7 @@ class Tape:
         alias = None
         if keeps_out:
             alias = out._alias()
-            versions.append(alias._storage.version)
+            versions.append(alias._memory().version)
         else:
             versions.append(-1)
         seen = tuple(versions) if keeps_values else ()

@@ -25,7 +25,7 @@ def digits() -> tuple[df.Tensor, df.Tensor]:
     >>> images.shape, labels.shape
     ((1797, 64), (1797,))
     """
-    with (files(__package__) / "digits.npz").open("rb") as file, np.load(file) as held:
+    with (files("dualflow.data") / "digits.npz").open("rb") as file, np.load(file) as held:
         images, labels = held["images"], held["labels"]
     return (
         df.asarray(images.astype(np.float32) / np.float32(16.0)),
