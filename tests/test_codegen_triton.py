@@ -26,15 +26,17 @@ from triton_kernels import (
     map_kernel,
     numbers,
     op_kernel,
+    row_kernel,
     softmax,
     softmax_of_columns,
+    softmax_stages,
     spelled_ops,
 )
 
 from dualflow.codegen.spelling import spelling
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import launch_grid, variant
-from dualflow.ir.kernel import Access, Axis, Fold, Kernel, Let, Scalar, Stage, Store
+from dualflow.ir.kernel import Access, Axis, Fold, Keep, Kernel, Let, Scalar, Stage, Store
 from dualflow.ir.op import CATALOGUE, Kind
 
 pytest.importorskip("triton")
@@ -460,3 +462,42 @@ def test_large_offsets_ask_for_wide_indices():
     kernel = softmax()
     assert variant(kernel, [0, 100, 64, 64, 64], (True, True)).indices == "i32"
     assert variant(kernel, [0, 100, 64, 2**26, 64], (True, True)).indices == "i64"
+
+
+def test_softmax_in_place(interpreter, random):
+    """The value that is kept is made again before its own element is overwritten."""
+    accesses = (Access("X", F32, "inout", ("s", 1)),)
+    *first, last = softmax_stages("j", keep=True)
+    stages = (*first, Stage(last.over, last.lets, (Store("X", "y"),)))
+    kernel = row_kernel(accesses, stages)
+    for blocks in ((2, 64, 1), (2, 16, 0)):
+        x = random.standard_normal((5, 50)).astype(F32)
+        expected = exact_softmax(x)
+        launch(interpreter, kernel, [x], blocks=blocks)
+        np.testing.assert_allclose(x, expected, rtol=3e-6)
+
+
+def test_a_kept_value_whose_source_was_overwritten_is_refused():
+    accesses = (Access("X", F32, "inout", ("s", 1)), Access("O", F32, "out", ("s", 1)))
+    y = Let("y", "negative", ("x",), F32)
+    stages = (
+        Stage(("j",), (load("x", "X", F32), y), (Keep("k", "x", F32), Store("X", "y"))),
+        Stage(("j",), (), (Store("O", "k"),)),
+    )
+    with pytest.raises(NotImplementedError, match="k is kept"):
+        emit(row_kernel(accesses, stages))
+
+
+def test_the_launch_grid_counts_tiles():
+    kernel = chain(3)
+    integers = [0, 5, 0, 9, 0, 600, *[1] * 6]
+    chosen = variant(kernel, integers, [True] * 4)
+    assert chosen.constexprs == (1, 1024)
+    assert launch_grid(kernel, integers, chosen) == 5 * 9 * 1
+    narrow = variant(kernel, [0, 5, 0, 9, 0, 60, *[1] * 6], [True] * 4)
+    assert narrow.constexprs == (16, 64)
+    assert launch_grid(kernel, [2, 5, 0, 33, 0, 60, *[1] * 6], narrow) == 3 * 3 * 1
+    assert launch_grid(kernel, [0, 0, 0, 9, 0, 60, *[1] * 6], narrow) == 0
+    rows = softmax()
+    assert launch_grid(rows, [0, 100, 64, 64, 64],
+                       variant(rows, [0, 100, 64, 64, 64], [True] * 2)) == 7  # fmt: skip

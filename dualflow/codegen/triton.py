@@ -93,6 +93,7 @@ class _Emitter:
         self.masked, self.whole = True, False
         self.made: dict[str, str] = {}  # the value of an expression that is in scope
         self.kept: dict[str, str] = {}  # the value of a Keep that is in registers
+        self.written: set[str] = set()  # accesses that a stage has stored to
 
     def _integer_names(self) -> dict[str, str]:
         """The text's name of each of `kernel.integers()`, in that order."""
@@ -205,17 +206,17 @@ class _Emitter:
     # One stage: folds start, loops, scalar code, sinks, folds end.
 
     def _stages(self) -> None:
-        self.made, self.kept = {}, {}
+        self.made, self.kept, self.written = {}, {}, set()
         for stage in self.kernel.stages:
             self._stage(stage)
 
     def _stage(self, stage: Stage) -> None:
-        tiled = self.kernel.loops[-1] if self.kernel.loops else None
-        heads = [f"for {self.axes[a]} in range({self._end(a)}):" for a in stage.over if a != tiled]
-        walked = tiled in stage.over and not self.whole
-        if walked:
-            first = f"b{self.axes[tiled][1:]}"
-            heads.append(f"for {first} in range(0, {self._end(tiled)}, {self._block(tiled)}):")
+        tiled = self.kernel.loops[-1:]
+        walked = tuple(a for a in tiled if a in stage.over and not self.whole)
+        heads = [
+            f"for {self.axes[a]} in range({self._end(a)}):" for a in stage.over if a not in tiled
+        ] + [f"for b{self.axes[a][1:]} in range(0, {self._end(a)}, {self._block(a)}):"
+             for a in walked]  # fmt: skip
         folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
         if not heads:
             self._sinks(stage)
@@ -225,8 +226,8 @@ class _Emitter:
         for fold in folds:
             self._start(fold, stage)
         with self.block(*heads):
-            if walked:
-                self._place(tiled, f"{first} + ")
+            for axis in walked:
+                self._place(axis, f"b{self.axes[axis][1:]} + ")
             self._sinks(stage)
         for fold in folds:
             self._finish(fold, stage)
@@ -241,7 +242,7 @@ class _Emitter:
                 mask = self._mask(live)
                 mask = f", mask={mask}" if mask else ""
                 self.put(f"tl.store({self._pointer(access, live)}, {value}{mask})")
-                self._forget(self.pointers[access.name])
+                self._forget(access.name)
             elif isinstance(sink, Check):
                 mask = self._mask(live)
                 bad = f"({value} == 0) & {mask}" if mask else f"{value} == 0"
@@ -252,9 +253,11 @@ class _Emitter:
             else:
                 self._accumulate(sink, value, stage)
 
-    def _forget(self, pointer: str) -> None:
+    def _forget(self, access: str) -> None:
         """A buffer was written: what was loaded from it is loaded anew."""
-        self.made = {e: name for e, name in self.made.items() if f"tl.load({pointer} " not in e}
+        self.written.add(access)
+        load = f"tl.load({self.pointers[access]} "
+        self.made = {e: name for e, name in self.made.items() if not e.startswith(load)}
 
     # Scalar code.
 
@@ -278,10 +281,10 @@ class _Emitter:
         keep, stage = self.keeps[name]
         if name in self.kept:
             return self.kept[name]
-        saved = dict(self.dtypes)
-        found = self._values(stage, [keep.value])[keep.value]
-        self.dtypes = saved
-        return found
+        for let in stage.lets:
+            if let.op in ("load", "gather") and let.arguments[0] in self.written:
+                raise NotImplementedError(f"{name} is kept, but {let.arguments[0]} was overwritten")
+        return self._values(stage, [keep.value])[keep.value]
 
     def _make(self, expression: str) -> str:
         """The name of the value of `expression`, which is computed once in a scope."""
