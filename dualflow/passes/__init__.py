@@ -1,19 +1,38 @@
 """Graph -> Graph: what is the same and cheaper.
 
-Comes in: a recorded Graph. Goes out: a Graph with equal outputs, bit for bit.
+Comes in: a recorded Graph. Goes out: a Graph with equal outputs, bit for bit. `rewriter` holds the
+passes that need no rules, `patterns` how rules are written and applied, `rules` the rules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from dualflow.base import config
 from dualflow.ir.graph import Graph
+
+from . import rules as rules
+from .patterns import rewrite
+from .rewriter import copy_outputs, merge_equal, remove_dead
+
+
+def algebra(graph: Graph) -> Graph:
+    """Constants folded and rules applied; those that change rounding only if settings allow."""
+    return rewrite(graph, fast=config.active().numerics == "fast")
+
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    remove_dead,
+    merge_equal,
+    algebra,
+    merge_equal,
+    remove_dead,
+)
 
 
 def simplify(graph: Graph) -> Graph:
-    """The graph without nodes that no output needs."""
-    needed = set(graph.outputs)
-    nodes = []
-    for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.results):
-            nodes.append(node)
-            needed.update(node.operands)
-    return Graph(graph.inputs, tuple(reversed(nodes)), graph.outputs)
+    """All passes, in order; what was computed memory stays computed memory."""
+    found = graph
+    for pass_ in PASSES:
+        found = pass_(found)
+    return copy_outputs(graph, found)

@@ -1,0 +1,234 @@
+"""The rules of algebra: each keeps every bit, but for those marked fast.
+
+x + 0 is no such rule (-0.0 + 0.0 is 0.0), nor is x * 0 (NaN, infinities, -0.0). A number in a
+pattern stands for a constant of that value and sign.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualflow.ir.graph import Value
+from dualflow.ops import primitives as p
+
+from .patterns import rule
+
+
+def _is_integer(x: Value, **_: object) -> bool:
+    return x.dtype.kind in "iu"
+
+
+def holds(wide: np.dtype, narrow: np.dtype) -> bool:
+    """Whether every value of `narrow` is one of `wide`.
+
+    >>> holds(np.dtype("float64"), np.dtype("int32")), holds(np.dtype("float64"), np.dtype("int64"))
+    (True, False)
+    """
+    if narrow.kind in "iu" and wide.kind == "f" and narrow.itemsize == 8:
+        return False
+    return np.can_cast(narrow, wide, "safe")
+
+
+# Arithmetic.
+
+
+@rule(lambda x: p.negative(p.negative(x)))
+def double_negation(x):
+    return x
+
+
+@rule(lambda x: p.multiply(x, 1))
+def times_one(x):
+    return x
+
+
+@rule(lambda x: p.multiply(1, x))
+def one_times(x):
+    return x
+
+
+@rule(lambda x: p.divide(x, 1))
+def divided_by_one(x):
+    return x
+
+
+@rule(lambda x: p.subtract(x, 0))
+def minus_zero(x):
+    return x
+
+
+@rule(lambda x: p.add(x, -0.0))
+def plus_negative_zero(x):
+    return x
+
+
+@rule(lambda x: p.add(x, 0), when=_is_integer)
+def integer_plus_zero(x):
+    return x
+
+
+@rule(lambda x: p.add(0, x), when=_is_integer)
+def zero_plus_integer(x):
+    return x
+
+
+@rule(lambda x: p.power(x, 2))
+def squared(x):
+    return p.multiply(x, x)
+
+
+@rule(lambda x: p.power(x, 1))
+def to_the_first(x):
+    return x
+
+
+@rule(lambda x, y: p.add(x, p.negative(y)))
+def plus_negative(x, y):
+    return p.subtract(x, y)
+
+
+@rule(lambda x, y: p.subtract(x, p.negative(y)))
+def minus_negative(x, y):
+    return p.add(x, y)
+
+
+@rule(lambda x, y: p.multiply(p.negative(x), p.negative(y)))
+def product_of_negatives(x, y):
+    return p.multiply(x, y)
+
+
+@rule(lambda x: p.subtract(x, x), fast=True)
+def minus_itself(x):
+    return p.full(shape=x.shape, value=x.dtype.type(0).item(), dtype=x.dtype)
+
+
+@rule(lambda x: p.multiply(x, 0), fast=True)
+def times_zero(x):
+    return p.full(shape=x.shape, value=x.dtype.type(0).item(), dtype=x.dtype)
+
+
+@rule(lambda x: p.add(x, 0), fast=True)
+def plus_zero(x):
+    return x
+
+
+# Logic and choice.
+
+
+@rule(lambda x: p.logical_not(p.logical_not(x)))
+def double_not(x):
+    return x
+
+
+@rule(lambda x: p.bitwise_invert(p.bitwise_invert(x)))
+def double_invert(x):
+    return x
+
+
+@rule(lambda c, x: p.where(c, x, x))
+def either_way(c, x):
+    return x
+
+
+@rule(lambda x, y: p.where(True, x, y))
+def always(x, y):
+    return x
+
+
+@rule(lambda x, y: p.where(False, x, y))
+def never(x, y):
+    return y
+
+
+@rule(lambda c, x, y: p.where(p.logical_not(c), x, y))
+def unless(c, x, y):
+    return p.where(c, y, x)
+
+
+# Casts.
+
+
+@rule(lambda x, dtype: p.cast(x, dtype=dtype), when=lambda x, dtype: x.dtype == dtype)
+def cast_to_itself(x, dtype):
+    return x
+
+
+@rule(
+    lambda x, middle, dtype: p.cast(p.cast(x, dtype=middle), dtype=dtype),
+    when=lambda x, middle, dtype: holds(middle, x.dtype),
+)
+def cast_by_way_of_wider(x, middle, dtype):
+    return p.cast(x, dtype=dtype)
+
+
+# Movement.
+
+
+@rule(lambda x, shape: p.reshape(x, shape=shape), when=lambda x, shape: x.shape == shape)
+def reshape_to_itself(x, shape):
+    return x
+
+
+@rule(lambda x, first, then: p.reshape(p.reshape(x, shape=first), shape=then))
+def reshape_twice(x, first, then):
+    return p.reshape(x, shape=then)
+
+
+@rule(
+    lambda x, axes: p.permute(x, axes=axes), when=lambda x, axes: axes == tuple(range(len(axes)))
+)
+def permute_to_itself(x, axes):
+    return x
+
+
+@rule(lambda x, first, then: p.permute(p.permute(x, axes=first), axes=then))
+def permute_twice(x, first, then):
+    return p.permute(x, axes=tuple(first[axis] for axis in then))
+
+
+@rule(lambda x, shape: p.expand(x, shape=shape), when=lambda x, shape: x.shape == shape)
+def expand_to_itself(x, shape):
+    return x
+
+
+@rule(lambda x, first, then: p.expand(p.expand(x, shape=first), shape=then))
+def expand_twice(x, first, then):
+    return p.expand(x, shape=then)
+
+
+def _is_whole(x, starts, stops, steps):
+    sizes = zip(x.shape, starts, stops, steps, strict=True)
+    return all(range(*part) == range(n) for n, *part in sizes)
+
+
+@rule(
+    lambda x, starts, stops, steps: p.slice(x, starts=starts, stops=stops, steps=steps),
+    when=_is_whole,
+)
+def slice_of_all(x, starts, stops, steps):
+    return x
+
+
+@rule(
+    lambda x, a, b, c, starts, stops, steps: p.slice(
+        p.slice(x, starts=a, stops=b, steps=c), starts=starts, stops=stops, steps=steps
+    ),
+    when=lambda x, starts, stops, steps, **_: all(map(range, starts, stops, steps)),
+)
+def slice_twice(x, a, b, c, starts, stops, steps):
+    parts = [
+        range(*first)[_slice(range(*then))]
+        for first, then in zip(
+            zip(a, b, c, strict=True), zip(starts, stops, steps, strict=True), strict=True
+        )
+    ]
+    return p.slice(
+        x,
+        starts=tuple(part.start for part in parts),
+        stops=tuple(max(part.stop, -1) for part in parts),
+        steps=tuple(part.step for part in parts),
+    )
+
+
+def _slice(part: range) -> slice:
+    return slice(part.start, part.stop if part.stop >= 0 else None, part.step)
