@@ -40,7 +40,7 @@ SMALL = 1 << 14
 
 _new = object.__new__
 _eager = EagerMode()
-_FULL = p.full.op
+_FULL, _CAST = p.full.op, p.cast.op
 _INEXACT = (float, bool, np.floating)
 
 
@@ -212,7 +212,7 @@ class CoexecuteMode:
         array, storage = x._array, x._storage
         if storage is not None:
             if storage.exposed:
-                return self._input(array.copy(), None)
+                return self._input(array.copy(order="K"), None)
             if run.written and storage in run.written:
                 slot = self._written(x, run, run.written[storage])
                 if slot is not None:
@@ -417,10 +417,8 @@ class CoexecuteMode:
                 slot = self._slot_of(value, run)
                 if run is not self._run:
                     return False
-                stored = Slot(slot, cell.type)
                 chain = target._view if cell.root is not None else ()
-                base = Slot(root.slot, root.type)
-                root.slot = views.put(self._emit, base, chain, stored).slot
+                root.slot = self._put(Slot(root.slot, root.type), chain, slot, value)
                 return True
             cell.force(target)
             if run is not self._run:
@@ -447,11 +445,21 @@ class CoexecuteMode:
             if region.slot < 0:
                 bound = run.bound.get(id(region.array))
                 region.slot = bound if bound is not None else self._bind(region.array, storage)
-            stored = Slot(slot, TensorType(target.shape, target.dtype))
-            base = Slot(region.slot, region.type)
-            slot = views.put(self._emit, base, rest, stored).slot
-        region.slot = slot
+        region.slot = self._put(Slot(region.slot, region.type), rest, slot, value)
         return True
+
+    def _put(self, base: Slot, chain: views.Chain, slot: int, value: Any) -> int:
+        """The slot of `base` with `slot`, the one of `value`, stored in what `chain` shows of it.
+
+        It is packed row by row like the memory it stands for, so that sums of it round alike.
+        """
+        stored = Slot(slot, TensorType(value.shape, value.dtype))
+        made = views.put(self._emit, base, chain, stored)
+        if chain:
+            packed = self._run.step.op is not None and self._run.step.op.view is None
+        else:
+            packed = _packed(value)
+        return made.slot if packed else self._emit(_CAST, made, dtype=made.dtype).slot
 
     def _region(
         self, target: Any, storage: Storage, run: Run
@@ -625,6 +633,14 @@ def _without_scalars(key: tuple[Any, ...]) -> tuple[Any, ...]:
         if type(key[i - 1]) is type:
             found[i] = None
     return tuple(found)
+
+
+def _packed(value: Any) -> bool:
+    """Whether the elements of a tensor lie row-major, without gaps."""
+    cell = value._pending
+    if cell is None:
+        return value._array.flags.c_contiguous
+    return cell.form is None or cell.form.view.is_contiguous
 
 
 def _check_writable(target: Any) -> None:

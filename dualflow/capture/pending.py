@@ -212,7 +212,7 @@ class Run:
             if other is storage and self.arrays[i] is not None:
                 array = self.arrays[i]
                 self.bound.pop(id(array), None)
-                self.arrays[i] = array.copy()
+                self.arrays[i] = array.copy(order="K")
                 self.storages[i] = None
                 self.stats.copies += 1
                 kept = True
