@@ -1,0 +1,29 @@
+"""For every test: settings under which no failure of the compiler is hidden, and a fixed seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import dualflow as df
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden texts instead of comparing"
+    )
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden texts are to be written anew."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def strict_settings() -> Iterator[None]:
+    """A compiler that fails must fail the test; random numbers start from one seed."""
+    df.random.seed(0)
+    with df.config(on_compiler_error="raise"):
+        yield
