@@ -15,6 +15,7 @@ from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
 
+from .storage import held_back
 from .tensor import Tensor
 
 _wrap = Tensor._wrap
@@ -29,6 +30,8 @@ class EagerMode:
     name = "eager"
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        if held_back:
+            _let_through(inputs)
         arrays = [x._array if x._array is not None else x.array for x in inputs]
         try:
             made = op.numpy(*arrays, **attributes)
@@ -46,6 +49,8 @@ class EagerMode:
         return _own(made)
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        if held_back:
+            _let_through(operands)
         values = []
         kinds = [op]
         for x in operands:
@@ -75,6 +80,8 @@ class EagerMode:
         array = target._array if target._array is not None else target.array
         if not array.flags.writeable:
             raise read_only(target)
+        if held_back:
+            _let_through((value,))
         source = value._array if value._array is not None else value.array
         storage = target._memory()
         if storage.note is not None:
@@ -95,6 +102,13 @@ class EagerMode:
         if storage is not None and storage.note is not None:
             storage.note.changing(storage)  # the caller may hand the memory out
         return array
+
+
+def _let_through(operands: tuple[Any, ...]) -> None:
+    """Have writes done that co-executed calls of other threads hold back from `operands`."""
+    for x in operands:
+        if type(x) is Tensor and x._storage is not None and x._storage.note is not None:
+            x._storage.note.reading(x._storage)
 
 
 def _own(made: Any) -> Tensor:

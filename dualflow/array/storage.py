@@ -11,6 +11,11 @@ from typing import Any
 import numpy as np
 
 
+#: A token for each co-executed call that holds back writes to memory from outside: while there is
+#: one, a thread in eager mode looks at a storage's note before it reads.
+held_back: list[object] = []
+
+
 class Storage:
     """One piece of memory.
 

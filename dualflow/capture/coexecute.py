@@ -19,7 +19,7 @@ from weakref import ref
 import numpy as np
 
 from dualflow.array.eager import EagerMode, read_only, view_of
-from dualflow.array.storage import Storage
+from dualflow.array.storage import Storage, held_back
 from dualflow.array.tensor import Tensor
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
@@ -390,7 +390,12 @@ class CoexecuteMode:
             infer(op, (TensorType(array.shape, array.dtype),), attributes)
             if op.view(view_of(array), **attributes) is None:  # type: ignore[misc]
                 return None
-        return _eager.apply(op, (x,), attributes)
+        try:
+            made = op.numpy(array, **attributes)
+        except Exception:
+            infer(op, (TensorType(array.shape, array.dtype),), attributes)
+            raise
+        return Tensor._wrap_view(made, x, op, attributes)
 
     def _pending_view(
         self, op: Op, x: Any, cell: Cell, root: Cell, attributes: dict[str, Any]
@@ -441,10 +446,9 @@ class CoexecuteMode:
         if region is None:
             self.flush("memory written to in part was written to as a whole")
             return False
-        if rest:
-            if region.slot < 0:
-                bound = run.bound.get(id(region.array))
-                region.slot = bound if bound is not None else self._bind(region.array, storage)
+        if rest and region.slot < 0:
+            bound = run.bound.get(id(region.array))
+            region.slot = bound if bound is not None else self._bind(region.array, storage)
         region.slot = self._put(Slot(region.slot, region.type), rest, slot, value)
         return True
 
@@ -485,6 +489,8 @@ class CoexecuteMode:
 
     def _watch_written(self, run: Run, storage: Storage, region: Region) -> None:
         run.watch(storage)
+        if not run.written:
+            held_back.append(run)
         run.written.setdefault(storage, []).append(region)
 
     def _slot_of(self, x: Any, run: Run) -> int:

@@ -17,7 +17,7 @@ from weakref import ref
 
 import numpy as np
 
-from dualflow.array.storage import Storage
+from dualflow.array.storage import Storage, held_back
 from dualflow.array.tensor import Tensor
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
@@ -124,6 +124,14 @@ class Watch:
     def __init__(self) -> None:
         self.runs: list[ref[Run]] = []
 
+    def reading(self, storage: Storage) -> None:
+        """The memory is about to be read by a mode that knows nothing of pending writes."""
+        with lock:
+            for reference in list(self.runs):
+                run = reference()
+                if run is not None and storage in run.written:
+                    run.flush("memory written to was read by another thread")
+
     def changing(self, storage: Storage) -> None:
         """The memory is about to be overwritten, or handed to code that can overwrite it."""
         if not self.runs:
@@ -187,6 +195,8 @@ class Run:
     def close(self) -> None:
         """Take no more steps."""
         self.open, self._flush = False, None
+        if self.written:
+            held_back.remove(self)
 
     def watch(self, storage: Storage) -> None:
         """Be told before the memory of `storage` changes."""
