@@ -38,6 +38,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     if kind is _slice and x.shape:  # the common cases, without loops
         shape = x.shape
         start, stop, step = index.indices(shape[0])
+        if start < 0:  # an empty slice from before the first element
+            start, stop, step = 0, 0, 1
         if len(shape) == 1:
             return door.apply(_SLICE, x, starts=(start,), stops=(stop,), steps=(step,))
         zeros, ones = (0,) * (len(shape) - 1), (1,) * (len(shape) - 1)
@@ -109,6 +111,8 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
             part = (0,), (size,), (1,)
         else:
             start, stop, step = item.indices(_size(shape, axis, items))
+            if start < 0:
+                start, stop, step = 0, 0, 1
             part = (start,), (stop,), (step,)
         starts += part[0]
         stops += part[1]

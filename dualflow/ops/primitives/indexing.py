@@ -29,6 +29,8 @@ def out_of_bounds(index: int, size: int, axis: int) -> IndexingError:
 
 
 def _check_bounds(indices: np.ndarray, size: int, axis: int) -> None:
+    if indices.dtype.kind not in "iu":
+        raise TypeError("indices are not integers")  # the rule says more
     if indices.size:
         low, high = int(indices.min()), int(indices.max())
         if low < -size or high >= size:

@@ -158,7 +158,7 @@ def _slice_rule(x: TensorType, *, starts: tuple, stops: tuple, steps: tuple) -> 
     shape = _slice_shape(starts, stops, steps)
     for size, taken, start, step in zip(x.shape, shape, starts, steps, strict=True):
         last = start + (taken - 1) * step
-        if taken and not (0 <= start < size and 0 <= last < size):
+        if start < 0 or (taken and not (start < size and 0 <= last < size)):
             raise ShapeError(f"slice from {start} to {last} of an axis of size {size}",
                              instead="starts and stops within the axis")  # fmt: skip
     return TensorType(shape, x.dtype)
