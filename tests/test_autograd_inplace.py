@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 from dualflow.array import Tensor, tensor
-from dualflow.autograd import grad, no_grad
+from dualflow.autograd import check_grads, grad, no_grad
 from dualflow.base.errors import InPlaceError
 from dualflow.ops import primitives as p
 
@@ -179,8 +181,10 @@ def test_writing_what_a_gradient_needs_is_an_error():
     x = a * 2.0
     y = x * x
     x += 1.0
-    with pytest.raises(InPlaceError, match=r"an input of multiply, of shape \(2,\)"):
+    with pytest.raises(InPlaceError, match=r"an input of multiply, of shape \(2,\)") as raised:
         y.sum().backward()
+    assert "test_autograd_inplace.py" in str(raised.value).splitlines()[0]
+    assert "x += 1.0" in str(raised.value).splitlines()[0]
     x = p.exp(a)
     x *= 2.0
     with pytest.raises(InPlaceError, match="the output of exp"):
@@ -312,3 +316,60 @@ def test_an_in_place_operator_keeps_what_its_own_gradient_needs():
     x *= w
     with pytest.raises(InPlaceError):
         (x + y).sum().backward()
+
+
+# Random programs ------------------------------------------------------------------------------
+
+VIEWS = {
+    "tail": lambda x: x[1:],
+    "every other": lambda x: x[::2],
+    "reversed": lambda x: x.flip(0),
+    "transposed": lambda x: x.permute(tuple(reversed(range(len(x.shape))))),
+    "flat": lambda x: x.reshape((-1,)),
+    "row": lambda x: x[0],
+}
+WRITES = {
+    "assign": lambda x, y: x.__setitem__(Ellipsis, y),
+    "add": lambda x, y: x.__iadd__(y),
+    "multiply": lambda x, y: x.__imul__(y),
+    "constant": lambda x, y: x.__setitem__(Ellipsis, 0.5),
+}
+STEP = st.tuples(
+    st.sampled_from([*VIEWS, *WRITES, "sum", "product", "sine"]),
+    st.integers(0, 30),
+    st.integers(0, 30),
+)
+
+
+def interpret(program, a: Tensor, b: Tensor) -> Tensor:
+    """A sum over all tensors that the program makes, each with a weight of its own."""
+    made = [a * 1.0, b * 2.0, zeros(2, 3)]
+    for name, i, j in program:
+        x = made[i % len(made)]
+        if name in VIEWS and x.shape and x.shape[0] > 1:
+            made.append(VIEWS[name](x))
+        fitting = [y for y in made if y.shape == x.shape]
+        y = fitting[j % len(fitting)]
+        if name in WRITES:
+            WRITES[name](x, y)
+        elif name == "sum":
+            made.append(x + y)
+        elif name == "product":
+            made.append(x * y)
+        elif name == "sine":
+            made.append(p.sin(x))
+    total = zeros()
+    for weight, x in enumerate(made, 1):
+        total = total + (x * x).sum() * (1.0 / weight)
+    return total
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(STEP, min_size=2, max_size=8))
+def test_programs_of_views_and_writes(program):
+    a = tensor(np.linspace(0.2, 0.9, 6).reshape(2, 3))
+    b = tensor(np.linspace(-0.8, 0.7, 6).reshape(2, 3))
+    try:
+        check_grads(lambda a, b: interpret(program, a, b), a, b, order=1)
+    except InPlaceError:
+        reject()  # a value that a gradient needs was overwritten

@@ -12,9 +12,11 @@ from __future__ import annotations
 import weakref
 from typing import Any, final
 
+from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError, InPlaceError
 from dualflow.base.shapes import Shape
+from dualflow.base.source import SourceLine
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door, views
@@ -22,7 +24,8 @@ from dualflow.ops import primitives as p
 from dualflow.ops.primitives.movement import sum_to
 
 Edge = Any  # Node | Tensor | None
-Type = tuple[Shape, Any]  # what is kept of a tensor whose values no gradient needs
+#: where a memory was last written with gradients at stake, for the message of an error
+written_at: weakref.WeakKeyDictionary[Storage, SourceLine] = weakref.WeakKeyDictionary()
 
 
 class Node:
@@ -54,7 +57,7 @@ class Record(Node):
     Attributes:
         op, attributes: what was applied.
         inputs: what came to the door; of a tensor whose values the gradient rule does not use,
-            its (shape, dtype), or None if the rule does not use these either.
+            its (shape, dtype), or None if these are of no use either.
         versions: of each kept tensor, the version of its memory; -1 elsewhere; last, that of `out`.
         out: an alias of the output if the rule uses it.
     """
@@ -127,9 +130,11 @@ class Record(Node):
             now = 0 if storage is None else storage.version
             if now != version:
                 role = "the output" if x is self.out else "an input"
+                line = written_at.get(storage)
                 raise InPlaceError(
                     f"{role} of {self.op.name}, of shape {x.shape}, was written in place "
-                    f"{now - version} time(s) after it was computed with",
+                    f"{now - version} time(s) after it was computed with"
+                    + ("" if line is None else f", last at {line}"),
                     why=f"the gradient of {self.op.name} needs the values from before",
                     instead="write into a copy(), or make a new tensor (x = x + y, not x += y)",
                 )
@@ -197,8 +202,6 @@ def _typed(x: Any) -> Any:
 
 def _in_dtype(x: Any, dtype: Any) -> Any:
     """An operand as the op saw it: numbers in the dtype of the result; conditions as they are."""
-    if type(x) is tuple:
-        return TensorType(*x)
     if type(x) is Tensor and x.dtype != dtype and x.dtype.kind != "b":
         return p.cast(x, dtype=dtype)
     return x

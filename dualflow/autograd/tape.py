@@ -11,11 +11,12 @@ from typing import Any, Final, final
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError, InPlaceError
+from dualflow.base.source import user_line
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
-from .history import Argument, Edge, Node, Record, Write
+from .history import Argument, Edge, Node, Record, Write, written_at
 from .needs import Need, plan
 
 #: the `_tape` of a view whose root was written in place since: to be derived from the root anew.
@@ -62,7 +63,8 @@ class Tape:
                 version = 0 if storage is None else storage.version
                 kept.append(x)
             elif need is Need.TYPE or (keeps_types and edge is not None):
-                kept.append((x.shape, x.dtype))
+                array = x._array  # not x.shape and x.dtype: two calls less
+                kept.append((x.shape, x.dtype) if array is None else (array.shape, array.dtype))
             else:
                 kept.append(None)
             versions.append(version)
@@ -108,6 +110,8 @@ class Tape:
         root = target if target._root is None else target._root
         if not (root.requires_grad or target.requires_grad or value.requires_grad):
             return
+        if (line := user_line()) is not None:
+            written_at[root._memory()] = line
         live = [view for view in (ref() for ref in root._views or ()) if view is not None]
         for tensor in (root, *live):
             if tensor.requires_grad:
