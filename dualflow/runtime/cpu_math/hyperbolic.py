@@ -1,0 +1,104 @@
+"""sinh, cosh, tanh and their inverses, as IR.
+
+In: a `Scalar` (tanh: width 32 or 64, the others: 64). Out: a `Scalar` of the same width. An odd
+polynomial near zero, exponentials or logarithms beyond, with the rounding error of the inner
+steps carried along where it would show.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .builder import (
+    Scalar,
+    absolute,
+    clamp,
+    copy_sign,
+    fma,
+    polynomial,
+    select,
+    square_root,
+    two_product,
+    two_sum,
+)
+from .coefficients import ASINH, SINH, TANH
+from .exponential import TINY, exp_bounded, exp_quarter
+from .logarithm import log_sum
+
+# Above this size x*x + 1 and x*x - 1 are x*x to the last bit.
+HUGE = 2.0**28
+
+
+def _odd(x: Scalar, coefficients: tuple[float, ...]) -> Scalar:
+    """x + x**3 * polynomial(x**2)."""
+    s = x * x
+    return fma(x * s, polynomial(s, coefficients), x)
+
+
+def tanh(x: Scalar) -> Scalar:
+    """The hyperbolic tangent."""
+    size = absolute(x)
+    # tanh rounds to 1 above 9.02 (float), 19.1 (double).
+    bounded = clamp(size, 0.0, 10.0 if x.width == 32 else 20.0)
+    large = 1.0 - 2.0 / (exp_bounded(bounded + bounded) + 1.0)
+    return copy_sign(select(size < 0.6, _odd(size, TANH[x.width]), large), x)
+
+
+def sinh(x: Scalar) -> Scalar:
+    """The hyperbolic sine (double)."""
+    size = absolute(x)
+    high, low = exp_quarter(clamp(size, 0.0, 710.5))
+    half = high + (low - 0.0625 / high)
+    return copy_sign(select(size < 1.0, _odd(size, SINH[64]), half + half), x)
+
+
+def cosh(x: Scalar) -> Scalar:
+    """The hyperbolic cosine (double)."""
+    high, low = exp_quarter(clamp(absolute(x), 0.0, 710.5))
+    half = high + (low + 0.0625 / high)
+    return half + half
+
+
+def _plus_root(x: Scalar, offset: float) -> tuple[Scalar, Scalar]:
+    """`(u, c)` with u + c = x + sqrt(x*x + offset), for x > 0 whose square is finite."""
+    square, error = two_product(x, x)
+    radicand, more = two_sum(square, x.like(offset))
+    root = square_root(radicand)
+    low = (fma(-root, root, radicand) + (error + more)) / (root + root)
+    low = select(root > 0.0, low, 0.0)
+    u, c = two_sum(x, root)
+    return u, c + low
+
+
+def _log_plus_root(x: Scalar, offset: float) -> Scalar:
+    """log(x + sqrt(x*x + offset)) for x > 0."""
+    huge = x > HUGE
+    u, c = _plus_root(x, offset)
+    doublings = select(huge, x.like(1.0), 0.0)
+    return log_sum(select(huge, x, u), select(huge, x.like(0.0), c), doublings)
+
+
+def asinh(x: Scalar) -> Scalar:
+    """The inverse hyperbolic sine (double)."""
+    size = absolute(x)
+    near = _odd(size, ASINH[64])
+    return copy_sign(select(size < 0.5, near, _log_plus_root(size, 1.0)), x)
+
+
+def acosh(x: Scalar) -> Scalar:
+    """The inverse hyperbolic cosine, NaN below 1 (double)."""
+    return select(x >= 1.0, _log_plus_root(x, -1.0), math.nan)
+
+
+def atanh(x: Scalar) -> Scalar:
+    """The inverse hyperbolic tangent, NaN outside [-1, 1] (double)."""
+    # log(1 + q)/2 with q = 2*a/(1 - a), a = |x|, and the rounding errors of 1 - a and of q.
+    a = absolute(x)
+    top = a + a
+    bottom = 1.0 - a
+    bottom_low = (1.0 - bottom) - a
+    q = top / bottom
+    q_low = fma(-q, bottom_low, fma(-q, bottom, top)) / bottom
+    u, c = two_sum(x.like(1.0), q)
+    value = log_sum(u, c + q_low) * 0.5
+    return copy_sign(select(a < TINY[64], a, value), x)

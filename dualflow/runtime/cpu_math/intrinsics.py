@@ -1,0 +1,168 @@
+"""Turns the IR functions of this room into Numba intrinsics.
+
+In: functions from `Scalar`s to a `Scalar`. Out: objects that Numba-compiled code can call. Each
+accepts exactly the argument types it was made for; anything else is Numba's typing error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic
+
+from .builder import Scalar
+from .conversion import convert
+
+FLOATS = (types.float32, types.float64)
+
+
+def _emit(function: Callable, signed: bool | None) -> Callable:
+    """A Numba code generator that wraps the arguments, calls `function` and unwraps."""
+
+    def generate(context, builder, signature, arguments):
+        scalars = [Scalar(builder, argument) for argument in arguments]
+        result = function(*scalars) if signed is None else function(*scalars, signed)
+        return result.value
+
+    return generate
+
+
+def float_function(function: Callable, name: str, count: int = 1) -> object:
+    """An intrinsic of `count` equal float32 or float64 arguments, returning that type."""
+
+    def typed(first):
+        return first(*[first] * count), _emit(function, None)
+
+    return _by_count(typed, lambda kind: kind in FLOATS, name, function.__doc__, count)
+
+
+def question(function: Callable, name: str) -> object:
+    """An intrinsic of one float argument that returns a boolean."""
+
+    def typed(first):
+        return types.boolean(first), _emit(function, None)
+
+    return _by_count(typed, lambda kind: kind in FLOATS, name, function.__doc__, 1)
+
+
+def through_double(function: Callable) -> Callable:
+    """The float version of a function that is written for double."""
+
+    def both(*arguments: Scalar) -> Scalar:
+        if arguments[0].width == 64:
+            return function(*arguments)
+        return function(*(argument.to_double() for argument in arguments)).to_single()
+
+    both.__doc__ = function.__doc__
+    return both
+
+
+def number_function(
+    on_float: Callable | None, on_integer: Callable, name: str, count: int = 2
+) -> object:
+    """An intrinsic of `count` equal arguments; integers also learn whether they are signed."""
+
+    def accepts(kind):
+        if kind in FLOATS:
+            return on_float is not None
+        return isinstance(kind, types.Integer)
+
+    def typed(first):
+        if on_float is not None and first in FLOATS:
+            return first(*[first] * count), _emit(on_float, None)
+        return first(*[first] * count), _emit(on_integer, first.signed)
+
+    documentation = (on_float or on_integer).__doc__
+    return _by_count(typed, accepts, name, documentation, count)
+
+
+def with_sign(function: Callable) -> Callable:
+    """A function of Scalars and a signedness as one of float Scalars alone."""
+
+    def on_float(*arguments: Scalar) -> Scalar:
+        return function(*arguments, True)
+
+    on_float.__doc__ = function.__doc__
+    return on_float
+
+
+def _by_count(
+    typed: Callable, accepts: Callable, name: str, documentation: str | None, count: int
+) -> object:
+    """The intrinsic of one, two or three arguments (Numba reads the arity from the signature)."""
+
+    def resolve(*kinds):
+        kinds = [types.unliteral(kind) for kind in kinds]
+        if any(kind != kinds[0] for kind in kinds) or not accepts(kinds[0]):
+            return None
+        return typed(kinds[0])
+
+    def one(typing_context, a):
+        return resolve(a)
+
+    def two(typing_context, a, b):
+        return resolve(a, b)
+
+    def three(typing_context, a, b, c):
+        return resolve(a, b, c)
+
+    return named((one, two, three)[count - 1], name, documentation)
+
+
+def named(function: Callable, name: str, documentation: str | None) -> object:
+    """The typing function as a Numba intrinsic of that name."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = documentation
+    return intrinsic(function)
+
+
+def _select(typing_context, condition, a, b):
+    a, b = types.unliteral(a), types.unliteral(b)
+    if types.unliteral(condition) != types.boolean or a != b:
+        return None
+
+    def generate(context, builder, signature, arguments):
+        return builder.select(*arguments)
+
+    return a(types.boolean, a, a), generate
+
+
+def cast_function(target: types.Type, name: str) -> object:
+    """An intrinsic that converts any real scalar to the Numba type."""
+
+    def typed(typing_context, x):
+        source = types.unliteral(x)
+        if not isinstance(source, types.Boolean | types.Integer | types.Float):
+            return None
+
+        def generate(context, builder, signature, arguments):
+            return convert(builder, arguments[0], source, target)
+
+        return target(source), generate
+
+    return named(typed, name, f"The argument converted to {target}.")
+
+
+def bit_cast_function(targets: dict[types.Type, types.Type], name: str) -> object:
+    """An intrinsic that reads the bits of one type as another of the same width."""
+
+    def typed(typing_context, x):
+        source = types.unliteral(x)
+        if source not in targets:
+            return None
+        target = targets[source]
+        kind = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}.get(
+            target, ir.IntType(target.bitwidth)
+        )
+
+        def generate(context, builder, signature, arguments):
+            return builder.bitcast(arguments[0], kind)
+
+        return target(source), generate
+
+    return named(typed, name, "The bits of the argument as another type of the same width.")
+
+
+select = named(_select, "select", "`a` where the boolean holds, else `b`; both are evaluated.")

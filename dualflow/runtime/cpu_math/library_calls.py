@@ -1,0 +1,128 @@
+"""Calls of the C library for the few elements that a polynomial does not serve.
+
+In: a condition, the value for the usual case and the arguments. Out: a `Scalar`. The surrounding
+loop still vectorises: LLVM is told of masked vector variants of the call, written here.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from .builder import Scalar
+
+# Vector lengths that the loop vectoriser may choose.
+VECTOR_WIDTHS = (2, 4, 8, 16, 32)
+
+
+def rarely(condition: Scalar, name: str, usual: Scalar, *arguments: Scalar) -> Scalar:
+    """The C library's `name(*arguments)` where the condition holds, else `usual`.
+
+    A loop with this call still vectorises: the call goes through a function that announces masked
+    vector variants (LLVM's vector-function-abi-variant), and these return at once when no lane
+    needs them. `name` is the double function; the float one has an "f" appended.
+    """
+    builder = usual.builder
+    name = name if usual.width == 64 else name + "f"
+    function = _scalar_call(builder.module, name, usual.type, len(arguments))
+    start = builder.basic_block
+    with builder.if_then(condition.value, likely=False):
+        exact = builder.call(function, [argument.value for argument in arguments])
+        called = builder.basic_block
+    result = builder.phi(usual.type)
+    result.add_incoming(usual.value, start)
+    result.add_incoming(exact, called)
+    return usual.wrap(result)
+
+
+def _scalar_call(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Function:
+    """A function around the C library's `name`, with masked vector variants beside it."""
+    wrapper_name = f"dualflow_{name}"
+    if wrapper_name in module.globals:
+        return module.globals[wrapper_name]
+    signature = ir.FunctionType(kind, [kind] * count)
+    library = module.globals.get(name) or ir.Function(module, signature, name)
+    variants = [_vector_call(module, library, wrapper_name, kind, count, w) for w in VECTOR_WIDTHS]
+    wrapper = ir.Function(module, signature, wrapper_name)
+    letters = "v" * count
+    mapping = ",".join(
+        f"_ZGV_LLVM_M{width}{letters}_{wrapper_name}({variant.name})"
+        for width, variant in zip(VECTOR_WIDTHS, variants, strict=True)
+    )
+    _mark(wrapper, f'"vector-function-abi-variant"="{mapping}"')
+    builder = ir.IRBuilder(wrapper.append_basic_block("entry"))
+    builder.ret(builder.call(library, wrapper.args))
+    _keep(module, variants)
+    return wrapper
+
+
+def _mark(function: ir.Function, *attributes: str) -> None:
+    """Make the function private, pure and never inlined."""
+    function.linkage = "internal"
+    for attribute in ("noinline", "nounwind", "readnone"):
+        function.attributes.add(attribute)
+    for attribute in ("willreturn", *attributes):
+        # llvmlite's own `add` refuses attributes that its list lacks; LLVM knows these.
+        set.add(function.attributes, attribute)
+
+
+def _vector_call(
+    module: ir.Module, library: ir.Function, name: str, kind: ir.Type, count: int, width: int
+) -> ir.Function:
+    """A function of `count` vectors and a mask that calls `library` for each lane in the mask."""
+    vector = ir.VectorType(kind, width)
+    mask_type = ir.VectorType(ir.IntType(1), width)
+    signature = ir.FunctionType(vector, [vector] * count + [mask_type])
+    function = ir.Function(module, signature, f"{name}_{width}")
+    _mark(function)
+    *arguments, mask = function.args
+    blocks = [
+        function.append_basic_block(text) for text in ("entry", "lane", "call", "next", "end")
+    ]
+    entry, lane, call, following, end = blocks
+    index_type = ir.IntType(32)
+    zero = ir.Constant(vector, [0.0] * width)
+
+    builder = ir.IRBuilder(entry)
+    packed = builder.bitcast(mask, ir.IntType(width))
+    builder.cbranch(builder.icmp_unsigned("==", packed, packed.type(0)), end, lane)
+
+    builder.position_at_end(lane)
+    index = builder.phi(index_type)
+    result = builder.phi(vector)
+    builder.cbranch(builder.extract_element(mask, index), call, following)
+
+    builder.position_at_end(call)
+    lanes = [builder.extract_element(argument, index) for argument in arguments]
+    filled = builder.insert_element(result, builder.call(library, lanes), index)
+    builder.branch(following)
+
+    builder.position_at_end(following)
+    merged = builder.phi(vector)
+    merged.add_incoming(result, lane)
+    merged.add_incoming(filled, call)
+    advanced = builder.add(index, index_type(1))
+    builder.cbranch(builder.icmp_unsigned("<", advanced, index_type(width)), lane, end)
+    for phi, first, then in ((index, index_type(0), advanced), (result, zero, merged)):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(then, following)
+
+    builder.position_at_end(end)
+    returned = builder.phi(vector)
+    returned.add_incoming(zero, entry)
+    returned.add_incoming(merged, following)
+    builder.ret(returned)
+    return function
+
+
+def _keep(module: ir.Module, functions: list[ir.Function]) -> None:
+    """List the functions in `llvm.compiler.used`: nothing calls them until the vectoriser does."""
+    name = "llvm.compiler.used"
+    pointer = ir.IntType(8).as_pointer()
+    kept = [function.bitcast(pointer) for function in functions]
+    if name in module.globals:
+        old = module.globals.pop(name)
+        kept = [*old.initializer.constant, *kept]
+    used = ir.GlobalVariable(module, ir.ArrayType(pointer, len(kept)), name)
+    used.linkage = "appending"
+    used.section = "llvm.metadata"
+    used.initializer = ir.Constant(used.type.pointee, kept)

@@ -1,0 +1,97 @@
+"""Comparison-like helpers, rounding, sign, classification and accumulation, as IR.
+
+In: `Scalar`s, for integers with their signedness. Out: a `Scalar`; an i1 for the questions.
+None of the questions can be answered wrongly by fast-math flags: they look at the bits.
+"""
+
+from __future__ import annotations
+
+from .builder import Scalar, absolute, intrinsic, select
+
+ABSOLUTE_MASK = {32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
+INFINITY_BITS = {32: 0x7F800000, 64: 0x7FF0000000000000}
+ACCUMULATE = ("reassoc", "nsz", "contract")
+
+
+def _size_bits(x: Scalar) -> Scalar:
+    """The bits of |x|, which order like |x|, NaN last."""
+    return x.bits() & ABSOLUTE_MASK[x.width]
+
+
+def isnan(x: Scalar) -> Scalar:
+    """Whether x is NaN."""
+    return _size_bits(x) > INFINITY_BITS[x.width]
+
+
+def isinf(x: Scalar) -> Scalar:
+    """Whether x is an infinity."""
+    return _size_bits(x).equals(INFINITY_BITS[x.width])
+
+
+def isfinite(x: Scalar) -> Scalar:
+    """Whether x is neither infinite nor NaN."""
+    return _size_bits(x) < INFINITY_BITS[x.width]
+
+
+def signbit(x: Scalar) -> Scalar:
+    """Whether the sign bit is set."""
+    return x.bits() < 0
+
+
+def _ordered(name: str, a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """Integer minimum or maximum."""
+    return intrinsic(("s" if signed else "u") + name, a, b)
+
+
+def maximum(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """np.maximum: NaN if either is NaN."""
+    return intrinsic("maximum", a, b) if a.is_float else _ordered("max", a, b, signed)
+
+
+def minimum(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """np.minimum: NaN if either is NaN."""
+    return intrinsic("minimum", a, b) if a.is_float else _ordered("min", a, b, signed)
+
+
+def fmax(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """np.fmax: the other one if one is NaN."""
+    if not a.is_float:
+        return _ordered("max", a, b, signed)
+    return select((a >= b) | b.is_nan(), a, b)
+
+
+def fmin(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """np.fmin: the other one if one is NaN."""
+    if not a.is_float:
+        return _ordered("min", a, b, signed)
+    return select((a <= b) | b.is_nan(), a, b)
+
+
+def sign(x: Scalar, signed: bool) -> Scalar:
+    """np.sign: -1, 0 or 1; NaN stays NaN."""
+    if not x.is_float:
+        negative = select(x < 0, x.like(-1), 0) if signed else x.like(0)
+        return select(x.equals(0), x, select(x < 0, negative, 1) if signed else x.like(1))
+    one = select(x > 0.0, x.like(1.0), select(x < 0.0, x.like(-1.0), x.like(0.0)))
+    return select(x.is_nan(), x, one)
+
+
+def size(x: Scalar, signed: bool) -> Scalar:
+    """np.absolute; the smallest integer stays as it is."""
+    if x.is_float:
+        return absolute(x)
+    return select(x < 0, -x, x) if signed else x
+
+
+def accumulate_add(total: Scalar, x: Scalar, signed: bool) -> Scalar:
+    """total + x, where this one addition may be reordered with its like in a reduction."""
+    if not x.is_float:
+        return total + x
+    return x.wrap(x.builder.fadd(total.value, x.value, flags=ACCUMULATE))
+
+
+def accumulate_multiply(total: Scalar, x: Scalar, signed: bool) -> Scalar:
+    """total * x, where this one product may be reordered with its like in a reduction."""
+    if not x.is_float:
+        return total * x
+    return x.wrap(x.builder.fmul(total.value, x.value, flags=ACCUMULATE))
