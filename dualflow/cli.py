@@ -18,7 +18,8 @@ from typing import Any
 
 from dualflow import api
 from dualflow.base.errors import ArgumentError, DualflowError
-from dualflow.inspect import compare, demonstration, page, show
+from dualflow.inspect import digits_report, page, show
+from dualflow.inspect.compare import compare
 from dualflow.runtime import cache
 
 
@@ -60,7 +61,7 @@ _ARGS_HELP = (
 
 def _compare(options: argparse.Namespace) -> int:
     if options.target is None:
-        return demonstration.main(as_json=options.json, html=options.html)
+        return digits_report.main(as_json=options.json, html=options.html)
     function, args = load(options.target, options.args)
     found = compare(function, *args, seconds=options.seconds)
     if options.html:
@@ -85,7 +86,7 @@ def _cache(options: argparse.Namespace) -> int:
     if options.clear:
         print(f"removed {cache.clear()} kernels")
         return 0
-    entries = cache.entries()
+    entries = list(cache.entries())
     total = sum(entry.nbytes for entry in entries)
     print(f"{cache.folder()}: {len(entries)} kernels, {total / 1024:.0f} KiB")
     return 0

@@ -76,7 +76,8 @@ def show(found: Comparison, console: Console | None = None) -> None:
     from rich.table import Table
 
     console = console or Console()
-    table = Table(title=f"{found.name}: eager and compiled", show_header=False, title_justify="left")
+    title = f"{found.name}: eager and compiled"
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, text in rows(found):
