@@ -142,6 +142,7 @@ def move(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]
 
 def parts(ranges: list[range]) -> dict[str, tuple[int, ...]]:
     """The attributes of a slice."""
+    ranges = [r if r else range(0) for r in ranges]
     return {
         "starts": tuple(r.start for r in ranges),
         "stops": tuple(r.stop for r in ranges),

@@ -15,6 +15,7 @@ from dualflow.ir.types import View
 
 #: How dear an elementwise op that no backend computes exactly (exp, tanh) is beside an addition.
 TRANSCENDENTAL = 16
+MOST_WORK = 10_000
 #: Values with more sources in memory than this count as dear to recompute.
 MOST_SOURCES = 4
 
@@ -30,7 +31,7 @@ class Facts:
         base: the value that it is then a view of.
         work: scalar operations to recompute an element from memory.
         sources: the values in memory that it is then recomputed from; None: too many.
-        tail: the reduction of whose results this value is an elementwise function.
+        folding: the values that reductions go into on the way from memory.
     """
 
     def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
@@ -41,7 +42,7 @@ class Facts:
         self.base: dict[Value, Value] = {}
         self.work: dict[Value, int] = {}
         self.sources: dict[Value, frozenset[Value] | None] = {}
-        self.tail: dict[Value, Value] = {}
+        self.folding: set[Value] = set()
         for value, layout in zip(graph.inputs, layouts, strict=True):
             self._own(value, layout)
         for node in graph.nodes:
@@ -58,7 +59,7 @@ class Facts:
 
     def _reduction(self, node: Node) -> None:
         self._memory(node)
-        self.tail[node.result] = node.result
+        self.folding.add(node.result)
 
     def _constant(self, node: Node) -> None:
         self._memory(node)
@@ -74,20 +75,20 @@ class Facts:
         if self.lies[value] is None:
             self.lies[value], self.base[value] = View.contiguous(value.shape), value
         self.work[value], self.sources[value] = self.work[operand], self.sources[operand]
-        if operand in self.tail and same_order(view, operand):
-            self.tail[value] = self.tail[operand]
+        if operand in self.folding:
+            self.folding.add(value)
 
     def _elementwise(self, node: Node) -> None:
         value = node.result
         self._memory(node)
         price = 1 if node.op.exact else TRANSCENDENTAL
-        self.work[value] = price + sum(self.work[v] for v in node.operands)
+        self.work[value] = min(MOST_WORK, price + sum(self.work[v] for v in node.operands))
         found: frozenset[Value] | None = frozenset()
         for operand in node.operands:
             more = self.sources[operand]
             found = None if more is None or found is None else found | more
-            if operand in self.tail and self.tail[operand].type.size == value.type.size:
-                self.tail[value] = self.tail[operand]
+            if operand in self.folding:
+                self.folding.add(value)
         self.sources[value] = found if found is not None and len(found) <= MOST_SOURCES else None
 
 

@@ -71,6 +71,7 @@ class Fusion:
         self._needed: dict[Value, set[Unit]] = {}
         self._all: list[Unit] = []
         self._rank: dict[Unit, int] = {}
+        self._seen: set[Value] = set()
         self._place: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
         self._want_outputs()
         for node in reversed(graph.nodes):
@@ -173,31 +174,37 @@ class Fusion:
     def _visit_pointwise(self, node: Node, asks: Asks, needed: bool) -> None:
         """A node whose elements each come from some elements of its operands."""
         value = node.result
-        reason = "an output or read as a whole"
-        misfits: Asks = {}
-        if value in self.facts.tail:
-            misfits = {g: maps for g, maps in asks.items() if not self._tail_fits(value, g, maps)}
-            reason = f"computed where {self.facts.tail[value].node.op.name} is"  # type: ignore[union-attr]
-        if not misfits and self._is_repeated(value, asks):
-            misfits, reason = dict(asks), "dear, and wanted several times by one kernel"
-        expanded: list[tuple[Group, Map, list]] = []
-        for group, maps in asks.items():
-            wanted = [(map_, self.operands(node, group, map_)) for map_ in maps]
-            if group.members + len(maps) > MOST_MEMBERS:
-                misfits[group], reason = maps, "the kernel is full"
-            elif any(found is None for _, found in wanted):
-                misfits[group], reason = maps, f"{node.op.name} has no affine index map here"
-            elif group not in misfits:
-                expanded += [(group, map_, found) for map_, found in wanted]  # type: ignore[misc]
-        if not needed and not misfits and len(asks) > 1:
+        reason = self._why_stored(node, asks)
+        if not needed and not reason and len(asks) > 1:
             asks = self._merge_readers(value, asks)
             if len(asks) > 1 and not self._is_cheap(value, len(asks)):
-                needed, reason = True, "wanted by several kernels and dear to recompute"
-        if needed or misfits:
-            self._store(node, asks, reason)
+                reason = "wanted by several kernels and dear to recompute"
+        if needed or reason:
+            self._store(node, asks, reason or "an output or read as a whole")
             return
-        for group, map_, _ in expanded:
-            self._evaluate(node, current(group), map_)
+        for group, maps in asks.items():
+            for map_ in maps:
+                self._evaluate(node, group, map_)
+
+    def _why_stored(self, node: Node, asks: Asks) -> str:
+        """Why the value cannot or should not be computed where it is asked for; else ""."""
+        value = node.result
+        for group, maps in asks.items():
+            if group.members + len(maps) > MOST_MEMBERS:
+                return "the kernel is full"
+            if any(self.operands(node, group, map_) is None for map_ in maps):
+                return f"{node.op.name} has no affine index map here"
+            if value in self.facts.folding and value not in group.cleared:
+                found = self._foldings(value, group, maps[0]) if len(maps) == 1 else None
+                if found is None or not all(self._fits(r, group, m) for r, m in found):
+                    smallest = min((r.type.size for r, _ in found or ()), default=0)
+                    if found is None or value.type.size <= smallest:
+                        return "computed where the reductions that it needs are"
+                else:
+                    group.cleared.update(self._seen)
+            if self._is_repeated(value, group, maps):
+                return "dear, and wanted several times by one kernel"
+        return ""
 
     def _visit_reduction(self, node: Node, asks: Asks, needed: bool) -> None:
         value = node.result
@@ -229,20 +236,44 @@ class Fusion:
         )  # fmt: skip
         return weight * (askers - 1) <= askers + 0.5
 
-    def _is_repeated(self, value: Value, asks: Asks) -> bool:
-        """Whether a dear value would be computed more than once for each of its elements."""
+    def _is_repeated(self, value: Value, group: Group, maps: list[Map]) -> bool:
+        """Whether elements of a value that is dear to compute would be computed several times."""
         node = value.node
         assert node is not None
-        if node.op.exact or node.op.kind is not Kind.ELEMENTWISE or value in self.facts.tail:
+        if self.facts.role[node] in MOVING:
             return False
-        return any(
-            sum(evaluations(m, g) for m in maps) > value.type.size or any(m.box for m in maps)
-            for g, maps in asks.items()
-        )
+        if len(maps) > 1 and self.facts.work[value] * (len(maps) - 1) > CHEAP:
+            return True
+        if node.op.exact or node.op.kind is not Kind.ELEMENTWISE:
+            return False
+        folding = group.loops is None and value in self.facts.folding
+        times = sum(evaluations(map_, group, folding) for map_ in maps)
+        return times > value.type.size or any(map_.box for map_ in maps)
 
-    def _tail_fits(self, value: Value, group: Group, maps: list[Map]) -> bool:
-        """Whether the reduction behind `value` can be folded in `group`."""
-        return len(maps) == 1 and self._fits(self.facts.tail[value], group, maps[0])
+    def _foldings(
+        self, value: Value, group: Group, map_: Map
+    ) -> list[tuple[Value, Map]] | None:
+        """The reductions on the way from memory to the value, and the maps under which the group
+        would see them; None if there is no map. `_seen` are the values on the way."""
+        found: list[tuple[Value, Map]] = []
+        self._seen = {value}
+        todo = [(value, map_)]
+        while todo:
+            value, map_ = todo.pop()
+            node = value.node
+            if node is None or value not in self.facts.folding:
+                continue
+            if self.facts.role[node] == "reduction":
+                found.append((value, map_))
+                continue
+            operands = self.operands(node, group, map_)
+            if operands is None:
+                return None
+            for operand, seen in operands:
+                if operand in self.facts.folding and operand not in self._seen:
+                    self._seen.add(operand)
+                    todo.append((operand, seen))
+        return found
 
     def _fits(self, reduced: Value, group: Group | None, map_: Map) -> bool:
         """Whether the points of the grid see each result once and the loops walk what it folds."""
@@ -293,11 +324,12 @@ class Fusion:
         """Let one of the askers, or a new group, compute the value and store it."""
         value = node.result
         self.reasons.setdefault(value, reason)
+        asks = self._merge_readers(value, asks)
         host = self._host(value, asks)
         if host is None:
             group, map_ = self._new_group(value, reason, self._place[node]), natural_map(value)
-            if value in self.facts.tail:
-                self._adopt(self.facts.tail[value], group, map_)
+            if self.facts.role[node] == "reduction":
+                self._adopt(value, group, map_)
         else:
             group, map_ = host
             group.roots.append((value, map_))
@@ -305,31 +337,44 @@ class Fusion:
             asks = {g: maps for g, maps in asks.items() if g is not group}
         self._load(value, asks, group)
         self._evaluate(node, group, map_)
-        self._merge_readers(value, asks)
 
     def _host(self, value: Value, asks: Asks) -> tuple[Group, Map] | None:
         """An asker that sees each element once, and that no other reader has to precede."""
-        readers = {*self._needed.get(value, ()), *asks}
+        needed = {current(unit) for unit in self._needed.get(value, ())}
         for group, maps in asks.items():
+            if len(maps) > 1 or group.members >= MOST_MEMBERS or group in needed:
+                continue
             map_ = maps[0]
-            if len(maps) > 1 or group.members >= MOST_MEMBERS or map_.box or map_.picks:
-                continue
-            if value in self.facts.tail:
-                if not self._fits(self.facts.tail[value], group, map_):
-                    continue
-            elif still_axes(map_, group.domain) or not is_onto(
-                map_, group.domain, range(len(group.domain)), value.type.size
-            ):
-                continue
-            if self.operands(value.node, group, map_) is None:  # type: ignore[arg-type]
-                continue
-            others = {current(reader) for reader in readers} - {group}
+            others = {*needed, *asks} - {group}
             if any(reaches(other, (group,)) for other in others):
                 continue
-            if value in self.facts.tail:
-                self._adopt(self.facts.tail[value], group, map_)
-            return group, map_
+            if not self._may_store(value, group, map_):
+                continue
+            if self.operands(value.node, group, map_) is not None:  # type: ignore[arg-type]
+                return group, map_
         return None
+
+    def _may_store(self, value: Value, group: Group, map_: Map) -> bool:
+        """Whether the group sees each element once, at every point or once for each grid point,
+        and can fold all that the value needs."""
+        if map_.box or map_.picks or not self._sees_all(value, group, map_):
+            return False
+        found: list[tuple[Value, Map]] | None = []
+        if value in self.facts.folding:
+            found = self._foldings(value, group, map_)
+            if found is None or not all(self._fits(r, group, m) for r, m in found):
+                return False
+        still = still_axes(map_, group.domain)
+        if (value, map_) in found:
+            self._adopt(value, group, map_)
+        if group.loops is None:
+            if not still:
+                return True
+            alike = [r for r, m in found if still_axes(m, group.domain) == still]
+            if alike:
+                self._adopt(alike[0], group, map_)
+            return bool(alike)
+        return not still or still == tuple(k for k in group.loops if group.domain[k] != 1)
 
     def _load(self, value: Value, asks: Asks, writer: Unit) -> None:
         """The askers, and units that need it whole, read `value` where `writer` stored it."""
@@ -370,8 +415,9 @@ class Fusion:
             for other in merged:
                 if asks[other] != maps or len(maps) != 1:
                     continue
-                dense = points(group.domain) <= 2 * value.type.size or value in self.facts.tail
-                if dense and self._may_merge(other, group):
+                dense = points(group.domain) <= 2 * value.type.size
+                folded = value.node is not None and self.facts.role[value.node] == "reduction"
+                if (dense or folded) and self._may_merge(other, group):
                     self._merge(other, group)
                     break
             else:
@@ -400,6 +446,7 @@ class Fusion:
         one.roots += two.roots
         one.loaded.update(two.loaded)
         one.instead.update(two.instead)
+        one.cleared &= two.cleared
         one.members += two.members
         one.readers |= two.readers
         self._rank[one] = max(self._rank[one], self._rank[two])
@@ -548,9 +595,12 @@ _OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
 }
 
 
-def evaluations(map_: Map, group: Group) -> int:
-    """How often a group computes a value under a map: not again along loops that do not move it."""
-    still = set(still_axes(map_, group.domain)).intersection(group.loops or ())
+def evaluations(map_: Map, group: Group, folding: bool) -> int:
+    """How often a group computes a value under a map: not again along loops that do not move it.
+    If it is `folding`, the axes that do not move it will be the loops."""
+    still = set(still_axes(map_, group.domain))
+    if not folding:
+        still.intersection_update(group.loops or ())
     return size_of(tuple(n for k, n in enumerate(group.domain) if k not in still))
 
 
@@ -565,13 +615,13 @@ def natural_map(value: Value) -> Map:
 
 
 def axis_runs(node: Node) -> list[tuple[int, bool]]:
-    """The axes that a reduction sees, neighbours of one fate as one: size, and whether folded."""
+    """The axes that a reduction sees, neighbours that it keeps as one: size, and whether folded."""
     axes = node.attributes["axes"]
     runs: list[tuple[int, bool]] = []
     for axis, size in enumerate(node.operands[0].shape):
         folded = axis in axes  # type: ignore[operator]
-        if runs and runs[-1][1] == folded:
-            runs[-1] = (runs[-1][0] * size, folded)
+        if runs and not folded and not runs[-1][1]:
+            runs[-1] = (runs[-1][0] * size, False)
         else:
             runs.append((size, folded))
     return runs

@@ -119,7 +119,8 @@ class _Shaping:
         """The axis with unit stride in most accesses; of equals the loop."""
         if not self.loops:
             return self.names[-1]
-        moving = [look for look in self.looks if any(look.strides[k] for k in self.loops)]
+        most = max(sum(map(bool, look.strides)) for look in self.looks)
+        moving = [look for look in self.looks if sum(map(bool, look.strides)) == most]
 
         def units(runs: list[list[int]]) -> int:
             return sum(abs(look.strides[runs[-1][-1]]) == 1 for look in moving if runs[-1])

@@ -24,6 +24,7 @@ class Group:
         roots: what is stored, and the map from the domain into it.
         loaded: the values that are read from memory.
         instead: for inputs that lie as no map can follow, the packed copy to read.
+        cleared: values whose reductions are known to fit in this group.
         members: how many nodes are evaluated.
         readers: units that need what this one stores.
     """
@@ -33,6 +34,7 @@ class Group:
     roots: list[tuple[Value, Map]] = field(default_factory=list)
     loaded: dict[Value, None] = field(default_factory=dict)
     instead: dict[Value, Value] = field(default_factory=dict)
+    cleared: set[Value] = field(default_factory=set)
     members: int = 0
     readers: set[Unit] = field(default_factory=set)
     into: Group | None = None  # the group that took this one's work over
