@@ -123,6 +123,15 @@ def test_create_graph_makes_gradients_differentiable():
     same(x.grad, 12.0)
 
 
+def test_a_constant_that_becomes_a_variable_later_is_still_a_constant_of_the_past():
+    a, c = leaf([2.0]), tensor([3.0], np.float64)
+    y = (a * a * c).sum()
+    c.requires_grad_()
+    y.backward(create_graph=True)
+    a.grad.sum().backward()
+    assert c.grad is None
+
+
 def test_without_create_graph_gradients_require_none():
     x = leaf(2.0)
     (x * x).backward()

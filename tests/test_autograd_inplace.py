@@ -373,3 +373,13 @@ def test_programs_of_views_and_writes(program):
         check_grads(lambda a, b: interpret(program, a, b), a, b, order=1)
     except InPlaceError:
         reject()  # a value that a gradient needs was overwritten
+
+
+def test_a_detached_view_starts_a_history_from_itself():
+    base, w = zeros(4), leaf([2.0, 3.0])
+    apart = base[1:].detach()
+    part = apart[1:]
+    part[...] = w * 5.0
+    assert not base.requires_grad
+    (apart * tensor([1.0, 10.0, 100.0], np.float64)).sum().backward()
+    same(w.grad, [50.0, 500.0])
