@@ -183,11 +183,11 @@ class Argument(Node):
 
 def _with_history(x: Any, edge: Edge) -> Any:
     """An input as it was when the op was applied: with that history, whatever it has now."""
-    if type(x) is not Tensor or x._tape is edge or (edge is x and x._tape is None):
+    if type(x) is not Tensor or edge is x:
         return x
     if edge is None:
-        return x._alias()
-    return _made_by(edge, x)
+        return x._alias() if x.requires_grad else x
+    return x if x._tape is edge else _made_by(edge, x)
 
 
 def _made_by(node: Node, x: Tensor) -> Tensor:
