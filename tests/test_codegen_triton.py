@@ -36,7 +36,7 @@ from triton_kernels import (
 from dualflow.codegen.spelling import spelling
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import launch_grid, variant
-from dualflow.ir.kernel import Access, Axis, Fold, Keep, Kernel, Let, Scalar, Stage, Store
+from dualflow.ir.kernel import Access, Axis, Check, Fold, Keep, Kernel, Let, Scalar, Stage, Store
 from dualflow.ir.op import CATALOGUE, Kind
 
 pytest.importorskip("triton")
@@ -449,7 +449,7 @@ def test_variants_do_not_depend_on_the_batch():
     cases = [(softmax(), lambda n: [np.empty((n, 100), F32)] * 2),
              (chain(2), lambda n: [np.empty((n, 64), F32)] * 2
               + [np.empty(64, F32), np.empty((n, 64), F32)]),
-             (chain(1), lambda n: [np.empty(n * 64, F32)] * 4),
+             (chain(1), lambda n: [np.empty(n * 63, F32)] * 4),
              (fold_kernel("sum", F32, F32, "column"), lambda n: [np.empty((n, 64), F32).T,
                                                               np.empty(64, F32)])]  # fmt: skip
     for kernel, arrays in cases:
@@ -475,6 +475,35 @@ def test_softmax_in_place(interpreter, random):
         expected = exact_softmax(x)
         launch(interpreter, kernel, [x], blocks=blocks)
         np.testing.assert_allclose(x, expected, rtol=3e-6)
+
+
+def test_what_was_overwritten_is_loaded_anew(interpreter, random):
+    accesses = (Access("X", F32, "inout", ("s", 1)), Access("O", F32, "out", ("s", 1)))
+    stages = (
+        Stage(("j",), (load("x", "X", F32), Let("y", "negative", ("x",), F32)), (Store("X", "y"),)),
+        Stage(("j",), (load("x", "X", F32),), (Store("O", "x"),)),
+    )
+    x = random.standard_normal((5, 20)).astype(F32)
+    before, out = x.copy(), np.zeros_like(x)
+    launch(interpreter, row_kernel(accesses, stages), [x, out], blocks=(2, 32, 1))
+    same(x, -before)
+    same(out, -before)
+
+
+def test_a_check_looks_at_the_points_of_the_grid_alone(interpreter):
+    """Beyond the end a masked load may give anything, such as 0, which would fail here."""
+    lets = (load("x", "X", F32), Let("zero", "constant", ("0.0",), F32),
+            Let("ok", "greater", ("x", "zero"), BOOL))  # fmt: skip
+    accesses = (Access("X", F32, "in", (1,)), Access("O", F32, "out", (1,)))
+    kernel = map_kernel(lets, [("O", "x")], accesses, checks=(Check("ok", 3),))
+    x = np.arange(1, 101, dtype=F32)
+    for blocks in ((), (32,)):
+        x[:] = np.arange(1, 101)
+        assert launch(interpreter, kernel, [x, np.zeros_like(x)], blocks=blocks) == 0
+        x[[7, 99]] = 0, np.nan
+        assert launch(interpreter, kernel, [x[:90], np.zeros(90, F32)], blocks=blocks) == 3
+        x[7] = 1
+        assert launch(interpreter, kernel, [x, np.zeros_like(x)], blocks=blocks) == 3
 
 
 def test_a_kept_value_whose_source_was_overwritten_is_refused():
