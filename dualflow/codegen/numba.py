@@ -251,11 +251,17 @@ class _Emitter:
                 self.put(f"{self.names[keep.name]} = {_unpacked(place, keep.dtype)}")
 
     def _keep_index(self, name: str) -> str:
-        first, *others = self.keep_stage[name].over
-        index = self.axes[first]
+        return self._position(self.keep_stage[name].over)
+
+    def _position(self, loops: tuple[str, ...]) -> str:
+        """The number of the point of `loops`, row by row."""
+        if not loops:
+            return literal(0, INT64)
+        first, *others = loops
+        position = self.axes[first]
         for axis in others:
-            index = f"({index}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
-        return index
+            position = f"({position}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
+        return position
 
     def _lets(self, stage: Stage, axes: Mapping[str, str]) -> None:
         """The scalar code, at the point that `axes` (texts of positions) names."""
@@ -338,9 +344,7 @@ class _Emitter:
 
     def _accumulate_position(self, fold: Fold, stage: Stage) -> None:
         name, value = self.names[fold.name], self.names[fold.value]
-        position = self.axes[stage.over[0]]
-        for axis in stage.over[1:]:
-            position = f"({position}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
+        position = self._position(stage.over)
         better = BETTER[spelling(fold.op, self.dtypes[fold.value])]
         self.put(f"better = ({name} < 0) | {better.format(value, f'best{name}')}")
         self.put(f"{name} = select(better, {position}, {name})")
@@ -499,9 +503,7 @@ class _ColumnEmitter(_Emitter):
     def _replace_cell(self, fold: Fold, stage: Stage, value: str) -> None:
         given = self.dtypes[fold.value]
         position, best = self.arrays[fold.name] + self.cell, f"best_{self.names[fold.name]}"
-        where = self.axes[stage.over[0]]
-        for axis in stage.over[1:]:
-            where = f"({where}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
+        where = self._position(stage.over)
         held = f"({best}{self.cell} != 0)" if given == BOOL else f"{best}{self.cell}"
         better = BETTER[spelling(fold.op, given)].format(value, held)
         self.put(f"better = ({position} < 0) | {better}")

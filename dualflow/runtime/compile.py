@@ -14,6 +14,29 @@ import numpy as np
 
 from dualflow.ir.text import KernelText
 
+#: LLVM may ask the C library to round a double to a half, and most have no such function. Rounding
+#: to odd first makes the two steps exact (see `intrinsics`).
+_HALF_FROM_DOUBLE = """
+declare double @llvm.fabs.f64(double)
+define weak half @__truncdfhf2(double %x) nounwind noinline {
+  %near = fptrunc double %x to float
+  %back = fpext float %near to double
+  %bits = bitcast float %near to i32
+  %size = call double @llvm.fabs.f64(double %x)
+  %size_back = call double @llvm.fabs.f64(double %back)
+  %short = fcmp ogt double %size, %size_back
+  %step = select i1 %short, i32 1, i32 -1
+  %low = and i32 %bits, 1
+  %even = icmp eq i32 %low, 0
+  %inexact = fcmp one double %x, %back
+  %move = and i1 %inexact, %even
+  %moved = add i32 %bits, %step
+  %odd = select i1 %move, i32 %moved, i32 %bits
+  %value = bitcast i32 %odd to float
+  %half = fptrunc float %value to half
+  ret half %half
+}
+"""
 _IR_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -64,6 +87,8 @@ def compile_text(text: KernelText) -> bytes:
         )
         library = compiled.library
         entry = _entry(text, compiled.fndesc.llvm_func_name)
+        if "half" in text.source:
+            entry += _HALF_FROM_DOUBLE
         library.add_llvm_module(llvm.parse_assembly(entry))
         library.finalize()
         library.get_pointer_to_function(symbol(text))  # makes the engine write the object
