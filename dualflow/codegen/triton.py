@@ -174,19 +174,19 @@ class _Emitter:
             self.put("block = tl.program_id(0)")
         for axis in reversed(self.kernel.grid):
             i, low, high = self.axes[axis], self.integers[f"lo_{axis}"], self._end(axis)
-            count, number = f"{high} - {low}", "block"
+            is_outermost = axis == self.kernel.grid[0]
+            count = f"({high} - {low})"
             if axis in self.tile:
-                count = f"tl.cdiv({count}, {self._block(axis)})"
-            if axis != self.kernel.grid[0]:
-                number = f"(block % ({count}))" if axis not in self.tile else f"(block % {count})"
+                count = f"tl.cdiv({high} - {low}, {self._block(axis)})"
+            number = "block" if is_outermost else f"(block % {count})"
             if axis in self.tile:
                 starts[axis] = f"b{i[1:]}"
                 self.put(f"b{i[1:]} = {low} + {number}.to({low}.dtype) * {self._block(axis)}")
                 self._place(axis, f"b{i[1:]} + ")
             else:
                 self.put(f"{i} = {low} + {number}")
-            if axis != self.kernel.grid[0]:
-                self.put(f"block = block // ({count})")
+            if not is_outermost:
+                self.put(f"block = block // {count}")
         return starts
 
     def _place(self, axis: str, start: str) -> None:
