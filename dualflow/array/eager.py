@@ -52,7 +52,7 @@ class EagerMode:
         if held_back:
             _let_through(operands)
         values = []
-        kinds = [op]
+        kinds: list[Any] = [op]
         for x in operands:
             kind = type(x)
             if kind is Tensor:
@@ -122,7 +122,8 @@ def _own(made: Any) -> Tensor:
 def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
     """Whether NumPy's own promotion gives the rule's dtype: tried on empty arrays, once."""
     dtypes = operand_dtypes(op, kinds)
-    wanted = op.rule(*(TensorType((0,), dtype) for dtype in dtypes)).dtype
+    (out,) = op.infer(tuple(TensorType((0,), dtype) for dtype in dtypes), {})
+    wanted = out.dtype
     found: tuple[np.dtype, ...] | None = dtypes
     same = all(
         kind == dtype if kind not in SCALARS else kind is not int

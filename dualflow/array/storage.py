@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-
 #: A token for each co-executed call that holds back writes to memory from outside: while there is
 #: one, a thread in eager mode looks at a storage's note before it reads.
 held_back: list[object] = []

@@ -34,9 +34,10 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
         found = np.dtype(dtype)
     except TypeError as cause:
         raise unsupported(dtype) from cause
-    if found not in _SUPPORTED:
+    native = found if found.isnative else found.newbyteorder("=")
+    if native not in _SUPPORTED:
         raise unsupported(dtype)
-    return found if found.isnative else found.newbyteorder("=")
+    return native
 
 
 def unsupported(dtype: object) -> DTypeError:

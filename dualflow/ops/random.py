@@ -101,9 +101,9 @@ class Generator:
         # added modulo 2**64, which is right for every signed and unsigned dtype
         return p.cast(steps + (low & _MASK), dtype=found)
 
-    def permutation(self, x: int | Tensor) -> Tensor:
+    def permutation(self, x: Any) -> Tensor:
         """See `random.permutation`."""
-        rows = x.shape[0] if type(x) in TENSORS else index(x)
+        rows = len(x) if type(x) in TENSORS else index(x)
         upper, lower = _words(self, (rows,))
         order = p.argsort((upper << 32) | lower, axis=0)
         return p.take(x, order, axis=0) if type(x) in TENSORS else order
@@ -319,7 +319,7 @@ def integers(
     return (generator or default).integers(low, high, shape, dtype)
 
 
-def permutation(x: int | Tensor, generator: Generator | None = None) -> Tensor:
+def permutation(x: Any, generator: Generator | None = None) -> Tensor:
     """The integers below `x` in random order; or the rows of the tensor `x`.
 
     >>> import dualflow as df

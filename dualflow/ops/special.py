@@ -146,8 +146,7 @@ def philox(key: int, counter: int, size: int) -> np.ndarray:
 
 def _philox_block(key: int, counter: int, i: np.ndarray) -> np.ndarray:
     c0, c1 = i & _LOW, i >> _HALF
-    c2: np.ndarray | np.uint64 = np.uint64(counter & 0xFFFFFFFF)
-    c3: np.ndarray | np.uint64 = np.uint64(counter >> 32)
+    c2, c3 = (np.asarray(word, np.uint64) for word in (counter & 0xFFFFFFFF, counter >> 32))
     k0, k1 = key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
         product0, product1 = c0 * _M0, c2 * _M1

@@ -25,10 +25,9 @@ from .elementwise import where
 from .movement import as_shape
 
 Tensor = Any
-Scalar = bool | int | float
 
 
-def full(shape: int | Sequence[int], value: Scalar, dtype: Any = None) -> Tensor:
+def full(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
     """A tensor whose elements are all `value`.
 
     Args:
@@ -81,7 +80,7 @@ def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype)
 
 
-def full_like(x: Tensor, value: Scalar, dtype: Any = None) -> Tensor:
+def full_like(x: Tensor, value: Any, dtype: Any = None) -> Tensor:
     """`value` in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df
@@ -115,9 +114,7 @@ def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
     return full_like(x, 1, dtype)
 
 
-def arange(
-    start: float, stop: float | None = None, step: float = 1, dtype: Any = None
-) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """start, start + step, ... before stop; floats are computed in float64.
 
     Args:

@@ -59,8 +59,8 @@ def finfo(dtype: Any) -> FloatInfo:
     if found.kind != "f":
         raise DTypeError(f"finfo of {found.name}", instead="iinfo")
     info = np.finfo(found)
-    limits = (float(v) for v in (info.eps, info.max, info.min, info.smallest_normal))
-    return FloatInfo(info.bits, *limits, found)
+    eps, high, low, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
+    return FloatInfo(info.bits, eps, high, low, normal, found)
 
 
 def iinfo(dtype: Any) -> IntegerInfo:
