@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from dualflow.base.errors import IndexingError
+from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.program import Buffer, Call, Launch, Operand, Program, Step
 from dualflow.ir.types import View
@@ -159,11 +158,12 @@ class _Assembly:
 
 
 def _moved(step: Step) -> int:
-    """Bytes that a step reads and writes, if each access touches its elements once."""
+    """Bytes that a step reads and writes, if it touches each element of a buffer once."""
     operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
-    total = 0
+    totals: dict[Buffer, int] = {}
     for operand in operands:
         view = operand.view
-        sizes = [n for n, s in zip(view.shape, view.strides, strict=True) if s]
-        total += int(np.prod(sizes, dtype=np.int64)) * operand.dtype.itemsize
-    return total
+        sizes = tuple(n for n, s in zip(view.shape, view.strides, strict=True) if s)
+        nbytes = size_of(sizes) * operand.dtype.itemsize
+        totals[operand.buffer] = min(totals.get(operand.buffer, 0) + nbytes, operand.buffer.nbytes)
+    return sum(totals.values())

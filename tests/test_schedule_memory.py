@@ -1,0 +1,125 @@
+"""The arena and index arithmetic: properties that hold for any input."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schedule_graphs import Builder
+
+from dualflow.ir.types import View
+from dualflow.ops import primitives as p
+from dualflow.schedule import plan
+from dualflow.schedule.maps import (
+    Map,
+    bounds,
+    narrowed,
+    natural,
+    padded,
+    positions,
+    tidy,
+)
+from dualflow.schedule.memory import ALIGNMENT, Life, aligned, place
+
+LIVES = st.lists(
+    st.builds(
+        lambda nbytes, first, more: Life(nbytes, first, first + more),
+        st.sampled_from((0, 1, 60, 64, 65, 200, 1000)), st.integers(0, 8), st.integers(0, 4),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(LIVES)
+def test_values_that_live_at_one_time_lie_apart(lives):
+    offsets, size = place(lives)
+    spans = [(o, o + life.nbytes) for o, life in zip(offsets, lives, strict=True)]
+    assert all(o % ALIGNMENT == 0 for o in offsets)
+    assert all(high <= size for (_, high), life in zip(spans, lives, strict=True) if life.nbytes)
+    for i, one in enumerate(lives):
+        for j, two in enumerate(lives[:i]):
+            together = one.first <= two.last and two.first <= one.last
+            apart = spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0]
+            assert apart or not together or not one.nbytes or not two.nbytes
+    busiest = max((sum(aligned(life.nbytes) for life in lives if life.first <= t <= life.last)
+                   for t in range(13)), default=0)  # fmt: skip
+    assert busiest <= size <= max(busiest, sum(aligned(life.nbytes) for life in lives))
+
+
+def test_a_chain_of_products_needs_room_for_two():
+    b = Builder()
+    x = b.tensor(16, 16)
+    for _ in range(6):
+        x = b(p.matmul, x, x)
+    assert plan(b.build([x])).arena == 2 * 16 * 16 * 4
+
+
+def points_of(map_: Map, domain: tuple[int, ...]) -> np.ndarray:
+    """The element that each point of the box sees."""
+    at = np.full([1] * len(domain), map_.offset)
+    ranges = bounds(map_.box, domain)
+    for k, ((low, high), stride) in enumerate(
+        zip(ranges, padded(map_.strides, len(domain)), strict=True)
+    ):
+        shape = [1] * len(domain)
+        shape[k] = -1
+        at = at + stride * np.arange(low, high).reshape(shape)
+    return np.broadcast_to(at, [high - low for low, high in ranges])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.data())
+def test_positions_are_those_of_the_elements(data):
+    """A slice of a permuted reshape, followed by digits and by NumPy."""
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    order = data.draw(st.permutations(range(len(shape))))
+    view = View.contiguous(shape)
+    strides = [view.strides[axis] for axis in order]
+    domain, offset = [], 0
+    for k, axis in enumerate(order):
+        start = data.draw(st.integers(0, shape[axis] - 1))
+        step = data.draw(st.sampled_from((1, 2, -1)))
+        part = range(shape[axis])[start::step]
+        domain.append(len(part))
+        offset += start * strides[k]
+        strides[k] *= step
+    map_ = Map(tidy(strides, domain), offset)
+    other = data.draw(st.sampled_from([shape, (view.extent[1],), (1, *shape)]))
+    found = positions(map_, domain, other)
+    assert found is not None
+    seen = np.unravel_index(points_of(map_, tuple(domain)), other)
+    for position, wanted in zip(found, seen, strict=True):
+        along = points_of(Map(position.steps, position.offset), tuple(domain))
+        np.testing.assert_array_equal(along, wanted)
+
+
+def test_positions_that_carry_are_refused():
+    assert positions(natural((6,)), (6,), (2, 3)) is None
+    assert positions(natural((2, 3)), (2, 3), (6,)) is not None
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_box_holds_the_points_that_look_inside_a_block(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=2)))
+    strides = list(View.contiguous(shape).strides)
+    offset = 0
+    for k, size in enumerate(shape):
+        if data.draw(st.booleans()):
+            offset += strides[k] * (size - 1)
+            strides[k] = -strides[k]
+    map_ = Map(tidy(strides, shape), offset)
+    found = positions(map_, shape, shape)
+    assert found is not None
+    starts = [data.draw(st.integers(0, n - 1)) for n in shape]
+    sizes = [data.draw(st.integers(1, n - a)) for n, a in zip(shape, starts, strict=True)]
+    box = narrowed(map_, shape, found, starts, sizes)
+    at = np.unravel_index(points_of(map_, shape), shape)
+    inside = np.ones(shape, bool)
+    for place_, start, size in zip(at, starts, sizes, strict=True):
+        inside &= (place_ >= start) & (place_ < start + size)
+    chosen = np.zeros(shape, bool)
+    assert isinstance(box, tuple)
+    chosen[tuple(slice(low, high) for low, high in bounds(box, shape))] = True
+    np.testing.assert_array_equal(chosen, inside)
