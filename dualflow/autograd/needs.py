@@ -126,22 +126,34 @@ def _uses(code: CodeType, names: tuple[str, ...]) -> Uses:
     cells = {*code.co_cellvars, *code.co_freevars}
     instructions = list(dis.get_instructions(code))
     for instruction, after in zip(instructions, [*instructions[1:], None], strict=True):
-        kind = "LOAD_DEREF" if instruction.argval in cells else "LOAD_FAST"
-        if not instruction.opname.startswith(kind):
-            continue  # LOAD_CLOSURE, MAKE_CELL and the like only hand the variable on
-        loaded = instruction.argval
+        loaded = _loaded(instruction, cells)
         of_type = (
             after is not None
             and after.opname.startswith("LOAD_ATTR")
             and after.argval in ("shape", "dtype")
         )
-        last = loaded[-1:] if isinstance(loaded, tuple) else (loaded,)  # LOAD_FAST_LOAD_FAST
-        for name in loaded if isinstance(loaded, tuple) else (loaded,):
+        for name in loaded:
             if name in found:
-                type_only = of_type and name in last
+                type_only = of_type and name == loaded[-1]
                 _join(found, {name: Need.TYPE if type_only else Need.VALUE})
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = tuple(name for name in names if name in constant.co_freevars)
             _join(found, _uses(constant, inner))
     return found
+
+
+def _loaded(instruction: dis.Instruction, cells: set[str]) -> tuple[str, ...]:
+    """The variables whose values an instruction puts on the stack, the top last.
+
+    LOAD_CLOSURE, MAKE_CELL and the like only hand a variable on to a function made within.
+    """
+    name, kind = instruction.argval, instruction.opname
+    if kind.startswith("LOAD_DEREF"):
+        return (name,)
+    if "LOAD_FAST" not in kind:
+        return ()
+    several = name if isinstance(name, tuple) else (name,)  # LOAD_FAST_LOAD_FAST since 3.13
+    if kind.startswith("STORE_FAST"):
+        several = several[1:]
+    return tuple(one for one in several if one not in cells)
