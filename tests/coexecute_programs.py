@@ -1,7 +1,8 @@
 """Random programs for co-execution: views, writes, reads, exports, exceptions, deviations.
 
 `trace(seed, wrap)` runs one program five times, each call through `wrap`, and returns all that a
-user could see: results, what was logged, memory from outside, handles kept.
+user could see: results, what was logged, memory from outside, handles kept. With order="F" some
+memory from outside does not lie row by row; sums of it then round differently when it was written.
 """
 
 import random
@@ -24,7 +25,7 @@ class Generator:
 class Env:
     """What a program finds outside: tensors, an adopted buffer, lists that outlive the call."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, order="C"):
         rng = np.random.default_rng(seed)
         self.buffer = rng.standard_normal((3, 3))
         big = tensor(rng.standard_normal((12, 3)))
@@ -32,11 +33,11 @@ class Env:
             asarray(self.buffer),
             tensor(rng.standard_normal((3, 3))),
             tensor(rng.standard_normal((3, 3))),
-            tensor(rng.standard_normal((3, 3))),
+            tensor(np.asarray(rng.standard_normal((3, 3)), order=order)),
             tensor(rng.standard_normal(3)),
             big[2:5],
             big[4:7],
-            big[9:12],
+            big[9:12] if order == "C" else big[9:12].T,
         ]
         self.weight = tensor(rng.standard_normal((3, 3)), requires_grad=True)
         self.log, self.kept, self.arrays = [], [], []
@@ -74,7 +75,7 @@ def program(seed, length=25):
             one_step(env, call, same, other if deviates else same, pool, views)
         if seed % 5 == 0:
             learn(env, pool)
-        return [t for t in pool[-2:]]
+        return pool[-2:]
 
     return run
 
@@ -170,18 +171,18 @@ def learn(env, pool):
         env.weight -= env.weight.grad * 0.01
 
 
-def trace(seed, wrap, calls=5):
-    """Everything to be seen of five calls, as a list of bytes and texts."""
-    env, run, seen = Env(seed), program(seed), []
+def trace(seed, wrap, calls=5, order="C"):
+    """Everything to be seen of five calls: lists of arrays, Python values and texts."""
+    env, run, seen = Env(seed, order), program(seed), []
     for call in range(calls):
         try:
             with np.errstate(all="ignore"):
                 results = wrap(lambda call=call: run(env, call))
         except UserError:
             results = []
-        seen += [t.numpy().tobytes() if call % 2 else t for t in results]
-        seen += [t.array.tobytes() for t in env.tensors]
+        seen += [t.numpy().copy() if call % 2 else t for t in results]
+        seen += [t.array.copy() for t in env.tensors]
         if call == 3:
             seen.append([repr(t) for t in env.kept[:3]])
-    seen = [t if isinstance(t, (bytes, list)) else t.array.tobytes() for t in seen]
-    return seen, env.log, [t.array.tobytes() for t in env.kept], env.weight.array.tobytes()
+    seen = [t if isinstance(t, (np.ndarray, list)) else t.array for t in seen]
+    return [*seen, *env.log, *(t.array for t in env.kept), env.weight.array]

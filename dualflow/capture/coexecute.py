@@ -317,9 +317,10 @@ class CoexecuteMode:
         step = parent.next.get(general)
         if step is not None:
             return step
+        line = user_line()
+        varies = self.segments.varies(parent, general, key, (line, op))
         slots = iter(key[1:])
         found: list[Any] = []
-        varies = parent.scalars is not None and general in parent.scalars
         index = parent.inputs
         for x, dtype in zip(operands, dtypes, strict=True):
             slot = next(slots)
@@ -333,10 +334,8 @@ class CoexecuteMode:
             else:
                 found.append(Constant(x))
         (type_,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        if not varies and general != key:
-            parent.scalars = parent.scalars or set()
-            parent.scalars.add(general)
-        return self._add(general if varies else key, op, tuple(found), None, (type_,))
+        step = Step(parent, op, tuple(found), None, (type_,), line)
+        return self.segments.add(step, general if varies else key)
 
     def _hide(self, step: Step, op: Op, operands: tuple[Any, ...]) -> None:
         """Pass the Python scalars among `operands` as inputs."""
@@ -360,9 +359,8 @@ class CoexecuteMode:
             step = parent.next.get(key) or parent.next.get(general)
             if step is None:
                 types = infer(_FULL, (), attributes)
-                varies = parent.scalars is not None and general in parent.scalars
-                parent.scalars = parent.scalars or set()
-                parent.scalars.add(general)
+                place = user_line(), _FULL
+                varies = self.segments.varies(parent, general, key, place)
                 hidden = (Hidden(parent.inputs, dtype),) if varies else ()
                 step = self._add(general if varies else key, _FULL, hidden, attributes, types)
             if step.hidden:

@@ -366,6 +366,7 @@ class Segments:
         self.root = Step(None, None, (), None, (), None)
         self.steps = 0
         self.stats = Stats()
+        self._varying: set[Hashable] = set()
 
     def add(self, step: Step, key: Hashable) -> Step:
         """Enter `step` below its parent."""
@@ -373,6 +374,21 @@ class Segments:
         assert step.parent is not None
         step.parent.next[key] = step
         return step
+
+    def varies(self, parent: Step, general: Hashable, key: Hashable, place: Hashable) -> bool:
+        """Whether the Python scalars of a step to be entered below `parent` are to be inputs.
+
+        They are once a step there differed in nothing else, or one of the same op at the same
+        line (`place`) varied elsewhere. `general` is `key` without the values of scalars.
+        """
+        if general == key:
+            return False
+        if parent.scalars is None:
+            parent.scalars = set()
+        if general in parent.scalars:
+            self._varying.add(place)
+        parent.scalars.add(general)
+        return place in self._varying
 
     def forget(self) -> None:
         """Drop all steps if there are too many; between two segments only."""
