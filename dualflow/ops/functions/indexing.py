@@ -123,7 +123,7 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     steps += (1,) * len(rest)
     out = x
     if not selected or builtins.any(starts) or tuple(stops) != shape or set(steps) - {1}:
-        out = p.slice(x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+        out = door.apply(_SLICE, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
     for axis, at in reversed(selected):
         out = p.select(out, axis=axis, index=at)
     if not new:

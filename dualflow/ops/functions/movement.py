@@ -18,7 +18,7 @@ from ..operands import TENSORS, tensor
 
 Tensor = Any
 _slice = builtins.slice
-_RESHAPE = p.reshape.op
+_RESHAPE, _PERMUTE = p.reshape.op, p.permute.op
 
 
 def as_shape(shape: int | Sequence[int]) -> Shape:
@@ -127,11 +127,12 @@ def matrix_transpose(x: Tensor) -> Tensor:
     >>> df.matrix_transpose(df.asarray([[1, 2], [3, 4]])).tolist()
     [[1, 3], [2, 4]]
     """
-    x = tensor(x)
-    rank = x.ndim
+    if type(x) not in TENSORS:
+        x = tensor(x)
+    rank = len(x.shape)
     if rank < 2:
         raise ShapeError(f"matrix_transpose of {x.shape}", instead="a tensor with 2 or more axes")
-    return p.permute(x, axes=(*range(rank - 2), rank - 1, rank - 2))
+    return door.apply(_PERMUTE, x, axes=(*range(rank - 2), rank - 1, rank - 2))
 
 
 def expand_dims(x: Tensor, axis: Axes = 0) -> Tensor:

@@ -166,8 +166,10 @@ def _slice_rule(x: TensorType, *, starts: tuple, stops: tuple, steps: tuple) -> 
 
 def _slices(starts: tuple, stops: tuple, steps: tuple) -> tuple[builtins.slice, ...]:
     return tuple(
-        builtins.slice(start, stop if stop >= 0 else None, step)
-        for start, stop, step in zip(starts, stops, steps, strict=True)
+        [
+            builtins.slice(start, stop if stop >= 0 else None, step)
+            for start, stop, step in zip(starts, stops, steps, strict=True)
+        ]
     )
 
 
@@ -175,7 +177,7 @@ def _slice(x: np.ndarray, *, starts: tuple, stops: tuple, steps: tuple) -> np.nd
     if len(starts) == 1:  # the common case, without loops
         (stop,) = stops
         return x[starts[0] : stop if stop >= 0 else None : steps[0]]
-    return x[(*_slices(starts, stops, steps), ...)]
+    return x[_slices(starts, stops, steps)] if starts else x[...]
 
 
 def _slice_view(x: View, *, starts: tuple, stops: tuple, steps: tuple) -> View:
