@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualflow import api
+from dualflow.base.config import active
 from dualflow.base.errors import ArgumentError, DualflowError
+from dualflow.capture import compile as df_compile
 from dualflow.inspect import digits_report, page, show
 from dualflow.inspect.compare import compare
 from dualflow.runtime import cache
@@ -76,7 +77,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     function, args = load(options.target, options.args)
     plain = getattr(function, "__wrapped__", function)
-    compiled = api.compile(plain, wait=True)
+    compiled = df_compile(plain, wait=True)
     compiled(*args)
     print(compiled.explain(*args))
     return 0
@@ -88,7 +89,7 @@ def _cache(options: argparse.Namespace) -> int:
         return 0
     entries = list(cache.entries())
     total = sum(entry.nbytes for entry in entries)
-    print(f"{cache.folder()}: {len(entries)} kernels, {total / 1024:.0f} KiB")
+    print(f"{active().cache}: {len(entries)} kernels, {total / 1024:.0f} KiB")
     return 0
 
 

@@ -15,17 +15,36 @@ import numpy as np
 from references import REFERENCES, SAMPLES
 
 import dualflow as df
+from dualflow.base.counters import stats
 from dualflow.base.dtypes import BY_NAME
 from dualflow.ir.graph import Graph, GraphBuilder
 from dualflow.ir.interpret import interpret
 from dualflow.ir.op import CATALOGUE, Kind, Op
-from dualflow.ir.types import TensorType
+from dualflow.ir.types import TensorType, View
 from dualflow.ops import domains, door
+from dualflow.pipeline import compile_graph
 
 Runner = Callable[[Graph, list[np.ndarray]], tuple[np.ndarray, ...]]
 
+
+def run_numba(graph: Graph, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The outputs of the compiled graph, for inputs that lie as `arrays` do; every step must have
+    run where the program says."""
+    layouts = [View(a.shape, tuple(step // a.itemsize for step in a.strides)) for a in arrays]
+    compilation = compile_graph(graph, layouts)
+    executable = compilation.result()
+    before = stats()
+    outputs = executable.run(arrays)
+    after = stats()
+    kernels = len(compilation.program.launches)
+    assert after["kernel_launches"] - before["kernel_launches"] == kernels
+    calls = len(compilation.program.steps) - kernels
+    assert after["library_calls"] - before["library_calls"] == calls
+    return tuple(outputs)
+
+
 #: modes that run a graph on arrays
-RUNNERS: dict[str, Runner] = {"interpreted": interpret}
+RUNNERS: dict[str, Runner] = {"interpreted": interpret, "numba": run_numba}
 
 ULPS = 2.0  # what an op that is not exact may be off (DESIGN, decision 10)
 SHAPES = ((), (0,), (7,), (3, 5), (2, 1, 4))

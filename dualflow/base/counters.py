@@ -1,4 +1,4 @@
-"""What happened, counted: traces, branches, kernels, fallbacks. Nothing here is ever reset by the package.
+"""What happened, counted: traces, branches, kernels, fallbacks. The package resets nothing here.
 
 Comes in: `count(name)` from any room. Goes out: `stats()`, a plain dict of the whole process.
 """

@@ -52,7 +52,7 @@ def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
     """`axes` as a sorted tuple counted from 0; None means all of them."""
     if axes is None:
         return tuple(range(rank))
-    given = (axes,) if isinstance(axes, int) or hasattr(axes, "__index__") else tuple(axes)  # type: ignore[arg-type]
+    given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
     found = sorted(normal_axis(axis, rank) for axis in given)
     if len(set(found)) != len(found):
         raise ShapeError(f"axes {tuple(given)} name one axis twice")

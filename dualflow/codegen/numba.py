@@ -31,6 +31,10 @@ TILE = 16
 REORDERED = {"{0} + {1}": "radd({0}, {1})"}
 #: Position folds (their spelling is a bare name): when a candidate replaces the best so far.
 BETTER = {"argmax": "better_high({0}, {1})", "argmin": "better_low({0}, {1})"}
+#: The fold of values that finds what a position fold looks for.
+EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
+#: Elements whose extreme is found first, and only if it is better than before, its position.
+POSITION_BLOCK = 256
 
 BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
     np.dtype, ("bool", "int64", "float16", "float32", "float64")
@@ -69,6 +73,15 @@ def literal(value: bool | int | float, dtype: np.dtype) -> str:
     value = float(np.asarray(value, dtype))
     text = repr(value) if np.isfinite(value) else repr(value).replace("inf", "np.inf")
     return f"np.{_held(dtype).name}({text.replace('nan', 'np.nan')})"
+
+
+def _worst(spelled: str, dtype: np.dtype) -> str:
+    """What every value is at least as good as, for the position fold `spelled`."""
+    high = EXTREME[spelled].startswith("minimum")
+    if dtype.kind == "f":
+        return literal(np.inf if high else -np.inf, dtype)
+    limits = np.iinfo(dtype)
+    return literal(int(limits.max if high else limits.min), dtype)
 
 
 def _held(dtype: np.dtype) -> np.dtype:
@@ -201,26 +214,66 @@ class _Emitter:
 
     def _stage(self, stage: Stage) -> None:
         folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
-        blocked = [f for f in folds if self._in_blocks(f) and self.kernel.lanes in stage.over]
+        walked = self.kernel.lanes in stage.over
+        blocked = [fold for fold in folds if walked and self._in_blocks(fold)]
         for fold in folds:
             self._start(fold, fold in blocked)
         *outer, last = stage.over or (None,)
         with self.block(*(self._loop(axis) for axis in outer)):
             if blocked:
-                i = self.axes[last]
-                n, b = f"n{i[1:]}", f"b{i[1:]}"
-                with self.block(f"for {b} in range(0, {n}, {SUM_BLOCK}):"):
-                    for fold in blocked:
-                        self.put(f"{self.names[fold.name]} = {literal(0, self._inner(fold))}")
-                    with self.block(f"for {i} in range({b}, min({b} + {SUM_BLOCK}, {n})):"):
-                        self._body(stage)
-                    for fold in blocked:
-                        self._join(fold)
+                self._sum_in_blocks(stage, self.axes[last], blocked)
+            elif walked and self._is_position(stage):
+                self._find_in_blocks(stage, self.axes[last], folds[0])
             else:
                 with self.block(*([self._loop(last)] if last else [])):
                     self._body(stage)
         for fold in folds:
             self._finish(fold, fold in blocked)
+
+    def _blocks(self, i: str, size: int) -> tuple[str, str]:
+        """The loop over blocks of a loop axis, and the loop inside a block."""
+        n, b = f"n{i[1:]}", f"b{i[1:]}"
+        inside = f"for {i} in range({b}, min({b} + {size}, {n})):"
+        return f"for {b} in range(0, {n}, {size}):", inside
+
+    def _sum_in_blocks(self, stage: Stage, i: str, folds: list[Fold]) -> None:
+        blocks, inside = self._blocks(i, SUM_BLOCK)
+        with self.block(blocks):
+            for fold in folds:
+                self.put(f"{self.names[fold.name]} = {literal(0, _held(fold.dtype))}")
+            with self.block(inside):
+                self._body(stage)
+            for fold in folds:
+                self._join(fold)
+
+    def _is_position(self, stage: Stage) -> bool:
+        """Whether the stage does nothing but look for the position of an extreme."""
+        if len(stage.sinks) != 1 or not isinstance(fold := stage.sinks[0], Fold):
+            return False
+        value = self._value_dtype(fold)
+        return value != BOOL and spelling(fold.op, value) in EXTREME
+
+    def _find_in_blocks(self, stage: Stage, i: str, fold: Fold) -> None:
+        """The extreme of a block vectorises, a search for its position does not."""
+        name, dtype = self.names[fold.name], self._value_dtype(fold)
+        spelled = spelling(fold.op, dtype)
+        blocks, inside = self._blocks(i, POSITION_BLOCK)
+        with self.block(blocks):
+            self.put(f"top{name} = {_worst(spelled, dtype)}")
+            with self.block(inside):
+                self._read_keeps(stage)
+                self._lets(stage, self.axes)
+                value = self.names[fold.value]
+                self.put(f"top{name} = {EXTREME[spelled].format(f'top{name}', value)}")
+            better = BETTER[spelled].format(f"top{name}", f"best{name}")
+            with self.block(f"if {name} < 0 or {better}:", inside):
+                self._read_keeps(stage)
+                self._lets(stage, self.axes)
+                value = self.names[fold.value]
+                with self.block(f"if {value} == top{name} or {value} != {value}:"):
+                    self.put(f"{name} = {self._position(stage.over)}")
+                    self.put(f"best{name} = top{name}")
+                    self.put("break")
 
     def _loop(self, axis: str) -> str:
         return f"for {self.axes[axis]} in range({self.integers[f'n_{axis}']}):"
@@ -310,9 +363,6 @@ class _Emitter:
 
     def _in_blocks(self, fold: Fold) -> bool:
         return fold.dtype.kind == "f" and spelling(fold.op, fold.dtype) in REORDERED
-
-    def _inner(self, fold: Fold) -> np.dtype:
-        return _held(fold.dtype)
 
     def _start(self, fold: Fold, blocked: bool) -> None:
         name, value = self.names[fold.name], self._value_dtype(fold)

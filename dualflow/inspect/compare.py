@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from dualflow import api
 from dualflow.array.tensor import Tensor
 from dualflow.base.trees import flatten
+from dualflow.capture import compile as df_compile
 from dualflow.explain.report import Report
 
 from .difference import relative, ulps
@@ -169,7 +169,7 @@ def _compare(eager: Callable[..., Any], state: _State, seconds: float) -> dict[s
     repeats = _same(before, again)
     if not repeats:
         notes.append("two eager runs from one state differ: compared for time only")
-    compiled = api.compile(eager, wait=True)
+    compiled = df_compile(eager, wait=True)
     state.reset()
     start = time.perf_counter()
     state.call(compiled)

@@ -72,10 +72,10 @@ def _error(value: float | None) -> str:
 
 def show(found: Comparison, console: Console | None = None) -> None:
     """Print the comparison."""
-    from rich.console import Console
+    import rich
     from rich.table import Table
 
-    console = console or Console()
+    console = console or rich.get_console()
     title = f"{found.name}: eager and compiled"
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")

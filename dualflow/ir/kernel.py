@@ -85,7 +85,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """`value`, one per loop point, for later stages over the same loops (row scratch, registers)."""
+    """`value`, one per loop point, for later stages over the same loops (row scratch)."""
 
     name: str
     value: str
@@ -161,7 +161,7 @@ class Kernel:
         return tuple(found)
 
     def verify(self) -> Kernel:
-        """Check names, scopes and dtypes; returns the kernel. An error is a fault of `schedule/`."""
+        """Check names, scopes and dtypes; returns the kernel. Errors are faults of `schedule/`."""
         roles = [axis.role for axis in self.axes]
         assert roles == sorted(roles), "grid axes come first"
         assert self.lanes in (self.grid[-1:] + self.loops[-1:]), "lanes: the last grid or loop axis"

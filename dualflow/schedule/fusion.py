@@ -72,6 +72,7 @@ class Fusion:
         self._all: list[Unit] = []
         self._rank: dict[Unit, int] = {}
         self._seen: set[Value] = set()
+        self._operands: dict[tuple, list[tuple[Value, Map]] | None] = {}
         self._place: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
         self._want_outputs()
         for node in reversed(graph.nodes):
@@ -474,7 +475,11 @@ class Fusion:
         self, node: Node, group: Group, map_: Map
     ) -> list[tuple[Value, Map]] | None:
         """The operands, and the maps under which they are seen; None if a map is not affine."""
-        return _OPERANDS[self.facts.role[node]](self, node, group, map_)
+        key = (node, map_, group.domain, group.loops)
+        if key not in self._operands:
+            found = _OPERANDS[self.facts.role[node]](self, node, group, map_)
+            self._operands[key] = found
+        return self._operands[key]
 
     def _of_elementwise(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
         return [(value, map_) for value in node.operands]

@@ -1,0 +1,390 @@
+"""Attributes, globals and module contents: reads and stores, with the guards that make them sure.
+
+Comes in: an object, where it came from, a name. Goes out: the value and where it came from. What a
+read does *not* find (an instance attribute that would hide a method) is guarded too.
+"""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import calls
+from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from .frame import Frame
+
+_BUILTIN_DICT = vars(builtins)
+_STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
+Read = tuple[Any, Origin]
+MISSING = object()
+
+
+def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
+    """The origin of a global variable of `function`."""
+    namespace = function.__globals__
+    stored = recorder.stored.get(("global", id(namespace), name))
+    if stored is not None:
+        return stored
+    if name in namespace:
+        node = recorder.nodes("{k0}[{k1}]", (), (namespace, name))
+        return recorder.read(node, value)
+    recorder.guard("{k1} not in {k0}", constants=(namespace, name))
+    if vars(builtins) is not _BUILTIN_DICT:
+        recorder.refuse("builtins of its own")
+    node = recorder.nodes("{k0}[{k1}]", (), (_BUILTIN_DICT, name))
+    return recorder.read(node, value)
+
+
+def of_module(recorder: Recorder, module: types.ModuleType, name: str, value: Any) -> Origin:
+    """The origin of a name in a module."""
+    namespace = vars(module)
+    stored = recorder.stored.get((id(module), name))
+    if stored is not None:
+        return stored
+    if namespace.get(name, MISSING) is not value:
+        recorder.refuse(f"{module.__name__}.{name}, which the module computes")
+        return None
+    return recorder.read(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
+
+
+def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
+    """`owner.name` and its origin."""
+    recorder = frame.recorder
+    kind = type(owner)
+    if kind is Tensor:
+        return _of_tensor(recorder, owner, origin, name)
+    if kind is types.ModuleType:
+        recorder.pin(origin, owner)
+        value = getattr(owner, name)
+        return value, of_module(recorder, owner, name, value)
+    if isinstance(owner, type):
+        return _of_class(recorder, owner, origin, name)
+    if kind is super:
+        return _of_super(recorder, owner, name)
+    if isinstance(owner, (enum.Enum, np.dtype)):
+        recorder.pin(origin, owner)
+        return recorder.guarded(getattr, owner, name), CONSTANT
+    if kind is types.FunctionType:
+        return _of_function(recorder, owner, origin, name)
+    if kind is types.MethodType or kind.__module__ == "dualflow.capture.compiled":
+        recorder.refuse(f"an attribute of a {kind.__name__}")
+        return getattr(owner, name), None
+    if kind in SCALARS or kind in (list, dict, set, frozenset, tuple) or kind is slice:
+        value = getattr(owner, name)
+        if callable(value):
+            recorder.typed(origin, owner)
+            return value, Born("method", (None, origin))
+        node = recorder.as_node(origin, owner)
+        if node is None or kind not in (int, float, bool):
+            recorder.refuse(f"{name} of a {kind.__name__}")
+            return value, None
+        recorder.typed(origin, owner)
+        return value, recorder.nodes(f"({{0}}.{name})", (node,))
+    if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque"):
+        if origin.kind == "error" and name == "args":
+            recorder.refuse("the args of an exception")
+        value = getattr(owner, name)
+        if isinstance(value, types.BuiltinFunctionType):
+            return value, Born("method", (None, origin))
+        recorder.refuse(f"{name} of a {kind.__name__}")
+        return value, None
+    return _of_instance(frame, owner, origin, name)
+
+
+def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> Read:
+    if name in _STATIC or name in ("requires_grad", "_version"):
+        recorder.tensor(owner)
+        return getattr(owner, name), CONSTANT
+    if name == "grad":
+        stored = recorder.stored.get((id(owner), "grad"))
+        value = owner.grad
+        if stored is not None and (value is None) == (stored is CONSTANT):
+            return value, stored
+        if not isinstance(origin, Node):
+            return value, CONSTANT if value is None else recorder.origin(None, value)
+        before = recorder.grads.get(id(owner))
+        if value is not before:  # backward() set it in this call
+            return value, recorder.origin(None, value)
+        node = recorder.nodes("{0}.grad", (origin,))
+        recorder.tensor(owner)
+        if value is None:
+            recorder.guard("{0} is None", node)
+            return value, CONSTANT
+        found = recorder.read(node, value)
+        recorder.tensor(value)
+        return value, found
+    value = recorder.guarded(getattr, owner, name)
+    if isinstance(value, Tensor):  # T, mT
+        return value, recorder.origin(None, value)
+    if isinstance(value, types.MethodType) and value.__self__ is owner:
+        return value, Born("method", (None, origin))
+    recorder.refuse(f"{name} of a tensor")
+    return value, None
+
+
+def lookup(kind: type, name: str) -> tuple[bool, Any, Any]:
+    """What the classes of `kind` hold under `name`, without binding: found, value, namespace."""
+    for cls in kind.__mro__:
+        if name in vars(cls):
+            return True, vars(cls)[name], vars(cls)
+    return False, None, None
+
+
+def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
+    """Guard that a name is found in the classes of `kind` where it is found now: the node of what
+    is there, or None if there is nothing."""
+    for cls in kind.__mro__:
+        namespace = vars(cls)
+        if name in namespace:
+            node = recorder.nodes("{k0}[{k1}]", (), (recorder.proxy(cls), name))
+            return node
+        if cls.__flags__ & (1 << 9):  # a heap type: it can change
+            recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
+    return None
+
+
+def plain_class(kind: type) -> bool:
+    """Whether instances find attributes as plain objects do."""
+    return kind.__getattribute__ is object.__getattribute__
+
+
+def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:
+    recorder.pin(origin, owner)
+    value = recorder.guarded(getattr, owner, name)
+    if recorder.dead:
+        return value, None
+    if isinstance(value, enum.Enum):
+        return value, CONSTANT
+    if (id(owner), name) in recorder.stored:
+        return value, recorder.stored[id(owner), name]
+    found, raw, _ = lookup(owner, name)
+    if not found or (type(owner) is not type and lookup(type(owner), name)[0]):
+        if name in ("__name__", "__qualname__", "__module__"):
+            return value, CONSTANT
+        recorder.refuse(f"{name} of the class {owner.__name__}")
+        return value, None
+    node = guard_class(recorder, owner, name)
+    assert node is not None
+    if isinstance(raw, staticmethod):
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        return value, CONSTANT
+    if isinstance(raw, classmethod) and isinstance(raw.__func__, types.FunctionType):
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        return value, Born("method", (CONSTANT, origin))
+    if raw is value and (type(raw) is types.FunctionType or not hasattr(type(raw), "__get__")):
+        return value, recorder.read(node, value)
+    if isinstance(raw, (types.BuiltinFunctionType, types.MethodDescriptorType, classmethod)):
+        return value, CONSTANT
+    recorder.refuse(f"{name} of the class {owner.__name__}")
+    return value, None
+
+
+def _of_function(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
+    value = recorder.guarded(getattr, owner, name)
+    stored = recorder.stored.get((id(owner), name))
+    if stored is not None:
+        return value, stored
+    node = recorder.as_node(origin, owner)
+    if node is None or not (name in vars(owner) or name in ("__name__", "__qualname__")):
+        recorder.refuse(f"{name} of a function")
+        return value, None
+    recorder.typed(origin, owner)
+    return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (node,)), value)
+
+
+def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
+    """An attribute of an instance of a class written in Python."""
+    recorder = frame.recorder
+    kind = type(owner)
+    if not plain_class(kind) or not (kind.__flags__ & (1 << 9)):
+        recorder.refuse(f"{name} of a {kind.__name__}")
+        return getattr(owner, name), None
+    recorder.typed(origin, owner)
+    found, raw, _ = lookup(kind, name)
+    inside = getattr(owner, "__dict__", None)
+    held = inside is not None and name in inside
+    if not found and not held:
+        if lookup(kind, "__getattr__")[0]:
+            recorder.refuse(f"{kind.__name__} has a __getattr__")
+        guard_class(recorder, kind, name)
+        _guard_absent(recorder, origin, owner, name)
+        return getattr(owner, name), None
+    node = guard_class(recorder, kind, name)
+    if found and isinstance(raw, property):
+        assert node is not None
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        if type(raw) is not property or type(raw.fget) is not types.FunctionType:
+            recorder.refuse(f"the property {name} of {kind.__name__}")
+            return getattr(owner, name), None
+        return calls.invoke(frame, raw.fget, CONSTANT, (owner,), (origin,))
+    if found and hasattr(type(raw), "__set__"):
+        return _of_slot(recorder, owner, origin, name, raw, node)
+    if held:
+        value = inside[name]  # type: ignore[index]
+        return value, _instance_part(recorder, owner, origin, name, value, hidden=found)
+    assert node is not None
+    _guard_absent(recorder, origin, owner, name)
+    return _bound(recorder, owner, origin, name, raw, node)
+
+
+def _of_super(recorder: Recorder, owner: Any, name: str) -> Read:
+    """`super().name`: a method of a class further on."""
+    value = recorder.guarded(getattr, owner, name)
+    found = recorder.known(owner)
+    mro = owner.__self_class__.__mro__
+    raw = None
+    for cls in mro[mro.index(owner.__thisclass__) + 1 :]:
+        heap = cls.__flags__ & (1 << 9)
+        if name in vars(cls):
+            raw = vars(cls)[name]
+            if heap:
+                node = recorder.nodes("{k0}[{k1}]", (), (recorder.proxy(cls), name))
+                recorder.guard("{0} is {k0}", node, constants=(raw,))
+            break
+        if heap:
+            recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
+    if isinstance(raw, types.FunctionType) and isinstance(found, Born):
+        return value, Born("method", (CONSTANT, found.parts))
+    if raw is object.__init__ and isinstance(found, Born):
+        return value, Born("method", (None, found.parts))
+    recorder.refuse(f"super().{name}")
+    return value, None
+
+
+def _instance_part(
+    recorder: Recorder, owner: Any, origin: Origin, name: str, value: Any, hidden: bool
+) -> Origin:
+    stored = recorder.stored.get((id(owner), name))
+    if stored is not None:
+        return stored
+    if isinstance(origin, Born):
+        parts = origin.parts
+        if origin.kind != "instance" or name not in parts:
+            recorder.refuse(f"{name} of a {type(owner).__name__} made in the call")
+            return None
+        return parts[name]
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    template = f"{{0}}.__dict__[{name!r}]" if hidden else f"{{0}}.{name}"
+    return recorder.read(recorder.nodes(template, (node,)), value)
+
+
+def _of_slot(
+    recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node | None
+) -> Read:
+    """A slot, or a named tuple's field."""
+    value = recorder.guarded(getattr, owner, name)
+    if isinstance(owner, tuple) and type(raw).__name__ == "_tuplegetter":
+        if isinstance(origin, Born):
+            return value, origin.parts[type(owner)._fields.index(name)]
+        found = recorder.as_node(origin, owner)
+        assert found is not None
+        return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (found,)), value)
+    if isinstance(raw, types.MemberDescriptorType):
+        return value, _instance_part(recorder, owner, origin, name, value, hidden=False)
+    recorder.refuse(f"the descriptor {name} of {type(owner).__name__}")
+    return value, None
+
+
+def _bound(
+    recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node
+) -> Read:
+    """What an instance finds in its class."""
+    value = recorder.guarded(getattr, owner, name)
+    if isinstance(raw, types.FunctionType):
+        return value, Born("method", (recorder.read(node, raw), origin))
+    if isinstance(raw, staticmethod):
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        return value, CONSTANT
+    if isinstance(raw, classmethod):
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        return value, Born("method", (CONSTANT, CONSTANT))
+    if isinstance(owner, tuple) and isinstance(raw, types.MethodDescriptorType):
+        return value, Born("method", (None, origin))
+    if hasattr(type(raw), "__get__"):
+        recorder.refuse(f"the descriptor {name} of {type(owner).__name__}")
+        return value, None
+    stored = recorder.stored.get((id(owner), name))
+    return value, stored if stored is not None else recorder.read(node, raw)
+
+
+def _guard_absent(recorder: Recorder, origin: Origin, owner: Any, name: str) -> None:
+    """Guard that an instance has no attribute of its own by this name."""
+    node = recorder.as_node(origin, owner)
+    if node is not None and hasattr(owner, "__dict__"):
+        recorder.guard("{k0} not in {0}.__dict__", node, constants=(name,))
+
+
+def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part: Origin) -> None:
+    """Note `owner.name = value`; the caller does it."""
+    recorder = frame.recorder
+    if recorder.dead:
+        return
+    kind = type(owner)
+    if kind is Tensor:
+        _store_in_tensor(recorder, owner, origin, name, value, part)
+        return
+    if isinstance(owner, (types.FunctionType, types.ModuleType)):
+        if isinstance(origin, Born):
+            recorder.refuse("an attribute stored in a function made in the call")
+            return
+    elif isinstance(owner, type):
+        if type(owner) is not type or part is None:
+            recorder.refuse(f"an attribute stored in the class {owner.__name__}")
+        recorder.pin(origin, owner)
+        recorder.refuse("an attribute stored in a class")
+        return
+    elif not _storable(recorder, kind, name):
+        recorder.refuse(f"{name} stored in a {kind.__name__}")
+        return
+    if isinstance(origin, Born):
+        if origin.kind != "instance":
+            recorder.refuse(f"{name} stored in a {kind.__name__}")
+            return
+        origin.parts[name] = part
+        return
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    recorder.typed(origin, owner)
+    recorder.writes(node, owner)
+    recorder.stored[id(owner), name] = part
+    recorder.keep(owner)
+    recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
+
+
+def _storable(recorder: Recorder, kind: type, name: str) -> bool:
+    """Whether storing is what a plain object does; guarded."""
+    if kind.__setattr__ is not object.__setattr__ or not plain_class(kind):
+        return False
+    if not kind.__flags__ & (1 << 9):
+        return False
+    found, raw, _ = lookup(kind, name)
+    if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
+        return False
+    guard_class(recorder, kind, name)
+    guard_class(recorder, kind, "__setattr__")
+    return True
+
+
+def _store_in_tensor(
+    recorder: Recorder, owner: Tensor, origin: Origin, name: str, value: Any, part: Origin
+) -> None:
+    if name != "grad":
+        recorder.refuse(f"{name} of a tensor set")
+        return
+    recorder.stored[id(owner), "grad"] = part
+    if isinstance(origin, Node):
+        recorder.tensor(owner)
+
+
+_ = (sys, TENSOR)

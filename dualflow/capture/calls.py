@@ -1,0 +1,494 @@
+"""Calls: what is called, and how its result is known.
+
+Comes in: a callable with its arguments and their origins. Goes out: a `Plan`: what to call instead
+(the instrumented twin of a Python function, or the thing itself), and how to find the origin of its
+result. What is in no table refuses the recording, and is called as it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import functools
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.autograd.grad_mode import GradMode
+
+from . import construct, known
+from .expressions import Refused
+from .instrument import instrumented
+from .locate import NoSource
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .recorder import FIXED, Recorder
+
+if TYPE_CHECKING:
+    from .frame import Frame
+
+Finish = Callable[[Any], Origin]
+#: packages whose functions are called as they are: what they do to tensors passes the door
+TRUSTED = (
+    "dualflow.ops", "dualflow.array", "dualflow.autograd", "dualflow.base.dtypes",
+    "dualflow.base.shapes",
+)  # fmt: skip
+
+
+@final
+class Plan:
+    """How to make a call."""
+
+    __slots__ = ("args", "finish", "function", "kwargs", "name")
+
+    def __init__(
+        self, function: Any, args: Any, kwargs: dict[str, Any], finish: Finish, name: str
+    ) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.finish, self.name = finish, name
+
+
+@final
+class Call:
+    """A call with the origins of everything in it."""
+
+    __slots__ = ("args", "frame", "function", "kwargs", "origin", "origins", "recorder", "where")
+
+    def __init__(
+        self,
+        frame: Frame,
+        function: Any,
+        origin: Origin,
+        args: tuple[Any, ...],
+        origins: tuple[Origin, ...],
+        kwargs: dict[str, Any] | None = None,
+        where: dict[str, Origin] | None = None,
+    ) -> None:
+        self.frame, self.recorder = frame, frame.recorder
+        self.function, self.origin = function, origin
+        self.args, self.origins = tuple(args), tuple(origins)
+        self.kwargs, self.where = kwargs or {}, where or {}
+
+    def of(self, function: Any, origin: Origin, before: Any = None, before_origin: Origin = None,
+           bound: bool = False) -> Call:  # fmt: skip
+        """The same arguments to something else, behind a first one if `bound`."""
+        args, origins = self.args, self.origins
+        if bound:
+            args, origins = (before, *args), (before_origin, *origins)
+        return Call(self.frame, function, origin, args, origins, self.kwargs, self.where)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__qualname__", None) or type(self.function).__name__
+
+    def plan(self, finish: Finish, function: Any = None) -> Plan:
+        """Call the thing itself, or `function`."""
+        target = self.function if function is None else function
+        return Plan(target, self.args, self.kwargs, finish, self.name)
+
+    def refuse(self, why: str = "") -> None:
+        self.recorder.refuse(why or f"a call of {self.name}, which is in no table")
+
+
+def prepare(
+    frame: Frame, sf: int, slots: tuple, f: Any, args: tuple, kwargs: dict[str, Any]
+) -> Plan | None:
+    """The plan of a call in the user's code; None if it cannot be followed."""
+    recorder = frame.recorder
+    origin = frame.origin(sf, f)
+    origins: list[Origin] = []
+    where: dict[str, Origin] = {}
+    position = 0
+    for kind, slot in slots:
+        if kind == "":
+            origins.append(frame.origin(slot, args[position]))
+            position += 1
+        elif kind == "*":
+            parts = _starred(frame, slot, args[position:], slots)
+            if parts is None:
+                return None
+            origins += parts
+            position += len(parts)
+        elif kind == "**":
+            if not _double_starred(recorder, frame.slots[slot], kwargs, slots, where):
+                return None
+        else:
+            where[kind] = frame.origin(slot, kwargs[kind])
+    if recorder.dead or len(origins) != len(args) or set(where) != set(kwargs):
+        recorder.refuse("a call with * or ** whose parts are not known")
+        return None
+    return find(Call(frame, f, origin, args, tuple(origins), kwargs, where))
+
+
+def _starred(frame: Frame, slot: int, rest: tuple, slots: tuple) -> list[Origin] | None:
+    """The origins of what `*xs` became: known if the sequence's parts are."""
+    recorder = frame.recorder
+    origin = frame.slots[slot]
+    if isinstance(origin, Born) and origin.kind in ("list", "tuple"):
+        return list(origin.parts)
+    starred = sum(1 for kind, _ in slots if kind == "*")
+    if starred != 1:
+        recorder.refuse("a call with several *")
+        return None
+    count = len(rest) - sum(1 for kind, _ in slots[1:] if kind == "" and False)
+    after = 0
+    seen = False
+    for kind, s in slots:
+        if s == slot and kind == "*":
+            seen = True
+        elif seen and kind == "":
+            after += 1
+    items = rest[: count - after]
+    if origin is CONSTANT:
+        return [CONSTANT] * len(items)
+    if not isinstance(origin, Node):
+        recorder.refuse("a call with * of something of unknown origin")
+        return None
+    recorder.guard("len({0}) == {k0}", origin, constants=(len(items),))
+    nodes = [recorder.nodes("{0}[{k0}]", (origin,), (i,)) for i in range(len(items))]
+    return [recorder.read(node, item) for node, item in zip(nodes, items, strict=True)]
+
+
+def _double_starred(
+    recorder: Recorder, origin: Origin, kwargs: dict, slots: tuple, where: dict[str, Origin]
+) -> bool:
+    named = {kind for kind, _ in slots if kind not in ("", "*", "**")}
+    rest = [key for key in kwargs if key not in named]
+    if isinstance(origin, Born) and origin.kind == "dict" and set(origin.parts) == set(rest):
+        where.update(origin.parts)
+        return True
+    if isinstance(origin, Node) and sum(1 for kind, _ in slots if kind == "**") == 1:
+        recorder.guard("type({0}) is dict and tuple({0}) == {k0}", origin,
+                       constants=(recorder.const_tuple(tuple(rest)),))  # fmt: skip
+        for key in rest:
+            where[key] = recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), kwargs[key])
+        return True
+    recorder.refuse("a call with ** of something of unknown origin")
+    return False
+
+
+def invoke(
+    frame: Frame, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+) -> tuple[Any, Origin]:
+    """Make a call in the place of C code that would make it: the result and its origin."""
+    recorder = frame.recorder
+    plan = None if recorder.dead else find(Call(frame, f, origin, args, origins))
+    if plan is None or recorder.dead:
+        return f(*args), None
+    out = plan.function(*plan.args, **plan.kwargs)
+    if recorder.dead:
+        return out, None
+    found = plan.finish(out)
+    if found is None:
+        found = recorder.origin(None, out)
+    if found is None:
+        recorder.refuse(f"the result of {plan.name}")
+    return out, found
+
+
+def find(call: Call) -> Plan | None:
+    """How to make a call, by the kind of what is called."""
+    f, origin, recorder = call.function, call.origin, call.recorder
+    kind = type(f)
+    follow = known.SPECIAL.get(kind)
+    if follow is not None:  # df.compile, df.pure
+        return follow(call)
+    if kind is types.MethodType:
+        return _method(call)
+    if kind is types.FunctionType:
+        return _function(call)
+    if kind in (types.BuiltinFunctionType, types.MethodWrapperType) and not isinstance(
+        f.__self__, (types.ModuleType, type, type(None))
+    ):
+        return _builtin_method(call)
+    if isinstance(f, type):
+        recorder.pin(origin, f)
+        handler = known.TABLE.get(f)
+        return handler(call) if handler else construct.plan(call)
+    if kind is functools.partial:
+        return _partial(call)
+    try:
+        handler = known.TABLE.get(f)
+    except TypeError:
+        handler = None
+    if handler is not None:
+        if not isinstance(origin, Born):
+            recorder.pin(origin, f)
+        return handler(call)
+    if callable(f) and not isinstance(f, FIXED):
+        method = special(kind, "__call__")
+        if method is not None:
+            recorder.guard_special(origin, f, "__call__")
+            return find(call.of(method, CONSTANT, f, origin, bound=True))
+    call.refuse()
+    return None
+
+
+def _method(call: Call) -> Plan | None:
+    f, origin, recorder = call.function, call.origin, call.recorder
+    inner, owner = f.__func__, f.__self__
+    if isinstance(origin, Born) and origin.kind == "method":
+        inner_origin, owner_origin = origin.parts
+    elif isinstance(origin, Node):
+        recorder.typed(origin, f)
+        inner_origin = recorder.read(recorder.nodes("{0}.__func__", (origin,)), inner)
+        owner_origin = recorder.read(recorder.nodes("{0}.__self__", (origin,)), owner)
+    else:
+        inner_origin = owner_origin = CONSTANT
+    if owner_origin is None:
+        owner_origin = recorder.origin(None, owner)
+    return find(call.of(inner, inner_origin or CONSTANT, owner, owner_origin, bound=True))
+
+
+def _builtin_method(call: Call) -> Plan | None:
+    """A method of a list, dict, string... or of an iterator."""
+    f, origin, recorder = call.function, call.origin, call.recorder
+    owner = f.__self__
+    if isinstance(origin, Born) and origin.kind == "method":
+        owner_origin = recorder.origin(origin.parts[1], owner)
+    elif isinstance(origin, Node):
+        recorder.guard("type({0}) is {k0} and {0}.__name__ == {k1}", origin,
+                       constants=(type(f), f.__name__))  # fmt: skip
+        owner_origin = recorder.read(recorder.nodes("{0}.__self__", (origin,)), owner)
+    else:
+        call.refuse()
+        return None
+    handler = known.METHODS.get((type(owner), f.__name__))
+    if handler is None:
+        call.refuse(f"{type(owner).__name__}.{f.__name__}, which is in no table")
+        return None
+    recorder.typed(owner_origin, owner)
+    return handler(call.of(f, CONSTANT, owner, owner_origin, bound=True))
+
+
+def _partial(call: Call) -> Plan | None:
+    f, recorder = call.function, call.recorder
+    node = recorder.as_node(call.origin, f)
+    if node is None:
+        parts = call.origin.parts if isinstance(call.origin, Born) else None
+        if not isinstance(parts, tuple):
+            call.refuse("a functools.partial made in the call")
+            return None
+        inner_origin, before, named = parts
+    else:
+        recorder.typed(call.origin, f)
+        inner_origin = recorder.read(recorder.nodes("{0}.func", (node,)), f.func)
+        args = recorder.nodes("{0}.args", (node,))
+        before = [part for _, part in recorder.items(f.args, args)]
+        keywords = recorder.nodes("{0}.keywords", (node,))
+        names = recorder.const_tuple(tuple(f.keywords))
+        recorder.guard("tuple({0}) == {k0}", keywords, constants=(names,))
+        named = {
+            key: recorder.read(recorder.nodes("{0}[{k0}]", (keywords,), (key,)), value)
+            for key, value in f.keywords.items()
+        }
+    return find(
+        Call(call.frame, f.func, inner_origin, (*f.args, *call.args), (*before, *call.origins),
+             {**f.keywords, **call.kwargs}, {**named, **call.where})
+    )  # fmt: skip
+
+
+# Python functions ---------------------------------------------------------------------------
+
+
+def trusted(f: Any) -> bool:
+    module = getattr(f, "__module__", None) or ""
+    return module.startswith(TRUSTED)
+
+
+def _function(call: Call) -> Plan | None:
+    f, recorder = call.function, call.recorder
+    handler = known.TABLE.get(f)
+    if handler is None:
+        handler = known.BY_CODE.get(f.__code__)
+    if handler is not None:
+        _same_function(recorder, call.origin, f)
+        return handler(call)
+    if trusted(f):
+        _same_function(recorder, call.origin, f)
+        return known.trusted(call)
+    return twin(call)
+
+
+def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:
+    if isinstance(origin, Node):
+        recorder.guard("{0} is {k0}", origin, constants=(f,))
+
+
+def twin(call: Call) -> Plan | None:
+    """Call the instrumented copy of a Python function."""
+    from .frame import Frame
+
+    f, recorder = call.function, call.recorder
+    try:
+        made = instrumented(f.__code__, f.__globals__)
+    except (Refused, NoSource) as reason:
+        call.refuse(f"{f.__qualname__} runs as it is: {reason}")
+        return None
+    frame = Frame(recorder, f, made.count, made.slots)
+    if not _guard_function(call) or not _bind(call, frame):
+        return None
+    cells = _cells(call, frame)
+    cells["_df_"] = types.CellType(frame)
+    copy = types.FunctionType(
+        made.code, f.__globals__, f.__name__, f.__defaults__,
+        tuple(cells[name] for name in made.code.co_freevars),
+    )  # fmt: skip
+    copy.__kwdefaults__ = f.__kwdefaults__
+    copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
+
+    def finish(out: Any) -> Origin:
+        return frame.result
+
+    return Plan(copy, call.args, call.kwargs, finish, call.name)
+
+
+def _guard_function(call: Call) -> bool:
+    """Guard that the function is still this code in this module."""
+    f, recorder, origin = call.function, call.recorder, call.origin
+    if isinstance(origin, Born):
+        return True
+    node = recorder.as_node(origin, f)
+    if node is None:
+        call.refuse(f"a function of unknown origin, {f.__qualname__}")
+        return False
+    if origin is not CONSTANT:
+        recorder.guard("type({0}) is {k0}", node, constants=(types.FunctionType,))
+        recorder.guard("{0}.__globals__ is {k0}", node, constants=(f.__globals__,))
+    recorder.guard("{0}.__code__ is {k0}", node, constants=(f.__code__,))
+    return True
+
+
+def _bind(call: Call, frame: Frame) -> bool:
+    """Give the parameters' slots the origins of the arguments."""
+    f, code = call.function, call.function.__code__
+    count, only = code.co_argcount, code.co_kwonlyargcount
+    names = code.co_varnames[: count + only]
+    args, kwargs = call.args, dict(call.where)
+    slots, recorder = frame.slots, call.recorder
+    for i, name in enumerate(names[:count]):
+        if i < len(args):
+            slots[frame.names[name]] = call.origins[i]
+        elif name in kwargs and i >= code.co_posonlyargcount:
+            slots[frame.names[name]] = kwargs.pop(name)
+        else:
+            found = _default(call, i - count + len(f.__defaults__ or ()))
+            if found is None:
+                return False
+            slots[frame.names[name]] = found
+    for name in names[count:]:
+        if name in kwargs:
+            slots[frame.names[name]] = kwargs.pop(name)
+        else:
+            found = _keyword_default(call, name)
+            if found is None:
+                return False
+            slots[frame.names[name]] = found
+    at = count + only
+    if code.co_flags & 4:
+        slots[frame.names[code.co_varnames[at]]] = Born("tuple", list(call.origins[count:]))
+        at += 1
+    elif len(args) > count:
+        call.refuse(f"{call.name} called with too many arguments")
+        return False
+    if code.co_flags & 8:
+        slots[frame.names[code.co_varnames[at]]] = Born("dict", kwargs)
+    elif kwargs:
+        call.refuse(f"{call.name} called with an argument it does not take")
+        return False
+    return not recorder.dead
+
+
+def _default(call: Call, i: int) -> Origin:
+    f, recorder = call.function, call.recorder
+    defaults = f.__defaults__ or ()
+    if i < 0:
+        call.refuse(f"{call.name} called without an argument it needs")
+        return None
+    if isinstance(call.origin, Born):
+        return call.origin.parts[0][i]
+    node = recorder.nodes("{0}.__defaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
+    recorder.guard("len({0}) == {k0}", node, constants=(len(defaults),))
+    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (i,)), defaults[i])
+
+
+def _keyword_default(call: Call, name: str) -> Origin:
+    f, recorder = call.function, call.recorder
+    defaults = f.__kwdefaults__ or {}
+    if name not in defaults:
+        call.refuse(f"{call.name} called without {name}")
+        return None
+    if isinstance(call.origin, Born):
+        return call.origin.parts[1][name]
+    node = recorder.nodes("{0}.__kwdefaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
+    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (name,)), defaults[name])
+
+
+def _cells(call: Call, frame: Frame) -> dict[str, Any]:
+    """The cells of the function, and where each came from."""
+    f, recorder = call.function, call.recorder
+    found = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+    node = None if isinstance(call.origin, Born) else recorder.as_node(call.origin, f)
+    for i, (name, cell) in enumerate(found.items()):
+        before = recorder.known(cell)
+        if before is None and node is not None:
+            path = recorder.nodes("{0}.__closure__[{k0}]", (node,), (i,))
+            before = recorder.read(path, cell)
+        frame.cells[name] = (cell, before)
+    return found
+
+
+# Special methods ----------------------------------------------------------------------------
+
+
+def special(kind: type, name: str) -> types.FunctionType | None:
+    """A special method written in Python; None if the class has none, or one in C."""
+    for cls in kind.__mro__:
+        if name in vars(cls):
+            found = vars(cls)[name]
+            return found if isinstance(found, types.FunctionType) else None
+    return None
+
+
+_METHODS = {
+    "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
+    "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
+}  # fmt: skip
+
+
+def operator_method(f: Any, a: Any, b: Any) -> types.FunctionType | None:
+    """The method by which the left operand, an instance of a Python class, does `a + b`."""
+    name = _METHODS.get(f.__name__)
+    kind = type(a)
+    if name is None or issubclass(type(b), kind) and type(b) is not kind:
+        return None
+    return None if not kind.__flags__ & (1 << 9) else special(kind, name)
+
+
+def int_range(dtype: np.dtype) -> tuple[int, int]:
+    """The Python integers that are the same number in a tensor of `dtype`."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
+    if dtype.kind == "f":
+        return -(2**24), 2**24
+    return -(2**63), 2**63 - 1
+
+
+def known_manager(manager: Any) -> bool:
+    """Whether what `with` does with the object is known."""
+    return isinstance(manager, GradMode)
+
+
+def text_of(frame: Frame, value: Any, origin: Origin) -> str | None:
+    """`str(value)` where that is a constant; None if it is not known."""
+    if isinstance(value, BaseException) and isinstance(origin, Born) and origin.kind == "error":
+        plain = all(type(part) in SCALARS for part in value.args)
+        if plain and type(value).__str__ in (BaseException.__str__,):
+            return str(value) if origin.parts == "constant" else None
+    return None
+
+
+_ = (Tensor, builtins, enum)

@@ -1,0 +1,123 @@
+"""Objects made in the call: instances of classes written in Python, named tuples, errors.
+
+Comes in: a call of a class. Goes out: a plan that makes the object, runs the instrumented
+`__init__`, and knows the origin of every attribute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import TYPE_CHECKING, Any
+
+from dualflow.autograd.grad_mode import GradMode
+
+from .provenance import CONSTANT, SCALARS, Born, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+
+
+def plan(call: Call) -> Plan | None:
+    """How to make an instance of the class `call.function`."""
+    cls, recorder = call.function, call.recorder
+    if issubclass(cls, GradMode) and not call.args:
+        return call.plan(lambda out: recorder.born(out, "opaque"))
+    if issubclass(cls, BaseException):
+        return _error(call)
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return _named_tuple(call)
+    plain = type(cls) is type and cls.__new__ is object.__new__ and cls.__flags__ & (1 << 9)
+    if not plain or "__del__" in dir(cls) or not hasattr(cls, "__dict__"):
+        call.refuse(f"an instance of {cls.__name__} is made")
+        return None
+    init = cls.__init__
+    recorder.guard_special(CONSTANT, None, "__init__", cls)
+    if init is object.__init__:
+        return call.plan(lambda out: recorder.born(out, "instance", {}))
+    if not isinstance(init, types.FunctionType):
+        call.refuse(f"an instance of {cls.__name__} is made")
+        return None
+    if dataclasses.is_dataclass(cls) and init.__code__.co_filename == "<string>":
+        return _dataclass(call)
+    return _instance(call, init)
+
+
+def _instance(call: Call, init: Any) -> Plan | None:
+    from .calls import invoke
+
+    cls, recorder, frame = call.function, call.recorder, call.frame
+    if call.kwargs:
+        return _with_keywords(call, init)
+
+    def make(*args: Any) -> Any:
+        made = object.__new__(cls)
+        origin = recorder.born(made, "instance", {})
+        invoke(frame, init, CONSTANT, (made, *args), (origin, *call.origins))
+        return made
+
+    return call.plan(recorder.known, make)
+
+
+def _with_keywords(call: Call, init: Any) -> Plan | None:
+    from .calls import find
+
+    cls, recorder = call.function, call.recorder
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        made = object.__new__(cls)
+        origin = recorder.born(made, "instance", {})
+        inner = find(call.of(init, CONSTANT, made, origin, bound=True))
+        if inner is None:
+            init(made, *args, **kwargs)
+        else:
+            inner.function(*inner.args, **inner.kwargs)
+        return made
+
+    return call.plan(recorder.known, make)
+
+
+def _dataclass(call: Call) -> Plan | None:
+    cls, recorder = call.function, call.recorder
+    if hasattr(cls, "__post_init__") or cls.__setattr__ is not object.__setattr__:
+        call.refuse(f"an instance of {cls.__name__}, a dataclass that does more, is made")
+        return None
+    names = [field.name for field in dataclasses.fields(cls) if field.init]
+    given: dict[str, Origin] = dict(zip(names, call.origins, strict=False)) | call.where
+    for field in dataclasses.fields(cls):
+        if field.name in given:
+            continue
+        if type(field.default) not in SCALARS or "__dict__" not in dir(cls):
+            call.refuse(f"the default {field.name} of the dataclass {cls.__name__}")
+            return None
+        given[field.name] = CONSTANT
+    return call.plan(lambda out: recorder.born(out, "instance", given))
+
+
+def _named_tuple(call: Call) -> Plan | None:
+    cls, recorder = call.function, call.recorder
+    given: dict[str, Origin] = dict(zip(cls._fields, call.origins, strict=False)) | call.where
+    defaults = cls._field_defaults
+    for name in cls._fields:
+        if name in given:
+            continue
+        if name not in defaults or type(defaults[name]) not in SCALARS:
+            call.refuse(f"the default {name} of {cls.__name__}")
+            return None
+        given[name] = CONSTANT
+    parts = [given[name] for name in cls._fields]
+    return call.plan(lambda out: recorder.born(out, "tuple", parts))
+
+
+def _error(call: Call) -> Plan | None:
+    cls, recorder = call.function, call.recorder
+    if cls.__init__ is not BaseException.__init__ and isinstance(cls.__init__, types.FunctionType):
+        call.refuse(f"an instance of {cls.__name__} is made")
+        return None
+    constant = all(origin is CONSTANT for origin in call.origins) and not call.kwargs
+    return call.plan(
+        lambda out: recorder.born(out, "error", "constant" if constant else None)
+    )
+
+
+_ = Born

@@ -1,0 +1,412 @@
+"""Lists, tuples, dicts and sets: reads, stores, iteration, with the origins of their parts.
+
+Comes in: a container, where it came from, a key. Goes out: the part and where it came from. A
+container from outside that is changed gets a *shadow*, which knows what the call did to it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, final
+
+from dualflow.array.tensor import Tensor
+
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .recorder import FIXED, Recorder
+
+if TYPE_CHECKING:
+    from .frame import Frame
+
+Read = tuple[Any, Origin]
+
+
+@final
+class Shadow:
+    """A list or dict from outside that the call changed.
+
+    A list that was only appended to need not have a length known beforehand.
+    """
+
+    def __init__(self, recorder: Recorder, node: Node, value: Any) -> None:
+        self.node, self.kind = node, type(value)
+        self.count = len(value)  # before the call
+        self.added: list[Origin] = []  # appended
+        self.parts: Born | None = None  # once all is known
+        self.changed: dict[Any, Origin] = {}
+        recorder.typed(node, value)
+
+    def whole(self, recorder: Recorder) -> Born:
+        """All parts, at the price of a guard on the length."""
+        if self.parts is None:
+            recorder.guard("len({0}) == {k0}", self.node, constants=(self.count,))
+            value = recorder.shadowed[id(self)]
+            origins: list[Origin] = []
+            for i in range(self.count):
+                origins.append(recorder.read(recorder.nodes("{0}[{k0}]", (self.node,), (i,)), value[i]))
+            self.parts = Born("list", origins + self.added)
+        return self.parts
+
+
+def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
+    """What knows the parts of a container that is about to be changed: its Born, or a Shadow."""
+    found = recorder.lists.get(id(value))
+    if found is not None:
+        return found
+    if isinstance(origin, Born):
+        return origin
+    node = recorder.as_node(origin, value)
+    assert node is not None
+    made = Shadow(recorder, node, value)
+    recorder.lists[id(value)] = made
+    recorder.shadowed[id(made)] = value
+    recorder.writes(node, value)
+    recorder.keep(value)
+    return made
+
+
+def key_node(recorder: Recorder, origin: Origin, key: Any) -> bool:
+    """Pin a key; whether it is of a kind whose hash and equality are its value's."""
+    if type(key) in SCALARS or isinstance(key, FIXED):
+        recorder.pin(origin, key)
+        return True
+    if type(key) is tuple and all(type(part) in SCALARS for part in key):
+        recorder.pin(origin, key)
+        return True
+    recorder.refuse(f"a {type(key).__name__} as a key")
+    return False
+
+
+def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    """`owner[key]` and its origin."""
+    recorder = frame.recorder
+    kind = type(owner)
+    if kind is Tensor:
+        recorder.understand(key_origin, key)
+        if not recorder.dead:
+            out = recorder.guarded(operator.getitem, owner, key)
+            return out, recorder.origin(None, out)
+        return owner[key], None
+    if kind in (list, tuple) or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
+        return _of_sequence(recorder, owner, key, origin, key_origin)
+    if kind is dict:
+        return _of_dict(recorder, owner, key, origin, key_origin)
+    if kind in (str, bytes, range):
+        recorder.pin(origin, owner)
+        recorder.pin(key_origin, key)
+        return recorder.guarded(operator.getitem, owner, key), CONSTANT
+    from .calls import invoke, special
+
+    method = special(kind, "__getitem__")
+    if method is not None:
+        recorder.guard_special(origin, owner, "__getitem__")
+        return invoke(frame, method, CONSTANT, (owner, key), (origin, key_origin))
+    recorder.refuse(f"an item of a {kind.__name__}")
+    return owner[key], None
+
+
+def _of_sequence(
+    recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin
+) -> Read:
+    recorder.understand(key_origin, key)
+    if recorder.dead:
+        return owner[key], None
+    shadow = recorder.lists.get(id(owner))
+    if type(key) is slice:
+        parts = [part for _, part in recorder.items(owner, origin)]
+        value = owner[key]
+        return value, recorder.born(value, type(owner).__name__, parts[key])
+    if type(key) not in (int, bool):
+        recorder.refuse(f"a {type(key).__name__} as an index")
+        return owner[key], None
+    if not -len(owner) <= key < len(owner):
+        list(recorder.items(owner, origin))  # guards the length
+        return owner[key], None
+    value = owner[key]
+    if shadow is not None and shadow.parts is None:
+        return value, _of_appended(recorder, shadow, key, value)
+    if shadow is not None:
+        origin = shadow.parts
+    if isinstance(origin, Born):
+        if origin.kind not in ("list", "tuple") or len(origin.parts) != len(owner):
+            recorder.refuse(f"the parts of a {type(owner).__name__} are not known")
+            return value, None
+        return value, origin.parts[key]
+    if origin is CONSTANT:
+        return value, CONSTANT
+    assert isinstance(origin, Node)
+    recorder.typed(origin, owner)
+    if key < 0:  # counted from the end: the same place whatever the length
+        recorder.guard("len({0}) == {k0}", origin, constants=(len(owner),))
+        key += len(owner)
+    return value, recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
+
+
+def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Origin:
+    if key < 0 and -key <= len(shadow.added):
+        return shadow.added[key]
+    if 0 <= key < shadow.count:
+        return recorder.read(recorder.nodes("{0}[{k0}]", (shadow.node,), (key,)), value)
+    return shadow.whole(recorder).parts[key]
+
+
+def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    if not key_node(recorder, key_origin, key):
+        return owner[key], None
+    shadow = recorder.lists.get(id(owner))
+    if shadow is not None and key in shadow.changed:
+        return owner[key], shadow.changed[key]
+    if isinstance(origin, Born):
+        if key not in owner:
+            return owner[key], None
+        if key not in origin.parts:
+            recorder.refuse("the parts of a dict are not known")
+            return owner[key], None
+        return owner[key], origin.parts[key]
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    recorder.typed(origin, owner)
+    if key not in owner:
+        recorder.guard("{k0} not in {0}", node, constants=(key,))
+        return owner[key], None
+    value = owner[key]
+    return value, recorder.read(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+
+
+def set_item(
+    frame: Frame, owner: Any, key: Any, value: Any, origin: Origin, ko: Origin, part: Origin
+) -> None:
+    """`owner[key] = value`, done and noted."""
+    recorder = frame.recorder
+    kind = type(owner)
+    if recorder.dead:
+        owner[key] = value
+        return
+    if kind is Tensor:
+        recorder.understand(ko, key)
+        scalars = []
+        if type(value) is not Tensor:
+            if isinstance(part, Node) and part.late:
+                recorder.refuse("a number read from a tensor, stored in a tensor")
+            recorder.understand(part, value)
+        with recorder.with_scalars(scalars):
+            recorder.guarded(operator.setitem, owner, key, value)
+        return
+    if kind is dict:
+        if key_node(recorder, ko, key):
+            _set_in_dict(recorder, owner, key, value, origin, part)
+        owner[key] = value
+        return
+    if kind is list and type(key) is int:
+        recorder.pin(ko, key)
+        if -len(owner) <= key < len(owner):
+            shadow = shadow_of(recorder, owner, origin)
+            born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+            born.parts[key] = part
+            if shadow is not born:
+                effect = ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
+                recorder.effects.append(effect)
+        else:
+            list(recorder.items(owner, origin))
+        owner[key] = value
+        return
+    recorder.refuse(f"an item stored in a {kind.__name__}")
+    owner[key] = value
+
+
+def _set_in_dict(
+    recorder: Recorder, owner: dict, key: Any, value: Any, origin: Origin, part: Origin
+) -> None:
+    shadow = shadow_of(recorder, owner, origin)
+    if isinstance(shadow, Born):
+        shadow.parts[key] = part
+        return
+    if key not in owner:
+        recorder.guard("{k0} not in {0}", shadow.node, constants=(key,))
+    else:
+        recorder.guard("{k0} in {0}", shadow.node, constants=(key,))
+    shadow.changed[key] = part
+    recorder.effects.append(
+        ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
+    )
+
+
+def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
+    """`a in b` and its origin."""
+    recorder = frame.recorder
+    kind = type(b)
+    if kind is dict:
+        if not key_node(recorder, pa, a):
+            return a in b, None
+        shadow = recorder.lists.get(id(b))
+        out = a in b
+        if isinstance(pb, Node) and not (shadow is not None and a in shadow.changed):
+            recorder.typed(pb, b)
+            text = "{k0} in {0}" if out else "{k0} not in {0}"
+            recorder.guard(text, pb, constants=(a,))
+        return out, CONSTANT
+    scalars = type(a) in SCALARS or isinstance(a, FIXED)
+    if kind in (list, tuple) and type(a) in SCALARS:
+        parts = list(recorder.items(b, pb))
+        if all(type(item) in SCALARS for item, _ in parts):
+            values = (a, *(item for item, _ in parts))
+            origins = (pa, *(part for _, part in parts))
+            text = "({0} in (" + "".join(f"{{{i}}}, " for i in range(1, len(values))) + "))"
+            return a in b, frame.expression(text, values, origins)
+    if kind in (list, tuple, set, frozenset, str, range) and scalars:
+        if kind in (set, frozenset) and isinstance(pb, Node):
+            recorder.typed(pb, b)
+            recorder.pin(pa, a)
+            recorder.guard("{k0} in {0}" if a in b else "{k0} not in {0}", pb, constants=(a,))
+            return a in b, CONSTANT
+        recorder.pin(pa, a)
+        recorder.pin(pb, b)
+        return recorder.guarded(operator.contains, b, a), CONSTANT
+    recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
+    return a in b, None
+
+
+def length(frame: Frame, value: Any, origin: Origin) -> Read:
+    """`len(value)` and its origin."""
+    recorder = frame.recorder
+    kind = type(value)
+    if kind is Tensor:
+        recorder.tensor(value)
+        return recorder.guarded(len, value), CONSTANT
+    shadow = recorder.lists.get(id(value))
+    if shadow is not None:
+        if kind is list and shadow.parts is None:
+            added = recorder.constant(len(shadow.added))
+            base = recorder.nodes("len({0})", (shadow.node,))
+            return len(value), recorder.nodes("(len({0}) + {1})", (shadow.node, added)) or base
+        if kind is list:
+            return len(value), CONSTANT
+        before = len(value) - sum(1 for key in shadow.changed if key not in shadow.held)
+        recorder.guard("len({0}) == {k0}", shadow.node, constants=(before,))
+        return len(value), CONSTANT
+    if isinstance(origin, Node) and kind in (list, tuple, dict, set, frozenset, str):
+        recorder.typed(origin, value)
+        return len(value), recorder.nodes("(len({0}))", (origin,))
+    if (isinstance(origin, Born) and origin.kind != "opaque") or origin is CONSTANT:
+        if kind in (list, tuple, dict, set, str, range, frozenset) or isinstance(value, tuple):
+            return len(value), CONSTANT
+    from .calls import invoke, special
+
+    method = special(kind, "__len__")
+    if method is not None:
+        recorder.guard_special(origin, value, "__len__")
+        return invoke(frame, method, CONSTANT, (value,), (origin,))
+    recorder.refuse(f"len of a {kind.__name__}")
+    return len(value), None
+
+
+def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items of anything iterable, each with its origin."""
+    recorder = frame.recorder
+    if recorder.dead:
+        for item in value:
+            yield item, None
+        return
+    origin = recorder.origin(origin, value)
+    kind = type(value)
+    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+        parts = list(recorder.items(value, origin))
+        count = len(value)
+        for i, (element, part) in enumerate(parts):
+            if len(value) != count or value[i] is not element:
+                recorder.refuse(f"a {kind.__name__} changed while it was iterated")
+                for rest in value[i:]:
+                    yield rest, None
+                return
+            yield element, part
+        if len(value) != count:
+            recorder.refuse(f"a {kind.__name__} changed while it was iterated")
+            for rest in value[count:]:
+                yield rest, None
+    elif kind is dict:
+        for key in keys(recorder, value, origin):
+            yield key, CONSTANT
+    elif kind in (range, str, bytes):
+        recorder.pin(origin, value)
+        for element in value:
+            yield element, CONSTANT
+    elif kind is Tensor:
+        recorder.tensor(value)
+        for element in value:
+            yield element, recorder.origin(None, element)
+    elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
+        yield from origin.parts()
+    else:
+        recorder.refuse(f"iteration over a {kind.__name__}")
+        for element in value:
+            yield element, None
+
+
+def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
+    """The keys of a dict, in order, as constants."""
+    shadow = recorder.lists.get(id(value))
+    if shadow is not None:
+        recorder.refuse("a dict from outside read as a whole after it was changed")
+    elif isinstance(origin, Node):
+        recorder.typed(origin, value)
+        found = tuple(value)
+        if not all(type(key) in SCALARS or isinstance(key, FIXED) for key in found):
+            recorder.refuse("keys of a dict that are no plain values")
+        recorder.guard("tuple({0}) == {k0}", origin, constants=(recorder.const_tuple(found),))
+    return list(value)
+
+
+def built(frame: Frame, value: Any, slots: tuple[int, ...] | None) -> Origin:
+    """The origin of a list, tuple or set display."""
+    recorder = frame.recorder
+    if type(value) is set:
+        if slots is None or not all(frame.slots[slot] is CONSTANT for slot in slots):
+            recorder.refuse("a set of values that are no constants")
+        return recorder.born(value, "set")
+    assert slots is not None
+    origins = [frame.origin(slot, item) for slot, item in zip(slots, value, strict=True)]
+    if type(value) is tuple and all(origin is CONSTANT for origin in origins):
+        return CONSTANT
+    return recorder.born(value, type(value).__name__, origins)
+
+
+def built_dict(frame: Frame, value: dict, keys: tuple, values: tuple) -> Origin:
+    """The origin of a dict display."""
+    recorder = frame.recorder
+    if len(value) != len(keys):
+        recorder.refuse("a dict display with a key twice")
+        return None
+    parts: dict[Any, Origin] = {}
+    for (key, item_), ks, vs in zip(value.items(), keys, values, strict=True):
+        if not key_node(recorder, frame.origin(ks, key), key):
+            return None
+        parts[key] = frame.origin(vs, item_)
+    return recorder.born(value, "dict", parts)
+
+
+def arithmetic(
+    frame: Frame, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
+) -> Read | None:
+    """`+` and `*` of lists and tuples; None for anything else."""
+    recorder = frame.recorder
+    sequence = (list, tuple)
+    if type(a) in sequence and type(b) is type(a) and symbol == "+":
+        parts = [part for side in ((a, pa), (b, pb)) for _, part in recorder.items(*side)]
+    elif type(a) in sequence and type(b) is int and symbol == "*":
+        recorder.pin(pb, b)
+        parts = [part for _, part in recorder.items(a, pa)] * b
+    elif type(b) in sequence and type(a) is int and symbol == "*":
+        recorder.pin(pa, a)
+        parts = [part for _, part in recorder.items(b, pb)] * a
+    elif isinstance(a, FIXED) or isinstance(b, FIXED):
+        if not (type(a) in SCALARS or isinstance(a, FIXED)) or type(a) is type:
+            return None
+        recorder.pin(pa, a)
+        recorder.pin(pb, b)
+        return recorder.guarded(f, a, b), CONSTANT
+    else:
+        return None
+    value = f(a, b)
+    if type(value) is tuple and all(part is CONSTANT for part in parts):
+        return value, CONSTANT
+    return value, recorder.born(value, type(value).__name__, parts)

@@ -1,0 +1,348 @@
+"""Expressions with hooks: for each kind of syntax, what replaces it and which slot knows its origin.
+
+Comes in: an expression node. Goes out: the node that does the same through the hooks of
+`frame.Frame`, and the number of the slot that holds where its value came from.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from types import CodeType
+from typing import Any, TypeVar
+
+FRAME = "_df_"  # the one hidden free variable
+CONSTANT = 0  # the slot of constants
+
+#: names whose use means that a function looks at its own frame, which a copy cannot fake
+FRAME_READERS = frozenset(
+    ["locals", "eval", "exec", "vars", "dir", "globals", "_getframe", "currentframe", "breakpoint"]
+)
+Shape = int | tuple[Any, ...]
+N = TypeVar("N", bound=ast.AST)
+
+
+class Refused(Exception):  # noqa: N818 - a reason, not an error of the user
+    """A construct that is not in the table."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(f"{what} (line {line})")
+        self.line = line
+
+
+def at(node: N, where: ast.AST) -> N:
+    """`node`, placed where `where` is."""
+    return ast.copy_location(node, where)
+
+
+class Expressions:
+    """Hooks for the expressions of one function; each method `x_Kind` handles a kind of syntax."""
+
+    def __init__(self, code: CodeType, cls: str | None) -> None:
+        self.cls = cls
+        self.count = 1
+        self.slots: dict[str, int] = {}
+        self.cells = {*code.co_cellvars, *code.co_freevars}
+        self.variables = {*code.co_varnames, *self.cells}
+        self.scopes: list[dict[str, int]] = []  # targets of comprehensions
+        self.temporaries = 0
+
+    # Slots and names ------------------------------------------------------------------------
+
+    def slot(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def local(self, name: str) -> int:
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        if name not in self.slots:
+            self.slots[name] = self.slot()
+        return self.slots[name]
+
+    def kind(self, name: str) -> str:
+        """Where a variable lives: "local", "cell" or "glob"."""
+        if any(name in scope for scope in self.scopes):
+            return "local"
+        if name in self.cells:
+            return "cell"
+        return "local" if name in self.variables else "glob"
+
+    def temporary(self) -> str:
+        self.temporaries += 1
+        name = f"_df_t{self.temporaries}"
+        self.variables.add(name)
+        return name
+
+    def mangled(self, name: str) -> str:
+        """An attribute's name as the compiler would mangle it inside a class."""
+        if self.cls and name.startswith("__") and not name.endswith("__"):
+            return "_" + self.cls.lstrip("_") + name
+        return name
+
+    def hook(self, where: ast.AST, name: str, *arguments: Any) -> ast.Call:
+        """A call of the frame's method `name`; numbers, strings and tuples become constants."""
+        made = [a if isinstance(a, ast.AST) else ast.Constant(a) for a in arguments]
+        method = ast.Attribute(ast.Name(FRAME, ast.Load()), name, ast.Load())
+        call = ast.Call(method, made, [])  # type: ignore[arg-type]
+        for node in (call, method, method.value, *made):
+            if not hasattr(node, "lineno"):
+                at(node, where)
+        # the compiler moves a method call to the line on which the attribute ends
+        for node in (method, method.value):
+            node.end_lineno = node.lineno  # type: ignore[attr-defined]
+            node.end_col_offset = node.col_offset  # type: ignore[attr-defined]
+        return call
+
+    def own(self, where: ast.AST, names: tuple[str, ...]) -> ast.Call:
+        """The hook that shows the frame the cells of the function's own variables."""
+        names = tuple(name for name in names if name != "__class__")
+        loads = [at(ast.Name(name, ast.Load()), where) for name in names]
+        nothing = ast.arguments([], [], None, [], [], None, [])
+        body = at(ast.Tuple(loads, ast.Load()), where)
+        return self.hook(where, "own", at(ast.Lambda(nothing, body), where))
+
+    def e(self, node: ast.expr, to: int | None = None) -> tuple[ast.expr, int]:
+        """One expression with hooks, and the slot of its origin: `to` if that is given."""
+        method = getattr(self, "x_" + type(node).__name__, None)
+        if method is None:
+            raise Refused(f"a {type(node).__name__} expression", node.lineno)
+        made, slot = method(node, to)
+        if to is not None and slot != to:
+            made, slot = self.hook(node, "move", to, slot, made), to
+        return made, slot
+
+    def into(self, to: int | None) -> int:
+        return self.slot() if to is None else to
+
+    def test(self, node: ast.expr) -> ast.expr:
+        value, slot = self.e(node)
+        return self.hook(node, "truth", slot, value)
+
+    # Names, constants -----------------------------------------------------------------------
+
+    def x_Constant(self, node: ast.Constant, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        return node, CONSTANT
+
+    def x_Name(self, node: ast.Name, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        if node.id in FRAME_READERS and self.kind(node.id) == "glob":
+            raise Refused(f"{node.id} looks at the frame", node.lineno)
+        kind = self.kind(node.id)
+        if kind == "local":
+            return node, self.local(node.id)
+        slot = self.into(to)
+        return self.hook(node, kind, slot, node.id, node), slot
+
+    def x_NamedExpr(self, node: ast.NamedExpr, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        name = node.target.id
+        scopes, self.scopes = self.scopes, []  # it binds outside comprehensions
+        slot, kind = self.local(name), self.kind(name)
+        self.scopes = scopes
+        value, _ = self.e(node.value, slot)
+        if kind != "local":
+            value = self.hook(node, f"store_{kind}", slot, name, value)
+        return at(ast.NamedExpr(node.target, value), node), slot
+
+    # Operators ------------------------------------------------------------------------------
+
+    def x_BinOp(self, node: ast.BinOp, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        a, sa = self.e(node.left)
+        b, sb = self.e(node.right)
+        slot = self.into(to)
+        return self.hook(node, "binop", slot, type(node.op).__name__, sa, sb, a, b), slot
+
+    def x_UnaryOp(self, node: ast.UnaryOp, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        a, sa = self.e(node.operand)
+        slot = self.into(to)
+        return self.hook(node, "unop", slot, type(node.op).__name__, sa, a), slot
+
+    def x_Compare(self, node: ast.Compare, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        slot = self.into(to)
+        parts: list[ast.expr] = []
+        left, sa = self.e(node.left)
+        for i, (op, right) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            b, sb = self.e(right)
+            last = i == len(node.ops) - 1
+            if not last:  # a < b < c: b is read twice
+                parked = self.slot()
+                b, sb = self.hook(node, "park", parked, sb, b), parked
+            made: ast.expr = self.hook(node, "compare", slot, type(op).__name__, sa, sb, left, b)
+            if last:
+                parts.append(made)
+            else:
+                parts.append(self.hook(node, "truth_keep", slot, made, False))
+                left, sa = self.hook(node, "parked", sb), sb
+        if len(parts) == 1:
+            return parts[0], slot
+        return at(ast.BoolOp(ast.And(), parts), node), slot
+
+    def x_BoolOp(self, node: ast.BoolOp, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        slot = self.slot()  # not `to`: `x = x or y` reads the variable's own slot
+        parts = []
+        stops = isinstance(node.op, ast.Or)
+        for i, value in enumerate(node.values):
+            part, _ = self.e(value, slot)
+            if i < len(node.values) - 1:
+                part = self.hook(value, "truth_keep", slot, part, stops)
+            parts.append(part)
+        return at(ast.BoolOp(node.op, parts), node), slot
+
+    def x_IfExp(self, node: ast.IfExp, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        test, slot = self.test(node.test), self.slot()
+        body, _ = self.e(node.body, slot)
+        orelse, _ = self.e(node.orelse, slot)
+        return at(ast.IfExp(test, body, orelse), node), slot
+
+    # Parts of objects -----------------------------------------------------------------------
+
+    def x_Attribute(self, node: ast.Attribute, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        if node.attr in FRAME_READERS:
+            raise Refused(f"{node.attr} looks at the frame", node.lineno)
+        value, so = self.e(node.value)
+        slot = self.into(to)
+        return self.hook(node, "attr", slot, so, value, self.mangled(node.attr)), slot
+
+    def x_Subscript(self, node: ast.Subscript, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        value, so = self.e(node.value)
+        key, sk = self.e(node.slice)
+        slot = self.into(to)
+        return self.hook(node, "item", slot, so, sk, value, key), slot
+
+    def x_Slice(self, node: ast.Slice, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        none = (at(ast.Constant(None), node), CONSTANT)
+        parts = [self.e(p) if p else none for p in (node.lower, node.upper, node.step)]
+        slot = self.into(to)
+        slots = tuple(part[1] for part in parts)
+        return self.hook(node, "slice", slot, slots, *(part[0] for part in parts)), slot
+
+    # Displays -------------------------------------------------------------------------------
+
+    def _display(self, node: Any, to: int | None) -> tuple[ast.expr, int]:
+        starred = any(isinstance(part, ast.Starred) for part in node.elts)
+        parts = [self.e(part) for part in node.elts]
+        slot = self.into(to)
+        made = copy.copy(node)
+        made.elts = [part[0] for part in parts]
+        slots = None if starred else tuple(part[1] for part in parts)
+        return self.hook(node, "build", slot, slots, made), slot
+
+    x_Tuple = x_List = x_Set = _display
+
+    def x_Starred(self, node: ast.Starred, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        value, slot = self.e(node.value)
+        return at(ast.Starred(self.hook(node, "star", slot, value), ast.Load()), node), slot
+
+    def x_Dict(self, node: ast.Dict, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        if None in node.keys:
+            raise Refused("a dict display with **", node.lineno)
+        keys, values = [], []
+        for key, value in zip(node.keys, node.values, strict=True):  # Python's order
+            keys.append(self.e(key))  # type: ignore[arg-type]
+            values.append(self.e(value))
+        slot = self.into(to)
+        made = at(ast.Dict([k[0] for k in keys], [v[0] for v in values]), node)
+        slots = tuple(k[1] for k in keys), tuple(v[1] for v in values)
+        return self.hook(node, "build_dict", slot, *slots, made), slot
+
+    def x_JoinedStr(self, node: ast.JoinedStr, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        parts = [self.e(value) for value in node.values]
+        slot = self.into(to)
+        slots = tuple(part[1] for part in parts)
+        return self.hook(node, "joined", slot, slots, *(part[0] for part in parts)), slot
+
+    def x_FormattedValue(  # noqa: N802
+        self, node: ast.FormattedValue, to: int | None
+    ) -> tuple[ast.expr, int]:
+        value, sv = self.e(node.value)
+        spec, ss = at(ast.Constant(""), node), CONSTANT
+        if node.format_spec is not None:
+            spec, ss = self.e(node.format_spec)  # type: ignore[assignment]
+        slot = self.into(to)
+        return self.hook(node, "formatted", slot, sv, ss, node.conversion, value, spec), slot
+
+    # Functions and calls --------------------------------------------------------------------
+
+    def defaults(self, node: ast.arguments) -> tuple[ast.arguments, tuple[Any, ...]]:
+        """The arguments of an inner function, its defaults with hooks, and their slots."""
+        made = copy.copy(node)
+        plain = [self.e(default) for default in node.defaults]
+        named = [self.e(default) if default else None for default in node.kw_defaults]
+        made.defaults = [default[0] for default in plain]
+        made.kw_defaults = [default and default[0] for default in named]
+        by_name = tuple(
+            (arg.arg, default[1])
+            for arg, default in zip(node.kwonlyargs, named, strict=True)
+            if default
+        )
+        return made, (tuple(default[1] for default in plain), by_name)
+
+    def x_Lambda(self, node: ast.Lambda, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        made = copy.copy(node)  # its body stays: an original function is made
+        made.args, slots = self.defaults(node.args)
+        slot = self.into(to)
+        return self.hook(node, "func", slot, slots, made), slot
+
+    def x_Call(self, node: ast.Call, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        function, sf = self.e(node.func)
+        arguments, slots, keywords = [], [], []
+        for argument in node.args:
+            value, slot = self.e(argument)
+            arguments.append(value)
+            slots.append(("*" if isinstance(argument, ast.Starred) else "", slot))
+        for keyword in node.keywords:
+            value, slot = self.e(keyword.value)
+            keywords.append(at(ast.keyword(keyword.arg, value), keyword))
+            slots.append((keyword.arg or "**", slot))
+        slot = self.slot()
+        before = self.hook(node, "pre", slot, sf, tuple(slots), function, *arguments)
+        before.keywords = keywords
+        # the call itself stays in the user's frame: super(), stacklevel, lines, recursion depth
+        star = at(ast.Starred(self.hook(node, "arguments", slot), ast.Load()), node)
+        stars = at(ast.keyword(None, self.hook(node, "keywords", slot)), node)
+        call = at(ast.Call(before, [star], [stars]), node)
+        return self.hook(node, "post", slot, call), slot
+
+    # Comprehensions -------------------------------------------------------------------------
+
+    def _comprehension(self, node: Any, to: int | None) -> tuple[ast.expr, int]:
+        scope: dict[str, int] = {}
+        generators = []
+        outside = self.scopes
+        for i, generator in enumerate(node.generators):
+            if generator.is_async:
+                raise Refused("an async comprehension", node.lineno)
+            self.scopes = outside if i == 0 else [*outside, scope]
+            iterable, si = self.e(generator.iter)
+            self.scopes = [*outside, scope]
+            shape = self._comprehension_target(generator.target, scope)
+            hook = self.hook(generator.iter, "iter", si, iterable, shape)
+            tests = [self.test(condition) for condition in generator.ifs]
+            generators.append(ast.comprehension(generator.target, hook, tests, 0))
+        slot = self.slot()
+        if isinstance(node, ast.DictComp):
+            key, sk = self.e(node.key)
+            value, sv = self.e(node.value)
+            key = self.hook(node, "keep_key", slot, sk, key)
+            made: Any = ast.DictComp(key, self.hook(node, "keep", slot, sv, value), generators)
+        else:
+            value, sv = self.e(node.elt)
+            made = type(node)(self.hook(node, "keep", slot, sv, value), generators)
+        self.scopes = outside
+        kind = type(node).__name__
+        begin = self.hook(node, "begin", slot)
+        both = at(ast.Tuple([begin, at(made, node)], ast.Load()), node)
+        made = at(ast.Subscript(both, at(ast.Constant(1), node), ast.Load()), node)
+        return self.hook(node, "comprehended", slot, kind, made), slot
+
+    x_ListComp = x_SetComp = x_DictComp = x_GeneratorExp = _comprehension
+
+    def _comprehension_target(self, node: ast.expr, scope: dict[str, int]) -> Shape:
+        if isinstance(node, ast.Name):
+            scope[node.id] = self.slot()
+            return scope[node.id]
+        if isinstance(node, (ast.Tuple, ast.List)):
+            return tuple(self._comprehension_target(part, scope) for part in node.elts)
+        if isinstance(node, ast.Starred):
+            return ("*", self._comprehension_target(node.value, scope))
+        raise Refused("such a target of a comprehension", node.lineno)

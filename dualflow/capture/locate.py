@@ -1,0 +1,167 @@
+"""From a code object to the syntax it was compiled from, and from changed syntax back to code.
+
+Comes in: the code of a Python function. Goes out: its `def` or `lambda` node, refused unless it
+recompiles to the very same code (a file edited since, or rewritten by a test runner, does not); and
+`rebuild`, which compiles a changed node so that it fits the same globals, cells and lines.
+"""
+
+from __future__ import annotations
+
+import __future__
+import ast
+import copy
+import linecache
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+_FUTURE = 0
+for _name in __future__.all_feature_names:
+    _FUTURE |= getattr(__future__, _name).compiler_flag
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_LAMBDA = "__dualflow_lambda__"
+
+
+class NoSource(Exception):  # noqa: N818 - a reason, not an error of the user
+    """The source of a function cannot be had, or is not what runs."""
+
+
+class Module:
+    """A parsed file: its functions by name and first line, its imports."""
+
+    def __init__(self, text: str) -> None:
+        tree = ast.parse(text)
+        self.functions: dict[tuple[str, int], list[tuple[FunctionNode, str | None]]] = {}
+        self.imports = _imports(tree)
+        self._visit(tree, None)
+
+    def _visit(self, node: ast.AST, cls: str | None) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, FunctionNode):
+                name = "<lambda>" if isinstance(child, ast.Lambda) else child.name
+                self.functions.setdefault((name, _first_line(child)), []).append((child, cls))
+                self._visit(child, cls)
+            else:
+                self._visit(child, child.name if isinstance(child, ast.ClassDef) else cls)
+
+
+def _first_line(node: FunctionNode) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+
+
+def _imports(tree: ast.Module) -> list[ast.stmt]:
+    """The imports at module level: how a name is called depends on whether it was imported, so the
+    module in which a function is rebuilt holds them too."""
+    todo: list[ast.AST] = list(tree.body)
+    found: list[ast.stmt] = []
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            future = getattr(node, "module", "") == "__future__"
+            if not future and not any(alias.name == "*" for alias in node.names):
+                found.append(node)
+        elif not isinstance(node, (*FunctionNode.__args__, ast.ClassDef)):
+            below = ast.iter_child_nodes(node)
+            todo += [child for child in below if isinstance(child, (ast.stmt, ast.excepthandler))]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Module:
+    return Module(text)
+
+
+def module_of(code: CodeType, namespace: dict[str, Any]) -> Module:
+    """The parsed file that holds `code`.
+
+    Raises:
+        NoSource: there is none, or it no longer parses.
+    """
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, namespace)
+    if not lines:
+        raise NoSource(f"no source for {code.co_filename}")
+    try:
+        return _parsed("".join(lines))
+    except SyntaxError as cause:
+        raise NoSource(f"{code.co_filename} no longer parses") from cause
+
+
+def locate(code: CodeType, namespace: dict[str, Any]) -> tuple[FunctionNode, str | None, Module]:
+    """The node of `code`, the class around it, and its file.
+
+    Raises:
+        NoSource: no function of the file compiles to `code`.
+    """
+    module = module_of(code, namespace)
+    for node, cls in module.functions.get((code.co_name, code.co_firstlineno), []):
+        try:
+            again = rebuild(node, code, cls, module)
+        except (SyntaxError, StopIteration, IndexError):
+            continue
+        if _key(again) == _key(code):
+            return node, cls, module
+    raise NoSource(f"the file no longer holds {code.co_qualname} as it runs")
+
+
+def _key(code: CodeType) -> tuple[Any, ...]:
+    constants = [_key(k) if isinstance(k, CodeType) else (type(k), repr(k)) for k in code.co_consts]
+    return (code.co_code, code.co_names, code.co_varnames, set(code.co_freevars),
+            code.co_firstlineno, list(code.co_positions()), constants)  # fmt: skip
+
+
+def rebuild(
+    node: FunctionNode,
+    code: CodeType,
+    cls: str | None,
+    module: Module,
+    extra: tuple[str, ...] = (),
+) -> CodeType:
+    """Compile `node` in the place of `code`: same free variables (and `extra`), class, lines."""
+    inner: ast.stmt
+    if isinstance(node, ast.Lambda):
+        inner = ast.Assign([ast.Name(_LAMBDA, ast.Store())], node)
+        bound = _LAMBDA
+    else:  # decorators and defaults stay: the factory never runs, and they give the first line
+        inner = copy.copy(node)
+        bound = node.name
+    free = [name for name in code.co_freevars if not (cls and name == "__class__")] + list(extra)
+    body: list[ast.stmt] = [inner]
+    if cls:
+        body = [ast.ClassDef(name=cls, bases=[], keywords=[], body=[inner], decorator_list=[])]
+        bound = cls
+    if bound in code.co_freevars:
+        free = [name for name in free if name != bound]
+    else:  # the factory's own def would capture recursion and class names as cells
+        body.insert(0, ast.Global([bound]))
+    arguments = ast.arguments([], [ast.arg(name) for name in free], None, [], [], None, [])
+    factory = ast.FunctionDef("__factory__", arguments, body, [])
+    tree = ast.Module([*module.imports, factory], [])
+    if hasattr(ast, "type_param"):
+        for made in ast.walk(tree):
+            if isinstance(made, (ast.ClassDef, ast.FunctionDef)) and not hasattr(
+                made, "type_params"
+            ):
+                made.type_params = []  # type: ignore[attr-defined]
+    _fill_positions(tree, code.co_firstlineno)
+    made_module = compile(
+        tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True
+    )
+    found = next(c for c in _codes(made_module) if c.co_name == "__factory__")
+    if cls:
+        found = next(c for c in _codes(found) if c.co_name == cls)
+    found = [c for c in _codes(found) if c.co_name == code.co_name][-1]  # after those in defaults
+    return found.replace(co_qualname=code.co_qualname)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+def _fill_positions(tree: ast.AST, line: int) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.expr, ast.stmt, ast.arg)) and not hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = line
+            node.col_offset = node.end_col_offset = 0
+    ast.fix_missing_locations(tree)

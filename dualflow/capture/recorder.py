@@ -1,0 +1,558 @@
+"""The recorder: what is known of the values of one call while it runs.
+
+Comes in: what the hooks of `frame.Frame` see, and the operations that pass the door (`notes.py`).
+Goes out: events (guards and tests of tensor values, in order), effects, the noted graph, and the
+description of the result; or the reason why the call cannot be replayed. A recorder that was
+refused is `dead`: hooks only compute from then on.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.autograd.tape import edge_of
+from dualflow.base.source import SourceLine, user_line
+from dualflow.ir.graph import Value
+from dualflow.ir.types import TensorType
+
+from .notes import Notes
+from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
+
+#: objects that are what they are: known by identity, with nothing in them that changes
+FIXED = (types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc)
+CODE_FLAGS_DEFAULT = object()
+
+
+class Reason:
+    """Why a call cannot be replayed, and at which line."""
+
+    def __init__(self, why: str, line: SourceLine | None) -> None:
+        self.why, self.line = why, line
+
+    def __str__(self) -> str:
+        return f"{self.why} ({self.line})" if self.line else self.why
+
+
+class Recorder:
+    """Everything known of one recorded call.
+
+    Attributes:
+        reason: why the call cannot be replayed; None while it can.
+        events: ("guard", condition) | ("test", late node, outcome), in order.
+        late: the tensor values that Python read: (graph value, dtype), by number.
+        inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
+            generator node, draws before).
+        effects: what was done to objects from outside, in order.
+    """
+
+    def __init__(self) -> None:
+        self.nodes = Nodes()
+        self.notes = Notes(self)
+        self.reason: Reason | None = None
+        self.events: list[tuple[Any, ...]] = []
+        self.late: list[Value] = []
+        self.inputs: list[tuple[Any, ...]] = []
+        self.effects: list[tuple[Any, ...]] = []
+        self.draws: dict[int, tuple[Any, Node, int]] = {}
+        self.tensors: dict[int, tuple[Tensor, Node]] = {}  # from outside
+        self.grads: dict[int, Tensor | None] = {}  # their .grad before the call
+        self.edges: dict[int, Node] = {}  # tape nodes and leaves from outside -> input tensor
+        self.versions: dict[int, int] = {}  # of storages from outside, before the call
+        self.stored: dict[tuple[int, Any], Origin] = {}  # attributes, cells, globals stored
+        self.lists: dict[int, Any] = {}  # shadows of containers from outside that were changed
+        self.written: dict[int, tuple[Any, Node]] = {}  # objects from outside that were changed
+        self.backwards = False
+        self._ids: dict[int, Origin] = {}
+        self._keep: list[Any] = []
+        self._done: set[Any] = set()
+        self._late_numbers: dict[Any, Node] = {}
+        self._reading = False
+        self._scalars: list[tuple[Any, Node]] = []
+        self._allowed: Tensor | None = None
+        self.shadowed: dict[int, Any] = {}
+        self._tuples: dict[Any, tuple[Any, ...]] = {}
+        self._scalar_values: dict[Node, Value] = {}
+        self._proxies: dict[type, Any] = {}
+
+    # Refusing -------------------------------------------------------------------------------
+
+    @property
+    def dead(self) -> bool:
+        return self.reason is not None
+
+    def refuse(self, why: str) -> None:
+        """This call cannot be replayed."""
+        if self.reason is None:
+            self.reason = Reason(why, user_line())
+
+    def guarded(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call something that is not expected to raise."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            self.refuse(f"{type(error).__name__} raised by {getattr(function, '__name__', 'it')}")
+            raise
+
+    def effect_line(self) -> SourceLine | None:
+        return user_line()
+
+    def keep(self, value: Any) -> None:
+        """Let no other object get the identity of `value`."""
+        self._keep.append(value)
+
+    def allow_once(self, tensor: Tensor) -> None:
+        """Python is about to ask for the truth of a tensor that has just been noted."""
+        self._allowed = tensor
+
+    def proxy(self, cls: type) -> Any:
+        """The live namespace of a class, one object for each class."""
+        found = self._proxies.get(cls)
+        if found is None:
+            found = self._proxies[cls] = vars(cls)
+        return found
+
+    def const_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        """One object for equal tuples, so that equal guards are one."""
+        key = tuple(map(identity, value))
+        self._keep.append(value)
+        return self._tuples.setdefault(key, value)
+
+    def stand_in(self, value: Any) -> None:
+        self._keep.append(value)
+
+    # Origins --------------------------------------------------------------------------------
+
+    def origin(self, origin: Origin, value: Any) -> Origin:
+        """The origin of `value`, of which a slot says `origin`; None if nobody knows."""
+        kind = type(value)
+        if kind is Tensor:
+            found = self._ids.get(id(value))
+            if found is None and (self.notes.knows(value) or self._alias_of(value) is not None):
+                return TENSOR
+            return found
+        if origin is not None or kind in SCALARS:
+            return origin
+        return self._ids.get(id(value))
+
+    def born(self, value: Any, kind: str, parts: Any = None) -> Born:
+        """Register an object made in this call."""
+        made = Born(kind, parts)
+        self._ids[id(value)] = made
+        self._keep.append(value)
+        return made
+
+    def forget(self, value: Any) -> None:
+        self._ids.pop(id(value), None)
+
+    def known(self, value: Any) -> Origin:
+        return self._ids.get(id(value))
+
+    def read(self, node: Node, value: Any) -> Origin:
+        """A value was read through the path `node`: its origin."""
+        kind = type(value)
+        if kind in SCALARS:
+            return node
+        before = self._ids.get(id(value))
+        if before is None:
+            if kind is Tensor and self.notes.knows(value):
+                return TENSOR
+            self._ids[id(value)] = node
+            self._keep.append(value)
+            if kind is Tensor:
+                self._register(node, value)
+            return node
+        if isinstance(before, Node) and before is not node and not isinstance(value, FIXED):
+            if not isinstance(value, (types.FunctionType, tuple)) or kind is Tensor:
+                self.guard("{0} is {1}", before, node)
+        return before
+
+    def _register(self, node: Node, tensor: Tensor) -> None:
+        self.tensors[id(tensor)] = (tensor, node)
+        grad = tensor.grad
+        self.grads[id(tensor)] = grad
+        if tensor._storage is not None:
+            self.versions[id(tensor._storage)] = tensor._storage.version
+            self._keep.append(tensor._storage)
+        if tensor.requires_grad:
+            edge = edge_of(tensor)
+            self.edges.setdefault(id(edge), node)
+            self._keep.append(edge)
+        if grad is not None and id(grad) not in self._ids and not self.notes.knows(grad):
+            self.read(self.nodes("{0}.grad", (node,)), grad)
+
+    def constant(self, value: Any) -> Node:
+        """A node that is `value` itself."""
+        return self.nodes("{k0}", (), (value,))
+
+    def as_node(self, origin: Origin, value: Any) -> Node | None:
+        """A node for the value; None if it was born."""
+        if isinstance(origin, Node):
+            return origin
+        return self.constant(value) if origin is CONSTANT else None
+
+    # Guards ---------------------------------------------------------------------------------
+
+    def guard(self, template: str, *parents: Node, constants: tuple[Any, ...] = ()) -> None:
+        """The text must hold at a replay; a value of a tensor in it makes it a branch."""
+        self.check(self.nodes(template, parents, constants), True)
+
+    def check(self, node: Node, outcome: Any) -> None:
+        """At a replay, `node` must be `outcome` (of a guard: True)."""
+        if node in self._done or self.dead:
+            return
+        self._done.add(node)
+        if node.late:
+            self.events.append(("test", node, outcome))
+        else:
+            assert outcome is True
+            self.events.append(("guard", node))
+
+    def typed(self, origin: Origin, value: Any) -> None:
+        """The type of the value must be the same at a replay."""
+        if not isinstance(origin, Node) or (origin, "typed") in self._done:
+            return
+        self._done.add((origin, "typed"))
+        if origin.template.startswith("(") and not origin.late and "**" not in origin.template:
+            return  # an expression over values of known types
+        if origin.late:
+            return
+        if value is None:
+            self.guard("{0} is None", origin)
+        elif type(value) is Tensor:
+            self.tensor(value)
+        else:
+            self.guard("type({0}) is {k0}", origin, constants=(type(value),))
+
+    def tensor(self, tensor: Tensor) -> None:
+        """Guard what makes a tensor from outside fit: type, layout, whether it wants gradients."""
+        found = self.tensors.get(id(tensor))
+        if found is None or (found[1], "tensor") in self._done:
+            return
+        node = found[1]
+        self._done.add((node, "tensor"))
+        array = tensor.array
+        layout = (array.shape, array.dtype, array.strides)
+        self.events.append(("tensor", node, layout, tensor.requires_grad, tensor._tape is not None))
+
+    def pin(self, origin: Origin, value: Any) -> None:
+        """The value must be the same at a replay, and is a constant from now on."""
+        if origin is CONSTANT or self.dead:
+            return
+        kind = type(value)
+        if isinstance(origin, Born):
+            self._pin_born(origin, value)
+            return
+        if origin is None:
+            self.refuse(f"a {kind.__name__} of unknown origin")
+            return
+        if kind in SCALARS:
+            self._pin_scalar(origin, value)
+        elif isinstance(value, enum.Enum) or isinstance(value, FIXED):
+            if isinstance(value, np.dtype):
+                self.guard("{0} == {k0}", origin, constants=(value,))
+            else:
+                self.guard("{0} is {k0}", origin, constants=(value,))
+        elif kind in (tuple, list) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+            self.typed(origin, value)
+            for item, part in self.items(value, origin):
+                self.pin(part, item)
+        elif kind is slice:
+            self.typed(origin, value)
+            for name in ("start", "stop", "step"):
+                self.pin(self.nodes(f"{{0}}.{name}", (origin,)), getattr(value, name))
+        elif kind is types.FunctionType:
+            self.guard("{0} is {k0}", origin, constants=(value,))
+        else:
+            self.refuse(f"a {kind.__name__} used where its value matters")
+
+    def _pin_born(self, origin: Born, value: Any) -> None:
+        if origin.kind in ("list", "tuple"):
+            for item, part in self.items(value, origin):
+                self.pin(part, item)
+        elif origin.kind == "dict":
+            for key, part in origin.parts.items():
+                self.pin(part, value[key])
+        elif origin.kind == "slice":
+            for name, part in zip(("start", "stop", "step"), origin.parts, strict=True):
+                self.pin(part, getattr(value, name))
+        elif origin.kind != "set":
+            self.refuse(f"a {type(value).__name__} made in the call, used where its value matters")
+
+    def _pin_scalar(self, node: Node, value: Any) -> None:
+        if node.late:
+            self.check(node, value)
+            return
+        if (node, "pinned") in self._done:
+            return
+        self._done.add((node, "pinned"))
+        if value is None or type(value) in (bool, type(...)):
+            self.guard("{0} is {k0}", node, constants=(value,))
+            return
+        self.guard("type({0}) is {k0}", node, constants=(type(value),))
+        if type(value) in (float, complex) and (value != value or value == 0):
+            self.guard("repr({0}) == {k0}", node, constants=(repr(value),))
+        else:
+            self.guard("{0} == {k0}", node, constants=(value,))
+
+    def understand(self, origin: Origin, value: Any) -> None:
+        """`value` goes to a function of dualflow: numbers in it are pinned, tensors must be known."""
+        kind = type(value)
+        if self.dead:
+            return
+        if kind is Tensor:
+            if self.origin(origin, value) is None:
+                self.refuse("a tensor of unknown origin")
+        elif kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+            for item, part in self.items(value, origin):
+                self.understand(part, item)
+        elif kind is dict and isinstance(origin, Born) and origin.kind == "dict":
+            for key, part in origin.parts.items():
+                self.understand(part, value[key])
+        elif kind is slice and isinstance(origin, Born):
+            for name, part in zip(("start", "stop", "step"), origin.parts, strict=True):
+                self.understand(part, getattr(value, name))
+        elif kind in SCALARS or kind is slice or isinstance(value, FIXED):
+            self.pin(origin, value)
+        elif getattr(kind, "__module__", "") == "dualflow.ops.random" and origin is not None:
+            if isinstance(origin, Node):
+                self.typed(origin, value)
+        else:
+            self.refuse(f"a {kind.__name__} given to a function of dualflow")
+
+    def structure(self, origin: Origin, value: Any) -> None:
+        """Guard the nesting of a value whose leaves are taken apart and put together again."""
+        kind = type(value)
+        if kind in (list, tuple):
+            for item, part in self.items(value, origin):
+                self.structure(part, item)
+        elif kind is dict:
+            if isinstance(origin, Born):
+                for key, part in origin.parts.items():
+                    self.structure(part, value[key])
+                return
+            node = self.as_node(origin, value)
+            if node is None:
+                self.refuse("a dict of unknown origin")
+                return
+            self.typed(origin, value)
+            names = self.const_tuple(tuple(value))
+            self.guard("tuple({0}) == {k0}", node, constants=(names,))
+            for key, item in value.items():
+                part = self.read(self.nodes("{0}[{k0}]", (node,), (key,)), item)
+                self.structure(part, item)
+        elif kind is Tensor:
+            self.tensor(value)
+        elif kind in SCALARS or isinstance(value, FIXED):
+            return
+        else:
+            self.typed(origin, value)
+
+    def adopt(self, value: Any) -> Origin:
+        """The origin of what a function of dualflow returned."""
+        kind = type(value)
+        if kind is Tensor:
+            found = self.origin(None, value)
+            if found is None and not self.dead:
+                self._adopt_constant(value)
+                return TENSOR
+            return found
+        before = self._ids.get(id(value))
+        if before is not None:
+            return before
+        if kind in SCALARS or isinstance(value, FIXED):
+            return CONSTANT
+        if kind in (list, tuple):
+            return self.born(value, kind.__name__, [self.adopt(item) for item in value])
+        if kind is dict:
+            return self.born(value, "dict", {key: self.adopt(item) for key, item in value.items()})
+        return self.born(value, "opaque")
+
+    def _adopt_constant(self, tensor: Tensor) -> None:
+        """A tensor made of pinned Python values, not by an operation."""
+        if tensor._memory().exposed:
+            self.refuse("memory from outside dualflow, taken into a tensor")
+            return
+        self.inputs.append(("constant", tensor.array.copy()))
+        value = self.notes.builder.input(TensorType(tensor.shape, tensor.dtype))
+        self.notes.bind(tensor, value)
+
+    def guard_special(self, origin: Origin, owner: Any, name: str, kind: Any = None) -> None:
+        """Guard that a class still finds a special method where it does now."""
+        self.typed(origin, owner)
+        for cls in (kind or type(owner)).__mro__:
+            if name in vars(cls):
+                if cls.__flags__ & (1 << 9):
+                    node = self.nodes("{k0}[{k1}]", (), (self.proxy(cls), name))
+                    self.guard("{0} is {k0}", node, constants=(vars(cls)[name],))
+                return
+            if cls.__flags__ & (1 << 9):
+                self.guard("{k1} not in {k0}", constants=(self.proxy(cls), name))
+
+    # Containers -----------------------------------------------------------------------------
+
+    def items(self, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+        """The items of a list or tuple with their origins; its length becomes a guard."""
+        shadow = self.lists.get(id(value))
+        if shadow is not None:
+            origin = shadow.whole(self)
+        if isinstance(origin, Born):
+            if origin.kind not in ("list", "tuple") or len(origin.parts) != len(value):
+                self.refuse(f"the parts of a {type(value).__name__} are not known")
+                return
+            yield from zip(list(value), list(origin.parts), strict=True)
+        elif isinstance(origin, Node):
+            self.typed(origin, value)
+            self.guard("len({0}) == {k0}", origin, constants=(len(value),))
+            for i, item in enumerate(list(value)):
+                yield item, self.read(self.nodes("{0}[{k0}]", (origin,), (i,)), item)
+        elif origin is CONSTANT:
+            for item in value:
+                yield item, CONSTANT
+        else:
+            self.refuse(f"a {type(value).__name__} of unknown origin")
+
+    # What notes ask -------------------------------------------------------------------------
+
+    def on_input(self, tensor: Tensor) -> Value:
+        found = self.tensors.get(id(tensor))
+        type_ = TensorType(tensor.shape, tensor.dtype)
+        if found is None:
+            alias = self._alias_of(tensor)
+            if alias is None:
+                self.refuse("a tensor of unknown origin")
+                self.inputs.append(("unknown",))
+                return self.notes.builder.input(type_)
+            found = (tensor, alias)
+            self.tensors[id(tensor)] = found
+            self._keep.append(tensor)
+        self.tensor(tensor)
+        self.inputs.append(("tensor", found[1], tensor))
+        return self.notes.builder.input(type_)
+
+    def _alias_of(self, tensor: Tensor) -> Node | None:
+        """The node of a tensor from outside of which `tensor` is another handle."""
+        storage = tensor._storage
+        if storage is None:
+            return None
+        for other, node in list(self.tensors.values()):
+            if other._storage is storage and other._view == tensor._view:
+                return node
+        return None
+
+    def on_scalar(self, value: Any, position: int) -> Value | None:
+        for known, node in self._scalars:
+            if known is value:
+                return self.scalar_input(node, value)
+        return None
+
+    def scalar_input(self, node: Node, value: Any) -> Value:
+        """The input of the graph for a Python number; a tensor's value is taken as it is."""
+        direct = self._scalar_values.get(node)
+        if direct is not None:
+            return direct
+        dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
+        self.inputs.append(("scalar", node, dtype))
+        made = self.notes.builder.input(TensorType((), dtype))
+        self._scalar_values[node] = made
+        return made
+
+    def on_draw(self, generator: Any, state: Tensor) -> Value:
+        found = self.draws.get(id(generator))
+        if found is None:
+            origin = self.known(generator)
+            node = self.as_node(origin, generator) if origin is not None else None
+            if node is None:
+                node = self.default_generator(generator)
+            found = (generator, node, 0)
+        generator, node, before = found
+        self.draws[id(generator)] = (generator, node, before + 1)
+        self.inputs.append(("draw", node, before))
+        return self.notes.builder.input(TensorType((2,), np.dtype("uint64")))
+
+    def default_generator(self, generator: Any) -> Node:
+        """The generator that random functions take where none is given."""
+        for name, module in list(sys.modules.items()):
+            if name.startswith("dualflow.ops"):
+                for key, value in vars(module).items():
+                    if value is generator:
+                        node = self.nodes("{k0}[{k1}]", (), (vars(module), key))
+                        self.guard("{0} is {k0}", node, constants=(generator,))
+                        return node
+        self.refuse("a random generator of unknown origin")
+        return self.constant(None)
+
+    # Values of tensors ----------------------------------------------------------------------
+
+    def on_values(self, tensor: Tensor, array: np.ndarray) -> None:
+        if self._allowed is tensor:
+            self._allowed = None
+        elif not self._reading:
+            self.refuse("the values of a tensor were read by a function not in the table")
+
+    def value_of(self, tensor: Tensor, convert: Any) -> tuple[Any, Node | None]:
+        """Read the only element of a tensor: `convert(tensor)`, and the node that will be it."""
+        self._reading = True
+        try:
+            value = convert(tensor)
+        except Exception:
+            self.refuse("reading the value of a tensor raised an error")
+            raise
+        finally:
+            self._reading = False
+        if self.dead:
+            return value, None
+        noted = self.notes.value_of(tensor, user_line())
+        if self.notes.broken:
+            self.refuse(self.notes.broken)
+            return value, None
+        node = self._late_numbers.get(noted)
+        if node is None:
+            node = self.nodes("T[{k0}]", (), (len(self.late),), late=True)
+            self._late_numbers[noted] = node
+            self.late.append(noted)
+        kind = type(value)
+        if kind in NUMBERS and convert in (bool, int, float):
+            node = self.nodes("{k0}({0})", (node,), (convert,))
+        return value, node
+
+    def with_scalars(self, scalars: list[tuple[Any, Node]]) -> Any:
+        """While operations run, these Python numbers are hidden inputs."""
+        return _Scalars(self, scalars)
+
+    # Objects from outside that change -------------------------------------------------------
+
+    def writes(self, node: Node, value: Any) -> None:
+        """An object from outside is being changed."""
+        self.written[id(value)] = (value, node)
+
+    def distinct(self) -> None:
+        """Guards that objects that were changed are no other objects that were used."""
+        for value, node in list(self.written.values()):
+            for key, origin in list(self._ids.items()):
+                if key == id(value) or not isinstance(origin, Node) or origin is node:
+                    continue
+                other = next((o for o in self._keep if id(o) == key), None)
+                if type(other) is type(value) and type(other) is not Tensor:
+                    self.guard("{0} is not {1}", node, origin)
+
+
+class _Scalars:
+    def __init__(self, recorder: Recorder, scalars: list[tuple[Any, Node]]) -> None:
+        self.recorder, self.scalars = recorder, scalars
+
+    def __enter__(self) -> None:
+        self.before = self.recorder._scalars
+        self.recorder._scalars = self.scalars
+
+    def __exit__(self, *raised: object) -> None:
+        self.recorder._scalars = self.before
+
+
+__all__ = ["FIXED", "Reason", "Recorder", "identity"]
