@@ -130,7 +130,7 @@ class Record(Node):
             now = 0 if storage is None else storage.version
             if now != version:
                 role = "the output" if x is self.out else "an input"
-                line = written_at.get(storage)
+                line = written_at.get(x._memory())
                 raise InPlaceError(
                     f"{role} of {self.op.name}, of shape {x.shape}, was written in place "
                     f"{now - version} time(s) after it was computed with"
