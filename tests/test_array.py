@@ -259,6 +259,19 @@ def test_making():
     assert t._memory().exposed
 
 
+def test_copies_and_devices_that_are_not_allowed():
+    for value in ([1.0], np.zeros(2, ">f4"), np.zeros((2, 2), "f4,i2")["f0"]):
+        with pytest.raises(errors.ArgumentError, match="without a copy"):
+            df.asarray(value, copy=False)
+    with pytest.raises(errors.ArgumentError, match="without a copy"):
+        df.asarray(df.zeros(2), "int8", copy=False)
+    assert df.asarray(np.zeros(2), copy=False).shape == (2,)
+    for make in (df.zeros, df.ones, df.arange, lambda n, device: df.asarray([n], device=device)):
+        assert make(2, device="cpu").device == "cpu"
+        with pytest.raises(errors.DeviceError, match="cuda"):
+            make(2, device="cuda")
+
+
 BAD_VALUES = {
     "ragged": ([[1, 2], [3]], errors.ShapeError, "unequal"),
     "text": (["a"], errors.DTypeError, "dtype"),

@@ -16,7 +16,9 @@ from harness import (
 )
 from references import REFERENCES, SAMPLES
 
+from dualflow.ir.graph import GraphBuilder
 from dualflow.ir.op import CATALOGUE, Kind, Op
+from dualflow.ir.types import TensorType
 from dualflow.ops import primitives
 from dualflow.ops.record import Strict
 
@@ -67,6 +69,20 @@ def test_the_record_is_complete(op: Op):
 def test_the_tables_of_the_harness_name_every_op():
     assert set(REFERENCES) == set(CATALOGUE)
     assert set(SAMPLES) == {op.name for op in ops() if op.kind is not Kind.ELEMENTWISE}
+
+
+def test_loops_and_branches_give_memory_of_their_own():
+    builder = GraphBuilder()
+    step = builder.input(TensorType((), np.dtype("int64")))
+    x = builder.input(TensorType((2,), np.dtype("float32")))
+    given = np.zeros(2, np.float32)
+    body = builder.build([x])
+    for count in (0, 2):
+        (out,) = CATALOGUE["loop"].numpy(given, body=body, count=count, carried=1)
+        assert not np.shares_memory(out, given)
+    (out,) = CATALOGUE["branch"].numpy(np.array(True), np.array(0), given, true=body, false=body)
+    assert step.type.shape == ()
+    assert not np.shares_memory(out, given)
 
 
 def test_a_wrong_mode_is_found():

@@ -8,34 +8,72 @@ import numpy as np
 
 from dualflow.base.dtypes import DEFAULT_FLOAT, as_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.ops.functions.creation import check_device
 from dualflow.ops.functions.elementwise import astype
 
 from .tensor import Tensor
 
 
-def asarray(value: Any, dtype: Any = None, *, copy: bool | None = None) -> Tensor:
+def asarray(
+    value: Any, dtype: Any = None, *, device: str | None = None, copy: bool | None = None
+) -> Tensor:
     """`value` as a tensor.
 
     A NumPy array is adopted without a copy (both then show one memory) unless `copy` is True or
     `dtype` differs. Lists and Python scalars become float32, int64 or bool.
 
+    Args:
+        value: a tensor, a NumPy array, nested lists of scalars, or a scalar.
+        dtype: the dtype wanted; None for that of `value`.
+        device: "cpu", or None, which is the same.
+        copy: True copies always, False raises instead of copying.
+
     Raises:
         DTypeError: no tensor has such a dtype.
-        ArgumentError: `value` cannot become an array.
+        ArgumentError: `value` cannot become an array, or a copy is needed and not allowed.
         ShapeError: nested lists of unequal lengths.
+        DeviceError: another device.
+
+    >>> import dualflow as df
+    >>> df.asarray([1.0, 2.0])
+    Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
     """
+    check_device(device)
     wanted = None if dtype is None else as_dtype(dtype)
     if type(value) is Tensor:
         if wanted is not None and wanted != value.dtype:
+            if copy is False:
+                raise _needs_copy(value)
             return astype(value, wanted)
         return value.copy() if copy else value
     if isinstance(value, (np.ndarray, np.generic)):
         return _adopted(np.asarray(value), wanted, copy)
+    if copy is False:
+        raise _needs_copy(value)
     return Tensor._wrap(_from_python(value, wanted))
 
 
+def _needs_copy(value: Any) -> ArgumentError:
+    return ArgumentError(f"a {type(value).__name__} as a tensor without a copy",
+                         why="only arrays of that dtype can be shared",
+                         instead="copy=None")  # fmt: skip
+
+
 def tensor(value: Any, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
-    """A new tensor with a copy of `value`."""
+    """A new tensor with a copy of `value`, a leaf.
+
+    Args:
+        value: see `asarray`.
+        dtype: the dtype wanted; None for that of `value`.
+        requires_grad: whether to ask for gradients with respect to it.
+
+    Raises:
+        GradientError: gradients with respect to integers or booleans. See also `asarray`.
+
+    >>> import dualflow as df
+    >>> df.tensor([1.0], requires_grad=True)
+    Tensor([1.], shape=(1,), dtype=float32, device=cpu, requires_grad=True)
+    """
     made = asarray(value, dtype, copy=True)
     if type(value) is Tensor:
         made = made.detach()
@@ -53,6 +91,8 @@ def _adopted(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> T
         wanted = found
     fits = array.dtype == wanted and array.dtype.isnative and type(array) is np.ndarray
     aligned = all(stride % array.itemsize == 0 for stride in array.strides)
+    if copy is False and not (fits and aligned):
+        raise _needs_copy(array)
     if copy or not fits or not aligned:
         return Tensor._wrap(np.array(array, dtype=wanted, copy=True, subok=False))
     made = Tensor._wrap(array)
@@ -87,5 +127,11 @@ def _holds_arrays(value: Any) -> bool:
 
 
 def from_dlpack(value: Any) -> Tensor:
-    """The tensor that shows the memory of another library's CPU array."""
+    """The tensor that shows the memory of another library's array on the CPU.
+
+    >>> import dualflow as df
+    >>> import numpy as np
+    >>> df.from_dlpack(np.arange(3)).tolist()
+    [0, 1, 2]
+    """
     return adopt(np.from_dlpack(value))

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from dualflow.base.errors import ArgumentError, DeviceError, GradientError, ShapeError
+from dualflow.base.errors import ArgumentError, GradientError, ShapeError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
 from dualflow.ops import composites, door, operators
-from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
+from dualflow.ops.functions import creation, elementwise, indexing, linear, movement, reduction
 
 from .storage import Storage
 
@@ -329,13 +329,20 @@ class Tensor:
     relu, softmax, log_softmax = composites.relu, composites.softmax, composites.log_softmax
 
     def to(self, target: Any) -> Tensor:
-        """In another dtype, or on another device ("cpu" is the only one)."""
+        """In another dtype, or on another device ("cpu" is the only one).
+
+        Raises:
+            DeviceError: another device.
+            DTypeError: there is no such dtype.
+        """
         if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "gpu"):
-            if target != "cpu":
-                raise DeviceError(f"device {target!r}", why="tensors live on the CPU",
-                                  instead='"cpu"')  # fmt: skip
-            return self
+            return self.to_device(target)
         return elementwise.astype(self, target, copy=False)
+
+    def to_device(self, device: str) -> Tensor:
+        """This tensor; DeviceError for another device than "cpu"."""
+        creation.check_device(device)
+        return self
 
 
 def _rebuilt(array: np.ndarray, requires_grad: bool) -> Tensor:

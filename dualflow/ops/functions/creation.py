@@ -16,7 +16,7 @@ from dualflow.base.dtypes import (
     int64,
     of_scalar,
 )
-from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.base.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 
 from .. import primitives as p
 from ..operands import tensor
@@ -27,15 +27,25 @@ from .movement import as_shape
 Tensor = Any
 
 
-def full(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
+def check_device(device: str | None) -> None:
+    """DeviceError unless `device` is None or "cpu", where all tensors are."""
+    if device not in (None, "cpu"):
+        raise DeviceError(f"device {device!r}", why="tensors live on the CPU", instead='"cpu"')
+
+
+def full(
+    shape: int | Sequence[int], value: Any, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """A tensor whose elements are all `value`.
 
     Args:
         shape: its sizes.
         value: a Python or NumPy scalar.
         dtype: by default float32, int64 or bool, as `value` is.
+        device: "cpu", or None, which is the same.
 
     Raises:
+        DeviceError: another device.
         ArgumentError: `value` is no scalar.
         DTypeError: `value` does not fit `dtype`.
 
@@ -43,6 +53,8 @@ def full(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
     >>> df.full((2,), 7).tolist()
     [7, 7]
     """
+    if device is not None:
+        check_device(device)
     if type(value) not in SCALARS:
         if not hasattr(value, "item"):
             raise ArgumentError(f"a fill of type {type(value).__name__}",
@@ -56,31 +68,37 @@ def full(shape: int | Sequence[int], value: Any, dtype: Any = None) -> Tensor:
     return p.full(shape=as_shape(shape), value=value, dtype=found)
 
 
-def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+def zeros(
+    shape: int | Sequence[int], dtype: Any = None, device: str | None = None
+) -> Tensor:
     """A tensor of zeros, float32 by default.
 
     >>> import dualflow as df
     >>> df.zeros(2).tolist()
     [0.0, 0.0]
     """
-    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype)
+    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
 #: memory that is not cleared would show what ran before: empty is zeros
 empty = zeros
 
 
-def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+def ones(
+    shape: int | Sequence[int], dtype: Any = None, device: str | None = None
+) -> Tensor:
     """A tensor of ones, float32 by default.
 
     >>> import dualflow as df
     >>> df.ones(2).tolist()
     [1.0, 1.0]
     """
-    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype)
+    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
-def full_like(x: Tensor, value: Any, dtype: Any = None) -> Tensor:
+def full_like(
+    x: Tensor, value: Any, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """`value` in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df
@@ -88,33 +106,35 @@ def full_like(x: Tensor, value: Any, dtype: Any = None) -> Tensor:
     [3.0, 3.0]
     """
     x = tensor(x)
-    return full(x.shape, value, x.dtype if dtype is None else dtype)
+    return full(x.shape, value, x.dtype if dtype is None else dtype, device)
 
 
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
+def zeros_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df
     >>> df.zeros_like(df.asarray([1, 2])).tolist()
     [0, 0]
     """
-    return full_like(x, 0, dtype)
+    return full_like(x, 0, dtype, device)
 
 
 empty_like = zeros_like
 
 
-def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
+def ones_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df
     >>> df.ones_like(df.asarray([1, 2])).tolist()
     [1, 1]
     """
-    return full_like(x, 1, dtype)
+    return full_like(x, 1, dtype, device)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """start, start + step, ... before stop; floats are computed in float64.
 
     Args:
@@ -130,6 +150,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     >>> df.arange(2, 8, 3).tolist()
     [2, 5]
     """
+    check_device(device)
     if stop is None:
         start, stop = 0, start
     if step == 0:
@@ -151,7 +172,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
 
 def linspace(
-    start: float, stop: float, num: int, dtype: Any = None, endpoint: bool = True
+    start: float,
+    stop: float,
+    num: int,
+    dtype: Any = None,
+    device: str | None = None,
+    endpoint: bool = True,
 ) -> Tensor:
     """`num` values evenly from `start` to `stop`, which is the last one if `endpoint`.
 
@@ -162,6 +188,7 @@ def linspace(
     >>> df.linspace(0.0, 1.0, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    check_device(device)
     if num < 0:
         raise ShapeError(f"linspace of {num} values")
     i = p.iota(shape=(index(num),), axis=0, dtype=float64)
@@ -172,13 +199,21 @@ def linspace(
     return p.cast(values, dtype=as_dtype(dtype or DEFAULT_FLOAT))
 
 
-def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(
+    rows: int,
+    columns: int | None = None,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
     """Ones on the diagonal `k` above the main one, zeros elsewhere.
 
     >>> import dualflow as df
     >>> df.eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    check_device(device)
     gap = _column_minus_row((rows, rows if columns is None else columns))
     return p.cast(gap == k, dtype=as_dtype(dtype or DEFAULT_FLOAT))
 

@@ -92,35 +92,39 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     filled = False
     for item in items:
         axis = len(starts)
-        if item is None:
-            new.append(axis - len(selected) + len(new))
-            continue
-        if item is Ellipsis:
-            if filled:
-                raise IndexingError("an index with two Ellipsis", instead="one ...")
-            filled = True
-            after = rank - builtins.sum(i is not None for i in items) + 1
-            rest = shape[axis : axis + builtins.max(after, 0)]
-            part = (0,) * len(rest), rest, (1,) * len(rest)
-        elif type(item) is int:
+        kind = type(item)
+        if kind is _slice:
+            start, stop, step = item.indices(_size(shape, axis, items))
+            if start < 0:
+                start, stop, step = 0, 0, 1
+            starts.append(start)
+            stops.append(stop)
+            steps.append(step)
+        elif kind is int:
             size = _size(shape, axis, items)
             at = item + size if item < 0 else item
             if not 0 <= at < size:
                 raise out_of_bounds(item, size, axis)
             selected.append((axis, at))
-            part = (0,), (size,), (1,)
+            starts.append(0)
+            stops.append(size)
+            steps.append(1)
+        elif item is None:
+            new.append(axis - len(selected) + len(new))
         else:
-            start, stop, step = item.indices(_size(shape, axis, items))
-            if start < 0:
-                start, stop, step = 0, 0, 1
-            part = (start,), (stop,), (step,)
-        starts += part[0]
-        stops += part[1]
-        steps += part[2]
+            if filled:
+                raise IndexingError("an index with two Ellipsis", instead="one ...")
+            filled = True
+            after = rank - builtins.sum(i is not None for i in items) + 1
+            rest = shape[axis : axis + builtins.max(after, 0)]
+            starts += (0,) * len(rest)
+            stops += rest
+            steps += (1,) * len(rest)
     rest = shape[len(starts) :]
-    starts += (0,) * len(rest)
-    stops += rest
-    steps += (1,) * len(rest)
+    if rest:
+        starts += (0,) * len(rest)
+        stops += rest
+        steps += (1,) * len(rest)
     out = x
     if not selected or builtins.any(starts) or tuple(stops) != shape or set(steps) - {1}:
         out = door.apply(_SLICE, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))

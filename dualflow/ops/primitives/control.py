@@ -44,7 +44,15 @@ def _loop(*arrays: np.ndarray, body: Graph, count: int, carried: int) -> tuple[n
     state, constants = arrays[:carried], arrays[carried:]
     for step in range(count):
         state = interpret(body, (np.asarray(step, np.int64), *state, *constants))
-    return state
+    return _apart(state, arrays)
+
+
+def _apart(outputs: tuple[np.ndarray, ...], inputs: tuple[np.ndarray, ...]) -> tuple:
+    """`outputs`, none of which shares memory with an input."""
+    return tuple(
+        out.copy() if any(np.may_share_memory(out, given) for given in inputs) else out
+        for out in outputs
+    )
 
 
 def _branch_rule(condition: TensorType, *types: TensorType, true: Graph, false: Graph) -> Any:
@@ -62,7 +70,7 @@ def _branch_rule(condition: TensorType, *types: TensorType, true: Graph, false: 
 def _branch(
     condition: np.ndarray, *arrays: np.ndarray, true: Graph, false: Graph
 ) -> tuple[np.ndarray, ...]:
-    return interpret(true if condition else false, arrays)
+    return _apart(interpret(true if condition else false, arrays), arrays)
 
 
 loop = primitive(
