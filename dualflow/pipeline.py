@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dualflow.codegen import numba as numba_codegen
 from dualflow.ir.graph import Graph
@@ -18,8 +18,13 @@ from dualflow.runtime import cpu
 from dualflow.schedule import plan
 
 
-def compile_graph(graph: Graph, layouts: Sequence[View] | None = None) -> cpu.Compilation:
-    """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous)."""
-    program = plan(simplify(graph), layouts)
+def compile_graph(
+    graph: Graph,
+    layouts: Sequence[View] | None = None,
+    into: Mapping[int, int] | None = None,
+) -> cpu.Compilation:
+    """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
+    named in `into` may be stored in the memory of the input of that number (see `plan`)."""
+    program = plan(simplify(graph), layouts, into=into)
     texts = {launch.kernel: numba_codegen.emit(launch.kernel) for launch in program.launches}
     return cpu.prepare(program, texts)

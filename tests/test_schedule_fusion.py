@@ -245,6 +245,42 @@ def test_adam_updates_three_tensors_in_one_kernel():
     assert len(kernel.accesses) == 8
 
 
+def updated(b: Builder, x: Value, g: Value) -> Value:
+    return b(p.subtract, x, b(p.multiply, g, b.full(x.shape, 0.5)))
+
+
+def test_an_output_takes_the_memory_of_the_input_it_replaces():
+    b = Builder()
+    x, g = b.tensor(6, 7), b.tensor(6, 7)
+    graph = b.build([updated(b, x, g), b(p.add, x, g)])
+    program = plan(graph, into={0: 0})
+    (kernel,) = kernels(program)
+    assert [access.mode for access in kernel.accesses] == ["inout", "in", "out"]
+    assert program.outputs[0].buffer.place == "input"
+    arrays = random_arrays(graph)
+    for one, other in zip(run(program, arrays), interpret(graph, arrays), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_memory_is_not_taken_while_neighbours_are_still_read():
+    b = Builder()
+    x = b.tensor(8)
+    shifted = b(p.slice, x, **parts([range(8)[::-1]]))
+    program = plan(b.build([b(p.add, x, shifted)]), into={0: 0})
+    assert program.outputs[0].buffer.place == "output"
+
+
+def test_memory_is_taken_only_after_all_that_may_raise():
+    b = Builder()
+    x, g, at = b.tensor(6), b.tensor(6), b.tensor(3, dtype=int64)
+    graph = b.build([updated(b, x, g), b(p.take, g, at, axis=0)])
+    program = plan(graph, into={0: 0})
+    assert [bool(launch.kernel.accesses[-1].mode == "inout" or
+                 launch.kernel.accesses[0].mode == "inout") for launch in program.launches] == [
+        False, True,
+    ]  # fmt: skip
+
+
 def test_float16_is_moved_and_computed_in_kernels():
     b = Builder()
     x = b.tensor(5, 6, dtype=float16)

@@ -38,3 +38,21 @@ def assert_same(graph: Graph, layouts: list[View], seed: int, simplified: bool) 
 def test_program_computes_what_the_graph_means(drawn, seed, simplified):
     graph, layouts = drawn
     assert_same(graph.verify(), layouts, seed, simplified)
+
+
+@QUICK
+@given(graphs(), st.integers(0, 99), st.data())
+def test_outputs_may_take_the_memory_of_inputs(drawn, seed, data):
+    graph, layouts = drawn
+    into: dict[int, int] = {}
+    for i, value in enumerate(graph.outputs):
+        same = [j for j, given_ in enumerate(graph.inputs) if given_.type == value.type]
+        if same and data.draw(st.booleans()):
+            into[i] = data.draw(st.sampled_from(same))
+    arrays = arrays_for(graph, seed)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = run(plan(graph, layouts, into=into), arrays)
+        wanted = interpret(graph, arrays)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)

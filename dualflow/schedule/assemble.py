@@ -6,7 +6,7 @@ what was decided and why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dualflow.base.errors import IndexingError
@@ -45,24 +45,42 @@ class Plan:
     least: int
 
 
-def plan(graph: Graph, layouts: Sequence[View] | None = None, backend: str = "numba") -> Program:
-    """The Program of `graph`; `layouts` says how each input lies (default: packed)."""
-    return plan_with_reasons(graph, layouts, backend).program
+def plan(
+    graph: Graph,
+    layouts: Sequence[View] | None = None,
+    backend: str = "numba",
+    into: Mapping[int, int] | None = None,
+) -> Program:
+    """The Program of `graph`.
+
+    Args:
+        layouts: how each input lies; by default packed.
+        backend: whose spellings decide which ops can stand in a kernel.
+        into: for outputs that are to overwrite an input in the end, the number of that input. Where
+            it can be done safely, the output is stored there at once, after all that may raise:
+            `program.outputs[i]` then lies in the input's buffer. Else it is an output as any other.
+    """
+    return plan_with_reasons(graph, layouts, backend, into).program
 
 
 def plan_with_reasons(
-    graph: Graph, layouts: Sequence[View] | None = None, backend: str = "numba"
+    graph: Graph,
+    layouts: Sequence[View] | None = None,
+    backend: str = "numba",
+    into: Mapping[int, int] | None = None,
 ) -> Plan:
     """As `plan`, with what was decided and why."""
     if layouts is None:
         layouts = [View.contiguous(value.shape) for value in graph.inputs]
-    return _Assembly(graph, layouts, backend).plan()
+    return _Assembly(graph, layouts, backend, into or {}).plan()
 
 
 class _Assembly:
-    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+    def __init__(
+        self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
+    ) -> None:
         self.graph, self.layouts = graph, layouts
-        self.fusion = fusion = Fusion(graph, layouts, backend)
+        self.fusion = fusion = Fusion(graph, layouts, backend, into)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
         self.lies.update(zip(graph.inputs, layouts, strict=True))
         self.nodes: list[tuple[Node, ...]] = []
@@ -76,12 +94,26 @@ class _Assembly:
             if any(v.type.size for v in unit.node.results) or unit.node.op.may_raise:
                 self.works.append(unit)
                 self.nodes.append((unit.node,))
+            self._settle(unit.node.results)
             return
-        if all(value.type.size == 0 for value, _ in unit.roots):
+        roots = [value for value, _ in unit.roots]
+        if all(value.type.size == 0 for value in roots):
+            self._settle(roots)
             return
         lowering = Lowering(self.fusion, unit, self.lies)
+        for value in roots:
+            given = self.fusion.into.get(value)
+            if given is not None and not lowering.store_in_place(value, given):
+                del self.fusion.into[value]
+        self._settle(roots)
         self.works.append(shape_kernel(lowering))
         self.nodes.append(tuple(lowering.nodes))  # type: ignore[arg-type]
+
+    def _settle(self, values: Iterable[Value]) -> None:
+        """Those that take the memory of an input lie as it does."""
+        for value in values:
+            if value in self.fusion.into:
+                self.lies[value] = self.lies[self.fusion.into[value]]
 
     # Buffers -----------------------------------------------------------------------------------
 
@@ -90,6 +122,8 @@ class _Assembly:
             value: Buffer("input", i, layout.extent[1] * value.dtype.itemsize)
             for i, (value, layout) in enumerate(zip(self.graph.inputs, self.layouts, strict=True))
         }
+        for value, given in self.fusion.into.items():
+            buffers[value] = buffers[given]
         made = [value for value in self.fusion.outputs if value not in buffers]
         for i, value in enumerate(made):
             buffers[value] = Buffer("output", i, value.type.nbytes)

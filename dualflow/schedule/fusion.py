@@ -13,7 +13,7 @@ axes (which see each result once) and loop axes (the reduced ones); else it gets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dualflow.base.shapes import contiguous_strides, size_of
 from dualflow.ir.graph import Graph, Node, Value
@@ -57,10 +57,13 @@ class Fusion:
         copy_of: values made here: each is a packed copy of another value.
         packed: for each input that lies as no library takes it, its packed copy.
         outputs: the value whose memory is that output of the graph.
+        into: outputs that may take the memory of an input: every reader of the input runs before.
         reasons: why a value is stored, as text.
     """
 
-    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+    def __init__(
+        self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
+    ) -> None:
         self.graph, self.facts = graph, Facts(graph, layouts, backend)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
@@ -79,6 +82,9 @@ class Fusion:
             self._visit(node)
         for value in graph.inputs:
             self._read(value)
+        self.into: dict[Value, Value] = {}
+        for output, input_ in into.items():
+            self._store_into(self.outputs[output], graph.inputs[input_], layouts[input_])
         self.units = in_order(self._all, self._rank)
 
     def _want_outputs(self) -> None:
@@ -408,6 +414,33 @@ class Fusion:
             group.instead[value] = copy
             packer.readers.add(group)
 
+    def _store_into(self, value: Value, given: Value, layout: View) -> None:
+        """Let `value` take the memory of the input `given`, if what has to run first can: whoever
+        reads the input, and whatever may raise (the input is then as before)."""
+        if value.node is None or value in self.into or given in self.into.values():
+            return
+        if given in self.outputs or not layout.is_contiguous:
+            return
+        writer = current(self.stored[value])
+        before = {unit for unit in map(current, self._all) if self._precedes(unit, given)}
+        if writer in before and (isinstance(writer, Library) or writer.may_raise):
+            return
+        before.discard(writer)
+        if reaches(writer, before):
+            return
+        for unit in before:
+            unit.readers.add(writer)
+        self.into[value] = given
+
+    def _precedes(self, unit: Unit, given: Value) -> bool:
+        """Whether the unit reads the input or may raise."""
+        if isinstance(unit, Group):
+            return unit.may_raise or given in unit.loaded
+        if unit.node.op.may_raise:
+            return True
+        operands = unit.node.operands
+        return any(self.facts.base.get(v, v) is given or v is given for v in operands)
+
     def _merge_readers(self, value: Value, asks: Asks) -> Asks:
         """Merge askers that see `value` alike from one domain; it is then read only once."""
         merged: list[Group] = []
@@ -450,6 +483,7 @@ class Fusion:
         one.cleared &= two.cleared
         one.members += two.members
         one.readers |= two.readers
+        one.may_raise |= two.may_raise
         self._rank[one] = max(self._rank[one], self._rank[two])
         two.into = one
         for value, _ in two.roots:
@@ -466,6 +500,7 @@ class Fusion:
     def _evaluate(self, node: Node, group: Group, map_: Map) -> None:
         """`group` computes the node under `map_`: ask for its operands."""
         group.members += 1
+        group.may_raise |= node.op.may_raise
         found = self.operands(node, group, map_)
         assert found is not None, f"{node} has no index map in its own group"
         for value, operand_map in found:

@@ -73,6 +73,27 @@ class Lowering:
             look = Look(value, padded(map_.strides, self.rank), map_.offset, "out")
             self.stores.append((look, term))
 
+    def store_in_place(self, value: Value, given: Value) -> bool:
+        """Store `value` where the input `given` lies, element upon element; False if the group
+        sees the input in another way too, or reads it after the store."""
+        at = next(i for i, (look, _) in enumerate(self.stores) if look.value is value)
+        look, term = self.stores[at]
+        layout = self.layouts[given]
+        target = Look(given, look.strides, look.offset + layout.offset, "out")
+        seen = [look for look in self._looks.values() if look.value is given]
+        if seen:
+            (first, *others) = seen
+            if others or (first.strides, first.offset) != (target.strides, target.offset):
+                return False
+            deepest = max(t.depth for t in self._terms.values())
+            inside = any(look.strides[k] for k in self.loops)
+            if self.loops and inside and term.depth < deepest:
+                return False
+            first.mode = "inout"
+            target = first
+        self.stores[at] = (target, term)
+        return True
+
     # Terms -------------------------------------------------------------------------------------
 
     def _term(

@@ -64,7 +64,8 @@ class _Shaping:
         self.domain, self.loops = lowering.domain, lowering.loops
         self.used = _used([*lowering.checks, *(term for _, term in lowering.stores)])
         self.looks = [t.key for t in self.used if t.op in ("load", "gather")]
-        self.looks = list(dict.fromkeys(self.looks)) + [look for look, _ in lowering.stores]
+        stored = [look for look, _ in lowering.stores]
+        self.looks = list(dict.fromkeys([*self.looks, *stored]))
         self.pinned = {t.key for t in self.used if t.op == "index"}
         self.grid_axes = self._ordered(k for k in range(len(self.domain)) if k not in self.loops)
         self.loop_axes = self._ordered(self.loops)
@@ -86,7 +87,7 @@ class _Shaping:
     def _ordered(self, axes: Iterable[int]) -> list[int]:
         """The axes, those with large strides in the access that moves most first."""
         real = [k for k in axes if self.domain[k] != 1]
-        stores = self.looks[len(self.looks) - len(self.lowering.stores) :]
+        stores = [look for look, _ in self.lowering.stores]
         first = self.looks if self.loops else [*stores, *self.looks]
         main = max(first, key=lambda look: sum(map(bool, look.strides)))
         if all(main.strides[k] for k in real):

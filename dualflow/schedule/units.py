@@ -26,6 +26,7 @@ class Group:
         instead: for inputs that lie as no map can follow, the packed copy to read.
         cleared: values whose reductions are known to fit in this group.
         members: how many nodes are evaluated.
+        may_raise: whether one of them may raise.
         readers: units that need what this one stores.
     """
 
@@ -36,6 +37,7 @@ class Group:
     instead: dict[Value, Value] = field(default_factory=dict)
     cleared: set[Value] = field(default_factory=set)
     members: int = 0
+    may_raise: bool = False
     readers: set[Unit] = field(default_factory=set)
     into: Group | None = None  # the group that took this one's work over
 
