@@ -9,6 +9,7 @@ import pytest
 from kernel_interpreter import run
 from schedule_graphs import Builder, parts
 
+from dualflow.base.config import config
 from dualflow.base.dtypes import float16, float32, int32, int64
 from dualflow.base.errors import IndexingError
 from dualflow.ir.graph import Graph, Value
@@ -317,6 +318,15 @@ def test_another_batch_size_gives_equal_kernels():
     wanted = kernels(checked(graph_of_size(5)))
     for rows in (2, 7, 16, 64):
         assert kernels(checked(graph_of_size(rows))) == wanted
+
+
+def test_exact_numerics_leave_inexact_ops_to_numpy():
+    b = Builder()
+    x = b.tensor(8, 16)
+    graph = b.build([b(p.sum, b(p.exp, b(p.add, x, x)), axes=(1,))])
+    with config(numerics="exact"):
+        program = plan(graph)
+    assert [type(step).__name__ for step in program.steps] == ["Launch", "Call", "Call"]
 
 
 def test_a_plan_tells_why_values_are_stored_and_how_many_bytes_move():

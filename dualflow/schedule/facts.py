@@ -34,7 +34,9 @@ class Facts:
         folding: the values that reductions go into on the way from memory.
     """
 
-    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str) -> None:
+    def __init__(
+        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool = False
+    ) -> None:
         self.backend = backend
         self.role: dict[Node, str] = {}
         self.view: dict[Node, View] = {}
@@ -46,7 +48,7 @@ class Facts:
         for value, layout in zip(graph.inputs, layouts, strict=True):
             self._own(value, layout)
         for node in graph.nodes:
-            role = self.role[node] = role_of(node, backend)
+            role = self.role[node] = role_of(node, backend, exact)
             _WALK.get(role, Facts._memory)(self, node)
 
     def _own(self, value: Value, layout: View) -> None:
@@ -110,9 +112,12 @@ def same_order(view: View, operand: Value) -> bool:
     return view.is_contiguous and not view.offset and size_of(view.shape) == operand.type.size
 
 
-def role_of(node: Node, backend: str) -> str:
-    """What fusion does with a node."""
+def role_of(node: Node, backend: str, exact: bool) -> str:
+    """What fusion does with a node; if `exact`, ops that a backend may round otherwise than NumPy
+    are left to NumPy."""
     op, kind = node.op, node.op.kind
+    if exact and not op.exact:
+        return "library"
     if kind is Kind.MOVEMENT:
         if op.view is not None:
             return "view"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from dualflow.base import config
 from dualflow.base.shapes import contiguous_strides, size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
@@ -64,7 +65,8 @@ class Fusion:
     def __init__(
         self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
     ) -> None:
-        self.graph, self.facts = graph, Facts(graph, layouts, backend)
+        exact = config.active().numerics == "exact"
+        self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
         self.packed: dict[Value, Value] = {}
