@@ -11,12 +11,12 @@ differ in names alone have one text. Values are strictly typed: no literal widen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
-from dualflow.ir.kernel import Access, Check, Fold, Keep, Kernel, Let, Stage, Store
+from dualflow.ir.kernel import BUILT_IN, Access, Check, Fold, Keep, Kernel, Let, Stage, Store
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
@@ -25,6 +25,8 @@ from dualflow.ir.text import KernelText
 SUM_BLOCK = 128
 #: Lanes of a column reduction whose accumulators stay in the first-level cache.
 COLUMN_BLOCK = 1024
+#: Lanes that are copied beside where an operand takes steps along the lanes.
+LANE_BLOCK = 512
 #: Side of the square tiles in which a transposed access is walked.
 TILE = 16
 #: Combinations that may be reordered when they accumulate floats; the others keep their order.
@@ -113,6 +115,9 @@ class _Emitter:
         self.names |= {fold.name: f"f{n}" for n, fold in enumerate(self.folds)}
         self.names |= {keep.name: f"k{n}" for n, keep in enumerate(self.keeps)}
         self.integers = self._integer_names()
+        self.strided = self._strided()
+        #: accesses read and written in a copy of the block at hand, and where
+        self.beside: dict[str, str] = {}
         self.counted = 0
 
     def _integer_names(self) -> dict[str, str]:
@@ -174,6 +179,10 @@ class _Emitter:
                 self.put(f"{name} = from_half({name})")
         for n in range(len(self.checks)):
             self.put(f"ok{n} = True")
+        size = TILE * TILE if self._tiled() else LANE_BLOCK
+        for access in self.strided:
+            name = f"beside_{self.pointers[access.name]}"
+            self.put(f"{name} = stack({_stored(access.dtype).name}, {size})")
 
     def _epilogue(self) -> None:
         for n, check in enumerate(self.checks):
@@ -181,17 +190,60 @@ class _Emitter:
                 self.put(f"status[0] = {check.code}")
 
     def _grid(self) -> None:
-        axes = self.kernel.grid
-        tiled = self._tiled()
-        heads = [f"for b{self.axes[a][1:]} in range({self._range(a)}, {TILE}):" for a in tiled]
-        for axis in axes:
+        blocked = self._blocked()
+        heads = [f"for {self.axes[axis]} in range({self._range(axis)}):"
+                 for axis in self.kernel.grid if axis not in blocked]  # fmt: skip
+        inside, places = [], []
+        for axis, size in blocked.items():
             i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
-            start = f"b{i[1:]}"
-            inside = f"{start}, min({start} + {TILE}, {hi})"
-            heads.append(f"for {i} in range({inside if axis in tiled else self._range(axis)}):")
+            b = f"b{i[1:]}"
+            heads.append(f"for {b} in range({self._range(axis)}, {size}):")
+            inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
+            places.append(f"({i} - {b})" if not places else f"{i} - {b}")
+        place = f" * {TILE} + ".join(places)
+        beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
         with self.block(*heads):
-            for stage in self.kernel.stages:
-                self._stage(stage)
+            for access in self.strided:
+                if access.mode == "in":
+                    with self.block(*inside):
+                        self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
+            self.beside = beside
+            with self.block(*inside):
+                for stage in self.kernel.stages:
+                    self._stage(stage)
+            self.beside = {}
+            for access in self.strided:
+                if access.mode == "out":
+                    with self.block(*inside):
+                        self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
+
+    def _blocked(self) -> dict[str, int]:
+        """The grid axes to walk in blocks, and the length of a block."""
+        tiled = self._tiled()
+        if tiled:
+            return dict.fromkeys(tiled, TILE)
+        return {self.kernel.lanes: LANE_BLOCK} if self.strided else {}
+
+    def _strided(self) -> list[Access]:
+        """The accesses that take steps along the lanes: a loop that computes would not vectorise
+        with them, so it computes on copies of a block, made by a loop that does nothing else."""
+        kernel = self.kernel
+        lets = [let for stage in kernel.stages for let in stage.lets]
+        if kernel.loops or all(let.op in BUILT_IN for let in lets):
+            return []
+        lane = kernel.grid.index(kernel.lanes)
+        elsewhere = {
+            let.arguments[0]
+            for let in lets
+            if let.op == "gather" or (let.op == "load" and len(let.arguments) > 1)
+        }
+        return [
+            access
+            for access in kernel.accesses
+            if access.strides[lane] == "s"
+            and access.mode != "inout"
+            and access.name not in elsewhere
+        ]
 
     def _range(self, axis: str) -> str:
         return f"{self.integers[f'lo_{axis}']}, {self.integers[f'hi_{axis}']}"
@@ -218,7 +270,7 @@ class _Emitter:
         blocked = [fold for fold in folds if walked and self._in_blocks(fold)]
         for fold in folds:
             self._start(fold, fold in blocked)
-        *outer, last = stage.over or (None,)
+        *outer, last = stage.over or ("",)
         with self.block(*(self._loop(axis) for axis in outer)):
             if blocked:
                 self._sum_in_blocks(stage, self.axes[last], blocked)
@@ -342,6 +394,8 @@ class _Emitter:
 
     def _element(self, access: Access, axes: Mapping[str, str], offset: str = "") -> str:
         """The element of `access` at the point `axes`, `offset` elements further."""
+        if access.name in self.beside:
+            return self.beside[access.name]
         terms = [offset] if offset else []
         for axis, stride in zip(self.kernel.axes, access.strides, strict=True):
             position = axes[axis.name]
@@ -464,9 +518,9 @@ class _ColumnEmitter(_Emitter):
         for fold in folds:
             with self.block(self._lane_loop()):
                 self._start_cell(fold)
-        *outer, last = stage.over or (None,)
+        *outer, last = stage.over or ("",)
         with self.block(*(self._loop(axis) for axis in outer)):
-            if last is None:
+            if not last:
                 self._pass(stage, [self.axes])
                 return
             i, n = self.axes[last], self.integers[f"n_{last}"]
@@ -506,7 +560,7 @@ class _ColumnEmitter(_Emitter):
         dtype = self._accumulator(fold)
         self.put(f"{array} = {_boxed(literal(identity(dtype), dtype), dtype)}")
 
-    def _pass(self, stage: Stage, points: list[Mapping[str, str]]) -> None:
+    def _pass(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
         """One walk along the lanes, for each of `points` (the rows taken in at once)."""
         with self.block(self._lane_loop()):
             self._read_folds(stage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def _open(file: Path) -> ctypes.CDLL | None:
         return None
 
 
-def _agrees(function: ctypes._CFuncPtr, dtype: np.dtype) -> bool:
+def _agrees(function: Any, dtype: np.dtype) -> bool:
     number = ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
     size, place = ctypes.c_int64, ctypes.c_void_p
     prototype = ctypes.CFUNCTYPE(

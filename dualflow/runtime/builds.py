@@ -87,14 +87,15 @@ def start(text: KernelText) -> Build:
         build = _builds.get(key)
         if build is not None:
             return build
-        build = _builds[key] = Build(text, key)
-    image = cache.fetch(key)
-    if image is not None:
-        build.native = load(image, symbol(text))
-        count("kernels_loaded")
-    else:
-        build.job = submit(text)
-    return build
+        build = Build(text, key)
+        image = cache.fetch(key)
+        if image is not None:
+            build.native = load(image, symbol(text))
+            count("kernels_loaded")
+        else:
+            build.job = submit(text)
+        _builds[key] = build
+        return build
 
 
 def forget() -> None:

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import llvmlite
-
 from dualflow.base.config import active
 from dualflow.base.counters import count
 
@@ -54,6 +52,8 @@ def key(*parts: str) -> str:
 @lru_cache(maxsize=1)
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
+    import llvmlite
+
     words = hashlib.sha256()
     for path in (*_ROOM.glob("*.py"), *sorted((_ROOM / "cpu_math").glob("*.py"))):
         if path.name in ("compile.py", "intrinsics.py") or path.parent.name == "cpu_math":

@@ -17,13 +17,13 @@ from .frames import frame, read_frames, read_text
 
 def main() -> None:
     """Serve until the parent closes our input."""
-    import numba  # noqa: F401  # where it cannot be imported, the parent must see us end
-
     output = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to stderr
     texts: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
     frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(texts,), daemon=True).start()
+    import numba  # noqa: F401  # where it cannot be imported, the parent must see us end
+
     writer = threading.Thread(target=_write, args=(output, frames), daemon=True)
     writer.start()
     while (item := texts.get()) is not None:

@@ -159,18 +159,17 @@ def strided(base: np.ndarray, start: int, operand: Operand) -> np.ndarray:
         return np.empty(view.shape, operand.dtype)
     low, high = (edge * itemsize for edge in view.extent)
     address = base.__array_interface__["data"][0] + start
-    window = _Window(base, address + low, high - low)
+    window = _window(base, address + low, high - low)
     strides = tuple(stride * itemsize for stride in view.strides)
     offset = view.offset * itemsize - low
-    return np.ndarray(view.shape, operand.dtype, window.memory, offset, strides)
+    return np.ndarray(view.shape, operand.dtype, window, offset, strides)
 
 
-class _Window:
-    """Bytes of an array's memory, as something that np.ndarray takes as a buffer."""
-
-    def __init__(self, base: np.ndarray, address: int, nbytes: int) -> None:
-        self.memory = (ctypes.c_char * nbytes).from_address(address)
-        self.memory.base = base  # type: ignore[attr-defined]  # keeps the memory alive
+def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
+    """Bytes of the memory of `base`, as something that np.ndarray takes as a buffer."""
+    memory: Any = (ctypes.c_char * nbytes).from_address(address)
+    memory.base = base  # keeps the memory alive
+    return memory
 
 
 def _scratch_sizes(text: KernelText, launch: Launch) -> list[int]:

@@ -6,14 +6,11 @@ text of this room's own native parts is compiled here too.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-import llvmlite.binding as llvm
 
 _numbers = itertools.count()
 _lock = threading.Lock()
@@ -36,7 +33,7 @@ def load(image: bytes, *symbols: str) -> Native:
     Raises:
         RuntimeError: LLVM cannot read or link it.
     """
-    builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
+    builder = _llvm().JITLibraryBuilder().add_object_img(image).add_current_process()
     for symbol in symbols:
         builder.export_symbol(symbol)
     with _lock:
@@ -46,6 +43,7 @@ def load(image: bytes, *symbols: str) -> Native:
 
 def compile_ir(text: str) -> bytes:
     """The object bytes of LLVM IR `text`, optimised for this machine."""
+    llvm = _llvm()
     with _lock:
         machine = _machine()
         module = llvm.parse_assembly(text)
@@ -60,14 +58,24 @@ def compile_ir(text: str) -> bytes:
 
 def cpu() -> tuple[str, str, str]:
     """The machine that code is made for: triple, CPU name, CPU features."""
+    llvm = _llvm()
     features = llvm.get_host_cpu_features().flatten()
     return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
 
 
 @lru_cache(maxsize=1)
-def _machine() -> Any:
+def _llvm() -> Any:
+    """llvmlite's binding, ready for this machine; imported when code is first loaded."""
+    import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@lru_cache(maxsize=1)
+def _machine() -> Any:
+    llvm = _llvm()
     triple, name, features = cpu()
     return llvm.Target.from_triple(triple).create_target_machine(
         cpu=name, features=features, opt=3, reloc="pic", codemodel="default", jit=True
@@ -76,7 +84,4 @@ def _machine() -> Any:
 
 @lru_cache(maxsize=1)
 def _jit() -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    ctypes.CDLL(None)  # the process's own symbols (libm) can be found
-    return llvm.create_lljit_compiler(_machine())
+    return _llvm().create_lljit_compiler(_machine())
