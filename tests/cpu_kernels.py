@@ -36,15 +36,15 @@ def program_of(
 ) -> tuple[Program, list[np.ndarray]]:
     """A program of one launch, and its inputs. Axes of an array are those its access moves on."""
     kernel.verify()
-    places: dict[str, list[Operand]] = {"in": [], "out": []}
+    places: dict[str, list[Operand]] = {"input": [], "output": []}
     operands, integers = [], {}
     for access, value in zip(kernel.accesses, given, strict=True):
         if isinstance(value, tuple):
             view = View.contiguous(value)
         else:
             view = View(value.shape, tuple(step // value.itemsize for step in value.strides))
-        group = places[access.mode]
-        place = "input" if access.mode == "in" else "output"
+        place = "output" if access.mode == "out" else "input"
+        group = places[place]
         nbytes = int(np.prod(view.shape)) * access.dtype.itemsize
         operand = Operand(Buffer(place, len(group), nbytes), access.dtype, view)
         group.append(operand)
@@ -56,7 +56,9 @@ def program_of(
         integers |= {f"lo_{axis.name}": 0, f"hi_{axis.name}": size, f"n_{axis.name}": size}
     numbers = tuple(integers[name] for name in kernel.integers())
     launch = Launch(kernel, tuple(operands), numbers, tuple(scalars))
-    program = Program(tuple(places["in"]), tuple(places["out"]), (launch,), 0, (), tuple(errors))
+    program = Program(
+        tuple(places["input"]), tuple(places["output"]), (launch,), 0, (), tuple(errors)
+    )
     return program, [value for value in given if isinstance(value, np.ndarray)]
 
 

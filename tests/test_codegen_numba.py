@@ -12,7 +12,9 @@ from cpu_kernels import (
     LOOP_J,
     LOOP_R,
     binary,
+    compiled,
     load,
+    program_of,
     reduce_columns,
     reduce_rows,
     run,
@@ -154,6 +156,43 @@ def test_a_transposed_operand_is_walked_in_tiles():
     assert ", 16):" in emit(kernel).source
     x, y = values(float32, 50, 35), values(float32, 35, 50, seed=1)
     same(run(kernel, [x.T, y, (35, 50)], {"i": 35, "j": 50})[0], x.T + y)
+
+
+@pytest.mark.parametrize("dtype", [bool_, float16, float32, int32], ids=str)
+def test_operands_in_steps_along_the_lanes_are_computed_on_copies(dtype):
+    op = "logical_xor" if dtype == bool_ else "multiply"
+    lets = (load("x", "X", dtype), load("y", "Y", dtype), Let("z", op, ("x", "y"), dtype))
+    accesses = (
+        Access("X", dtype, "in", ("s", "s")),
+        Access("Y", dtype, "in", ("s", 1)),
+        Access("O", dtype, "out", ("s", "s")),
+    )
+    kernel = Kernel((GRID_I, GRID_J), accesses, (), (Stage((), lets, (Store("O", "z"),)),), "j")
+    assert emit(kernel).source.count("beside_p") >= 6
+    x, y = values(dtype, 5, 3000)[:, ::3], values(dtype, 5, 1000, seed=1)
+    with np.errstate(all="ignore"):
+        wanted = x ^ y if dtype == bool_ else x * y
+    same(run(kernel, [x, y, (5, 1000)], {"i": 5, "j": 1000})[0], wanted)
+
+
+def test_a_transposed_operand_of_costly_code_is_copied_by_tiles():
+    lets = (load("x", "X"), Let("z", "exp", ("x",), float32))
+    accesses = (Access("X", float32, "in", (1, "s")), Access("O", float32, "out", ("s", 1)))
+    kernel = Kernel((GRID_I, GRID_J), accesses, (), (Stage((), lets, (Store("O", "z"),)),), "j")
+    x = values(float32, 45, 70)
+    found = run(kernel, [x.T, (70, 45)], {"i": 70, "j": 45})[0]
+    np.testing.assert_allclose(found, np.exp(x.T), rtol=3e-7)
+
+
+def test_an_element_may_be_replaced_where_it_lies():
+    lets = (load("x", "X"), load("y", "Y"), Let("z", "add", ("x", "y"), float32))
+    accesses = (Access("X", float32, "inout", ("s",)), Access("Y", float32, "in", (1,)))
+    kernel = Kernel((GRID_J,), accesses, (), (Stage((), lets, (Store("X", "z"),)),), "j")
+    x, y = np.zeros(600, np.float32), values(float32, 300, seed=1)
+    program, inputs = program_of(kernel, [x[::2], y], {"j": 300})
+    assert compiled(program).run(inputs) == []
+    same(x[::2], y)
+    assert not x[1::2].any()
 
 
 def test_loads_under_a_predicate_pad():
