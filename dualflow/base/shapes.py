@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from operator import index
 
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 
 Shape = tuple[int, ...]
 Axes = int | Sequence[int] | None
@@ -39,9 +39,18 @@ def broadcast(*shapes: Shape) -> Shape:
     return tuple(result)
 
 
+def as_integer(value: object, what: str) -> int:
+    """`value` as a Python integer; ArgumentError if it is none. `what` names it."""
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError as cause:
+        raise ArgumentError(f"{what} of type {type(value).__name__}",
+                            instead="an integer") from cause  # fmt: skip
+
+
 def normal_axis(axis: int, rank: int) -> int:
     """`axis` counted from 0; ShapeError if a tensor of `rank` axes has none such."""
-    axis = index(axis)
+    axis = as_integer(axis, "an axis")
     if not -rank <= axis < rank:
         raise ShapeError(f"axis {axis} of a tensor with {rank} axes",
                          instead=f"an axis from {-rank} to {rank - 1}")  # fmt: skip

@@ -57,6 +57,8 @@ def operand_dtypes(op: Op, kinds: tuple[np.dtype | type, ...]) -> tuple[np.dtype
 
 def check_fits(scalar: int, dtype: np.dtype) -> None:
     """DTypeError unless the integer `scalar` is a value of `dtype`."""
+    if dtype.kind == "f" and abs(scalar) >= 1 << 1023:
+        raise DTypeError("a Python integer beyond all floats", instead="float('inf')")
     if dtype.kind not in "iu":
         return
     limits = np.iinfo(dtype)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from operator import index
 from typing import Any, final
 
 from dualflow.base.dtypes import (
@@ -25,7 +24,7 @@ from dualflow.base.dtypes import (
     uint64,
 )
 from dualflow.base.errors import ArgumentError, DTypeError
-from dualflow.base.shapes import Shape
+from dualflow.base.shapes import Shape, as_integer
 
 from . import door
 from . import primitives as p
@@ -53,7 +52,8 @@ class Generator:
     __slots__ = ("counter", "key")
 
     def __init__(self, seed: int | None = None) -> None:
-        self.key = (int.from_bytes(os.urandom(8)) if seed is None else index(seed)) & _MASK
+        start = int.from_bytes(os.urandom(8)) if seed is None else as_integer(seed, "a seed")
+        self.key = start & _MASK
         self.counter = 0
 
     def bits(self, shape: ShapeLike = ()) -> Tensor:
@@ -84,7 +84,8 @@ class Generator:
     ) -> Tensor:
         """See `random.integers`."""
         low, high = (0, low) if high is None else (low, high)
-        low, high, found = index(low), index(high), as_dtype(dtype or int64)
+        low, high = as_integer(low, "a bound"), as_integer(high, "a bound")
+        found = as_dtype(dtype or int64)
         size = high - low
         if size <= 0:
             raise ArgumentError(f"integers from {low} before {high}", why="there are none")
@@ -103,7 +104,7 @@ class Generator:
 
     def permutation(self, x: Any) -> Tensor:
         """See `random.permutation`."""
-        rows = len(x) if type(x) in TENSORS else index(x)
+        rows = len(x) if type(x) in TENSORS else as_integer(x, "a length")
         upper, lower = _words(self, (rows,))
         order = p.argsort((upper << 32) | lower, axis=0)
         return p.take(x, order, axis=0) if type(x) in TENSORS else order
@@ -246,7 +247,7 @@ def seed(value: int) -> None:
     >>> first == df.random.uniform((2,)).tolist()
     True
     """
-    default.key, default.counter = index(value) & _MASK, 0
+    default.key, default.counter = as_integer(value, "a seed") & _MASK, 0
 
 
 def uniform(

@@ -21,6 +21,7 @@ from dualflow.base.errors import ArgumentError, DeviceError, DTypeError, ShapeEr
 from .. import primitives as p
 from ..operands import tensor
 from ..promotion import SCALARS
+from ..rules import check_fill
 from .elementwise import where
 from .movement import as_shape
 
@@ -65,6 +66,8 @@ def full(
         value = float(value)
     elif found.kind == "b" and value in (0, 1):
         value = bool(value)
+    elif type(value) is float or found.kind == "b":
+        check_fill(value, found)
     return p.full(shape=as_shape(shape), value=value, dtype=found)
 
 

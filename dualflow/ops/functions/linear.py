@@ -10,6 +10,7 @@ from dualflow.base.shapes import broadcast
 
 from .. import primitives as p
 from ..operands import TENSORS, tensor
+from ..rules import check_kind
 from .elementwise import multiply
 from .reduction import sum
 
@@ -38,6 +39,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     if x.dtype != y.dtype:
         dtype = promote(x.dtype, y.dtype)
         x, y = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (x, y))
+    if x.dtype.kind == "b":
+        check_kind("matmul", x.dtype, "iuf")
     a, b = x.shape, y.shape
     if not a or not b or a[-1] != b[-2 if len(b) > 1 else -1]:
         raise ShapeError(f"matmul of {a} and {b}",

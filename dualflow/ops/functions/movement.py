@@ -10,7 +10,15 @@ from typing import Any
 
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ArgumentError, ShapeError
-from dualflow.base.shapes import Axes, Shape, broadcast, normal_axes, normal_axis, size_of
+from dualflow.base.shapes import (
+    Axes,
+    Shape,
+    as_integer,
+    broadcast,
+    normal_axes,
+    normal_axis,
+    size_of,
+)
 
 from .. import door
 from .. import primitives as p
@@ -280,7 +288,13 @@ def pad(x: Tensor, widths: Any, fill: float = 0.0) -> Tensor:
         widths = ((widths, widths),) * x.ndim
     kind = {"f": float, "b": bool}.get(x.dtype.kind, int)
     fits = kind is float or fill == kind(fill)
-    pairs = tuple((index(before), index(after)) for before, after in widths)
+    try:
+        pairs = tuple((as_integer(a, "a width"), as_integer(b, "a width")) for a, b in widths)
+    except (TypeError, ValueError) as cause:
+        raise ArgumentError(
+            "widths that are no pairs of integers",
+            instead="an integer, or (before, after) for each axis",
+        ) from cause
     return p.pad(x, widths=pairs, fill=kind(fill) if fits else fill)
 
 
@@ -398,9 +412,9 @@ def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = flatten(x), 0
-    axis = normal_axis(axis, x.ndim)
+    axis, repeats = normal_axis(axis, x.ndim), as_integer(repeats, "repeats")
     shape = x.shape
     before, after = shape[: axis + 1], shape[axis + 1 :]
     paired = p.reshape(x, shape=(*before, 1, *after))
-    wide = p.expand(paired, shape=(*before, index(repeats), *after))
-    return p.reshape(wide, shape=(*before[:-1], before[-1] * index(repeats), *after))
+    wide = p.expand(paired, shape=(*before, repeats, *after))
+    return p.reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after))

@@ -65,6 +65,7 @@ def _bitcast_rule(x: TensorType, *, dtype: np.dtype) -> TensorType:
 
 
 def _bitcast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
+    _bitcast_rule(TensorType(x.shape, x.dtype), dtype=dtype)  # NumPy would take more
     return np.array(x, order="C", ndmin=1).view(dtype).reshape(x.shape)
 
 

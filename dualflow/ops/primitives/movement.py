@@ -104,7 +104,7 @@ permute = primitive(
 
 def _expand_rule(x: TensorType, *, shape: Shape) -> TensorType:
     new = len(shape) - len(x.shape)
-    fits = new >= 0 and all(
+    fits = new >= 0 <= builtins.min(shape, default=0) and all(
         n in (1, m) for n, m in zip(x.shape, shape[builtins.max(new, 0) :], strict=False)
     )
     if not fits:
