@@ -1,4 +1,8 @@
-"""Running compiled functions: recording, guards, the trace tree, replay, and co-execution.
+"""Compiled functions: recording, guards, the trace tree, replay, co-execution.
 
-Comes in: a Python function and a call of it. Goes out: what the eager call would give, sooner.
+Comes in: a Python function. Goes out: `compile(fn)`, which behaves as `fn` does, faster.
 """
+
+from .compiled import CompiledFunction, compile, pure
+
+__all__ = ["CompiledFunction", "compile", "pure"]

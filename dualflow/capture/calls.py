@@ -462,7 +462,7 @@ def operator_method(f: Any, a: Any, b: Any) -> types.FunctionType | None:
     """The method by which the left operand, an instance of a Python class, does `a + b`."""
     name = _METHODS.get(f.__name__)
     kind = type(a)
-    if name is None or issubclass(type(b), kind) and type(b) is not kind:
+    if name is None or (issubclass(type(b), kind) and type(b) is not kind):
         return None
     return None if not kind.__flags__ & (1 << 9) else special(kind, name)
 

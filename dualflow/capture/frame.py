@@ -311,7 +311,7 @@ class Frame:
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple)
-        if type(a) in plain and type(b) in plain or isinstance(a, FIXED) and isinstance(b, FIXED):
+        if (type(a) in plain and type(b) in plain) or (isinstance(a, FIXED) and isinstance(b, FIXED)):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
             self.slots[slot] = CONSTANT

@@ -6,8 +6,8 @@ recompiles to the very same code (a file edited since, or rewritten by a test ru
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import copy
 import linecache

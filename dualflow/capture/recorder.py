@@ -21,6 +21,7 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
+from dualflow.ops import door
 
 from .notes import Notes
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
@@ -69,6 +70,7 @@ class Recorder:
         self.lists: dict[int, Any] = {}  # shadows of containers from outside that were changed
         self.written: dict[int, tuple[Any, Node]] = {}  # objects from outside that were changed
         self.backwards = False
+        self.grad_enabled = door.state.grad_enabled
         self._ids: dict[int, Origin] = {}
         self._keep: list[Any] = []
         self._done: set[Any] = set()

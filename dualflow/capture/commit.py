@@ -1,0 +1,208 @@
+"""What a call did to the world outside, redone by a replay after nothing can fail any more.
+
+Comes in: a finished recorder. Goes out: lines that write into tensors, set `.grad`, advance random
+generators and redo the Python effects in their order.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.ir.graph import Value
+
+from .emit import Emitter
+from .provenance import CONSTANT, Node
+from .recorder import Recorder
+from .results import Maker, Unsupported
+
+
+class Commit:
+    """The effects of one recorded call.
+
+    Attributes:
+        writes: (node of the tensor, value its memory gets, times written).
+        grads: (node of the tensor, description of its `.grad`).
+        python: effects on Python objects, with descriptions of their values.
+    """
+
+    def __init__(self, recorder: Recorder, maker: Maker) -> None:
+        self.recorder, self.maker = recorder, maker
+        self.writes: list[tuple[Node, Value, int]] = []
+        self.grads: list[tuple[Node, Any]] = []
+        self.python: list[tuple[Any, ...]] = []
+        self._inputs: list[Node] = []
+
+    def plan(self) -> None:
+        """Find all effects and what they need.
+
+        Raises:
+            Unsupported: one cannot be redone.
+        """
+        self._plan_writes()
+        self._plan_grads()
+        for effect in self.recorder.effects:
+            self.python.append(self._plan_effect(effect))
+        for _, node, _count in self.recorder.draws.values():
+            self.maker.nodes[node] = None
+
+    def _plan_writes(self) -> None:
+        recorder = self.recorder
+        inputs = [rest for kind, *rest in recorder.inputs if kind == "tensor"]
+        self._inputs = list({node: None for node, _ in inputs})
+        for storage, bases in recorder.notes.written.items():
+            for base in bases:
+                node = next((node for node, tensor in inputs if tensor._array is base.array), None)
+                if node is None:
+                    raise Unsupported("an in-place write to a tensor of unknown origin")
+                before = recorder.versions.get(id(storage), 0)
+                self.writes.append((node, base.value, max(storage.version - before, 1)))
+                self.maker.outputs[base.value] = None
+                self.maker.nodes[node] = None
+
+    def _plan_grads(self) -> None:
+        recorder = self.recorder
+        for tensor, node in recorder.tensors.values():
+            stored = (id(tensor), "grad") in recorder.stored
+            before = recorder.grads.get(id(tensor))
+            if tensor.grad is before and not stored:
+                continue
+            if tensor.grad is None:
+                description: Any = ("constant", None)
+            else:
+                description = self.maker.plan(tensor.grad, recorder.origin(None, tensor.grad))
+            self.maker.nodes[node] = None
+            self.grads.append((node, description))
+
+    def _plan_effect(self, effect: tuple[Any, ...]) -> tuple[Any, ...]:
+        kind, *rest = effect
+        plan = self.maker.plan
+        if kind == "attr":
+            node, name, value, origin, line = rest
+            self.maker.nodes[node] = None
+            return ("attr", node, name, plan(value, origin), line)
+        if kind == "item":
+            node, key, _, value, origin, line = rest
+            self.maker.nodes[node] = None
+            return ("item", node, ("constant", key), plan(value, origin), line)
+        if kind == "method":
+            node, name, arguments, line = rest
+            self.maker.nodes[node] = None
+            return ("method", node, name, [plan(v, q) for v, q in arguments], line)
+        pairs, keywords, line = rest
+        return ("print", [plan(v, q) for v, q in pairs], keywords, line)
+
+    # Writing --------------------------------------------------------------------------------
+
+    def check(self, emitter: Emitter) -> None:
+        """Guards on memory: what is written must be apart from everything else that is used."""
+        recorder = self.recorder
+        for tensor, node in recorder.tensors.values():
+            unstored = (id(tensor), "grad") not in recorder.stored
+            if unstored and tensor.grad is not recorder.grads.get(id(tensor)):
+                before = recorder.grads.get(id(tensor))
+                text = "is not" if before is None else "is"
+                emitter.line(f"if {emitter.node(node)}.grad {text} None: return MISS")
+        if not self.writes:
+            return
+        written = [emitter.node(node) for node, _, _ in self.writes]
+        others = [emitter.node(node) for node in self._inputs if node not in
+                  {node for node, _, _ in self.writes}]  # fmt: skip
+        emitter.namespace["apart"] = apart
+        texts = ["".join(name + ", " for name in names) for names in (written, others)]
+        emitter.line(f"if not apart(({texts[0]}), ({texts[1]})): return MISS")
+        for name in written:
+            emitter.line(f"if not {name}._array.flags.writeable: return MISS")
+
+    def write(self, emitter: Emitter, outputs: dict[Value, str]) -> list[str]:
+        """Lines that commit; for each effect, a line for readers."""
+        said = []
+        make = self.maker.write
+        emitter.namespace["store"] = store
+        for node, value, times in self.writes:
+            emitter.line(f"store({emitter.node(node)}, {self.maker.take(value, outputs)}, {times})")
+            said.append(f"write into {node}")
+        for node, description in self.grads:
+            text = make(emitter, description, outputs)
+            emitter.line(f"{emitter.node(node)}.grad = {text}")
+            said.append(f"set {node}.grad")
+        for _, node, count in self.recorder.draws.values():
+            emitter.line(f"{emitter.node(node)}.counter += {count}")
+            said.append(f"advance {node} by {count}")
+        for kind, *rest in self.python:
+            said.append(self._effect(emitter, kind, rest, outputs))
+        return said
+
+    def _effect(
+        self, emitter: Emitter, kind: str, rest: list[Any], outputs: dict[Value, str]
+    ) -> str:
+        make = self.maker.write
+        if kind == "attr":
+            node, name, plan, line = rest
+            emitter.line(f"{emitter.node(node)}.{name} = {make(emitter, plan, outputs)}")
+            return f"set {node}.{name} ({line})"
+        if kind == "item":
+            node, key, plan, line = rest
+            text = make(emitter, key, outputs)
+            emitter.line(f"{emitter.node(node)}[{text}] = {make(emitter, plan, outputs)}")
+            return f"set {node}[{text}] ({line})"
+        if kind == "method":
+            node, name, plans, line = rest
+            arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)
+            emitter.line(f"{emitter.node(node)}.{name}({arguments})")
+            return f"{node}.{name}(...) ({line})"
+        plans, keywords, line = rest
+        arguments = [make(emitter, plan, outputs) for plan in plans]
+        arguments += [f"{key}={emitter.constant(value)}" for key, value in keywords.items()]
+        emitter.line(f"print({', '.join(arguments)})")
+        return f"print ({line})"
+
+
+def apart(written: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
+    """Whether no written tensor shares memory with another tensor."""
+    storages = {}
+    for tensor in written:
+        storage = tensor._storage
+        if storage is None:
+            storages[id(tensor)] = tensor
+            continue
+        if id(storage) in storages:
+            return False
+        storages[id(storage)] = tensor
+    exposed = [t for t in written if t._storage is not None and t._storage.exposed]
+    for tensor in others:
+        storage = tensor._storage
+        if storage is None:
+            continue
+        if id(storage) in storages:
+            return False
+        if exposed and storage.exposed:
+            exposed.append(tensor)
+    if len(exposed) < 2:
+        return True
+    wrote = {id(t) for t in written}
+    return not any(
+        np.may_share_memory(a._array, b._array)  # type: ignore[arg-type]
+        for i, a in enumerate(exposed)
+        for b in exposed[:i]
+        if id(a) in wrote or id(b) in wrote
+    )
+
+
+def store(tensor: Tensor, made: np.ndarray, times: int) -> None:
+    """Let the memory of `tensor` hold `made`: copied, or taken over where nobody can tell."""
+    array = tensor._array
+    storage = tensor._memory()
+    storage.version += times
+    whole = not tensor._view and tensor._views is None and not storage.exposed
+    # references to the storage: the tensor's, the local one, the argument of getrefcount
+    if whole and getrefcount(storage) == 3 and array.strides == made.strides:  # type: ignore[union-attr]
+        tensor._array = storage.array = made
+    else:
+        np.copyto(array, made)  # type: ignore[arg-type]
+
+
+_ = CONSTANT

@@ -1,0 +1,410 @@
+"""`df.compile` and `df.pure`: a function that runs faster and otherwise as before.
+
+Comes in: a Python function, method or callable object. Goes out: `CompiledFunction`, which for each
+call takes the fastest way that is proven right: replay, co-execution, or eager with notes taken.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import types
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+
+from dualflow.array.eager import EagerMode
+from dualflow.base import config
+from dualflow.base.counters import count
+from dualflow.base.errors import CompileError
+from dualflow.explain import write as write_report
+from dualflow.explain.report import Report, Section
+from dualflow.ops import door
+
+from . import calls, known, tree
+from .coexecute import CoexecuteMode, coexecute
+from .emit import MISS, PYTHON, RAISED
+from .frame import Frame
+from .path import Block, Builder
+from .provenance import CONSTANT, Node, Origin
+from .recorder import Reason, Recorder
+from .recording import Recording, strip
+from .segments import Segments
+
+try:  # NumPy's error state, as one object that changes whenever the state does
+    from numpy._core._ufunc_config import _extobj_contextvar as _error_state
+except ImportError:  # pragma: no cover - another NumPy
+    _error_state = None
+
+_quiet: list[Any] = []
+MOST_BLOCKS = 400
+
+
+def _errors_are_quiet() -> bool:
+    """Whether NumPy ignores or warns of floating-point errors, and does nothing more."""
+    state = _error_state.get() if _error_state is not None else None
+    if state is not None and any(state is known for known in _quiet):
+        return True
+    quiet = set(np.geterr().values()) <= {"ignore", "warn"}
+    if quiet and state is not None and len(_quiet) < 16:
+        _quiet.append(state)
+    return quiet
+
+
+@final
+class CompiledFunction:
+    """A compiled function; made by `df.compile`.
+
+    Attributes:
+        fn: the function as it was given; also `__wrapped__`.
+    """
+
+    def __init__(self, fn: Callable[..., Any], wait: bool = False) -> None:
+        if not callable(fn):
+            raise TypeError(f"df.compile of a {type(fn).__name__}, which is not callable")
+        if type(fn) is CompiledFunction:
+            fn, wait = fn.fn, wait or fn.wait
+        self.fn, self.wait = fn, wait
+        if isinstance(fn, (types.FunctionType, types.MethodType, type)):
+            functools.update_wrapper(self, fn)
+        self.__wrapped__ = fn
+        self._reset()
+
+    def _reset(self) -> None:
+        self._root = tree.Fork()
+        self._segments = Segments()
+        self._lock = threading.RLock()
+        self._blocks = 0
+        self._stop: Reason | None = None
+        self._counts = dict.fromkeys(STATS, 0)
+        self._last: tuple[str, Any, Block | None] = ("eager", None, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"fn": self.fn, "wait": self.wait}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["fn"], state["wait"])  # type: ignore[misc]
+
+    def __copy__(self) -> CompiledFunction:
+        return CompiledFunction(self.fn, self.wait)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
+        from copy import deepcopy
+
+        return CompiledFunction(deepcopy(self.fn, memo), self.wait)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self.fn, '__qualname__', repr(self.fn))}>"
+
+    # Calling --------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if type(door.state.mode) is not EagerMode:
+            return self.fn(*args, **kwargs)  # within a call that is being recorded or co-executed
+        self._count("calls")
+        if not _errors_are_quiet():
+            return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
+        out, block, _ = tree.run(self._root, args, kwargs)
+        if block is not None and block.leaf and not isinstance(out, tree.Marker):
+            self._count("replays")
+            self._last = ("replay", None, block)
+            return out
+        return self._otherwise(out, block, args, kwargs)
+
+    def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
+        """A call that no program can replay."""
+        if out is RAISED:
+            return self._eager(args, kwargs, Reason("an operation raised an error", None))
+        if out is PYTHON:
+            assert block is not None
+            return self._coexecute(args, kwargs, block.reason)
+        if out is tree.NOT_READY:
+            return self._eager(args, kwargs, Reason("its program is being compiled", None))
+        if out is tree.FAILED:
+            assert block is not None
+            return self._compiler_failed(block, args, kwargs)
+        self._count("guard_misses")
+        if self._stop is not None:
+            return self._coexecute(args, kwargs, self._stop)
+        return self._record(args, kwargs)
+
+    def _eager(self, args: tuple, kwargs: dict, reason: Reason) -> Any:
+        self._count("eager_calls")
+        self._last = ("eager", reason, None)
+        return self.fn(*args, **kwargs)
+
+    def _coexecute(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
+        self._count("co_executions")
+        self._last = ("co-execute", reason, None)
+        return coexecute(self._segments, lambda: self.fn(*args, **kwargs), wait=self.wait)
+
+    def _compiler_failed(self, block: Block, args: tuple, kwargs: dict) -> Any:
+        count("compiler_errors")
+        if config.active().on_compiler_error == "raise":
+            if isinstance(block.failed, CompileError):
+                raise block.failed
+            raise CompileError(f"the compiler failed on {self!r}: {block.failed}") from block.failed
+        return self._eager(args, kwargs, Reason(f"the compiler failed: {block.failed}", None))
+
+    # Recording ------------------------------------------------------------------------------
+
+    def _record(self, args: tuple, kwargs: dict) -> Any:
+        recorder = Recorder()
+        self._count("recordings")
+        self._last = ("record", None, None)
+        frame = Frame(recorder, _nothing, 1, {})
+        where, named = self._arguments(recorder, args, kwargs)
+        call = calls.Call(frame, self.fn, CONSTANT, args, where, kwargs, named)
+        before = door.state.mode
+        door.state.mode = Recording(recorder, before)
+        try:
+            plan = calls.find(call)
+            if plan is None or recorder.dead:
+                out, origin = self.fn(*args, **kwargs), None
+            else:
+                out = plan.function(*plan.args, **plan.kwargs)
+                origin = plan.finish(out)
+        except BaseException as error:
+            recorder.refuse(f"{type(error).__name__} leaves the function")
+            door.state.mode = before
+            self._keep(recorder, None, None)
+            error.__traceback__ = strip(error.__traceback__)
+            raise
+        finally:
+            door.state.mode = before
+        if recorder.notes.broken:
+            recorder.refuse(recorder.notes.broken)
+        self._keep(recorder, out, origin)
+        return out
+
+    def _arguments(
+        self, recorder: Recorder, args: tuple, kwargs: dict
+    ) -> tuple[tuple[Origin, ...], dict[str, Origin]]:
+        nodes = recorder.nodes
+        names = recorder.const_tuple(tuple(kwargs))
+        recorder.guard("len(args) == {k0} and tuple(kwargs) == {k1}", constants=(len(args), names))
+        where = [recorder.read(nodes("args[{k0}]", (), (i,)), arg) for i, arg in enumerate(args)]
+        named = {
+            key: recorder.read(nodes("kwargs[{k0}]", (), (key,)), value)
+            for key, value in kwargs.items()
+        }
+        return tuple(where), named
+
+    def _keep(self, recorder: Recorder, out: Any, origin: Origin) -> None:
+        """Merge what was recorded into the tree, and start compiling it."""
+        recorder.distinct()
+        blocks = Builder(recorder, out, origin).build()
+        with self._lock:
+            new, most = tree.merge(self._root, blocks)
+            self._blocks += len(new)
+            if most > config.active().retraces:
+                self._stop = Reason(
+                    f"recorded {most} times for changing Python values at one place", None
+                )
+            elif self._blocks > MOST_BLOCKS:
+                self._stop = Reason(f"more than {MOST_BLOCKS} branches were recorded", None)
+        self._count("traces")
+        tests = sum(1 for block in new if not block.leaf)
+        if len(blocks) > 1:
+            self._count("branches", tests)
+        self._last = ("record", blocks[-1].reason, blocks[-1])
+        for block in new:
+            self._start(block)
+
+    def _start(self, block: Block) -> None:
+        try:
+            block.start()
+            if self.wait:
+                block.link()
+        except Exception as error:
+            block.failed = error
+            if config.active().on_compiler_error == "raise":
+                count("compiler_errors")
+                if isinstance(error, CompileError):
+                    raise
+                raise CompileError(f"the compiler failed on {self!r}: {error}") from error
+
+    # Looking inside -------------------------------------------------------------------------
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self._counts[name] += by
+        count(name, by)
+
+    def stats(self) -> dict[str, int]:
+        """How calls ran: a counter for each way, and for what was recorded (see `df.stats`)."""
+        return dict(self._counts)
+
+    def report(self, *args: Any, **kwargs: Any) -> Report:
+        """How the last call ran; given arguments, how the path they take ran."""
+        how, reason, block = self._last
+        blocks = [] if block is None else [block]
+        if args or kwargs:
+            how, reason, blocks = self._path(args, kwargs)
+        elif block is not None:
+            blocks = self._above(block)
+        return Report(
+            getattr(self.fn, "__qualname__", repr(self.fn)),
+            how,  # type: ignore[arg-type]
+            (str(reason),) if reason is not None else (),
+            tuple(_section(b) for b in blocks if b.graph is not None),
+            "\n".join(b.text for b in blocks),
+            tuple(effect for b in blocks for effect in b.effects),
+        )
+
+    def _path(self, args: tuple, kwargs: dict) -> tuple[str, Reason | None, list[Block]]:
+        """The way that a call with these arguments would take, without making it: the leaf whose
+        path it shares as far as guards tell."""
+        fork, blocks = self._root, []
+        while fork.alternatives:
+            found = next(
+                (a for a in fork.alternatives if tree._fits(a.block, args, kwargs, {}, {})), None
+            )
+            if found is None:
+                break
+            blocks.append(found.block)
+            if found.block.leaf or not found.below:
+                break
+            fork = next(iter(found.below.values()))
+        if not blocks:
+            return self._last[0], self._last[1], []
+        reason = blocks[-1].reason
+        return ("replay" if reason is None else "co-execute"), reason, blocks
+
+    def _above(self, leaf: Block) -> list[Block]:
+        """The blocks of the path that ends in `leaf`."""
+
+        def search(fork: tree.Fork, path: list[Block]) -> list[Block] | None:
+            for alternative in fork.alternatives:
+                here = [*path, alternative.block]
+                if alternative.block is leaf:
+                    return here
+                for below in alternative.below.values():
+                    found = search(below, here)
+                    if found is not None:
+                        return found
+            return None
+
+        return search(self._root, []) or [leaf]
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """What was recorded and compiled, and why a call is no replay. If nothing is recorded for
+        the arguments given, the function is called once with them."""
+        if (args or kwargs) and not self._path(args, kwargs)[2]:
+            self(*args, **kwargs)
+        return write_report(self.report(*args, **kwargs))
+
+
+STATS = (
+    "calls", "replays", "co_executions", "eager_calls", "recordings", "traces", "branches",
+    "guard_misses",
+)  # fmt: skip
+
+
+def _nothing() -> None:
+    """The function of the frame from which a compiled function is called."""
+
+
+def _section(block: Block) -> Section:
+    assert block.graph is not None
+    compilation = block.compilation
+    if compilation is None:
+        return Section(block.graph)
+    return Section(
+        block.graph,
+        compilation.program,
+        tuple(getattr(compilation, "reasons", ())),
+        dict(getattr(compilation, "texts", {})),
+    )
+
+
+@final
+class Pure:
+    """A function of which skipping a call is right; made by `df.pure`."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.fn(*args, **kwargs)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else types.MethodType(self, owner)
+
+
+def pure(fn: Callable[..., Any]) -> Pure:
+    """Declare that a compiled function may leave out calls of `fn`.
+
+    A call that is left out returns what the recorded one returned.
+
+    >>> import dualflow as df
+    >>> shown = df.pure(print)
+    """
+    return Pure(fn)
+
+
+def compile(fn: Any = None, *, wait: bool = False) -> Any:
+    """Make a function of tensors faster; nothing else about it changes.
+
+    Args:
+        fn: a function, method, lambda, `functools.partial` or callable object. Left out, the
+            decorator is returned.
+        wait: compile before the first call returns; else calls run eagerly meanwhile.
+
+    >>> import dualflow as df
+    >>> @df.compile
+    ... def double(x):
+    ...     return x * 2
+    >>> double(df.tensor([1.0, 2.0])).tolist()
+    [2.0, 4.0]
+    """
+    if fn is None:
+        return lambda function: CompiledFunction(function, wait)
+    return CompiledFunction(fn, wait)
+
+
+# What the recorder does where a recorded function calls one of these ------------------------
+
+
+def _inline(call: calls.Call) -> calls.Plan | None:
+    """A compiled function called within a recording is part of it."""
+    f, recorder = call.function, call.recorder
+    node = recorder.as_node(call.origin, f)
+    if node is None:
+        call.refuse("a compiled function made in the call")
+        return None
+    recorder.typed(call.origin, f)
+    inner = recorder.read(recorder.nodes("{0}.fn", (node,)), f.fn)
+    return calls.find(call.of(f.fn, inner))
+
+
+def _skip(call: calls.Call) -> calls.Plan | None:
+    """A call of a pure function: made now, left out by a replay."""
+    f, recorder = call.function, call.recorder
+    if isinstance(call.origin, Node):
+        recorder.guard("{0} is {k0}", call.origin, constants=(f,))
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        mode, door.state.mode = door.state.mode, door.state.mode.eager  # type: ignore[attr-defined]
+        try:
+            return f.fn(*args, **kwargs)
+        finally:
+            door.state.mode = mode
+
+    def finish(out: Any) -> Origin:
+        from .provenance import SCALARS
+
+        if type(out) in SCALARS:
+            return CONSTANT
+        return recorder.read(recorder.constant(out), out)
+
+    return call.plan(finish, run)
+
+
+known.SPECIAL[CompiledFunction] = _inline
+known.SPECIAL[Pure] = _skip
+_ = (CoexecuteMode, MISS)

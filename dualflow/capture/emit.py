@@ -1,0 +1,145 @@
+"""Nodes -> Python text: the function that checks a block's guards, runs its program, and commits.
+
+Comes in: guards, inputs, outputs, effects of one block of a recorded path. Goes out: a compiled
+function `block(args, kwargs, T, X)`: T holds values of tensors by number, X arrays that earlier
+programs of the path left. Every node is evaluated once.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.ops import door
+
+from .provenance import SCALARS, Node
+
+
+class Marker:
+    """What a block returns in place of a result."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+MISS = Marker("guards do not fit")
+RAISED = Marker("the program raised")
+PYTHON = Marker("this path runs in Python")
+
+_numbers = count()
+
+
+class Emitter:
+    """The text of one block."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.namespace: dict[str, Any] = {
+            "MISS": MISS, "RAISED": RAISED, "PYTHON": PYTHON, "Tensor": Tensor,
+            "new": object.__new__, "state": door.state, "copyto": np.copyto,
+        }  # fmt: skip
+        self.indent = 1
+        self._names: dict[Node, str] = {}
+        self._constants: dict[int, str] = {}
+        self._arrays: dict[Node, str] = {}
+        self._fresh = count()
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.indent + text)
+
+    def name(self) -> str:
+        return f"v{next(self._fresh)}"
+
+    def constant(self, value: Any) -> str:
+        """The text of a constant: itself if it is plain, else a name."""
+        if type(value) in (int, bool, str, type(None)):
+            return f"({value!r})" if type(value) is int and value < 0 else repr(value)
+        name = self._constants.get(id(value))
+        if name is None:
+            name = f"K{len(self._constants)}"
+            self._constants[id(value)] = name
+            self.namespace[name] = value
+        return name
+
+    def text(self, node: Node) -> str:
+        """The text of a node over the variables of its parents."""
+        parents = [self.node(parent) for parent in node.parents]
+        constants = {f"k{i}": self.constant(k) for i, k in enumerate(node.constants)}
+        return node.template.format(*parents, **constants)
+
+    def node(self, node: Node) -> str:
+        """The variable that holds a node's value; evaluated here if it is not yet."""
+        if node in self._names:
+            return self._names[node]
+        todo = [node]  # parents first, without recursion: expressions may be long
+        while todo:
+            top = todo[-1]
+            missing = [parent for parent in top.parents if parent not in self._names]
+            if top in self._names:
+                todo.pop()
+            elif missing:
+                todo += missing
+            else:
+                todo.pop()
+                if not top.parents and len(top.constants) == 1 and top.template == "{k0}":
+                    self._names[top] = self.constant(top.constants[0])
+                    continue
+                text = self.text(top)
+                name = self.name()
+                self.line(f"{name} = {text}")
+                self._names[top] = name
+        return self._names[node]
+
+    def guard(self, node: Node) -> None:
+        self.line(f"if not ({self.text(node)}): return MISS")
+
+    def tensor(self, node: Node, layout: Any, requires: bool, taped: bool) -> None:
+        """Check a tensor's type, layout and need of gradients."""
+        name, array = self.node(node), self.array(node)
+        shape, dtype, strides = map(self.constant, layout)
+        tests = [f"{array}.shape != {shape}", f"{array}.dtype != {dtype}",
+                 f"{array}.strides != {strides}", f"{name}.requires_grad is not {requires}"]  # fmt: skip
+        if requires:
+            tests.append(f"{name}._tape is {'' if taped else 'not '}None")
+        self.line(f"if {' or '.join(tests)}: return MISS")
+
+    def array(self, node: Node) -> str:
+        """The variable that holds the array of a tensor."""
+        found = self._arrays.get(node)
+        if found is None:
+            name = self.node(node)
+            found = self._arrays[node] = self.name()
+            self.line(f"if type({name}) is not Tensor: return MISS")
+            self.line(f"{found} = {name}._array")
+            self.line(f"if {found} is None: {found} = {name}.array")
+        return found
+
+    def finish(self, title: str) -> tuple[Callable[..., Any], str]:
+        """The function and its text."""
+        text = "def block(args, kwargs, T, X):\n" + "\n".join(self.lines) + "\n"
+        file = f"<dualflow {title} {next(_numbers)}>"
+        exec(compile(text, file, "exec"), self.namespace)
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        return self.namespace["block"], text
+
+
+def node_key(node: Node, found: dict[Node, Any]) -> Any:
+    """Equal for nodes of two recordings that say the same."""
+    from .provenance import identity
+
+    key = found.get(node)
+    if key is None:
+        parents = tuple(node_key(parent, found) for parent in node.parents)
+        key = found[node] = hash((node.template, parents, tuple(map(identity, node.constants))))
+    return key
+
+
+_ = SCALARS

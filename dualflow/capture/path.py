@@ -1,0 +1,335 @@
+"""A recorded call -> its path: blocks of guards with the programs between them.
+
+    Path  = Block*; a block ends in a test of a tensor's value (a branch), the last one in a `Leaf`
+    Block = guards, a program (or none), what it stores for later blocks
+
+Comes in: a finished `Recorder` and what the call returned. Goes out: the blocks, each with its
+generated function, to be merged into the tree of the compiled function (`tree.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dualflow import pipeline
+from dualflow.array.tensor import Tensor
+from dualflow.ir.graph import Graph, Value, attribute_key
+from dualflow.ir.types import View
+from dualflow.ops import door
+
+from . import commit, slices
+from .emit import MISS, PYTHON, RAISED, Emitter, node_key
+from .provenance import Node, Origin
+from .recorder import Reason, Recorder
+from .results import Maker, Unsupported
+
+Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+compile_graph = pipeline.compile_graph
+
+
+class Block:
+    """A stretch of a path.
+
+    Attributes:
+        key: equal for blocks of two recordings that check and compute the same.
+        call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
+            marker: MISS, RAISED, PYTHON.
+        graph: what its program computes; None if it needs none.
+        compilation: of the program, under way or done; None if it needs none.
+        leaf: whether the path ends here.
+        outcome: what the test gave when it was recorded, as a key of the tree.
+        reason: of a leaf that runs in Python: why.
+        guards, effects, text: for readers.
+    """
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.call: Callable[..., Any] = lambda *a: MISS
+        self.graph: Graph | None = None
+        self.layouts: list[View] = []
+        self.compilation: Any = None
+        self.leaf = False
+        self.outcome: Any = None
+        self.reason: Reason | None = None
+        self.guards: list[str] = []
+        self.effects: list[str] = []
+        self.text = ""
+        self._namespace: dict[str, Any] = {}
+        self.failed: Exception | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.compilation is None or self.compilation.done
+
+    def start(self) -> None:
+        """Start compiling the program."""
+        if self.graph is not None and self.compilation is None:
+            self.compilation = compile_graph(self.graph, self.layouts)
+
+    def link(self) -> None:
+        """Give the function its program; waits for it.
+
+        Raises:
+            CompileError: it could not be compiled.
+        """
+        if self.compilation is not None and "run" not in self._namespace:
+            self._namespace["run"] = separate(self.compilation.result())
+
+
+def separate(executable: Any) -> Run:
+    """`executable.run`, whose outputs share no memory with each other or with inputs."""
+    run = executable.run
+    program = getattr(executable, "program", None)
+    if program is None:
+        return run
+    seen = set()
+    copied = []
+    for i, output in enumerate(program.outputs):
+        place = (output.buffer.place, output.buffer.index)
+        packed = output.view.is_contiguous and output.view.offset == 0
+        if place[0] != "output" or place in seen or not packed:
+            copied.append(i)
+        seen.add(place)
+    if not copied:
+        return run
+
+    def run_and_copy(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outputs = list(run(arrays))
+        for i in copied:
+            outputs[i] = outputs[i].copy()
+        return outputs
+
+    return run_and_copy
+
+
+def outcome_key(value: Any) -> Any:
+    """A key of an outcome in which 1, True, 1.0 and -0.0 differ."""
+    return attribute_key(value) if value is not None else None
+
+
+class Builder:
+    """Makes the blocks of one recorded call."""
+
+    def __init__(self, recorder: Recorder, result: Any, origin: Origin) -> None:
+        self.recorder, self.result, self.origin = recorder, result, origin
+        self.maker = Maker(recorder)
+        self.commit = commit.Commit(recorder, self.maker)
+        self.keys: dict[Node, Any] = {}
+        self.numbers = {value: ("in", i) for i, value in enumerate(recorder.notes.builder.inputs)}
+        for i, node in enumerate(recorder.notes.builder.nodes):
+            for j, value in enumerate(node.results):
+                self.numbers[value] = (i, j)
+        self.there: set[Value] = set()
+        self.late: set[int] = set()
+        self.arrays: dict[Node, str] = {}
+
+    def build(self) -> list[Block]:
+        """The blocks of the path, the last one a leaf."""
+        recorder = self.recorder
+        description = None
+        if recorder.reason is None:
+            try:
+                description = self.maker.plan(self.result, self.origin)
+                self.commit.plan()
+            except Unsupported as why:
+                recorder.refuse(f"the result is {why}")
+        blocks: list[Block] = []
+        guards: list[tuple[Any, ...]] = []
+        cut = self._cuts()
+        for event in recorder.events:
+            if event[0] != "test":
+                guards.append(event)
+            else:
+                blocks.append(self._test(guards, event[1], event[2], cut))
+                guards = []
+        blocks.append(self._leaf(guards, description))
+        return blocks
+
+    # Which values ---------------------------------------------------------------------------
+
+    def _late_of(self, nodes: Sequence[Node]) -> list[int]:
+        """The numbers of the tensor values in `nodes`, new ones only."""
+        found: dict[int, None] = {}
+        todo = list(nodes)
+        seen = set()
+        while todo:
+            node = todo.pop()
+            if node in seen or not node.late:
+                continue
+            seen.add(node)
+            if node.template.startswith("T["):
+                found[node.constants[0]] = None
+            todo += node.parents
+        return [number for number in found if number not in self.late]
+
+    def _cuts(self) -> list[Value]:
+        """All values wanted anywhere on the path."""
+        recorder = self.recorder
+        if recorder.dead:
+            return []
+        wanted: dict[Value, None] = dict(self.maker.outputs)
+        for number in self._late_of(list(self.maker.nodes)):
+            wanted[recorder.late[number]] = None
+        for event in recorder.events:
+            if event[0] == "test":
+                for number in self._late_of([event[1]]):
+                    wanted[recorder.late[number]] = None
+        return list(wanted)
+
+    # Blocks ---------------------------------------------------------------------------------
+
+    def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
+        keys = []
+        for event in guards:
+            if event[0] == "guard":
+                emitter.guard(event[1])
+                block.guards.append(str(event[1]))
+                keys.append(node_key(event[1], self.keys))
+            else:
+                _, node, layout, requires, taped = event
+                emitter.tensor(node, layout, requires, taped)
+                shape, dtype, strides = layout
+                text = f"{node}: {dtype}{list(shape)} strides {strides}"
+                block.guards.append(text + (" requires_grad" if requires else ""))
+                keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped))
+        return keys
+
+    def _test(
+        self, guards: list[tuple[Any, ...]], node: Node, outcome: Any, everything: list[Value]
+    ) -> Block:
+        block, emitter = Block(None), Emitter()
+        recorder = self.recorder
+        self._open(emitter)
+        keys = self._guards(emitter, guards, block)
+        numbers = self._late_of([node])
+        wanted = [recorder.late[number] for number in numbers]
+        if wanted:
+            exports = self._exports(wanted, everything)
+            names = self._program(block, emitter, [*wanted, *exports], raising=False)
+            for number, name in zip(numbers, names, strict=False):
+                emitter.line(f"T[{number}] = {name}.item()")
+            for value, name in zip(exports, names[len(numbers) :], strict=True):
+                emitter.line(f"X[{emitter.constant(self.numbers[value])}] = {name}")
+            self.there.update(exports)
+        self.late.update(numbers)
+        emitter.line(f"return {emitter.node(node)}")
+        self._close(emitter)
+        block.outcome = outcome_key(outcome)
+        block.key = (tuple(keys), node_key(node, self.keys))
+        self._finish(block, emitter, f"test {node}")
+        return block
+
+    def _exports(self, wanted: list[Value], everything: list[Value]) -> list[Value]:
+        """What the program for `wanted` computes and later programs of the path take."""
+        nodes = self.recorder.notes.builder.nodes
+        here, _ = slices.closure(nodes, wanted, self.there, raising=False)
+        made = {value for node in here for value in node.results if not slices.cheap(value)}
+        rest = [value for value in everything if value not in wanted]
+        _, taken = slices.closure(nodes, rest, self.there | made, raising=True)
+        return [value for value in taken if value in made]
+
+    def _leaf(self, guards: list[tuple[Any, ...]], description: Any) -> Block:
+        block, emitter = Block(None), Emitter()
+        block.leaf = True
+        recorder = self.recorder
+        self._open(emitter)
+        keys = self._guards(emitter, guards, block)
+        if recorder.dead:
+            block.reason = recorder.reason
+            emitter.line("return PYTHON")
+            self._close(emitter)
+            block.key = (tuple(keys), "python")
+            self._finish(block, emitter, "path in Python")
+            return block
+        for node in self.maker.nodes:
+            if not node.late:
+                emitter.node(node)
+        self.commit.check(emitter)
+        numbers = self._late_of(list(self.maker.nodes))
+        outputs = list(self.maker.outputs)
+        wanted = [*(recorder.late[number] for number in numbers), *outputs]
+        names = self._program(block, emitter, wanted, raising=True)
+        for number, name in zip(numbers, names, strict=False):
+            emitter.line(f"T[{number}] = {name}.item()")
+        late = [node for node in self.maker.nodes if node.late]
+        if late:
+            emitter.line("try:")
+            emitter.indent += 1
+            emitter.line("pass")
+            for node in late:
+                emitter.node(node)
+            emitter.indent -= 1
+            emitter.line("except Exception: return RAISED")
+        made = dict(zip(outputs, names[len(numbers) :], strict=True))
+        self._close(emitter)
+        block.effects = self.commit.write(emitter, made)
+        emitter.line(f"return {self.maker.write(emitter, description, made)}")
+        block.key = (tuple(keys), "leaf")
+        self._finish(block, emitter, "replay")
+        return block
+
+    def _open(self, emitter: Emitter) -> None:
+        emitter.line("try:")
+        emitter.indent += 1
+        emitter.line(f"if state.grad_enabled is not {self.recorder.grad_enabled}: return MISS")
+
+    def _close(self, emitter: Emitter) -> None:
+        emitter.indent -= 1
+        emitter.line("except GuardErrors: return MISS")
+        emitter.namespace["GuardErrors"] = GUARD_ERRORS
+
+    def _program(
+        self, block: Block, emitter: Emitter, wanted: list[Value], raising: bool
+    ) -> list[str]:
+        """Lines that run a program for `wanted`; the names of its outputs."""
+        recorder = self.recorder
+        nodes, taken = slices.closure(recorder.notes.builder.nodes, wanted, self.there, raising)
+        names: dict[Value, str] = {}
+        arrays, layouts = [], []
+        for value in taken:
+            text, layout = self._input(emitter, value)
+            arrays.append(text)
+            layouts.append(layout)
+            names[value] = text
+        if not nodes:
+            return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
+        block.graph = slices.cut(nodes, taken, wanted)
+        block.layouts = layouts
+        out = emitter.name()
+        emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in arrays)}))")
+        emitter.line("except Exception: return RAISED")
+        return [f"{out}[{i}]" for i in range(len(wanted))]
+
+    def _input(self, emitter: Emitter, value: Value) -> tuple[str, View]:
+        contiguous = View.contiguous(value.shape)
+        if value.node is not None:
+            return f"X[{emitter.constant(self.numbers[value])}]", contiguous
+        kind, *rest = self.recorder.inputs[value.index]
+        emitter.namespace["np_array"] = np.array
+        if kind == "tensor":
+            node, tensor = rest
+            array = tensor.array
+            strides = tuple(stride // array.itemsize for stride in array.strides)
+            return emitter.array(node), View(array.shape, strides)
+        if kind == "scalar":
+            node, dtype = rest
+            return f"np_array({emitter.node(node)}, {emitter.constant(dtype)})", contiguous
+        if kind == "constant":
+            return emitter.constant(rest[0]), contiguous
+        node, before = rest  # a draw
+        emitter.namespace["uint64"] = np.dtype("uint64")
+        name = emitter.node(node)
+        return f"np_array(({name}.key, {name}.counter + {before}), uint64)", contiguous
+
+    def _finish(self, block: Block, emitter: Emitter, title: str) -> None:
+        block._namespace = emitter.namespace
+        block.call, block.text = emitter.finish(title)
+
+
+GUARD_ERRORS = (
+    AttributeError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, NameError,
+)  # fmt: skip
+_ = (Tensor, door, PYTHON, RAISED)

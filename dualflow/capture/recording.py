@@ -1,0 +1,84 @@
+"""The mode of the door while a call is recorded: eager execution, with notes taken.
+
+Comes in: operations. Goes out: what eager mode makes of them. A fault in taking notes ends the
+recording, never the call (unless `on_compiler_error="raise"` asks for it).
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, final
+
+from dualflow.base import config
+from dualflow.base.counters import count
+from dualflow.base.source import user_line
+from dualflow.ir.op import Op
+
+from .recorder import Recorder
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@final
+class Recording:
+    """See `ops.door.Mode`."""
+
+    name = "record"
+
+    def __init__(self, recorder: Recorder, eager: Any) -> None:
+        self.recorder, self.notes, self.eager = recorder, recorder.notes, eager
+
+    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        out = self.eager.apply(op, inputs, attributes)
+        self._note(self.notes.apply, op, inputs, attributes, out)
+        return out
+
+    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        out = self.eager.elementwise(op, operands)
+        self._note(self.notes.elementwise, op, operands, out)
+        return out
+
+    def write(self, target: Any, value: Any) -> None:
+        # the value is noted before memory changes: a tensor from outside is seen as it was
+        self._note(self._before_write, target, value)
+        self.eager.write(target, value)
+        self._note(self.notes.write, target, value)
+
+    def _before_write(self, target: Any, value: Any, line: Any) -> None:
+        storage = target._memory()
+        self.recorder.versions.setdefault(id(storage), storage.version)
+        self.recorder.keep(storage)
+        self.notes.value_of(target, line)
+
+    def draw(self, generator: Any) -> Any:
+        state = self.eager.draw(generator)
+        if not self.recorder.dead:
+            self.notes.draw(generator, state)
+        return state
+
+    def values(self, tensor: Any) -> Any:
+        array = self.eager.values(tensor)
+        if not self.recorder.dead:
+            self.recorder.on_values(tensor, array)
+        return array
+
+    def _note(self, take: Any, *what: Any) -> None:
+        if self.recorder.dead:
+            return
+        try:
+            take(*what, user_line())
+        except Exception as error:
+            count("compiler_errors")
+            self.recorder.refuse(f"the recorder failed: {type(error).__name__}: {error}")
+            if config.active().on_compiler_error == "raise":
+                raise
+
+
+def strip(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames of hooks."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    if trace is not None:
+        trace.tb_next = strip(trace.tb_next)
+    return trace

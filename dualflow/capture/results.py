@@ -1,0 +1,227 @@
+"""What a replay gives back and does to objects: descriptions -> Python text.
+
+Comes in: a value of the recorded call with its origin. Goes out: lines that make the like of it
+from nodes and outputs of the program; the same object twice is made once.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from typing import Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.ir.graph import Value
+from dualflow.ops import door
+from dualflow.ops.door import Scalar
+
+from .emit import Emitter
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .recorder import FIXED, Recorder
+
+
+class Unsupported(Exception):  # noqa: N818 - a reason, not an error of the user
+    """A value that a replay cannot make."""
+
+
+class Maker:
+    """Plans values first (`plan`: which outputs and late values they need), then writes them.
+
+    Attributes:
+        outputs: the graph values that the last program must give, each once.
+        nodes: the nodes to evaluate before anything is committed.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.outputs: dict[Value, None] = {}
+        self.nodes: dict[Node, None] = {}
+        self.plans: dict[int, tuple[Any, ...]] = {}
+        self.keep: list[Any] = []
+        self._made: dict[int, str] = {}
+        self._roots: dict[int, str] = {}
+        self._taken: set[Value] = set()
+
+    # Planning -------------------------------------------------------------------------------
+
+    def plan(self, value: Any, origin: Origin) -> tuple[Any, ...]:
+        """How to make the like of `value`: a description.
+
+        Raises:
+            Unsupported: it cannot be made.
+        """
+        kind = type(value)
+        if kind is Tensor:
+            return self._once(value, lambda: self._tensor(value))
+        if isinstance(origin, Node):
+            self.nodes[origin] = None
+            return ("node", origin)
+        if kind in SCALARS:
+            if origin is not CONSTANT:
+                raise Unsupported(f"a {kind.__name__} of unknown origin")
+            return ("constant", value)
+        found = self.recorder.origin(origin, value)
+        shadow = self.recorder.lists.get(id(value))
+        if isinstance(found, Node) or (shadow is not None and not isinstance(found, Born)):
+            node = found if isinstance(found, Node) else shadow.node
+            self.nodes[node] = None
+            return ("node", node)
+        if found is CONSTANT:
+            return self._constant(value)
+        if not isinstance(found, Born):
+            raise Unsupported(f"a {kind.__name__} of unknown origin")
+        return self._once(value, lambda: self._born(value, found))
+
+    def _once(self, value: Any, make: Any) -> tuple[Any, ...]:
+        number = id(value)
+        if number not in self.plans:
+            self.plans[number] = ("under way",)
+            self.keep.append(value)
+            self.plans[number] = make()
+        if self.plans[number][0] == "under way":
+            raise Unsupported("a container that holds itself")
+        return ("object", number)
+
+    def _constant(self, value: Any) -> tuple[Any, ...]:
+        kind = type(value)
+        if isinstance(value, FIXED) or kind is types.FunctionType:
+            return ("constant", value)
+        if kind is tuple or kind is frozenset:
+            for part in value:
+                self._constant(part) if type(part) not in SCALARS else None
+            return ("constant", value)
+        if kind in (range, slice):
+            return ("constant", value)
+        raise Unsupported(f"a {kind.__name__} that is a constant of the code")
+
+    def _born(self, value: Any, origin: Born) -> tuple[Any, ...]:
+        kind, parts = type(value), origin.parts
+        if origin.kind in ("list", "tuple"):
+            if kind not in (list, tuple) and not hasattr(kind, "_fields"):
+                raise Unsupported(f"a {kind.__name__}")
+            if len(parts) != len(value):
+                raise Unsupported(f"a {kind.__name__} whose parts are not known")
+            items = [self.plan(x, part) for x, part in zip(value, parts, strict=True)]
+            return ("sequence", kind, items)
+        if origin.kind == "dict":
+            if kind is not dict or set(parts) != set(value):
+                raise Unsupported(f"a {kind.__name__} whose parts are not known")
+            return ("dict", [(key, self.plan(value[key], parts[key])) for key in value])
+        if origin.kind == "instance":
+            inside = vars(value)
+            if set(parts) != set(inside):
+                raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
+            return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
+        if origin.kind == "set" and all(type(x) in SCALARS for x in value):
+            return ("set", sorted(value, key=repr))
+        raise Unsupported(f"a {kind.__name__} made in the call")
+
+    def _tensor(self, tensor: Tensor) -> tuple[Any, ...]:
+        recorder = self.recorder
+        known = recorder.known(tensor)
+        if isinstance(known, Node):
+            self.nodes[known] = None
+            return ("node", known)
+        root = tensor._root
+        if tensor.requires_grad and tensor._tape is not None:
+            raise Unsupported("a tensor with a history of operations that gradients need")
+        if root is not None:
+            chain = tensor._view[len(root._view) :]
+            return ("view", self.plan(root, None), chain, tensor.requires_grad)
+        outside = recorder._alias_of(tensor)
+        if outside is not None:
+            self.nodes[outside] = None
+            return ("alias", outside, tensor.requires_grad)
+        if not recorder.notes.knows(tensor):
+            raise Unsupported("a tensor of unknown origin")
+        if tensor._view:
+            raise Unsupported("another handle of a view")
+        if tensor._storage is not None and tensor._storage.exposed:
+            raise Unsupported("a tensor whose memory was given away")
+        value = recorder.notes.value_of(tensor)
+        self.outputs[value] = None
+        return ("tensor", value, id(tensor._memory()), tensor.requires_grad)
+
+    # Writing --------------------------------------------------------------------------------
+
+    def write(self, emitter: Emitter, plan: tuple[Any, ...], outputs: dict[Value, str]) -> str:
+        """Lines that make what `plan` says; the text of it."""
+        kind = plan[0]
+        if kind == "constant":
+            return emitter.constant(plan[1])
+        if kind == "node":
+            return emitter.node(plan[1])
+        if kind == "object":
+            number = plan[1]
+            if number not in self._made:
+                self._made[number] = self._object(emitter, self.plans[number], outputs)
+            return self._made[number]
+        raise AssertionError(kind)
+
+    def _object(self, emitter: Emitter, plan: tuple[Any, ...], outputs: dict[Value, str]) -> str:
+        kind = plan[0]
+        if kind == "node":
+            return emitter.node(plan[1])
+        name = emitter.name()
+        if kind == "tensor":
+            self._write_tensor(emitter, name, plan, outputs)
+        elif kind == "alias":
+            emitter.line(f"{name} = {emitter.node(plan[1])}._alias()")
+            if plan[2]:
+                emitter.line(f"{name}.requires_grad = True")
+        elif kind == "view":
+            root = self.write(emitter, plan[1], outputs)
+            step = root
+            emitter.namespace["apply"] = door.apply
+            for op, attributes in plan[2]:
+                emitter.line(f"{name} = apply({emitter.constant(op)}, {step}, "
+                             f"**{emitter.constant(attributes)})")  # fmt: skip
+                step = name
+            if not plan[2]:
+                emitter.line(f"{name} = {root}._alias()")
+        elif kind == "sequence":
+            items = [self.write(emitter, item, outputs) for item in plan[2]]
+            if plan[1] is list:
+                emitter.line(f"{name} = [{', '.join(items)}]")
+            elif plan[1] is tuple:
+                emitter.line(f"{name} = ({''.join(item + ', ' for item in items)})")
+            else:
+                make = emitter.constant(plan[1]._make)
+                emitter.line(f"{name} = {make}(({''.join(item + ', ' for item in items)}))")
+        elif kind == "dict":
+            pairs = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in plan[1]]
+            emitter.line(f"{name} = {{{', '.join(pairs)}}}")
+        elif kind == "instance":
+            pairs = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in plan[2]]
+            emitter.line(f"{name} = new({emitter.constant(plan[1])})")
+            emitter.line(f"{name}.__dict__.update({{{', '.join(pairs)}}})")
+        elif kind == "set":
+            emitter.line(f"{name} = set({emitter.constant(tuple(plan[1]))})")
+        else:
+            raise AssertionError(kind)
+        return name
+
+    def take(self, value: Value, outputs: dict[Value, str]) -> str:
+        """An output's array, for one owner; another one gets a copy."""
+        text = outputs[value] + ".copy()" if value in self._taken else outputs[value]
+        self._taken.add(value)
+        return text
+
+    def _write_tensor(
+        self, emitter: Emitter, name: str, plan: tuple[Any, ...], outputs: dict[Value, str]
+    ) -> None:
+        _, value, storage, requires = plan
+        before = self._roots.get(storage)
+        if before is not None:  # another handle of memory that is made already
+            emitter.line(f"{name} = {before}._alias()")
+        else:
+            self._roots[storage] = name
+            emitter.line(f"{name} = new(Tensor)")
+            emitter.line(f"{name}._array = {self.take(value, outputs)}")
+        if requires:
+            emitter.line(f"{name}.requires_grad = True")
+
+
+_ = (enum, np, Scalar)

@@ -1,0 +1,117 @@
+"""The trace tree of a compiled function: forks of alternatives, one block each.
+
+    Fork        = alternatives, tried in order: the first whose guards fit is taken
+    Alternative = a Block, and for each outcome of its test the Fork below
+
+Comes in: calls, and paths of recorded calls. Goes out: the result of a replay, or what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .emit import MISS, PYTHON, RAISED, Marker
+from .path import Block, outcome_key
+
+NOT_READY = Marker("the program is being compiled")
+FAILED = Marker("the compiler failed")
+
+
+class Fork:
+    """Alternatives; `count` of recordings that met no fitting one."""
+
+    __slots__ = ("alternatives",)
+
+    def __init__(self) -> None:
+        self.alternatives: list[Alternative] = []
+
+
+class Alternative:
+    """A block, and what follows each outcome of its test."""
+
+    __slots__ = ("below", "block", "linked")
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.below: dict[Any, Fork] = {}
+        self.linked = block.compilation is None and block.graph is None
+
+
+def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork | None]:
+    """Replay a call: (result or marker, the last block, on a miss the fork that lacks a path)."""
+    late: dict[int, Any] = {}
+    arrays: dict[Any, Any] = {}
+    fork = root
+    while True:
+        found: Any = MISS
+        for alternative in fork.alternatives:
+            if not alternative.linked:
+                waiting = _link(alternative.block)
+                if waiting is not None:
+                    if _fits(alternative.block, args, kwargs, late, arrays):
+                        return waiting, alternative.block, None
+                    continue
+                alternative.linked = True
+            found = alternative.block.call(args, kwargs, late, arrays)
+            if found is not MISS:
+                break
+        if found is MISS:
+            return MISS, None, fork
+        block = alternative.block
+        if block.leaf or found is RAISED:
+            return found, block, None
+        key = outcome_key(found)
+        below = alternative.below.get(key)
+        if below is None:
+            below = alternative.below[key] = Fork()
+        fork = below
+
+
+def _link(block: Block) -> Marker | None:
+    """Give the block its program; why it cannot run yet."""
+    if block.failed is not None:
+        return FAILED
+    if not block.ready:
+        return NOT_READY
+    try:
+        block.link()
+    except Exception as error:
+        block.failed = error
+        return FAILED
+    return None
+
+
+def _fits(block: Block, args: tuple, kwargs: dict, late: Any, arrays: Any) -> bool:
+    """Whether the guards of a block that cannot run fit: its program is replaced by an error."""
+    block._namespace["run"] = _no_program
+    try:
+        return block.call(args, kwargs, dict(late), dict(arrays)) is not MISS
+    finally:
+        del block._namespace["run"]
+
+
+def _no_program(arrays: Any) -> Any:
+    raise RuntimeError("not compiled")
+
+
+def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
+    """Add a path: the blocks that are new, and how many alternatives the fullest fork now has."""
+    fork = root
+    new: list[Block] = []
+    most = 0
+    for block in blocks:
+        same = next((a for a in fork.alternatives if a.block.key == block.key), None)
+        if same is None or block.leaf:
+            if same is not None:  # the same leaf again: the newer one is right too
+                fork.alternatives.remove(same)
+            same = Alternative(block)
+            fork.alternatives.append(same)
+            new.append(block)
+        most = max(most, len(fork.alternatives))
+        if block.leaf:
+            break
+        fork = same.below.setdefault(block.outcome, Fork())
+    return new, most
+
+
+_ = PYTHON
