@@ -9,9 +9,12 @@ import pytest
 
 from dualflow import pipeline
 from dualflow.array import asarray, tensor
+from dualflow.array.storage import held_back
 from dualflow.autograd import no_grad
+from dualflow.base import config
+from dualflow.base.counters import stats
 from dualflow.base.errors import CompileError, DTypeError, InPlaceError, ShapeError
-from dualflow.capture import pending, segments
+from dualflow.capture import segments
 from dualflow.capture.coexecute import CoexecuteMode, coexecute, settle
 from dualflow.capture.segments import Segments
 from dualflow.ops import door
@@ -512,6 +515,25 @@ def test_an_integer_that_does_not_fit(value):
         coexecute(found, lambda: x + value)
 
 
+def test_floating_point_errors_are_told_where_asked_for(interpreted):
+    def function(env):
+        env.count += 1
+        with np.errstate(divide="raise", invalid="ignore"):
+            h = env.w * 0.5 + 1.0
+            try:
+                k = h / (h * 0.0) if env.count > 1 else h + 1.0
+            except FloatingPointError:
+                env.log.append("told")
+                k = h
+        with np.errstate(divide="ignore"):
+            infinite = h / (h * 0.0)
+        with np.errstate(divide="raise", invalid="raise"):
+            env.log.append(repr(infinite.tolist()))
+        return k + h
+
+    both(lambda: Env(w=square()), function)
+
+
 def test_scalars_that_compare_equal_are_told_apart(interpreted):
     scalars = [2, 2.0, True, 2, 0.0, -0.0, float("nan"), 1, 2**60 + 1]
 
@@ -728,9 +750,6 @@ def failing(graph, layouts):
 
 
 def test_a_failing_compiler_is_counted_and_the_call_interpreted(monkeypatch):
-    from dualflow.base import config
-    from dualflow.base.counters import stats
-
     monkeypatch.setattr(pipeline, "compile_graph", failing)
     monkeypatch.setattr(segments, "_compilations", {})
     before = stats()["compiler_errors"]
@@ -742,8 +761,6 @@ def test_a_failing_compiler_is_counted_and_the_call_interpreted(monkeypatch):
 
 
 def test_a_failing_compiler_raises_if_asked_to(monkeypatch):
-    from dualflow.base import config
-
     monkeypatch.setattr(pipeline, "compile_graph", failing)
     monkeypatch.setattr(segments, "_compilations", {})
     found, w = Segments(), square()
@@ -752,7 +769,17 @@ def test_a_failing_compiler_raises_if_asked_to(monkeypatch):
         with pytest.raises(CompileError, match="no such kernel"):
             coexecute(found, lambda: w * 2.0 + 1.0)
     assert type(door.state.mode) is not CoexecuteMode
-    assert not pending.held_back
+    assert not held_back
+    with config.config(on_compiler_error="raise"), pytest.raises(CompileError):
+        coexecute(found, lambda: lost(w))
+    assert w.tolist() == (square() + 1.0).tolist()  # the write was carried out all the same
+
+
+def lost(w):
+    for _ in range(2):
+        h = w * 2.0
+        w[...] = h * 0.5 + 0.5
+        h.tolist()
 
 
 def test_two_functions_share_a_program():

@@ -10,38 +10,40 @@ Comes in: a call. Goes out: what the eager call would give.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from sys import getrefcount
 from typing import Any, TypeVar, final
 from weakref import ref
 
 import numpy as np
+from numpy._core import umath
 
 from dualflow.array.eager import EagerMode, read_only, view_of
-from dualflow.array.storage import Storage, held_back
 from dualflow.array.tensor import Tensor
+from dualflow.base.errors import CompileError
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
-from dualflow.ops import door, views
+from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import plan
 
 from .notes import attributes_key, infer
-from .pending import Cell, Region, Run, form_of, lock, owned
+from .pending import Cell, form_of, lock, owned
+from .run import Run
 from .segments import Constant, Hidden, Record, Segments, Step
 
 T = TypeVar("T")
 #: A segment of this many slots runs, whether or not a value is needed.
 LONGEST = 4_000
-#: A write into a part of memory of at most this many bytes is a write of the whole.
-SMALL = 1 << 14
 
 _new = object.__new__
 _eager = EagerMode()
-_FULL, _CAST = p.full.op, p.cast.op
+_FULL = p.full.op
 _INEXACT = (float, bool, np.floating)
+#: gives another object whenever np.errstate or np.seterr changed something: 30 times faster to ask
+#: than np.geterr()
+_error_state: Callable[[], Any] = umath._extobj_contextvar.get
 
 
 def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) -> T:
@@ -78,16 +80,6 @@ def settle() -> None:
 
 
 @final
-class Slot:
-    """A slot with its type, as `views.read` and `views.put` pass it on."""
-
-    __slots__ = ("dtype", "shape", "slot")
-
-    def __init__(self, slot: int, type_: TensorType) -> None:
-        self.slot, self.shape, self.dtype = slot, type_.shape, type_.dtype
-
-
-@final
 class CoexecuteMode:
     """The door mode of one co-executed call; see `ops.door.Mode`."""
 
@@ -97,13 +89,20 @@ class CoexecuteMode:
         self.segments, self.wait = segments, wait
         segments.forget()
         self._run = self._fresh()
-        self._thread = threading.get_ident()
         self._learning: list[tuple[ref[Cell], Record]] = []
         self._first: list[tuple[Record, frozenset[int], Any]] = []
+        self._error: CompileError | None = None
+        self._errors_seen: Any = None  # NumPy's state of error handling, as last looked at
+        self._strict = False  # whether that state has floating-point errors told
 
     # The door -------------------------------------------------------------------------------
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        if _error_state() is not self._errors_seen:
+            self._look_at_errors()
+        if self._strict:
+            self._settle_all(operands, "floating-point errors are told")
+            return _eager.elementwise(op, operands)
         with lock:
             while True:
                 run = self._run
@@ -115,22 +114,21 @@ class CoexecuteMode:
                         if cell is not None and cell.run is run:
                             key.append(cell.slot)
                         else:
-                            key.append(self._slot(x, run))
+                            key.append(run.slot_of(x))
                     else:
                         scalars = True
                         key.append(type(x))
                         key.append(x or repr(x))
                 cell, tensor, found = Cell(), _new(Tensor), tuple(key)
-                if run is not self._run:
+                if not run.open:
                     continue  # finding a slot has run the segment
-                parent = run.step
-                step = parent.next.get(found)
+                step = run.step.next.get(found)
                 if step is None:
-                    step = self._elementwise_step(op, operands, found)
-                    if step.parent is not self._run.step or run is not self._run:
+                    step = self._elementwise_step(run, op, operands, found)
+                    if step.parent is not run.step or not run.open:
                         continue  # a finalizer has added steps meanwhile
                 if scalars and step.hidden:
-                    self._hide(step, op, operands)
+                    run.hide(_hidden(step, op, operands))
                 run.step = step
                 cell.slot = step.slot
                 cell.type = step.types[0]
@@ -142,8 +140,11 @@ class CoexecuteMode:
                 return tensor
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-        if op.may_raise:
-            return self._at_its_line(op, inputs, attributes)
+        if _error_state() is not self._errors_seen:
+            self._look_at_errors()
+        if op.may_raise or self._strict:
+            self._settle_all(inputs, f"{op.name} may raise")
+            return _eager.apply(op, inputs, attributes)
         if op.view is not None:
             view = self._view(op, inputs[0], attributes)
             if view is not None:
@@ -159,20 +160,20 @@ class CoexecuteMode:
                     if cell is not None and cell.run is run:
                         key.append(cell.slot)
                     else:
-                        key.append(self._slot(x, run))
+                        key.append(run.slot_of(x))
                 if attributes:
                     key += attributes
                     key += _attribute_values(attributes)
                 found = tuple(key)
-                if run is not self._run:
+                if not run.open:
                     continue
                 step = run.step.next.get(found)
                 if step is None:
                     types = infer(op, tuple([TensorType(x.shape, x.dtype) for x in inputs]),
                                   attributes)  # fmt: skip
                     slots = tuple(key[1 : 1 + len(inputs)])
-                    step = self._add(found, op, slots, attributes, types)
-                    if step.parent is not self._run.step or run is not self._run:
+                    step = run.add(found, op, slots, attributes, types)
+                    if step.parent is not run.step or not run.open:
                         continue
                 return self._made(run, step)
 
@@ -193,103 +194,31 @@ class CoexecuteMode:
                 storage.note.changing(storage)
             return tensor._array
 
-    # Operands -------------------------------------------------------------------------------
-
-    def _slot(self, x: Any, run: Run) -> int:
-        """The slot of a tensor that is no pending root of `run`; may run the segment, after which
-        slots found before are void."""
-        cell = x._pending
-        if cell is not None:
-            root = cell.root
-            if root is not None and root.array is None and root.run is run:
-                if cell.stamp != root.slot:
-                    made = views.read(self._emit, Slot(root.slot, root.type), x._view)
-                    cell.slot, cell.stamp = made.slot, root.slot
-                return cell.slot
-            cell.force(x)
-            if run is not self._run:
-                return -1
-        array, storage = x._array, x._storage
-        if storage is not None:
-            if storage.exposed:
-                return self._input(array.copy(order="K"), None)
-            if run.written and storage in run.written:
-                slot = self._written(x, run, run.written[storage])
-                if slot is not None:
-                    return slot
-        slot = run.bound.get(id(array))
-        return slot if slot is not None else self._bind(array, storage or x._memory())
-
-    def _bind(self, array: np.ndarray, storage: Storage) -> int:
-        run = self._run
-        run.watch(storage)
-        slot = self._input(array, storage)
-        run.bound[id(array)] = slot
-        return slot
-
-    def _input(self, array: np.ndarray, storage: Storage | None) -> int:
-        """A further input of the open segment."""
-        run = self._run
-        key = (None, array.shape, array.dtype)
-        step = run.step.next.get(key)
-        if step is None:
-            step = self._add(key, None, (), {}, (TensorType(array.shape, array.dtype),))
-        run.arrays.append(array)
-        run.storages.append(storage)
-        run.step = step
-        return step.slot
-
-    def _written(self, x: Any, run: Run, regions: list[Region]) -> int | None:
-        """The slot of a tensor of which some memory was written to; None if not its own part."""
-        chain = x._view
-        for region in regions:
-            rest = chain[len(region.chain) :]
-            if chain[: len(region.chain)] == region.chain:
-                if not rest:
-                    return region.slot
-                made = views.read(self._emit, Slot(region.slot, region.type), rest)
-                return made.slot
-        for region in regions:
-            if np.may_share_memory(x._array, region.array):
-                self.flush("memory written to in part was read as a whole")
-                return -1
-        return None
-
     def _settle(self, x: Any, cause: str) -> None:
         """Give `x` its array, with all writes to it done."""
         cell = x._pending
         if cell is not None:
             root = cell if cell.root is None else cell.root
-            if root.array is None and root.run is self._run:
+            if root.run is self._run:
                 self.flush(cause)
             cell.force(x)
         storage = x._storage
         if storage is not None and storage in self._run.written:
             self.flush(cause)
 
+    def _settle_all(self, operands: tuple[Any, ...], cause: str) -> None:
+        """Give tensors their arrays, for an op that runs at its line, inside the user's `try`."""
+        with lock:
+            for x in operands:
+                if type(x) is Tensor:
+                    self._settle(x, cause)
+
+    def _look_at_errors(self) -> None:
+        """Whether NumPy is to tell of floating-point errors other than by a warning."""
+        self._errors_seen = _error_state()
+        self._strict = not {"ignore", "warn"}.issuperset(np.geterr().values())
+
     # Steps ----------------------------------------------------------------------------------
-
-    def _add(
-        self,
-        key: Any,
-        op: Op | None,
-        operands: tuple[Any, ...],
-        attributes: dict[str, Any] | None,
-        types: tuple[TensorType, ...],
-    ) -> Step:
-        step = Step(self._run.step, op, operands, attributes, types, user_line())
-        return self.segments.add(step, key)
-
-    def _emit(self, op: Op, *operands: Slot, **attributes: Any) -> Slot:
-        """Add a step that no tensor stands for: reading or writing through a view."""
-        run = self._run
-        key = (op, *[x.slot for x in operands], *attributes, *attributes.values())
-        step = run.step.next.get(key)
-        if step is None:
-            types = infer(op, tuple(TensorType(x.shape, x.dtype) for x in operands), attributes)
-            step = self._add(key, op, tuple(x.slot for x in operands), attributes, types)
-        run.step = step
-        return Slot(step.slot, step.types[0])
 
     def _made(self, run: Run, step: Step) -> Any:
         """Tensors for the slots of `step`, which becomes the last one."""
@@ -309,16 +238,17 @@ class CoexecuteMode:
             self.flush("the segment became long")
         return made[0] if len(made) == 1 and step.op.outputs == 1 else tuple(made)
 
-    def _elementwise_step(self, op: Op, operands: tuple[Any, ...], key: tuple[Any, ...]) -> Step:
+    def _elementwise_step(
+        self, run: Run, op: Op, operands: tuple[Any, ...], key: tuple[Any, ...]
+    ) -> Step:
         """The step for a key not met here before. Raises what the op's rule raises."""
-        parent = self._run.step
+        parent = run.step
         dtypes, shape = plan(op, operands)
         general = _without_scalars(key)
         step = parent.next.get(general)
         if step is not None:
             return step
-        line = user_line()
-        varies = self.segments.varies(parent, general, key, (line, op))
+        varies = self.segments.varies(parent, general, key, (user_line(), op))
         slots = iter(key[1:])
         found: list[Any] = []
         index = parent.inputs
@@ -328,25 +258,10 @@ class CoexecuteMode:
                 found.append(slot)
                 continue
             next(slots)
-            if varies:
-                found.append(Hidden(index, dtype))
-                index += 1
-            else:
-                found.append(Constant(x))
+            found.append(Hidden(index, dtype) if varies else Constant(x))
+            index += varies
         (type_,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        step = Step(parent, op, tuple(found), None, (type_,), line)
-        return self.segments.add(step, general if varies else key)
-
-    def _hide(self, step: Step, op: Op, operands: tuple[Any, ...]) -> None:
-        """Pass the Python scalars among `operands` as inputs."""
-        scalars = [x for x in operands if type(x) is not Tensor]
-        try:
-            arrays = [np.asarray(x, h.dtype) for x, h in zip(scalars, step.hidden, strict=True)]
-        except OverflowError:
-            plan(op, operands)  # says more clearly that an integer does not fit
-            raise
-        self._run.arrays += arrays
-        self._run.storages += [None] * len(arrays)
+        return run.add(general if varies else key, op, tuple(found), None, (type_,))
 
     def _full(self, attributes: dict[str, Any]) -> Any:
         """A constant tensor, whose value becomes an input once it varies."""
@@ -362,14 +277,13 @@ class CoexecuteMode:
                 place = user_line(), _FULL
                 varies = self.segments.varies(parent, general, key, place)
                 hidden = (Hidden(parent.inputs, dtype),) if varies else ()
-                step = self._add(general if varies else key, _FULL, hidden, attributes, types)
+                step = run.add(general if varies else key, _FULL, hidden, attributes, types)
             if step.hidden:
                 try:
-                    run.arrays.append(np.asarray(value, dtype))
+                    run.hide([np.asarray(value, dtype)])
                 except OverflowError:
                     infer(_FULL, (), attributes)  # says more clearly that it does not fit
                     raise
-                run.storages.append(None)
             return self._made(run, step)
 
     # Views and writes -----------------------------------------------------------------------
@@ -379,7 +293,7 @@ class CoexecuteMode:
         cell = x._pending
         if cell is not None:
             root = cell if cell.root is None else cell.root
-            if root.array is None and root.run is self._run:
+            if root.run is self._run:
                 return self._pending_view(op, x, cell, root, attributes)
             with lock:
                 cell.force(x)
@@ -410,102 +324,27 @@ class CoexecuteMode:
         return view
 
     def _write(self, target: Any, value: Any) -> bool:
-        """Note a write; False if the segment had to run first."""
+        """Note a write, or carry it out; False if the segment had to run first."""
         run = self._run
         cell = target._pending
         if cell is not None:
             root = cell if cell.root is None else cell.root
-            if root.array is None and root.run is run:
+            if root.run is run:
                 _check_writable(target)
-                slot = self._slot_of(value, run)
-                if run is not self._run:
-                    return False
-                chain = target._view if cell.root is not None else ()
-                root.slot = self._put(Slot(root.slot, root.type), chain, slot, value)
-                return True
+                return run.write(target, value)
             cell.force(target)
-            if run is not self._run:
-                return False
         if not target._array.flags.writeable:
             raise read_only(target)
-        storage = target._memory()
-        if storage.exposed:
-            self._settle(value, "memory that other code can see was written to")
-            _eager.write(target, value)
-            storage.version -= 1  # it is counted by the caller
-            return True
-        return self._write_outside(target, storage, value, run)
-
-    def _write_outside(self, target: Any, storage: Storage, value: Any, run: Run) -> bool:
-        slot = self._slot_of(value, run)
-        if run is not self._run:
-            return False
-        region, rest = self._region(target, storage, run)
-        if region is None:
-            self.flush("memory written to in part was written to as a whole")
-            return False
-        if rest and region.slot < 0:
-            bound = run.bound.get(id(region.array))
-            region.slot = bound if bound is not None else self._bind(region.array, storage)
-        region.slot = self._put(Slot(region.slot, region.type), rest, slot, value)
+        if not target._memory().exposed:
+            return run.write(target, value)
+        self._settle(value, "memory that other code can see was written to")
+        np.copyto(target._array, value._array)
         return True
-
-    def _put(self, base: Slot, chain: views.Chain, slot: int, value: Any) -> int:
-        """The slot of `base` with `slot`, the one of `value`, stored in what `chain` shows of it.
-
-        It is packed row by row like the memory it stands for, so that sums of it round alike.
-        """
-        stored = Slot(slot, TensorType(value.shape, value.dtype))
-        made = views.put(self._emit, base, chain, stored)
-        if chain:
-            packed = self._run.step.op is not None and self._run.step.op.view is None
-        else:
-            packed = _packed(value)
-        return made.slot if packed else self._emit(_CAST, made, dtype=made.dtype).slot
-
-    def _region(
-        self, target: Any, storage: Storage, run: Run
-    ) -> tuple[Region | None, views.Chain]:
-        """The region that a write to `target` changes, and the chain from there; no region if it
-        overlaps others."""
-        chain = target._view
-        regions = run.written.get(storage, [])
-        for region in regions:
-            if chain[: len(region.chain)] == region.chain:
-                return region, chain[len(region.chain) :]
-        whole = storage.array
-        if regions:
-            if any(np.may_share_memory(target._array, region.array) for region in regions):
-                return None, ()
-        elif chain and whole is not None and whole.nbytes <= max(SMALL, 4 * target._array.nbytes):
-            region = Region(storage, whole, ())
-            self._watch_written(run, storage, region)
-            return region, chain
-        region = Region(storage, target._array, chain)
-        self._watch_written(run, storage, region)
-        return region, ()
-
-    def _watch_written(self, run: Run, storage: Storage, region: Region) -> None:
-        run.watch(storage)
-        if not run.written:
-            held_back.append(run)
-        run.written.setdefault(storage, []).append(region)
-
-    def _slot_of(self, x: Any, run: Run) -> int:
-        cell = x._pending
-        return cell.slot if cell is not None and cell.run is run else self._slot(x, run)
-
-    def _at_its_line(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-        """Run an op that may raise where the user's `try` sees it."""
-        with lock:
-            for x in inputs:
-                self._settle(x, f"{op.name} may raise")
-        return _eager.apply(op, inputs, attributes)
 
     # Running --------------------------------------------------------------------------------
 
     def _fresh(self) -> Run:
-        return Run(self.segments.root, self.segments.stats, self.flush)
+        return Run(self.segments, self.flush)
 
     def flush(self, cause: str) -> None:
         """Run the open segment: store values, carry out writes."""
@@ -518,6 +357,9 @@ class CoexecuteMode:
             self._run = self._fresh()
             run.close()
             self._execute(run)
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
 
     def _execute(self, run: Run) -> None:
         record = run.step.record
@@ -532,13 +374,14 @@ class CoexecuteMode:
         wanted = {cell.slot for cell in alive}
         if not first:
             wanted &= record.used
-        results = self._results(run, record, wanted, commits, first)
+        with np.errstate(all="ignore"):  # the state at the op's line was looked at there
+            results = self._results(run, record, wanted, commits, first)
         unstored = self._store(run, record, alive, results, first)
         sources = [results[region.slot] for region in written]
         if unstored:
             run.keep(record, unstored)
         else:
-            run.unwatch()
+            run.leave_all()
         for region, source in zip(written, sources, strict=True):
             storage = region.storage
             storage.note.changing(storage)
@@ -573,7 +416,10 @@ class CoexecuteMode:
                 self._first.append((record, commits, strides))
         else:
             outputs = tuple(sorted((record.used | commits) - given.keys()))
-            program = record.program(outputs, strides, stats, self.wait)
+            try:
+                program = record.program(outputs, strides, stats, self.wait)
+            except CompileError as error:
+                program, self._error = None, error  # raised when the segment has run
             if program is not None:
                 stats.compiled += 1
                 results.update(program.run(arrays))
@@ -639,12 +485,14 @@ def _without_scalars(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _packed(value: Any) -> bool:
-    """Whether the elements of a tensor lie row-major, without gaps."""
-    cell = value._pending
-    if cell is None:
-        return value._array.flags.c_contiguous
-    return cell.form is None or cell.form.view.is_contiguous
+def _hidden(step: Step, op: Op, operands: tuple[Any, ...]) -> list[np.ndarray]:
+    """The Python scalars among `operands`, which are inputs of `step`."""
+    scalars = [x for x in operands if type(x) is not Tensor]
+    try:
+        return [np.asarray(x, h.dtype) for x, h in zip(scalars, step.hidden, strict=True)]
+    except OverflowError:
+        plan(op, operands)  # says more clearly that an integer does not fit
+        raise
 
 
 def _check_writable(target: Any) -> None:

@@ -1,7 +1,6 @@
 """Pending values: what a tensor holds while its segment has not run, and how it gets its array.
 
     Cell  = memory that a pending operation makes (a root), or a view of such memory
-    Run   = one execution of a segment: open, then closed; kept by cells that it did not store
     Watch = on a storage: the runs that still need what its memory holds
 
 Comes in: cells made by the co-executing mode. Goes out: arrays, at a flush or when they are asked
@@ -11,20 +10,18 @@ for later, from any mode and any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Protocol, final
 from weakref import ref
 
 import numpy as np
 
-from dualflow.array.storage import Storage, held_back
+from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
-from dualflow.ops.views import Chain
 
 from .notes import infer
-from .segments import Record, Stats, Step
+from .segments import Record
 
 #: Held while anything pending changes: an operation is noted, a segment runs, a value is fetched.
 lock = threading.RLock()
@@ -64,6 +61,24 @@ def form_of(type_: TensorType) -> Form:
     return form
 
 
+class Execution(Protocol):
+    """What cells and watches know of a `run.Run`."""
+
+    written: dict[Storage, Any]
+
+    def flush(self, cause: str) -> None:
+        """Run the segment now, if it is open."""
+        ...
+
+    def recompute(self, cell: Cell) -> None:
+        """Compute a cell that was not stored."""
+        ...
+
+    def leave(self, storage: Storage) -> None:
+        """Need the memory of `storage` no more: it is about to change."""
+        ...
+
+
 class Cell:
     """What a pending tensor holds (`_pending`), shared by its aliases.
 
@@ -77,7 +92,7 @@ class Cell:
         record: while it is to be learned whether the value is used after its segment ran.
     """
 
-    run: Run | None = None
+    run: Execution | None = None
     slot: int = -1
     type: TensorType
     array: np.ndarray | None = None
@@ -122,7 +137,7 @@ class Watch:
     __slots__ = ("runs",)
 
     def __init__(self) -> None:
-        self.runs: list[ref[Run]] = []
+        self.runs: list[ref[Execution]] = []
 
     def reading(self, storage: Storage) -> None:
         """The memory is about to be read by a mode that knows nothing of pending writes."""
@@ -143,116 +158,6 @@ class Watch:
                     self.runs.remove(reference)
                 else:
                     run.leave(storage)
-
-
-@final
-class Region:
-    """Memory from outside that an open run has overwritten: `chain` leads to it from its root."""
-
-    __slots__ = ("array", "chain", "slot", "storage", "type")
-
-    def __init__(self, storage: Storage, array: np.ndarray, chain: Chain) -> None:
-        self.storage, self.array, self.chain = storage, array, chain
-        self.type = TensorType(array.shape, array.dtype)
-        self.slot = -1  # of its current value; -1 while it was not read
-
-
-@final
-class Run:
-    """One execution of a segment.
-
-    Attributes:
-        step: the last step so far.
-        cells: the roots that it makes, while it is open.
-        arrays: the inputs so far; `storages` of them where somebody may write to them.
-        bound: the slots of inputs, by id of array.
-        written: memory from outside that is overwritten, by storage.
-    """
-
-    __slots__ = (
-        "__weakref__", "_flush", "_unstored", "arrays", "bound", "cells", "open", "record", "self",
-        "stats", "step", "storages", "written",
-    )  # fmt: skip
-
-    def __init__(self, root: Step, stats: Stats, flush: Callable[[str], None]) -> None:
-        self.step, self.stats = root, stats
-        self._flush: Callable[[str], None] | None = flush
-        self.cells: list[Cell] = []
-        self.arrays: list[Any] = []
-        self.storages: list[Storage | None] = []
-        self.bound: dict[int, int] = {}
-        self.written: dict[Storage, list[Region]] = {}
-        self.open = True
-        self.record: Record | None = None
-        self._unstored: tuple[ref[Cell], ...] = ()
-        self.self = ref(self)
-
-    def flush(self, cause: str) -> None:
-        """Run the segment now, if it is open."""
-        if self._flush is not None:
-            self._flush(cause)
-
-    def close(self) -> None:
-        """Take no more steps."""
-        self.open, self._flush = False, None
-        if self.written:
-            held_back.remove(self)
-
-    def watch(self, storage: Storage) -> None:
-        """Be told before the memory of `storage` changes."""
-        watch = storage.note
-        if watch is None:
-            watch = storage.note = Watch()
-        if self.self not in watch.runs:
-            watch.runs.append(self.self)
-
-    def unwatch(self) -> None:
-        """Need no memory from outside any more."""
-        mine = self.self
-        for storage in (*self.storages, *self.written):
-            if storage is not None and mine in storage.note.runs:
-                storage.note.runs.remove(mine)
-
-    def leave(self, storage: Storage) -> None:
-        """Need the memory of `storage` no more: it is about to change."""
-        if self.open and storage in self.written:
-            self.flush("memory written to was read or exported")
-        kept = False
-        for i, other in enumerate(self.storages):
-            if other is storage and self.arrays[i] is not None:
-                array = self.arrays[i]
-                self.bound.pop(id(array), None)
-                self.arrays[i] = array.copy(order="K")
-                self.storages[i] = None
-                self.stats.copies += 1
-                kept = True
-        if self.self in storage.note.runs:
-            storage.note.runs.remove(self.self)
-        if kept and not self.open and self.record is not None:
-            # storing the values costs less than copying what they are computed from
-            cells = [cell for cell in (reference() for reference in self._unstored) if cell]
-            self.record.used.update(cell.slot for cell in cells if cell.array is None)
-
-    def keep(self, record: Record, unstored: list[Cell]) -> None:
-        """Close, but stay able to compute the cells `unstored`, which hold this run."""
-        self.record = record
-        self._unstored = tuple(map(ref, unstored))
-        needed = record.inputs({cell.slot for cell in unstored})
-        self.unwatch()
-        for i in range(len(self.arrays)):
-            if i not in needed:
-                self.arrays[i] = self.storages[i] = None
-        for storage in {s for s in self.storages if s is not None}:
-            self.watch(storage)
-
-    def recompute(self, cell: Cell) -> None:
-        """Compute a cell that was not stored."""
-        assert self.record is not None
-        made = self.record.interpret((cell.slot,), self.arrays)
-        cell.array = owned(made[cell.slot])
-        self.record.used.add(cell.slot)
-        self.stats.recomputed += 1
-        cell.run = None
 
 
 def owned(array: np.ndarray) -> np.ndarray:
