@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store
-from dualflow.ir.op import CATALOGUE
+from dualflow.ir.op import CATALOGUE, Kind
 from dualflow.ir.program import Call, Launch, Operand, Program
 
 
@@ -171,6 +171,10 @@ class KernelRun:
             return self.position[let.arguments[0]]
         op = CATALOGUE[let.op]
         arguments = [get(name) for name in let.arguments]
+        if op.kind is Kind.RANDOM:
+            place, key, counter = np.broadcast_arrays(*arguments)
+            state = np.array([key.flat[0], counter.flat[0]], np.uint64)
+            return op.numpy(state, shape=(int(place.max(initial=0)) + 1,))[place]
         if op.name in ("cast", "bitcast"):
             return op.numpy(*arguments, dtype=let.dtype)
         with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -10,7 +10,7 @@ from kernel_interpreter import run
 from schedule_graphs import Builder, parts
 
 from dualflow.base.config import config
-from dualflow.base.dtypes import float16, float32, int32, int64
+from dualflow.base.dtypes import float16, float32, int32, int64, uint32, uint64
 from dualflow.base.errors import IndexingError
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.interpret import interpret
@@ -226,6 +226,16 @@ def test_scalars_and_positions_are_computed_in_place():
     (kernel,) = kernels(checked(b.build([y]), exact=True))
     assert len(kernel.accesses) == 2
     assert [scalar.dtype for scalar in kernel.scalars] == [float32]
+
+
+def test_random_bits_are_drawn_inside_the_kernel_that_uses_them():
+    b = Builder()
+    state, x = b.tensor(2, dtype=uint64), b.tensor(5, 6)
+    bits = b(p.permute, b(p.random_bits, state, shape=(6, 5)), axes=(1, 0))
+    half = b.full((5, 6), 2**31, uint32)
+    y = b(p.where, b(p.less, bits, half), x, b.full((5, 6), 0.0))
+    (kernel,) = kernels(checked(b.build([y]), exact=True))
+    assert sum(let.op == "random_bits" for stage in kernel.stages for let in stage.lets) == 1
 
 
 def test_adam_updates_three_tensors_in_one_kernel():

@@ -83,7 +83,8 @@ class Facts:
     def _elementwise(self, node: Node) -> None:
         value = node.result
         self._memory(node)
-        price = 1 if node.op.exact else TRANSCENDENTAL
+        cheap = node.op.exact and self.role[node] != "random"
+        price = 1 if cheap else TRANSCENDENTAL
         self.work[value] = min(MOST_WORK, price + sum(self.work[v] for v in node.operands))
         found: frozenset[Value] | None = frozenset()
         for operand in node.operands:
@@ -97,6 +98,7 @@ class Facts:
 _WALK: dict[str, Any] = {
     "elementwise": Facts._elementwise,
     "assembly": Facts._elementwise,
+    "random": Facts._elementwise,
     "lookup": Facts._elementwise,
     "scatter": Facts._elementwise,
     "view": Facts._view,
@@ -128,6 +130,8 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
         return "elementwise"
     if kind is Kind.REDUCTION and folds(op, node, backend):
         return "reduction" if node.operands[0].type.size else "identity"
+    if kind is Kind.RANDOM and op.spelling.get(backend):
+        return "random"
     if kind is Kind.INDEXING:
         return _indexing_role(node)
     return "library"

@@ -253,7 +253,9 @@ class Fusion:
             return False
         if len(maps) > 1 and self.facts.work[value] * (len(maps) - 1) > CHEAP:
             return True
-        if node.op.exact or node.op.kind is not Kind.ELEMENTWISE:
+        if node.op.kind is not Kind.RANDOM and (
+            node.op.exact or node.op.kind is not Kind.ELEMENTWISE
+        ):
             return False
         folding = group.loops is None and value in self.facts.folding
         times = sum(evaluations(map_, group, folding) for map_ in maps)
@@ -561,6 +563,11 @@ class Fusion:
         strides = contiguous_strides(tuple(n for n, _ in runs))
         return [(operand, combine(Map(()), both, strides, 0, group.domain))]
 
+    def _of_random(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
+        """The key and the counter; the position is the element's own."""
+        (state,) = node.operands
+        return [(state, Map(())), (state, Map((), 1))]
+
     def _of_lookup(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
         """x at a coordinate that comes from the indices."""
         x, indices = node.operands
@@ -632,6 +639,7 @@ _OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
     "view": Fusion._of_view,
     "assembly": Fusion._of_assembly,
     "reduction": Fusion._of_reduction,
+    "random": Fusion._of_random,
     "lookup": Fusion._of_lookup,
     "scatter": Fusion._of_scatter,
 }

@@ -27,10 +27,11 @@ class Term:
     """One scalar value of a kernel to be.
 
     Attributes:
-        op: a record's name, or "load", "gather", "index", "scalar", "fold".
+        op: a record's name, or "load", "gather", "place", "scalar", "fold".
         dtype: of the value.
         arguments: terms it is computed from.
-        key: load, gather: the `Look`; index: the axis; scalar: the number; fold: the op.
+        key: load, gather: the `Look`; place (a position): strides and offset; scalar: the number;
+            fold: the op.
         axes: the domain axes along which it changes.
         depth: how many folds have to come before it.
         dear: whether it is better kept than computed again.
@@ -195,19 +196,16 @@ class Lowering:
 
     def _index(self, steps: Sequence[int], offset: int = 0, picks: Sequence = ()) -> Term:
         """`offset + sum(steps[k] * position along axis k)`, int64; picks are further axes."""
-        total: Term | None = None
-        for k in (k for k, step in enumerate(steps) if step):
-            if k < self.rank:
-                along = self._term("index", int64, key=k, axes=frozenset((k,)))
-            else:
-                along, _ = self._picked(picks[k - self.rank][0])
-            if steps[k] != 1:
-                along = self._call(p.multiply, int64, along, self._scalar(steps[k], int64, k))
-            total = along if total is None else self._call(p.add, int64, total, along)
-        if total is None:
-            return self._scalar(offset, int64, "offset")
-        start = self._scalar(offset, int64, "offset")
-        return self._call(p.add, int64, total, start) if offset else total
+        strides = tuple(s if n != 1 else 0 for s, n in zip(steps, self.domain, strict=False))
+        axes = frozenset(k for k, s in enumerate(strides) if s)
+        total = self._term("place", int64, key=(padded(strides, self.rank), offset), axes=axes)
+        for (pick, _), step in zip(picks, steps[self.rank :], strict=False):
+            if step:
+                along, _ = self._picked(pick)
+                if step != 1:
+                    along = self._call(p.multiply, int64, along, self._scalar(step, int64, pick))
+                total = self._call(p.add, int64, total, along)
+        return total
 
     def _call(self, primitive: Strict, dtype: np.dtype, *arguments: Term) -> Term:
         return self._term(primitive.op.name, dtype, arguments)
@@ -247,6 +245,13 @@ class Lowering:
             found = Term("fold", dtype, (argument,), node.op.name, axes, argument.depth + 1)
             self._terms[name] = found
         return found
+
+    def _random(self, node, map_: Map) -> Term:
+        (state,) = node.operands
+        words = [self._evaluate(state, Map((), word)) for word in range(2)]
+        steps = padded(map_.strides, self.rank) + tuple(stride for _, stride in map_.picks)
+        place = self._index(steps, map_.offset, map_.picks)
+        return self._term(node.op.name, node.result.dtype, (place, *words), dear=True)
 
     def _lookup(self, node, map_: Map) -> Term:
         (_, _), (x, seen) = self.fusion.operands(node, self.group, map_)
@@ -297,6 +302,7 @@ _MAKE: dict[str, Callable[..., Term]] = {
     "view": Lowering._view,
     "reduction": Lowering._reduction,
     "assembly": Lowering._assembly,
+    "random": Lowering._random,
     "lookup": Lowering._lookup,
     "scatter": Lowering._scatter,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualflow.base.dtypes import int64
 from dualflow.ir.graph import Value
 from dualflow.ir.kernel import (
     Access,
@@ -26,6 +27,7 @@ from dualflow.ir.kernel import (
     Store,
 )
 from dualflow.ir.types import View
+from dualflow.ops import primitives as p
 
 from .lowering import Look, Lowering, Term
 
@@ -66,7 +68,8 @@ class _Shaping:
         self.looks = [t.key for t in self.used if t.op in ("load", "gather")]
         stored = [look for look, _ in lowering.stores]
         self.looks = list(dict.fromkeys([*self.looks, *stored]))
-        self.pinned = {t.key for t in self.used if t.op == "index"}
+        self.vectors = [look.strides for look in self.looks]
+        self.vectors += [t.key[0] for t in self.used if t.op == "place"]  # type: ignore[index]
         self.grid_axes = self._ordered(k for k in range(len(self.domain)) if k not in self.loops)
         self.loop_axes = self._ordered(self.loops)
         # kernel axes: runs of domain axes that lie one after the other in every access
@@ -81,6 +84,8 @@ class _Shaping:
         self.accesses = {look: f"a{n}" for n, look in enumerate(self.looks)}
         self.lasting: dict[Term, str] = {}
         self.count = 0
+        self.indices = [Term("index", int64, (), n) for n in range(len(self.grid + self.loop))]
+        self.places: dict[Term, Term] = {}
 
     # Axes --------------------------------------------------------------------------------------
 
@@ -105,10 +110,8 @@ class _Shaping:
 
     def _follow(self, outer: int, inner: int) -> bool:
         """Whether all accesses see two axes as one."""
-        if outer in self.pinned or inner in self.pinned:
-            return False
         size = self.domain[inner]
-        return all(look.strides[outer] == look.strides[inner] * size for look in self.looks)
+        return all(strides[outer] == strides[inner] * size for strides in self.vectors)
 
     def _size(self, run: list[int]) -> int:
         size = 1
@@ -199,7 +202,7 @@ class _Shaping:
             todo, mine = list(terms), set()
             while todo:
                 term = todo.pop()
-                if term in mine or term in kept or term.op in ("fold", "scalar", "index"):
+                if term in mine or term in kept or term.op in ("fold", "scalar", "place"):
                     continue
                 mine.add(term)
                 if not term.axes & self.loops:
@@ -246,8 +249,11 @@ class _Shaping:
             return found
         if term.op == "scalar":
             return self.scalars.setdefault(term, f"c{len(self.scalars)}")
+        if term.op == "place":
+            return self._name(self._place(term), lets, known)
         if term.op == "index":
-            arguments: tuple[str, ...] = (self._axis_name(term.key),)  # type: ignore[arg-type]
+            axes = (*self.names, *self.loop_names)
+            arguments: tuple[str, ...] = (axes[term.key],)  # type: ignore[index]
         else:
             arguments = tuple(self._name(t, lets, known) for t in term.arguments)
         if term.op in ("load", "gather"):
@@ -257,9 +263,30 @@ class _Shaping:
         lets.append(Let(name, term.op, arguments, term.dtype))
         return name
 
-    def _axis_name(self, axis: int) -> str:
-        runs = self.grid + self.loop
-        return (*self.names, *self.loop_names)[runs.index([axis])]
+    def _place(self, term: Term) -> Term:
+        """A position, as arithmetic on the indices of the kernel's axes. Its numbers are scalars
+        of their own: which of them are equal depends on sizes."""
+        if term in self.places:
+            return self.places[term]
+        strides, offset = term.key  # type: ignore[misc]
+        total: Term | None = None
+        for index, run in zip(self.indices, self.grid + self.loop, strict=True):
+            step = strides[run[-1]] if run else 0
+            if step:
+                along = index
+                if step != 1:
+                    along = Term(p.multiply.op.name, int64, (along, _integer(step)))
+                total = along if total is None else Term(p.add.op.name, int64, (total, along))
+        if total is None:
+            total = _integer(offset)
+        elif offset:
+            total = Term(p.add.op.name, int64, (total, _integer(offset)))
+        self.places[term] = total
+        return total
+
+
+def _integer(number: int) -> Term:
+    return Term("scalar", int64, (), (np.int64(number).tobytes(), None))
 
 
 def _used(roots: Iterable[Term]) -> list[Term]:
@@ -279,7 +306,7 @@ def _used(roots: Iterable[Term]) -> list[Term]:
 
 def _is_dear(term: Term) -> bool:
     """Whether computing the term within its stage takes a dear op."""
-    if term.op in ("fold", "scalar", "index", "load", "gather"):
+    if term.op in ("fold", "scalar", "place", "load", "gather"):
         return False
     return term.dear or any(map(_is_dear, term.arguments))
 

@@ -51,6 +51,7 @@ from .intrinsics import (
     with_sign,
 )
 from .logarithm import log, log1p, log2, log10
+from .philox import philox
 from .power import power
 from .trigonometric import acos, asin, atan, atan2, cos, sin, tan
 
@@ -132,6 +133,7 @@ NAMESPACE: dict[str, object] = {
     **_number_functions(),
     **_conversions(),
     "select": select,
+    "philox": philox,
 }
 
 __all__ = ["LIBRARY_SYMBOLS", "NAMESPACE"]
