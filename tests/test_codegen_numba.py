@@ -21,6 +21,7 @@ from cpu_kernels import (
     softmax,
 )
 
+from dualflow.base.config import config
 from dualflow.base.counters import stats
 from dualflow.base.dtypes import BY_NAME, bool_, float16, float32, float64, int32, int64, uint8
 from dualflow.base.errors import IndexingError
@@ -119,6 +120,24 @@ def test_a_double_becomes_a_half_in_one_rounding():
     kernel = Kernel((GRID_J,), accesses, (), (Stage((), lets, (Store("O", "h"),)),), "j")
     with np.errstate(all="ignore"):
         same(run(kernel, [x, x.shape], {"j": x.size})[0], x.astype(float16))
+
+
+def test_fast_numerics_may_round_a_product_and_a_sum_once():
+    one = np.float32(1 + 2**-12)
+    lets = (
+        load("x", "X"),
+        Let("p", "multiply", ("x", "x"), float32),
+        Let("q", "subtract", ("p", "c"), float32),
+    )
+    accesses = (Access("X", float32, "in", (1,)), Access("O", float32, "out", (1,)))
+    kernel = Kernel(
+        (GRID_J,), accesses, (Scalar("c", float32),), (Stage((), lets, (Store("O", "q"),)),), "j"
+    )
+    x = np.full(64, one)
+    given = ([x, (64,)], {"j": 64}, [float(one * one)])
+    assert not run(kernel, *given)[0].any()
+    with config(numerics="fast"):
+        assert (run(kernel, *given)[0] == np.float32(2**-24)).all()
 
 
 def test_several_outputs_of_different_dtypes():

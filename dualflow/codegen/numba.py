@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dualflow.base.config import active
 from dualflow.ir.kernel import BUILT_IN, Access, Check, Fold, Keep, Kernel, Let, Stage, Store
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
@@ -38,6 +39,13 @@ EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
 #: Elements whose extreme is found first, and only if it is better than before, its position.
 POSITION_BLOCK = 256
 
+#: What the compiler may do to float arithmetic, by the setting `numerics`.
+OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "strict": (),
+    "exact": (),
+    "fast": (("fastmath", "contract"),),
+}
+
 BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
     np.dtype, ("bool", "int64", "float16", "float32", "float64")
 )
@@ -45,6 +53,8 @@ BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
 
 def emit(kernel: Kernel) -> KernelText:
     """The text of `kernel`: a function `kernel(pointers, scratch, scalars, integers)`.
+
+    With `numerics="fast"` in force a product and a sum may be contracted to one rounding.
 
     Raises:
         NotImplementedError: an op of the kernel has no spelling for this backend.
@@ -155,8 +165,8 @@ class _Emitter:
         self._epilogue()
         source = f"def kernel({', '.join(names)}):\n" + "\n".join(self.lines) + "\n"
         scalars = tuple(_stored(scalar.dtype) for scalar in kernel.scalars)
-        return KernelText(source, "kernel", tuple(pointers), scalars,
-                          len(kernel.integers()), scratch=tuple(scratch))  # fmt: skip
+        return KernelText(source, "kernel", tuple(pointers), scalars, len(kernel.integers()),
+                          OPTIONS[active().numerics], tuple(scratch))  # fmt: skip
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
