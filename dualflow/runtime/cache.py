@@ -31,6 +31,8 @@ KEPT = 0.75
 _HEAD = len(MAGIC) + 32 + 8
 _ROOM = Path(__file__).parent
 _numbers = itertools.count()
+#: Bytes in each folder, as far as this process knows: other processes write there too.
+_totals: dict[Path, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def store(name: str, image: bytes, source: str) -> None:
         except OSError:
             beside.unlink(missing_ok=True)
             raise
-        _evict(folder)
+        _make_room(folder, _HEAD + len(text) + len(image))
     except OSError:
         count("cache_errors")
 
@@ -171,13 +173,18 @@ def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
     return sorted(found, key=lambda pair: pair[0].st_mtime)
 
 
-def _evict(folder: Path) -> None:
+def _make_room(folder: Path, added: int) -> None:
+    """Remove the oldest entries if there are too many; lists the folder only now and then."""
+    total = _totals.get(folder)
+    if total is not None and total + added <= LIMIT:
+        _totals[folder] = total + added
+        return
     files = _files(folder)
     total = sum(status.st_size for status, _ in files)
-    if total <= LIMIT:
-        return
-    for status, path in files:
-        path.unlink(missing_ok=True)
-        total -= status.st_size
-        if total <= KEPT * LIMIT:
-            return
+    if total > LIMIT:
+        for status, path in files:
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+            if total <= KEPT * LIMIT:
+                break
+    _totals[folder] = total
