@@ -231,6 +231,11 @@ def test_reading_values():
 def test_repr_shows_all():
     t = df.tensor([1.0, 2.0], requires_grad=True)
     assert repr(t) == "Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)"
+    assert f"{df.tensor([0.123456]):.3f} {df.tensor(3)}" == (
+        "0.123 Tensor(3, shape=(), dtype=int64, device=cpu)"
+    )
+    with pytest.raises(errors.ShapeError, match="exactly one"):
+        f"{t:.3f}"
     assert repr(df.tensor(3)) == "Tensor(3, shape=(), dtype=int64, device=cpu)"
 
 
@@ -316,6 +321,11 @@ def test_copies_and_pickles():
     assert pickle.loads(pickle.dumps(view)).tolist() == view.tolist()
     with pytest.raises(errors.GradientError, match="detach"):
         pickle.dumps(t * 2)
+
+
+def test_tensors_are_made_by_functions():
+    with pytest.raises(errors.ArgumentError, match="made by functions"):
+        df.Tensor([1.0])
 
 
 def test_requires_grad_needs_floats():

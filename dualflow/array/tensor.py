@@ -53,6 +53,10 @@ class Tensor:
 
     # Making ---------------------------------------------------------------------------------
 
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise ArgumentError("Tensor(...)", why="tensors are made by functions",
+                            instead="df.tensor(...), df.asarray(...) or df.zeros(...)")  # fmt: skip
+
     @staticmethod
     def _wrap(array: np.ndarray) -> Tensor:
         """A tensor that owns `array`."""
@@ -231,6 +235,9 @@ class Tensor:
         if self.requires_grad:
             parts.append("requires_grad=True")
         return f"Tensor({', '.join(parts)})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (door.state.mode.values(self).copy(), self._leaf_requires_grad())
