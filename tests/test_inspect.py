@@ -141,8 +141,10 @@ def test_compare_with_setup():
 
 
 def test_the_first_difference_names_op_and_line(monkeypatch):
+    start = df.linspace(0.1, 2.0, 64)
+
     def call() -> df.Tensor:
-        x = df.linspace(0.1, 2.0, 64) + 1
+        x = start + 1
         return df.exp(x)
 
     from dualflow.inspect import first_difference as module

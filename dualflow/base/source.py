@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: The demonstration is a user's program that happens to lie in the package.
+_PROGRAM = os.path.join(_PACKAGE, "inspect", "demonstration.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,13 @@ class SourceLine:
 def user_line(frame: FrameType | None = None) -> SourceLine | None:
     """The innermost line outside dualflow that led to `frame` (default: to the caller).
 
-    Where no frame lies outside (dualflow's own demonstration), the outermost frame is given.
+    Where no frame lies outside, the outermost frame is given.
     """
     here = frame or sys._getframe(1)
     last = here
     while here is not None:
-        if not here.f_code.co_filename.startswith(_PACKAGE):
+        file = here.f_code.co_filename
+        if not file.startswith(_PACKAGE) or file == _PROGRAM:
             return SourceLine(here.f_code.co_filename, here.f_lineno, here.f_code.co_name)
         last, here = here, here.f_back
     return SourceLine(last.f_code.co_filename, last.f_lineno, last.f_code.co_name)

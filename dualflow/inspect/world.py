@@ -125,19 +125,30 @@ class World:
         return tuple(thing.values()) if isinstance(thing, dict) else tuple(thing)
 
     def _save_object(self, thing: Any) -> Iterable[Any]:
-        module = type(thing).__module__.split(".")[0]
-        attributes = getattr(thing, "__dict__", None)
-        if module in sys.stdlib_module_names or not isinstance(attributes, dict):
+        if type(thing).__module__.split(".")[0] in sys.stdlib_module_names:
             return ()
+        attributes = getattr(thing, "__dict__", {})
         copy = dict(attributes)
+        slots = {name: getattr(thing, name) for name in _slots(type(thing)) if hasattr(thing, name)}
 
         def restore() -> None:
             attributes.clear()
             attributes.update(copy)
+            for name, value in slots.items():
+                object.__setattr__(thing, name, value)
 
         self._restores.append(restore)
         methods = [vars(type(thing)).get(name) for name in ("forward", "__call__")]
-        return (*copy.values(), *methods)
+        return (*copy.values(), *slots.values(), *methods)
+
+
+def _slots(kind: type) -> list[str]:
+    """The names of the slots of objects of `kind`, weak references apart."""
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else slots
+    return [name for name in found if name not in ("__weakref__", "__dict__")]
 
 
 def reached_by_code(function: FunctionType) -> list[Any]:
