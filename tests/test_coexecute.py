@@ -434,6 +434,18 @@ def test_results_never_share_memory(interpreted):
         assert w.tolist() == square().tolist()
 
 
+def test_a_copy_that_was_not_stored_is_no_alias(interpreted):
+    def function(env):
+        env.count += 1
+        c = env.w * 0.0
+        c[...] = env.w
+        env.log.append((env.w + 1.0).sum().item())
+        if env.count == 3:
+            c += 1.0
+
+    both(lambda: Env(w=square()), function)
+
+
 def test_results_never_share_memory_compiled():
     def function(w):
         a = w * 2.0

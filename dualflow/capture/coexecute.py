@@ -11,16 +11,13 @@ Comes in: a call. Goes out: what the eager call would give.
 from __future__ import annotations
 
 from collections.abc import Callable
-from sys import getrefcount
 from typing import Any, TypeVar, final
-from weakref import ref
 
 import numpy as np
 from numpy._core import umath
 
 from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
-from dualflow.base.errors import CompileError
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
@@ -28,10 +25,12 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import plan
 
+from .execution import Execution
 from .notes import attributes_key, infer
-from .pending import Cell, form_of, lock, owned
+from .pending import Cell, form_of, lock
 from .run import Run
-from .segments import Constant, Hidden, Record, Segments, Step
+from .segments import Segments
+from .steps import Constant, Hidden, Step
 
 T = TypeVar("T")
 #: A segment of this many slots runs, whether or not a value is needed.
@@ -86,12 +85,10 @@ class CoexecuteMode:
     name = "co-execute"
 
     def __init__(self, segments: Segments, wait: bool = False) -> None:
-        self.segments, self.wait = segments, wait
         segments.forget()
-        self._run = self._fresh()
-        self._learning: list[tuple[ref[Cell], Record]] = []
-        self._first: list[tuple[Record, frozenset[int], Any]] = []
-        self._error: CompileError | None = None
+        self.segments = segments
+        self._execution = Execution(segments.stats, wait)
+        self._run = Run(segments, self.flush)
         self._errors_seen: Any = None  # NumPy's state of error handling, as last looked at
         self._strict = False  # whether that state has floating-point errors told
 
@@ -236,7 +233,7 @@ class CoexecuteMode:
             run.cells.append(cell)
         if slot > LONGEST:
             self.flush("the segment became long")
-        return made[0] if len(made) == 1 and step.op.outputs == 1 else tuple(made)
+        return made[0] if step.op.outputs == 1 else tuple(made)  # type: ignore[union-attr]
 
     def _elementwise_step(
         self, run: Run, op: Op, operands: tuple[Any, ...], key: tuple[Any, ...]
@@ -343,9 +340,6 @@ class CoexecuteMode:
 
     # Running --------------------------------------------------------------------------------
 
-    def _fresh(self) -> Run:
-        return Run(self.segments, self.flush)
-
     def flush(self, cause: str) -> None:
         """Run the open segment: store values, carry out writes."""
         with lock:
@@ -354,119 +348,18 @@ class CoexecuteMode:
                 return
             stats = self.segments.stats
             stats.syncs[user_line(), cause] += 1
-            self._run = self._fresh()
+            self._run = Run(self.segments, self.flush)
             run.close()
-            self._execute(run)
-            error, self._error = self._error, None
-            if error is not None:
-                raise error
-
-    def _execute(self, run: Run) -> None:
-        record = run.step.record
-        if record is None:
-            record = run.step.record = Record(run.step)
-        cells, run.cells = run.cells, []
-        alive = [cell for cell in cells if getrefcount(cell) > 3]
-        cells.clear()
-        written = [region for regions in run.written.values() for region in regions]
-        commits = frozenset(region.slot for region in written)
-        first = record.runs == 0
-        wanted = {cell.slot for cell in alive}
-        if not first:
-            wanted &= record.used
-        with np.errstate(all="ignore"):  # the state at the op's line was looked at there
-            results = self._results(run, record, wanted, commits, first)
-        unstored = self._store(run, record, alive, results, first)
-        sources = [results[region.slot] for region in written]
-        if unstored:
-            run.keep(record, unstored)
-        else:
-            run.leave_all()
-        for region, source in zip(written, sources, strict=True):
-            storage = region.storage
-            storage.note.changing(storage)
-            np.copyto(region.array, source)
-        run.written.clear()
-        run.bound.clear()
-        if not unstored:
-            run.arrays, run.storages = [], []
-
-    def _results(
-        self,
-        run: Run,
-        record: Record,
-        wanted: set[int],
-        commits: frozenset[int],
-        first: bool,
-    ) -> dict[int, np.ndarray]:
-        """Arrays of the slots to store or to write, each in memory of its own."""
-        arrays, stats = run.arrays, self.segments.stats
-        given = record.given
-        record.runs += 1
-        results = {
-            slot: arrays[given[slot]].copy() for slot in wanted | commits if slot in given
-        }
-        slots = (wanted | commits) - given.keys()
-        if not slots:
-            return results
-        stats.segments += 1
-        strides = tuple([array.strides for array in arrays])
-        if first:
-            if self.wait:
-                self._first.append((record, commits, strides))
-        else:
-            outputs = tuple(sorted((record.used | commits) - given.keys()))
-            try:
-                program = record.program(outputs, strides, stats, self.wait)
-            except CompileError as error:
-                program, self._error = None, error  # raised when the segment has run
-            if program is not None:
-                stats.compiled += 1
-                results.update(program.run(arrays))
-                return results
-        for slot, array in record.interpret(slots, arrays).items():
-            results[slot] = owned(array)
-        return results
-
-    def _store(
-        self,
-        run: Run,
-        record: Record,
-        alive: list[Cell],
-        results: dict[int, np.ndarray],
-        first: bool,
-    ) -> list[Cell]:
-        """Give live cells their arrays; those that have none are returned."""
-        unstored, taken = [], set()
-        for cell in alive:
-            array = results.get(cell.slot)
-            if array is None:
-                unstored.append(cell)
-                self._learning.append((ref(cell), record))
-                continue
-            if cell.slot in taken:
-                array = array.copy()
-            taken.add(cell.slot)
-            cell.array, cell.run = array, None
-            if first:
-                cell.record = record
-                self._learning.append((ref(cell), record))
-        return unstored
+            self._execution.execute(run)
 
     def finish(self) -> None:
         """End the call: run what is pending, learn what outlives it."""
         with lock:
-            self.flush("the call ended")
-            self._run.close()
-            for reference, record in self._learning:
-                cell = reference()
-                if cell is not None:
-                    record.used.add(cell.slot)
-                    cell.record = None
-            for record, commits, strides in self._first:
-                outputs = tuple(sorted((record.used | commits) - record.given.keys()))
-                if outputs:
-                    record.program(outputs, strides, self.segments.stats, True)
+            try:
+                self.flush("the call ended")
+            finally:
+                self._run.close()
+                self._execution.learn()
 
 
 def _attribute_values(attributes: dict[str, Any]) -> Any:

@@ -22,7 +22,8 @@ from dualflow.ops import views
 
 from .notes import infer
 from .pending import Cell, Watch, owned
-from .segments import Record, Segments, Step
+from .segments import Record, Segments
+from .steps import Step, inputs, interpret
 
 #: A write into a part of memory of at most this many bytes is a write of the whole.
 SMALL = 1 << 14
@@ -247,7 +248,7 @@ class Run:
         """Stay able to compute the cells `unstored`, which hold this run."""
         self._record = record
         self._unstored = tuple(map(ref, unstored))
-        needed = record.inputs({cell.slot for cell in unstored})
+        needed = inputs(record.steps, {cell.slot for cell in unstored})
         self.leave_all()
         for i in range(len(self.arrays)):
             if i not in needed:
@@ -260,7 +261,7 @@ class Run:
         """Compute a cell that was not stored."""
         assert self._record is not None
         with np.errstate(all="ignore"):
-            made = self._record.interpret((cell.slot,), self.arrays)
+            made = interpret(self._record.steps, (cell.slot,), self.arrays)
         cell.array = owned(made[cell.slot])
         cell.run = None
         self._record.used.add(cell.slot)
@@ -272,7 +273,7 @@ class Run:
         if watch is None:
             watch = storage.note = Watch()
         if self.self not in watch.runs:
-            watch.runs.append(self.self)
+            watch.runs.append(self.self)  # type: ignore[arg-type]
 
     def leave(self, storage: Storage) -> None:
         """Need the memory of `storage` no more: it is about to change."""

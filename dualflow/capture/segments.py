@@ -1,8 +1,6 @@
 """Segments: stretches of array operations between two points where Python needs a value.
 
-    Step    = an input, or an op on slots; its children are the steps that ever followed it
-    Record  = what is known of a stretch that ended at a step: which of its values are used later,
-              and its programs
+    Record   = what is known of a stretch of steps: which of its values are used later, its programs
     Segments = the steps and records of one compiled function
 
 Comes in: operations, one by one, as keys that children are found by: a stretch seen before costs
@@ -13,25 +11,20 @@ compiled program once a stretch has come a second time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from dualflow import pipeline
-from dualflow.array.eager import EagerMode
-from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
 from dualflow.base.source import SourceLine
-from dualflow.ir.graph import Graph, Value
-from dualflow.ir.op import Op
-from dualflow.ir.types import TensorType, View
-from dualflow.ops import primitives as p
-from dualflow.ops.promotion import plan
+from dualflow.ir.graph import Graph
+from dualflow.ir.types import View
 
-from .notes import NodeBuilder, prune
+from .steps import Step, as_graph
 
 #: Steps of one function; beyond it all are forgotten (a function that never repeats itself).
 MOST_STEPS = 100_000
@@ -40,71 +33,6 @@ MOST_PROGRAMS = 1_000
 
 #: the strides of each input of a segment, in bytes
 Strides = tuple[tuple[int, ...], ...]
-_eager = EagerMode()
-
-
-@final
-class Hidden:
-    """A Python scalar that differs from call to call: the input number `index` of the segment."""
-
-    __slots__ = ("dtype", "index")
-
-    def __init__(self, index: int, dtype: np.dtype) -> None:
-        self.index, self.dtype = index, dtype
-
-
-@final
-class Step:
-    """One operation of a stretch, at the place where it follows its parent.
-
-    Attributes:
-        op: None for an input from outside.
-        operands: slots (int) of tensors; Python scalars as `Constant`, or `Hidden`.
-        attributes: None for an elementwise op whose operands are still to be promoted.
-        slot: the first slot that it fills; one for each of `types`.
-        inputs: how many inputs the segment has after it.
-        next: the steps that ever followed.
-        scalars: keys, less the values of scalars, of the children that have scalars.
-    """
-
-    __slots__ = (
-        "attributes", "hidden", "inputs", "line", "next", "op", "operands", "parent", "record",
-        "scalars", "slot", "types",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        parent: Step | None,
-        op: Op | None,
-        operands: tuple[Any, ...],
-        attributes: dict[str, Any] | None,
-        types: tuple[TensorType, ...],
-        line: SourceLine | None,
-    ) -> None:
-        self.parent, self.op, self.operands, self.attributes = parent, op, operands, attributes
-        self.types, self.line = types, line
-        self.slot = parent.slot + len(parent.types) if parent is not None else 0
-        self.hidden = tuple(x for x in operands if type(x) is Hidden)
-        before = parent.inputs if parent is not None else 0
-        self.inputs = before + len(self.hidden) + (parent is not None and op is None)
-        self.next: dict[Hashable, Step] = {}
-        self.record: Record | None = None
-        self.scalars: set[Hashable] | None = None
-
-    @property
-    def slots(self) -> range:
-        """The slots that it fills."""
-        return range(self.slot, self.slot + len(self.types))
-
-
-@final
-class Constant:
-    """A Python scalar among the operands of a step."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: bool | int | float) -> None:
-        self.value = value
 
 
 @final
@@ -172,41 +100,6 @@ class Record:
         self.runs = 0
         self._programs: dict[Hashable, Program | None] = {}
 
-    def needed(self, slots: Iterable[int]) -> list[Step]:
-        """The steps, in order, without which `slots` cannot be computed."""
-        wanted = set(slots)
-        found = []
-        for step in reversed(self.steps):
-            if not wanted.isdisjoint(step.slots):
-                found.append(step)
-                wanted.update(x for x in step.operands if type(x) is int)
-        found.reverse()
-        return found
-
-    def inputs(self, slots: Iterable[int]) -> set[int]:
-        """The inputs of the segment, hidden scalars too, that `slots` are computed from."""
-        found = set()
-        for step in self.needed(slots):
-            found.update(x.index for x in step.hidden)
-            if step.op is None:
-                found.add(step.inputs - 1)
-        return found
-
-    def interpret(self, slots: Iterable[int], arrays: Sequence[np.ndarray]) -> dict[int, Any]:
-        """The arrays of `slots`, computed by the eager mode from the inputs `arrays`."""
-        slots = set(slots)
-        steps = self.needed(slots)
-        last = {x: step for step in steps for x in step.operands if type(x) is int}
-        known: dict[int, Tensor] = {}
-        for step in steps:
-            made = _run_step(step, known, arrays)
-            for slot, tensor in zip(step.slots, made, strict=True):
-                known[slot] = tensor
-            for x in step.operands:
-                if type(x) is int and last[x] is step and x not in slots:
-                    known.pop(x, None)
-        return {slot: known[slot].array for slot in slots}
-
     def program(
         self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool
     ) -> Program | None:
@@ -235,7 +128,7 @@ class Record:
         return program
 
     def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats) -> Program | None:
-        graph, inputs = self.graph(slots)
+        graph, inputs = as_graph(self.steps, slots)
         layouts = []
         for value, i in zip(graph.inputs, inputs, strict=True):
             size = value.dtype.itemsize
@@ -254,80 +147,8 @@ class Record:
             return None
         return Program(compilation, graph, inputs, slots)
 
-    def graph(self, slots: Sequence[int]) -> tuple[Graph, tuple[int, ...]]:
-        """The graph that computes `slots`, and which inputs of the segment it takes."""
-        builder = NodeBuilder()
-        inputs: list[int] = []
-        values: dict[int, Value] = {}
-
-        def hidden(x: Hidden) -> Value:
-            inputs.append(x.index)
-            return builder.input(TensorType((), x.dtype))
-
-        for step in self.needed(slots):
-            if step.op is None:
-                inputs.append(step.inputs - 1)
-                values[step.slot] = builder.input(step.types[0])
-                continue
-            operands = [values[x] if type(x) is int else x for x in step.operands]
-            attributes = step.attributes
-            if attributes is None:
-                operands = _promoted(builder, step.op, operands, hidden, step.line)
-                attributes = {}
-            elif step.hidden:  # full, of a hidden value
-                type_ = step.types[0]
-                value = builder.fit(hidden(operands[0]), type_.dtype, type_.shape, step.line)
-                if value.node is None:  # of shape (): it must not be the input itself
-                    value = builder.add(p.cast.op, (value,), {"dtype": type_.dtype}).result
-                values[step.slot] = value
-                continue
-            node = builder.add(step.op, operands, attributes, step.line)
-            values.update(zip(step.slots, node.results, strict=True))
-        outputs = [values[slot] for slot in slots]
-        return prune(builder.build(outputs), outputs), tuple(inputs)
-
-
 #: programs of the whole process, by graph and layouts: two functions may share one
 _compilations: dict[Hashable, Any] = {}
-
-
-def _promoted(
-    builder: NodeBuilder, op: Op, operands: list[Any], hidden: Any, line: SourceLine | None
-) -> list[Value]:
-    """Operands cast and expanded; scalars written as full or taken as inputs."""
-    plain = [x.value if type(x) is Constant else x for x in operands]
-    plain = [x.dtype.type(0).item() if type(x) is Hidden else x for x in plain]
-    dtypes, shape = plan(op, plain)
-    found = []
-    for x, dtype in zip(operands, dtypes, strict=True):
-        if type(x) is Constant:
-            found.append(builder.constant(x.value, dtype, shape, line))
-        else:
-            value = hidden(x) if type(x) is Hidden else x
-            found.append(builder.fit(value, dtype, shape, line))
-    return found
-
-
-def _run_step(
-    step: Step, known: dict[int, Tensor], arrays: Sequence[np.ndarray]
-) -> tuple[Tensor, ...]:
-    if step.op is None:
-        return (Tensor._wrap(arrays[step.inputs - 1]),)
-    operands = []
-    for x in step.operands:
-        if type(x) is int:
-            operands.append(known[x])
-        elif type(x) is Constant:
-            operands.append(x.value)
-        else:
-            operands.append(arrays[x.index].item())
-    if step.attributes is None:
-        made = _eager.elementwise(step.op, tuple(operands))
-    elif step.hidden:
-        made = _eager.apply(step.op, (), {**step.attributes, "value": operands[0]})
-    else:
-        made = _eager.apply(step.op, tuple(operands), step.attributes)
-    return made if type(made) is tuple else (made,)
 
 
 @final
