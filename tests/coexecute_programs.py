@@ -108,7 +108,7 @@ def one_step(env, call, r, other, pool, views):
     elif c < 0.60:
         t -= bounded(u if u.ndim <= t.ndim else u[0]) * 0.125
     elif c < 0.63:
-        write(t, u if u.ndim <= t.ndim else u[1])
+        door.write(t, u) if u.shape == t.shape and u.dtype == t.dtype else write(t, u[0])
     elif c < 0.66 and matrix:
         pool.append(bounded(t @ (u if u.ndim == 2 else u.reshape((3, 1)) * t)))
     elif c < 0.70:

@@ -25,7 +25,8 @@ from dualflow.base.config import config
 from dualflow.base.counters import stats
 from dualflow.base.dtypes import BY_NAME, bool_, float16, float32, float64, int32, int64, uint8
 from dualflow.base.errors import IndexingError
-from dualflow.codegen.numba import emit, literal
+from dualflow.codegen.numba import emit
+from dualflow.codegen.numba_values import literal
 from dualflow.ir.kernel import Access, Axis, Check, Fold, Kernel, Let, Scalar, Stage, Store
 
 NUMBERS = [dtype for dtype in BY_NAME.values() if dtype != bool_]

@@ -181,18 +181,37 @@ def write(x: Tensor, items: tuple[Any, ...], value: Any, basic: Basic, fitted: A
         door.write(x, p.where.of(mask, one, x))
         return
     plan = _plan(x, items, basic)
+    if len(plan.axes) == 1:
+        _write_along(plan, value, fitted)
+    else:
+        _write_merged(plan, value, fitted)
+
+
+def _write_along(plan: _Plan, value: Any, fitted: Any) -> None:
+    """Store `value` at the positions of the one index."""
+    view, (axis,), place = plan.view, plan.axes, plan.place
+    before, after = view.shape[:axis], view.shape[axis + 1 :]
+    rest = before + after
+    given = fitted(value, rest[:place] + plan.shape + rest[place:], view.dtype)
+    given = _moved(given, place, axis, len(plan.shape))
+    count = size_of(plan.shape)
+    values = p.reshape(given, shape=(*before, count, *after))
+    flat = p.reshape(plan.indices[0], shape=(count,))
+    indices = along(flat, values.shape, axis, len(view.shape))
+    door.write(view, p.put(view, indices, values, axis=axis))
+
+
+def _write_merged(plan: _Plan, value: Any, fitted: Any) -> None:
+    """Store `value` where several indices meet: their axes become one, in front."""
+    view, place = plan.view, plan.place
     flat, rest = _flattened(plan)
-    place = plan.place
-    given = fitted(value, rest[:place] + plan.shape + rest[place:], x.dtype)
+    given = fitted(value, rest[:place] + plan.shape + rest[place:], view.dtype)
     given = _moved(given, place, 0, len(plan.shape))
-    linear = _linear(plan)
-    count = linear.size
+    count = size_of(plan.shape)
     values = p.reshape(given, shape=(count, *rest))
-    indices = along(p.reshape(linear, shape=(count,)), values.shape, 0, flat.ndim)
-    made = p.put(flat, indices, values, axis=0)
-    view = plan.view
-    others_axes = tuple(i for i in range(view.ndim) if i not in plan.axes)
-    order = plan.axes + others_axes
+    linear = p.reshape(_linear(plan), shape=(count,))
+    made = p.put(flat, along(linear, values.shape, 0, flat.ndim), values, axis=0)
+    order = plan.axes + tuple(i for i in range(view.ndim) if i not in plan.axes)
     front = p.reshape(made, shape=tuple(view.shape[i] for i in order))
     inverse = tuple(sorted(range(view.ndim), key=order.__getitem__))
     door.write(view, p.permute(front, axes=inverse))
