@@ -135,13 +135,7 @@ def test_only_what_crosses_the_sync_is_stored(interpreted):
 
 
 def first_record(found):
-    todo, records = [found.root], []
-    while todo:
-        step = todo.pop()
-        todo += step.next.values()
-        if step.record is not None:
-            records.append(step.record)
-    (record,) = [r for r in records if any(s.op is p.tanh.op for s in r.steps)]
+    (record,) = [r for r in found.records() if any(s.op is p.tanh.op for s in r.steps)]
     return record
 
 
@@ -366,17 +360,9 @@ def test_parts_of_a_large_memory_are_written_in_place(interpreted):
         return total
 
     found = both(lambda: Env(big=tensor(np.ones((1000, 8)))), function)
-    shapes = {step.types[0].shape for step in steps_of(found) if step.op is None}
+    steps = [step for record in found.records() for step in record.steps]
+    shapes = {step.types[0].shape for step in steps if step.op is None}
     assert (2, 8) in shapes  # the part alone is an input
-
-
-def steps_of(found):
-    todo, steps = [found.root], []
-    while todo:
-        step = todo.pop()
-        todo += step.next.values()
-        steps.append(step)
-    return steps[1:]
 
 
 def test_a_reshape_is_a_view_where_it_is_one_eagerly(interpreted):
@@ -801,3 +787,9 @@ def test_two_functions_share_a_program():
             coexecute(found, lambda: p.exp.of(w * 0.375) - 0.625, wait=True)
     assert (first.stats.programs, second.stats.programs) == (1, 0)
     assert second.stats.compiled == 2
+    (record,) = second.records()
+    (program,) = record.programs
+    assert [node.op.name for node in program.graph.nodes] == [
+        "full", "multiply", "exp", "full", "subtract",
+    ]  # fmt: skip
+    assert program.graph.nodes[1].line.function == "<lambda>"

@@ -11,7 +11,7 @@ compiled program once a stretch has come a second time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -99,6 +99,11 @@ class Record:
         self.used: set[int] = set()
         self.runs = 0
         self._programs: dict[Hashable, Program | None] = {}
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Its programs, being compiled ones included; the last is the one in use."""
+        return tuple(program for program in self._programs.values() if program is not None)
 
     def program(
         self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool
@@ -188,6 +193,15 @@ class Segments:
         self.steps = 0
         self.stats = Stats()
         self._varying: set[Hashable] = set()
+
+    def records(self) -> Iterator[Record]:
+        """Every stretch that ever ran, for explanations."""
+        todo = [self.root]
+        while todo:
+            step = todo.pop()
+            todo += reversed(step.next.values())
+            if step.record is not None:
+                yield step.record
 
     def add(self, step: Step, key: Hashable) -> Step:
         """Enter `step` below its parent."""
