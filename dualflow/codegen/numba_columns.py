@@ -1,0 +1,174 @@
+"""The column form: lanes are points of the grid, and each folds for itself over loops outside.
+
+Comes in: a Kernel whose lanes are its last grid axis, with folds. Goes out: its KernelText. Blocks
+of lanes have accumulators in an array on the stack; several rows are taken in at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dualflow.ir.kernel import Check, Fold, Kernel, Stage, Store
+from dualflow.ir.op import CATALOGUE
+
+from .numba_rows import RowEmitter
+from .numba_values import (
+    BETTER,
+    BOOL,
+    FLOAT64,
+    INT64,
+    boxed,
+    converted,
+    held_as,
+    literal,
+    narrow,
+    packed,
+    spelling,
+    stored_as,
+)
+
+#: Lanes of a column reduction whose accumulators stay in the first-level cache.
+COLUMN_BLOCK = 1024
+
+
+class ColumnEmitter(RowEmitter):
+    """The column form: blocks of lanes; each fold's accumulators are an array over the block."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        assert not self.keeps, "a Keep needs lanes on a loop axis"
+        self.lane = self.axes[kernel.lanes]
+        self.start, self.end = f"b{self.lane[1:]}", f"e{self.lane[1:]}"
+        self.cell = f"[{self.lane} - {self.start}]"
+        #: the accumulated values that a stage reads, by the name it reads them under
+        self.arrays = {fold.name: f"row_{self.names[fold.name]}" for fold in self.folds}
+
+    def _prologue(self) -> None:
+        super()._prologue()
+        for fold in self.folds:
+            dtype = stored_as(self._accumulator(fold))
+            self.put(f"{self.arrays[fold.name]} = stack({dtype.name}, {COLUMN_BLOCK})")
+            value = self._value_dtype(fold)
+            if spelling(fold.op, value) in BETTER:
+                name = f"best_{self.names[fold.name]}"
+                self.put(f"{name} = stack({stored_as(held_as(value)).name}, {COLUMN_BLOCK})")
+
+    def _accumulator(self, fold: Fold) -> np.dtype:
+        """Sums of floats accumulate in float64, everything else in its own dtype."""
+        return FLOAT64 if self._in_blocks(fold) else held_as(fold.dtype)
+
+    def _grid(self) -> None:
+        *outer, lanes = self.kernel.grid
+        hi = self.integers[f"hi_{lanes}"]
+        heads = [f"for {self.axes[axis]} in range({self._range(axis)}):" for axis in outer]
+        heads.append(f"for {self.start} in range({self._range(lanes)}, {COLUMN_BLOCK}):")
+        with self.block(*heads):
+            self.put(f"{self.end} = min({self.start} + {COLUMN_BLOCK}, {hi})")
+            for stage in self.kernel.stages:
+                self._stage(stage)
+
+    def _lane_loop(self) -> str:
+        return f"for {self.lane} in range({self.start}, {self.end}):"
+
+    def _stage(self, stage: Stage) -> None:
+        folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
+        for fold in folds:
+            with self.block(self._lane_loop()):
+                self._start_cell(fold)
+        *outer, last = stage.over or ("",)
+        with self.block(*(self._loop(axis) for axis in outer)):
+            if not last:
+                self._pass(stage, [self.axes])
+                return
+            i, n = self.axes[last], self.integers[f"n_{last}"]
+            rows = self._rows(stage, folds)
+            if rows > 1:
+                with self.block(f"for {i} in range(0, {n} // {rows} * {rows}, {rows}):"):
+                    moved = [{**self.axes, last: f"({i} + {r})" if r else i} for r in range(rows)]
+                    self._pass(stage, moved)
+            begin = f"{n} // {rows} * {rows}, " if rows > 1 else ""
+            with self.block(f"for {i} in range({begin}{n}):"):
+                self._pass(stage, [self.axes])
+
+    def _rows(self, stage: Stage, folds: list[Fold]) -> int:
+        """How many rows one pass over the accumulators takes in."""
+        plain = all(self._combines(fold) for fold in folds)
+        if not folds or not plain or len(folds) < len(stage.sinks):
+            return 1
+        return 8 if len(stage.lets) <= 4 else 4 if len(stage.lets) <= 10 else 1
+
+    def _combines(self, fold: Fold) -> bool:
+        """Whether the fold may combine rows among themselves first: exact ones, and sums."""
+        if spelling(fold.op, self._value_dtype(fold)) in BETTER:
+            return False
+        return fold.dtype.kind != "f" or CATALOGUE[fold.op].exact or self._in_blocks(fold)
+
+    def _start_cell(self, fold: Fold) -> None:
+        array = self.arrays[fold.name] + self.cell
+        self.dtypes[fold.name] = fold.dtype
+        value = self._value_dtype(fold)
+        if spelling(fold.op, value) in BETTER:
+            self.put(f"{array} = {literal(-1, INT64)}")
+            cell = f"best_{self.names[fold.name]}{self.cell}"
+            self.put(f"{cell} = {boxed(literal(0, value), value)}")
+            return
+        identity = CATALOGUE[fold.op].identity
+        assert identity is not None, f"{fold.op} has no identity to start from"
+        dtype = self._accumulator(fold)
+        self.put(f"{array} = {boxed(literal(identity(dtype), dtype), dtype)}")
+
+    def _pass(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
+        """One walk along the lanes, for each of `points` (the rows taken in at once)."""
+        with self.block(self._lane_loop()):
+            self._read_folds(stage)
+            rows = []
+            for axes in points:
+                self._lets(stage, axes)
+                rows.append({sink: self.names[sink.value] for sink in stage.sinks})
+            for sink in stage.sinks:
+                values = [row[sink] for row in rows]
+                if isinstance(sink, Store):
+                    access = self.kernel.access(sink.access)
+                    place = self._element(access, points[0])
+                    self.put(f"{place} = {packed(values[0], access.dtype)}")
+                elif isinstance(sink, Check):
+                    self.put(f"ok{self.checks.index(sink)} &= {values[0]}")
+                elif isinstance(sink, Fold):
+                    self._accumulate_cell(sink, stage, values)
+
+    def _read_folds(self, stage: Stage) -> None:
+        used = {name for let in stage.lets for name in let.arguments}
+        used |= {sink.value for sink in stage.sinks}
+        for fold in self.folds:
+            if fold.name in used:
+                text = self.arrays[fold.name] + self.cell
+                dtype = self._accumulator(fold)
+                text = f"{text} != 0" if dtype == BOOL else text
+                self.put(f"{self.names[fold.name]} = {converted(text, dtype, fold.dtype)}")
+
+    def _accumulate_cell(self, fold: Fold, stage: Stage, values: list[str]) -> None:
+        cell, given = self.arrays[fold.name] + self.cell, self.dtypes[fold.value]
+        if spelling(fold.op, given) in BETTER:
+            self._replace_cell(fold, stage, values[0])
+            return
+        dtype, held = self._accumulator(fold), held_as(fold.dtype)
+        combine = spelling(fold.op, fold.dtype)
+        values = [converted(value, given, held) for value in values]
+        while len(values) > 1:
+            pairs = zip(values[::2], values[1::2], strict=True)
+            values = [f"({narrow(combine.format(a, b), held)})" for a, b in pairs]
+        value = converted(values[0], held, dtype)
+        read = f"({cell} != 0)" if dtype == BOOL else cell
+        self.put(f"{cell} = {boxed(narrow(combine.format(read, value), dtype), dtype)}")
+
+    def _replace_cell(self, fold: Fold, stage: Stage, value: str) -> None:
+        given = self.dtypes[fold.value]
+        position, best = self.arrays[fold.name] + self.cell, f"best_{self.names[fold.name]}"
+        where = self._position(stage.over)
+        held = f"({best}{self.cell} != 0)" if given == BOOL else f"{best}{self.cell}"
+        better = BETTER[spelling(fold.op, given)].format(value, held)
+        self.put(f"better = ({position} < 0) | {better}")
+        self.put(f"{position} = select(better, {where}, {position})")
+        self.put(f"{best}{self.cell} = {boxed(f'select(better, {value}, {held})', given)}")

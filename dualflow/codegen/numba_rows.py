@@ -1,0 +1,431 @@
+"""The map and row forms: grid loops outside, stages one after the other inside each grid point.
+
+Comes in: a Kernel. Goes out: its KernelText. Names are numbered (i axes, p accesses, c scalars,
+v values, f folds, k keeps), so kernels that differ in names alone have one text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from dualflow.base.config import active
+from dualflow.ir.kernel import BUILT_IN, Access, Check, Fold, Keep, Kernel, Let, Stage, Store
+from dualflow.ir.op import CATALOGUE
+from dualflow.ir.text import KernelText
+
+from .numba_values import (
+    BETTER,
+    BOOL,
+    EXTREME,
+    FLOAT16,
+    FLOAT64,
+    INT64,
+    REORDERED,
+    converted,
+    held_as,
+    literal,
+    narrow,
+    packed,
+    parse_literal,
+    spelling,
+    stored_as,
+    unpacked,
+    worst,
+)
+
+#: Elements of a float sum that are added in their own dtype before they join the wide total. With
+#: 128 the error is that of NumPy's pairwise sum or less; 1024 is 5 % faster and twice as wrong.
+SUM_BLOCK = 128
+#: Lanes that are copied beside where an operand takes steps along the lanes.
+LANE_BLOCK = 512
+#: Side of the square tiles in which a transposed access is walked.
+TILE = 16
+#: Elements whose extreme is found first, and only if it is better than before, its position.
+POSITION_BLOCK = 256
+#: What the compiler may do to float arithmetic, by the setting `numerics`.
+OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "strict": (),
+    "exact": (),
+    "fast": (("fastmath", "contract"),),
+}
+
+
+class RowEmitter:
+    """One kernel in the making: the map and row forms."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.lines: list[str] = []
+        self.depth = 1
+        self.axes = {axis.name: f"i{n}" for n, axis in enumerate(kernel.axes)}
+        self.pointers = {access.name: f"p{n}" for n, access in enumerate(kernel.accesses)}
+        self.names: dict[str, str] = {s.name: f"c{n}" for n, s in enumerate(kernel.scalars)}
+        self.dtypes: dict[str, np.dtype] = {s.name: s.dtype for s in kernel.scalars}
+        self.folds = [s for s in kernel.sinks if isinstance(s, Fold)]
+        self.keeps = [s for s in kernel.sinks if isinstance(s, Keep)]
+        self.checks = [s for s in kernel.sinks if isinstance(s, Check)]
+        self.keep_stage = {s.name: stage for stage in kernel.stages for s in stage.sinks
+                           if isinstance(s, Keep)}  # fmt: skip
+        self.names |= {fold.name: f"f{n}" for n, fold in enumerate(self.folds)}
+        self.names |= {keep.name: f"k{n}" for n, keep in enumerate(self.keeps)}
+        self.integers = self._integer_names()
+        self.strided = self._strided()
+        #: accesses read and written in a copy of the block at hand, and where
+        self.beside: dict[str, str] = {}
+        self.counted = 0
+
+    def _integer_names(self) -> dict[str, str]:
+        """The text's name of each of `kernel.integers()`, in that order."""
+        found = {}
+        for axis in self.kernel.grid:
+            for end in ("lo", "hi"):
+                found[f"{end}_{axis}"] = f"{end}{self.axes[axis][1:]}"
+        found |= {f"n_{axis}": f"n{self.axes[axis][1:]}" for axis in self.kernel.loops}
+        for access in self.kernel.accesses:
+            for axis, stride in zip(self.kernel.axes, access.strides, strict=True):
+                if stride == "s":
+                    name = f"s{self.pointers[access.name][1:]}_{self.axes[axis.name][1:]}"
+                    found[f"{access.name}_{axis.name}"] = name
+        return found
+
+    # The frame of the function.
+
+    def text(self) -> KernelText:
+        kernel = self.kernel
+        pointers = [stored_as(access.dtype) for access in kernel.accesses]
+        names = list(self.pointers.values())
+        if self.checks:
+            pointers.append(INT64)
+            names.append("status")
+        scratch = []
+        for keep in self.keeps:
+            items = [f"n_{axis}" for axis in self.keep_stage[keep.name].over]
+            scratch.append((stored_as(keep.dtype), tuple(map(kernel.integers().index, items))))
+            names.append(f"row_{self.names[keep.name]}")
+        names += [self.names[scalar.name] for scalar in kernel.scalars]
+        names += self.integers.values()
+        self._prologue()
+        self._grid()
+        self._epilogue()
+        source = f"def kernel({', '.join(names)}):\n" + "\n".join(self.lines) + "\n"
+        scalars = tuple(stored_as(scalar.dtype) for scalar in kernel.scalars)
+        return KernelText(source, "kernel", tuple(pointers), scalars, len(kernel.integers()),
+                          OPTIONS[active().numerics], tuple(scratch))  # fmt: skip
+
+    def put(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    @contextmanager
+    def block(self, *heads: str) -> Iterator[None]:
+        """The lines put inside are nested under `heads`."""
+        for head in heads:
+            self.put(head)
+            self.depth += 1
+        yield
+        self.depth -= len(heads)
+
+    def _prologue(self) -> None:
+        for scalar in self.kernel.scalars:
+            name = self.names[scalar.name]
+            if scalar.dtype == BOOL:
+                self.put(f"{name} = {name} != 0")
+            elif scalar.dtype == FLOAT16:
+                self.put(f"{name} = from_half({name})")
+        for n in range(len(self.checks)):
+            self.put(f"ok{n} = True")
+        size = TILE * TILE if self._tiled() else LANE_BLOCK
+        for access in self.strided:
+            name = f"beside_{self.pointers[access.name]}"
+            self.put(f"{name} = stack({stored_as(access.dtype).name}, {size})")
+
+    def _epilogue(self) -> None:
+        for n, check in enumerate(self.checks):
+            with self.block(f"if status[0] == 0 and not ok{n}:"):
+                self.put(f"status[0] = {check.code}")
+
+    def _grid(self) -> None:
+        blocked = self._blocked()
+        heads = [f"for {self.axes[axis]} in range({self._range(axis)}):"
+                 for axis in self.kernel.grid if axis not in blocked]  # fmt: skip
+        inside, places = [], []
+        for axis, size in blocked.items():
+            i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
+            b = f"b{i[1:]}"
+            heads.append(f"for {b} in range({self._range(axis)}, {size}):")
+            inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
+            places.append(f"({i} - {b})" if not places else f"{i} - {b}")
+        place = f" * {TILE} + ".join(places)
+        beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
+        with self.block(*heads):
+            for access in self.strided:
+                if access.mode == "in":
+                    with self.block(*inside):
+                        self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
+            self.beside = beside
+            with self.block(*inside):
+                for stage in self.kernel.stages:
+                    self._stage(stage)
+            self.beside = {}
+            for access in self.strided:
+                if access.mode == "out":
+                    with self.block(*inside):
+                        self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
+
+    def _blocked(self) -> dict[str, int]:
+        """The grid axes to walk in blocks, and the length of a block."""
+        tiled = self._tiled()
+        if tiled:
+            return dict.fromkeys(tiled, TILE)
+        return {self.kernel.lanes: LANE_BLOCK} if self.strided else {}
+
+    def _strided(self) -> list[Access]:
+        """The accesses that take steps along the lanes: a loop that computes would not vectorise
+        with them, so it computes on copies of a block, made by a loop that does nothing else."""
+        kernel = self.kernel
+        lets = [let for stage in kernel.stages for let in stage.lets]
+        if kernel.loops or all(let.op in BUILT_IN for let in lets):
+            return []
+        lane = kernel.grid.index(kernel.lanes)
+        elsewhere = {
+            let.arguments[0]
+            for let in lets
+            if let.op == "gather" or (let.op == "load" and len(let.arguments) > 1)
+        }
+        return [
+            access
+            for access in kernel.accesses
+            if access.strides[lane] == "s"
+            and access.mode != "inout"
+            and access.name not in elsewhere
+        ]
+
+    def _range(self, axis: str) -> str:
+        return f"{self.integers[f'lo_{axis}']}, {self.integers[f'hi_{axis}']}"
+
+    def _tiled(self) -> tuple[str, ...]:
+        """The grid axes to walk in tiles: lanes, and those that another access walks by 1."""
+        kernel = self.kernel
+        if kernel.loops:
+            return ()
+        crossing = {
+            axis.name
+            for access in kernel.accesses
+            for axis, stride in zip(kernel.axes, access.strides, strict=True)
+            if stride in (1, -1) and axis.name != kernel.lanes
+            and access.strides[-1] == "s"
+        }  # fmt: skip
+        return tuple(a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes))
+
+    # One stage: folds start, loops, scalar code, sinks, folds end.
+
+    def _stage(self, stage: Stage) -> None:
+        folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
+        walked = self.kernel.lanes in stage.over
+        blocked = [fold for fold in folds if walked and self._in_blocks(fold)]
+        for fold in folds:
+            self._start(fold, fold in blocked)
+        *outer, last = stage.over or ("",)
+        with self.block(*(self._loop(axis) for axis in outer)):
+            if blocked:
+                self._sum_in_blocks(stage, self.axes[last], blocked)
+            elif walked and self._is_position(stage):
+                self._find_in_blocks(stage, self.axes[last], folds[0])
+            else:
+                with self.block(*([self._loop(last)] if last else [])):
+                    self._body(stage)
+        for fold in folds:
+            self._finish(fold, fold in blocked)
+
+    def _blocks(self, i: str, size: int) -> tuple[str, str]:
+        """The loop over blocks of a loop axis, and the loop inside a block."""
+        n, b = f"n{i[1:]}", f"b{i[1:]}"
+        inside = f"for {i} in range({b}, min({b} + {size}, {n})):"
+        return f"for {b} in range(0, {n}, {size}):", inside
+
+    def _sum_in_blocks(self, stage: Stage, i: str, folds: list[Fold]) -> None:
+        blocks, inside = self._blocks(i, SUM_BLOCK)
+        with self.block(blocks):
+            for fold in folds:
+                self.put(f"{self.names[fold.name]} = {literal(0, held_as(fold.dtype))}")
+            with self.block(inside):
+                self._body(stage)
+            for fold in folds:
+                self._join(fold)
+
+    def _is_position(self, stage: Stage) -> bool:
+        """Whether the stage does nothing but look for the position of an extreme."""
+        if len(stage.sinks) != 1 or not isinstance(fold := stage.sinks[0], Fold):
+            return False
+        value = self._value_dtype(fold)
+        return value != BOOL and spelling(fold.op, value) in EXTREME
+
+    def _find_in_blocks(self, stage: Stage, i: str, fold: Fold) -> None:
+        """The extreme of a block vectorises, a search for its position does not."""
+        name, dtype = self.names[fold.name], self._value_dtype(fold)
+        spelled = spelling(fold.op, dtype)
+        blocks, inside = self._blocks(i, POSITION_BLOCK)
+        with self.block(blocks):
+            self.put(f"top{name} = {worst(spelled, dtype)}")
+            with self.block(inside):
+                self._read_keeps(stage)
+                self._lets(stage, self.axes)
+                value = self.names[fold.value]
+                self.put(f"top{name} = {EXTREME[spelled].format(f'top{name}', value)}")
+            better = BETTER[spelled].format(f"top{name}", f"best{name}")
+            with self.block(f"if {name} < 0 or {better}:", inside):
+                self._read_keeps(stage)
+                self._lets(stage, self.axes)
+                value = self.names[fold.value]
+                with self.block(f"if {value} == top{name} or {value} != {value}:"):
+                    self.put(f"{name} = {self._position(stage.over)}")
+                    self.put(f"best{name} = top{name}")
+                    self.put("break")
+
+    def _loop(self, axis: str) -> str:
+        return f"for {self.axes[axis]} in range({self.integers[f'n_{axis}']}):"
+
+    def _body(self, stage: Stage) -> None:
+        self._read_keeps(stage)
+        self._lets(stage, self.axes)
+        for sink in stage.sinks:
+            value = self.names[sink.value]
+            if isinstance(sink, Store):
+                access = self.kernel.access(sink.access)
+                self.put(f"{self._element(access, self.axes)} = {packed(value, access.dtype)}")
+            elif isinstance(sink, Check):
+                self.put(f"ok{self.checks.index(sink)} &= {value}")
+            elif isinstance(sink, Keep):
+                self.dtypes[sink.name] = sink.dtype
+                place = f"row_{self.names[sink.name]}[{self._keep_index(sink.name)}]"
+                self.put(f"{place} = {packed(value, sink.dtype)}")
+            else:
+                self._accumulate(sink, stage)
+
+    def _read_keeps(self, stage: Stage) -> None:
+        used = {name for let in stage.lets for name in let.arguments}
+        used |= {sink.value for sink in stage.sinks}
+        for keep in self.keeps:
+            if keep.name in used:
+                place = f"row_{self.names[keep.name]}[{self._keep_index(keep.name)}]"
+                self.put(f"{self.names[keep.name]} = {unpacked(place, keep.dtype)}")
+
+    def _keep_index(self, name: str) -> str:
+        return self._position(self.keep_stage[name].over)
+
+    def _position(self, loops: tuple[str, ...]) -> str:
+        """The number of the point of `loops`, row by row."""
+        if not loops:
+            return literal(0, INT64)
+        first, *others = loops
+        position = self.axes[first]
+        for axis in others:
+            position = f"({position}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
+        return position
+
+    def _lets(self, stage: Stage, axes: Mapping[str, str]) -> None:
+        """The scalar code, at the point that `axes` (texts of positions) names."""
+        for let in stage.lets:
+            text = self._expression(let, axes)
+            self.names[let.name] = f"v{self.counted}"
+            self.counted += 1
+            self.dtypes[let.name] = let.dtype
+            self.put(f"{self.names[let.name]} = {text}")
+
+    def _expression(self, let: Let, axes: Mapping[str, str]) -> str:
+        if let.op == "index":
+            return axes[let.arguments[0]]
+        if let.op == "constant":
+            return literal(parse_literal(let.arguments[0]), let.dtype)
+        if let.op in ("load", "gather"):
+            access = self.kernel.access(let.arguments[0])
+            values = [self.names[name] for name in let.arguments[1:]]
+            offset = values.pop(0) if let.op == "gather" else ""
+            text = unpacked(self._element(access, axes, offset), access.dtype)
+            return f"{text} if {values[0]} else {values[1]}" if values else text
+        first = self.dtypes[let.arguments[0]] if let.arguments else let.dtype
+        values = [self.names[name] for name in let.arguments]
+        return narrow(spelling(let.op, first).format(*values, dtype=let.dtype.name), let.dtype)
+
+    def _element(self, access: Access, axes: Mapping[str, str], offset: str = "") -> str:
+        """The element of `access` at the point `axes`, `offset` elements further."""
+        if access.name in self.beside:
+            return self.beside[access.name]
+        terms = [offset] if offset else []
+        for axis, stride in zip(self.kernel.axes, access.strides, strict=True):
+            position = axes[axis.name]
+            if stride == "s":
+                terms.append(f"{position} * {self.integers[f'{access.name}_{axis.name}']}")
+            elif stride:
+                terms.append(position if stride == 1 else f"-{position}")
+        return f"{self.pointers[access.name]}[{' + '.join(terms) or '0'}]"
+
+    # Folds. A float sum adds SUM_BLOCK elements in its own dtype, reordered, into f; blocks join
+    # a float64 total t, compensated by e where the sum itself is float64 (Neumaier 1974).
+
+    def _value_dtype(self, fold: Fold) -> np.dtype:
+        lets = (let for stage in self.kernel.stages for let in stage.lets)
+        known = {sink.name: sink.dtype for sink in (*self.folds, *self.keeps)}
+        known |= {let.name: let.dtype for let in lets}
+        known |= {scalar.name: scalar.dtype for scalar in self.kernel.scalars}
+        return known[fold.value]
+
+    def _in_blocks(self, fold: Fold) -> bool:
+        return fold.dtype.kind == "f" and spelling(fold.op, fold.dtype) in REORDERED
+
+    def _start(self, fold: Fold, blocked: bool) -> None:
+        name, value = self.names[fold.name], self._value_dtype(fold)
+        self.dtypes[fold.name] = fold.dtype
+        if blocked:
+            self.put(f"t{name} = {literal(0, FLOAT64)}")
+            if fold.dtype == FLOAT64:
+                self.put(f"e{name} = {literal(0, FLOAT64)}")
+        elif spelling(fold.op, value) in BETTER:
+            self.put(f"{name} = {literal(-1, INT64)}")
+            self.put(f"best{name} = {literal(0, value)}")
+        else:
+            identity = CATALOGUE[fold.op].identity
+            assert identity is not None, f"{fold.op} has no identity to start from"
+            self.put(f"{name} = {literal(identity(fold.dtype), fold.dtype)}")
+
+    def _accumulate(self, fold: Fold, stage: Stage) -> None:
+        name, value = self.names[fold.name], self.names[fold.value]
+        given = self.dtypes[fold.value]
+        spelled = spelling(fold.op, given)
+        if spelled in BETTER:
+            self._accumulate_position(fold, stage)
+            return
+        value = converted(value, given, fold.dtype)
+        combine = spelling(fold.op, fold.dtype)
+        if self._in_blocks(fold):
+            combine = REORDERED[combine]
+        self.put(f"{name} = {narrow(combine.format(name, value), held_as(fold.dtype))}")
+
+    def _accumulate_position(self, fold: Fold, stage: Stage) -> None:
+        name, value = self.names[fold.name], self.names[fold.value]
+        position = self._position(stage.over)
+        better = BETTER[spelling(fold.op, self.dtypes[fold.value])]
+        self.put(f"better = ({name} < 0) | {better.format(value, f'best{name}')}")
+        self.put(f"{name} = select(better, {position}, {name})")
+        self.put(f"best{name} = select(better, {value}, best{name})")
+
+    def _join(self, fold: Fold) -> None:
+        name = self.names[fold.name]
+        if fold.dtype != FLOAT64:
+            self.put(f"t{name} += {name}")
+            return
+        self.put(f"u{name} = t{name} + {name}")
+        self.put(f"z{name} = u{name} - t{name}")
+        self.put(f"e{name} += (t{name} - (u{name} - z{name})) + ({name} - z{name})")
+        self.put(f"t{name} = u{name}")
+
+    def _finish(self, fold: Fold, blocked: bool) -> None:
+        name = self.names[fold.name]
+        if blocked and fold.dtype == FLOAT64:
+            self.put(f"{name} = select(e{name} == e{name}, t{name} + e{name}, t{name})")
+        elif blocked:
+            self.put(f"{name} = {converted(f't{name}', FLOAT64, fold.dtype)}")
+        elif fold.dtype == FLOAT16:
+            self.put(f"{name} = round_half({name})")

@@ -1,0 +1,106 @@
+"""How generated Numba text writes values: ops as spelled, typed constants, buffers, conversions.
+
+Comes in: names of ops, dtypes, texts of operands. Goes out: texts of expressions, strictly typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dualflow.ir.op import CATALOGUE
+
+BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
+    np.dtype, ("bool", "int64", "float16", "float32", "float64")
+)
+
+#: Combinations that may be reordered when they accumulate floats; the others keep their order.
+REORDERED = {"{0} + {1}": "radd({0}, {1})"}
+#: Position folds (their spelling is a bare name): when a candidate replaces the best so far.
+BETTER = {"argmax": "better_high({0}, {1})", "argmin": "better_low({0}, {1})"}
+#: The fold of values that finds what a position fold looks for.
+EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
+
+
+def spelling(op: str, dtype: np.dtype) -> str:
+    """How the record `op` spells scalar code on operands of `dtype`."""
+    found = CATALOGUE[op].spelling.get("numba")
+    if isinstance(found, Mapping):
+        found = next((text for kinds, text in found.items() if dtype.kind in kinds), None)
+    if found is None:
+        raise NotImplementedError(f"op {op} has no numba spelling for {dtype.name}")
+    return found
+
+
+def literal(value: bool | int | float, dtype: np.dtype) -> str:
+    """`value` as a typed constant.
+
+    >>> literal(-0.0, np.dtype("float32"))
+    'np.float32(-0.0)'
+    """
+    if dtype == BOOL:
+        return str(bool(value))
+    if dtype.kind != "f":
+        return f"np.{dtype.name}({int(value)})"
+    value = float(np.asarray(value, dtype))
+    text = repr(value) if np.isfinite(value) else repr(value).replace("inf", "np.inf")
+    return f"np.{held_as(dtype).name}({text.replace('nan', 'np.nan')})"
+
+
+def worst(spelled: str, dtype: np.dtype) -> str:
+    """What every value is at least as good as, for the position fold `spelled`."""
+    high = EXTREME[spelled].startswith("minimum")
+    if dtype.kind == "f":
+        return literal(np.inf if high else -np.inf, dtype)
+    limits = np.iinfo(dtype)
+    return literal(int(limits.max if high else limits.min), dtype)
+
+
+def held_as(dtype: np.dtype) -> np.dtype:
+    """The dtype in which a value of `dtype` is held between ops: float16 in float32."""
+    return FLOAT32 if dtype == FLOAT16 else dtype
+
+
+def stored_as(dtype: np.dtype) -> np.dtype:
+    """The dtype behind the pointer to a buffer of `dtype`."""
+    return np.dtype("uint8") if dtype == BOOL else np.dtype("uint16") if dtype == FLOAT16 else dtype
+
+
+def unpacked(element: str, dtype: np.dtype) -> str:
+    """An element of a buffer as a value."""
+    if dtype == BOOL:
+        return f"({element} != 0)"
+    return f"from_half({element})" if dtype == FLOAT16 else element
+
+
+def packed(value: str, dtype: np.dtype) -> str:
+    """A value as an element of a buffer."""
+    return f"to_half({value})" if dtype == FLOAT16 else boxed(value, dtype)
+
+
+def boxed(value: str, dtype: np.dtype) -> str:
+    return f"np.uint8({value})" if dtype == BOOL else value
+
+
+def narrow(text: str, dtype: np.dtype) -> str:
+    """`text` in its own dtype again: Numba widens integers, and float16 is computed in float32."""
+    if dtype.kind in "iu":
+        return f"np.{dtype.name}({text})"
+    return f"round_half({text})" if dtype == FLOAT16 else text
+
+
+def converted(value: str, given: np.dtype, wanted: np.dtype) -> str:
+    """`value` of dtype `given` in dtype `wanted` (of the same kind, or wider)."""
+    if given == wanted or (wanted == FLOAT32 and given == FLOAT16):
+        return value
+    if wanted == FLOAT16:
+        return f"round_half({value})"
+    return f"np.{wanted.name}({value})"
+
+
+def parse_literal(text: str) -> bool | int | float:
+    """The literal that `repr` wrote."""
+    if text in ("True", "False"):
+        return text == "True"
+    return int(text) if text.lstrip("-").isdigit() else float(text)
