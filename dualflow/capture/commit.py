@@ -106,6 +106,9 @@ class Commit:
                 before = recorder.grads.get(id(tensor))
                 text = "is not" if before is None else "is"
                 emitter.line(f"if {emitter.node(node)}.grad {text} None: return MISS")
+        if len(self.grads) > 1:
+            numbers = ", ".join(f"id({emitter.node(node)})" for node, _ in self.grads)
+            emitter.line(f"if len({{{numbers}}}) != {len(self.grads)}: return MISS")
         if not self.writes:
             return
         written = [emitter.node(node) for node, _, _ in self.writes]
@@ -166,12 +169,10 @@ def apart(written: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
     storages = {}
     for tensor in written:
         storage = tensor._storage
-        if storage is None:
-            storages[id(tensor)] = tensor
-            continue
-        if id(storage) in storages:
+        number = id(tensor if storage is None else storage)
+        if number in storages:
             return False
-        storages[id(storage)] = tensor
+        storages[number] = tensor
     exposed = [t for t in written if t._storage is not None and t._storage.exposed]
     for tensor in others:
         storage = tensor._storage

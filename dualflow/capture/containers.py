@@ -349,10 +349,7 @@ def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
         recorder.refuse("a dict from outside read as a whole after it was changed")
     elif isinstance(origin, Node):
         recorder.typed(origin, value)
-        found = tuple(value)
-        if not all(type(key) in SCALARS or isinstance(key, FIXED) for key in found):
-            recorder.refuse("keys of a dict that are no plain values")
-        recorder.guard("tuple({0}) == {k0}", origin, constants=(recorder.const_tuple(found),))
+        recorder.guard_keys(origin, value)
     return list(value)
 
 

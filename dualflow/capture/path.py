@@ -182,7 +182,7 @@ class Builder:
     # Blocks ---------------------------------------------------------------------------------
 
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
-        keys = []
+        keys: list[Any] = [self.recorder.grad_enabled]
         for event in guards:
             if event[0] == "guard":
                 emitter.guard(event[1])
@@ -266,7 +266,9 @@ class Builder:
         made = dict(zip(outputs, names[len(numbers) :], strict=True))
         self._close(emitter)
         block.effects = self.commit.write(emitter, made)
-        emitter.line(f"return {self.maker.write(emitter, description, made)}")
+        result = self.maker.write(emitter, description, made)
+        self.maker.write_histories(emitter, made)
+        emitter.line(f"return {result}")
         block.key = (tuple(keys), "leaf")
         self._finish(block, emitter, "replay")
         return block

@@ -112,4 +112,6 @@ def identity(constant: Any) -> Any:
     """A key in which only what is the same everywhere is the same: 1, True, 1.0, -0.0 differ."""
     if type(constant) in SCALARS:
         return type(constant), repr(constant)
+    if type(constant) is tuple:
+        return tuple(map(identity, constant))
     return id(constant)

@@ -13,6 +13,7 @@ import sys
 import types
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,13 +23,17 @@ from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
+from dualflow.ops import primitives as p
 
 from .notes import Notes
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
 FIXED = (types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc)
-CODE_FLAGS_DEFAULT = object()
+
+
+#: one live namespace object for each class, so that guards of two recordings can be equal
+_proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
 
 class Reason:
@@ -73,6 +78,7 @@ class Recorder:
         self.grad_enabled = door.state.grad_enabled
         self._ids: dict[int, Origin] = {}
         self._keep: list[Any] = []
+        self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
         self._late_numbers: dict[Any, Node] = {}
         self._reading = False
@@ -81,7 +87,6 @@ class Recorder:
         self.shadowed: dict[int, Any] = {}
         self._tuples: dict[Any, tuple[Any, ...]] = {}
         self._scalar_values: dict[Node, Value] = {}
-        self._proxies: dict[type, Any] = {}
 
     # Refusing -------------------------------------------------------------------------------
 
@@ -115,10 +120,23 @@ class Recorder:
 
     def proxy(self, cls: type) -> Any:
         """The live namespace of a class, one object for each class."""
-        found = self._proxies.get(cls)
+        found = _proxies.get(cls)
         if found is None:
-            found = self._proxies[cls] = vars(cls)
+            found = _proxies[cls] = vars(cls)
         return found
+
+    def guard_keys(self, node: Node, value: Any) -> None:
+        """Guard the keys of a dict, their kinds and their order."""
+        names = tuple(value)
+        if all(type(name) is str for name in names):
+            self.guard("tuple({0}) == {k0}", node, constants=(self.const_tuple(names),))
+            return
+        if not all(type(name) in SCALARS or isinstance(name, FIXED) for name in names):
+            self.refuse("keys of a dict that are no plain values")
+            return
+        kinds = self.const_tuple(tuple(map(type, names)))
+        self.guard("tuple({0}) == {k0} and tuple(map(type, {0})) == {k1}", node,
+                   constants=(self.const_tuple(names), kinds))  # fmt: skip
 
     def const_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
         """One object for equal tuples, so that equal guards are one."""
@@ -166,7 +184,7 @@ class Recorder:
             if kind is Tensor and self.notes.knows(value):
                 return TENSOR
             self._ids[id(value)] = node
-            self._keep.append(value)
+            self._objects[id(value)] = value
             if kind is Tensor:
                 self._register(node, value)
             return node
@@ -221,10 +239,11 @@ class Recorder:
         if not isinstance(origin, Node) or (origin, "typed") in self._done:
             return
         self._done.add((origin, "typed"))
-        if origin.template.startswith("(") and not origin.late and "**" not in origin.template:
+        template = origin.template
+        if template.startswith("T[") or template == "{k0}({0})":
+            return  # the dtype of the tensor decides
+        if template.startswith("(") and "**" not in template and "({k0}(" not in template:
             return  # an expression over values of known types
-        if origin.late:
-            return
         if value is None:
             self.guard("{0} is None", origin)
         elif type(value) is Tensor:
@@ -344,8 +363,7 @@ class Recorder:
                 self.refuse("a dict of unknown origin")
                 return
             self.typed(origin, value)
-            names = self.const_tuple(tuple(value))
-            self.guard("tuple({0}) == {k0}", node, constants=(names,))
+            self.guard_keys(node, value)
             for key, item in value.items():
                 part = self.read(self.nodes("{0}[{k0}]", (node,), (key,)), item)
                 self.structure(part, item)
@@ -459,11 +477,34 @@ class Recorder:
         direct = self._scalar_values.get(node)
         if direct is not None:
             return direct
+        if node.late:
+            return self._late_scalar(node, value)
         dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
         self.inputs.append(("scalar", node, dtype))
         made = self.notes.builder.input(TensorType((), dtype))
         self._scalar_values[node] = made
         return made
+
+    def _late_scalar(self, node: Node, value: Any) -> Value:
+        """A number that came from a tensor: the tensor's value itself where that is the same, else
+        an input of what runs after Python has computed it."""
+        raw = node.parents[0] if node.template == "{k0}({0})" else node
+        number = raw.constants[0] if raw.template.startswith("T[") else None
+        made = None if number is None else self.late[number]
+        same = made is not None and (raw is node or type(value) is float)
+        if same and made is not None and made.dtype.kind == {bool: "b", int: "i", float: "f"}[type(value)]:
+            add, line = self.notes.builder.add, user_line()
+            if made.shape != ():
+                made = add(p.reshape.op, (made,), {"shape": ()}, line).result
+            if type(value) is float and made.dtype != np.float64:
+                made = add(p.cast.op, (made,), {"dtype": np.dtype("float64")}, line).result
+            self._scalar_values[node] = made
+            return made
+        self.check(self.nodes("({0} is not None)", (node,)), True)
+        dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
+        self.inputs.append(("scalar", node, dtype))
+        self._scalar_values[node] = found = self.notes.builder.input(TensorType((), dtype))
+        return found
 
     def on_draw(self, generator: Any, state: Tensor) -> Value:
         found = self.draws.get(id(generator))
@@ -533,16 +574,22 @@ class Recorder:
     def writes(self, node: Node, value: Any) -> None:
         """An object from outside is being changed."""
         self.written[id(value)] = (value, node)
+        self._keep.append(value)
 
     def distinct(self) -> None:
-        """Guards that objects that were changed are no other objects that were used."""
-        for value, node in list(self.written.values()):
-            for key, origin in list(self._ids.items()):
-                if key == id(value) or not isinstance(origin, Node) or origin is node:
-                    continue
-                other = next((o for o in self._keep if id(o) == key), None)
-                if type(other) is type(value) and type(other) is not Tensor:
-                    self.guard("{0} is not {1}", node, origin)
+        """Guard that objects that were changed are no other objects of their type that were used:
+        another path to a changed object would have to see the change."""
+        changed = {type(value) for value, _ in self.written.values()} - {Tensor}
+        for kind in changed:
+            nodes = {
+                origin: None
+                for number, origin in self._ids.items()
+                if isinstance(origin, Node) and type(self._objects.get(number)) is kind
+            }
+            nodes.update((node, None) for value, node in self.written.values() if type(value) is kind)
+            if len(nodes) > 1:
+                text = ", ".join(f"id({{{i}}})" for i in range(len(nodes)))
+                self.guard(f"len({{{{{text}}}}}) == {{k0}}", *nodes, constants=(len(nodes),))
 
 
 class _Scalars:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.autograd.tape import edge_of
 from dualflow.ir.graph import Value
 from dualflow.ops import door
 from dualflow.ops.door import Scalar
 
+from . import history
 from .emit import Emitter
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
@@ -43,6 +45,7 @@ class Maker:
         self._made: dict[int, str] = {}
         self._roots: dict[int, str] = {}
         self._taken: set[Value] = set()
+        self.late_histories: list[tuple[str, Any]] = []
 
     # Planning -------------------------------------------------------------------------------
 
@@ -115,7 +118,7 @@ class Maker:
                 raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
             return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
         if origin.kind == "set" and all(type(x) in SCALARS for x in value):
-            return ("set", sorted(value, key=repr))
+            return ("set", set(value))
         raise Unsupported(f"a {kind.__name__} made in the call")
 
     def _tensor(self, tensor: Tensor) -> tuple[Any, ...]:
@@ -125,13 +128,13 @@ class Maker:
             self.nodes[known] = None
             return ("node", known)
         root = tensor._root
-        if tensor.requires_grad and tensor._tape is not None:
-            raise Unsupported("a tensor with a history of operations that gradients need")
         if root is not None:
             chain = tensor._view[len(root._view) :]
             return ("view", self.plan(root, None), chain, tensor.requires_grad)
         outside = recorder._alias_of(tensor)
         if outside is not None:
+            if tensor.requires_grad:
+                raise Unsupported("another handle of a tensor, with a history of its own")
             self.nodes[outside] = None
             return ("alias", outside, tensor.requires_grad)
         if not recorder.notes.knows(tensor):
@@ -142,7 +145,45 @@ class Maker:
             raise Unsupported("a tensor whose memory was given away")
         value = recorder.notes.value_of(tensor)
         self.outputs[value] = None
-        return ("tensor", value, id(tensor._memory()), tensor.requires_grad)
+        past = None
+        if tensor.requires_grad and tensor._tape is not None:
+            past = self._history(edge_of(tensor))
+        return ("tensor", value, id(tensor._memory()), tensor.requires_grad, past)
+
+    def _history(self, tape: Any) -> Any:
+        """The plan of a history, and of what it keeps."""
+        recorder = self.recorder
+        if recorder.backwards and any(t._tape is not None for t, _ in recorder.tensors.values()):
+            raise Unsupported("a gradient taken through a history from before the call")
+        try:
+            found = history.plan(recorder, tape)
+        except history.Unknown as why:
+            raise Unsupported(f"a tensor with {why}") from None
+        for node in found.outside:
+            self.nodes[node] = None
+        saved = [self._saved(tensor) for tensor in found.saved]
+        self.keep += found.saved
+        found.saved.clear()  # the plan outlives the recording
+        return found, saved
+
+    def _saved(self, tensor: Tensor) -> tuple[Any, ...]:
+        """How a replay gets a tensor that a history keeps."""
+        recorder = self.recorder
+        known = recorder.known(tensor)
+        if isinstance(known, Node):
+            self.nodes[known] = None
+            return ("outside", known, ())
+        storage = tensor._memory()
+        for other, node in recorder.tensors.values():
+            start = len(other._view)
+            if other._storage is storage and tensor._view[:start] == other._view:
+                self.nodes[node] = None
+                return ("outside", node, tensor._view[start:])
+        if not recorder.notes.knows(tensor):
+            raise Unsupported("a tensor in a history, of unknown origin")
+        value = recorder.notes.value_of(tensor)
+        self.outputs[value] = None
+        return ("born", value, id(storage), tensor._view)
 
     # Writing --------------------------------------------------------------------------------
 
@@ -167,20 +208,16 @@ class Maker:
         name = emitter.name()
         if kind == "tensor":
             self._write_tensor(emitter, name, plan, outputs)
+            if plan[4] is not None:
+                self.late_histories.append((name, plan[4]))
         elif kind == "alias":
             emitter.line(f"{name} = {emitter.node(plan[1])}._alias()")
             if plan[2]:
                 emitter.line(f"{name}.requires_grad = True")
         elif kind == "view":
             root = self.write(emitter, plan[1], outputs)
-            step = root
-            emitter.namespace["apply"] = door.apply
-            for op, attributes in plan[2]:
-                emitter.line(f"{name} = apply({emitter.constant(op)}, {step}, "
-                             f"**{emitter.constant(attributes)})")  # fmt: skip
-                step = name
-            if not plan[2]:
-                emitter.line(f"{name} = {root}._alias()")
+            self.write_histories(emitter, outputs)
+            self._write_view(emitter, name, root, plan[2], plan[3])
         elif kind == "sequence":
             items = [self.write(emitter, item, outputs) for item in plan[2]]
             if plan[1] is list:
@@ -198,9 +235,54 @@ class Maker:
             emitter.line(f"{name} = new({emitter.constant(plan[1])})")
             emitter.line(f"{name}.__dict__.update({{{', '.join(pairs)}}})")
         elif kind == "set":
-            emitter.line(f"{name} = set({emitter.constant(tuple(plan[1]))})")
+            emitter.line(f"{name} = {emitter.constant(plan[1])}.copy()")
         else:
             raise AssertionError(kind)
+        return name
+
+    def _write_view(
+        self, emitter: Emitter, name: str, root: str, chain: Any, requires: bool
+    ) -> None:
+        emitter.namespace["apply"], emitter.namespace["unnoted"] = door.apply, unnoted
+        apply = "apply" if requires else "unnoted"
+        step = root
+        for op, attributes in chain:
+            emitter.line(f"{name} = {apply}({emitter.constant(op)}, {step}, "
+                         f"**{emitter.constant(attributes)})")  # fmt: skip
+            step = name
+        if not chain:
+            emitter.line(f"{name} = {root}._alias()")
+
+    def write_histories(self, emitter: Emitter, outputs: dict[Value, str]) -> None:
+        """Lines that give results their histories, once all of them are made."""
+        while self.late_histories:
+            name, (plan, saved) = self.late_histories.pop(0)
+            emitter.line(f"{name}.requires_grad = True")
+            if plan.error is not None:
+                emitter.namespace["Overwritten"] = history.Overwritten
+                emitter.line(f"{name}._tape = Overwritten({emitter.constant(plan.error)})")
+                continue
+            emitter.namespace["Replayed"] = history.Replayed
+            emitter.namespace["edge_of"] = edge_of
+            edges = "".join(f"edge_of({emitter.node(node)}), " for node in plan.outside)
+            kept = "".join(self._kept(emitter, how, outputs) + ", " for how in saved)
+            plan_name = emitter.constant(plan)
+            emitter.line(f"{name}._tape = Replayed({plan_name}, ({edges}), ({kept}))")
+
+    def _kept(self, emitter: Emitter, how: tuple[Any, ...], outputs: dict[Value, str]) -> str:
+        name = emitter.name()
+        if how[0] == "outside":
+            if not how[2]:
+                return emitter.node(how[1])
+            self._write_view(emitter, name, emitter.node(how[1]), how[2], False)
+            return name
+        _, value, storage, chain = how
+        root = self._roots.get(storage)
+        if root is not None:  # memory of a result: writing to it later must be noticed
+            self._write_view(emitter, name, f"{root}._alias()", chain, False)
+        else:
+            emitter.line(f"{name} = new(Tensor)")
+            emitter.line(f"{name}._array = {outputs[value]}")
         return name
 
     def take(self, value: Value, outputs: dict[Value, str]) -> str:
@@ -212,7 +294,7 @@ class Maker:
     def _write_tensor(
         self, emitter: Emitter, name: str, plan: tuple[Any, ...], outputs: dict[Value, str]
     ) -> None:
-        _, value, storage, requires = plan
+        _, value, storage, requires, _ = plan
         before = self._roots.get(storage)
         if before is not None:  # another handle of memory that is made already
             emitter.line(f"{name} = {before}._alias()")
@@ -222,6 +304,16 @@ class Maker:
             emitter.line(f"{name}._array = {self.take(value, outputs)}")
         if requires:
             emitter.line(f"{name}.requires_grad = True")
+
+
+def unnoted(op: Any, tensor: Tensor, **attributes: Any) -> Tensor:
+    """A view of which the tape knows nothing."""
+    before = door.state.grad_enabled
+    door.state.grad_enabled = False
+    try:
+        return door.apply(op, tensor, **attributes)
+    finally:
+        door.state.grad_enabled = before
 
 
 _ = (enum, np, Scalar)
