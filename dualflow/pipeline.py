@@ -15,7 +15,7 @@ from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import simplify
 from dualflow.runtime import cpu
-from dualflow.schedule import plan
+from dualflow.schedule import plan_with_reasons
 
 
 def compile_graph(
@@ -25,6 +25,7 @@ def compile_graph(
 ) -> cpu.Compilation:
     """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
     named in `into` may be stored in the memory of the input of that number (see `plan`)."""
-    program = plan(simplify(graph), layouts, into=into)
-    texts = {launch.kernel: numba_codegen.emit(launch.kernel) for launch in program.launches}
-    return cpu.prepare(program, texts)
+    found = plan_with_reasons(simplify(graph), layouts, into=into)
+    launches = found.program.launches
+    texts = {launch.kernel: numba_codegen.emit(launch.kernel) for launch in launches}
+    return cpu.prepare(found.program, texts, found.lines())

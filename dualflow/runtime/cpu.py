@@ -25,16 +25,21 @@ from .layout import Layout, scalar_word
 from .memory import Arena, allocator
 
 
-def prepare(program: Program, texts: Mapping[Kernel, KernelText]) -> Compilation:
-    """Start compiling the kernels of `program`; `texts` has the text of each."""
-    return Compilation(program, texts)
+def prepare(
+    program: Program, texts: Mapping[Kernel, KernelText], reasons: Sequence[str] = ()
+) -> Compilation:
+    """Start compiling the kernels of `program`; `texts` has the text of each. `reasons` are the
+    scheduler's, for people."""
+    return Compilation(program, texts, reasons)
 
 
 class Compilation:
     """A program whose kernels are being compiled."""
 
-    def __init__(self, program: Program, texts: Mapping[Kernel, KernelText]) -> None:
-        self.program, self.texts = program, texts
+    def __init__(
+        self, program: Program, texts: Mapping[Kernel, KernelText], reasons: Sequence[str] = ()
+    ) -> None:
+        self.program, self.texts, self.reasons = program, texts, tuple(reasons)
         self._builds = {kernel: builds.start(text) for kernel, text in texts.items()}
         self._executable: Executable | None = None
 

@@ -44,6 +44,23 @@ class Plan:
     moved: tuple[int, ...]
     least: int
 
+    def lines(self) -> tuple[str, ...]:
+        """For people: what each step is made of, and why its results lie in memory."""
+        parts: list[list[str]] = [[] for _ in self.program.steps]
+        for node, steps in self.steps.items():
+            for step in steps:
+                parts[step].append(node.op.name)
+        found = []
+        for i, (names, step) in enumerate(zip(parts, self.program.steps, strict=True)):
+            what = "kernel" if isinstance(step, Launch) else "library call"
+            found.append(f"{i}: {what} of {', '.join(reversed(names))}; {self.moved[i]:,} bytes")
+        for value, reason in self.reasons.items():
+            node = value.node
+            where = f" ({node.line.function}:{node.line.number})" if node and node.line else ""
+            name = node.op.name if node else "input"
+            found.append(f"{name} {value.type}{where} lies in memory: {reason}")
+        return tuple(found)
+
 
 def plan(
     graph: Graph,

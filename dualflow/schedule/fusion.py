@@ -40,6 +40,8 @@ from .units import Group, Library, Unit, current, in_order, reaches
 
 #: A group with more members takes no further ones: registers and compile time are finite.
 MOST_MEMBERS = 100
+#: With how many of the groups before it a reader of a value is compared, to merge them.
+MOST_TRIES = 6
 #: Scalar operations that may be repeated for each asker rather than stored and read.
 CHEAP = 12
 
@@ -430,7 +432,7 @@ class Fusion:
         if writer in before and (isinstance(writer, Library) or writer.may_raise):
             return
         before.discard(writer)
-        if reaches(writer, before):
+        if before and reaches(writer, before):
             return
         for unit in before:
             unit.readers.add(writer)
@@ -450,7 +452,7 @@ class Fusion:
         merged: list[Group] = []
         for group, maps in list(asks.items()):
             group = current(group)  # type: ignore[assignment]
-            for other in merged:
+            for other in merged[-MOST_TRIES:]:
                 if asks[other] != maps or len(maps) != 1:
                     continue
                 dense = points(group.domain) <= 2 * value.type.size

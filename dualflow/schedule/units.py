@@ -65,14 +65,21 @@ def current(unit: Unit) -> Unit:
     return unit
 
 
+#: How many units are looked at before `reaches` gives up.
+MOST_STEPS = 300
+
+
 def reaches(start: Unit, goals: Iterable[Unit]) -> bool:
-    """Whether one of `goals` has to run after `start`."""
+    """Whether one of `goals` has to run after `start`; also true if that takes long to find out,
+    so that planning time grows with the size of a graph and not with its square."""
     wanted = {current(goal) for goal in goals}
     seen: set[Unit] = set()
     todo: list[Unit] = [current(reader) for reader in start.readers]
     while todo:
         unit = todo.pop()
         if unit in wanted:
+            return True
+        if len(seen) > MOST_STEPS:
             return True
         if unit not in seen:
             seen.add(unit)
