@@ -148,6 +148,21 @@ def gone(pid: int) -> bool:
     return False
 
 
+def test_a_fork_leaves_pending_results_to_the_parent():
+    kernel = binary("multiply", float64)
+    program, inputs = program_of(kernel, [X, X, (8,)], {"j": 8})
+    compilation = cpu.prepare(program, {kernel: emit(kernel)})
+    child = os.fork()
+    if child == 0:
+        found = compilation.result().run(inputs)[0]
+        os._exit(0 if np.array_equal(found, X * X) else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    before = stats()["helper_failures"]
+    np.testing.assert_array_equal(compilation.result().run(inputs)[0], X * X)
+    assert stats()["helper_failures"] == before
+
+
 def test_a_forked_child_starts_a_helper_of_its_own():
     assert right()
     mine = helper.current().pid

@@ -84,6 +84,8 @@ class Helper:
 
     def take_in(self, number: int, wait: bool) -> bool:
         """Read what has come; whether job `number` is finished (or never will be)."""
+        if os.getpid() != self.owner:
+            self.alive = False  # in a forked child: what comes through the pipe is the parent's
         while True:
             with self._lock:
                 if number in self.results or not self.alive:
