@@ -14,14 +14,14 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import peers
+from benchmarks.threads import one_thread
 
-peers.one_thread()
+one_thread()
 
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from benchmarks import startup, workloads  # noqa: E402
+from benchmarks import peers, startup, workloads  # noqa: E402
 from dualflow.inspect.show import seconds  # noqa: E402
 from dualflow.inspect.timing import interleave  # noqa: E402
 

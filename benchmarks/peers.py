@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,16 +19,6 @@ import dualflow as df
 Call = Callable[[], Any]
 #: which libraries take part; set by the command line
 CHOSEN: set[str] = {"torch", "jax", "numexpr"}
-
-
-def one_thread() -> None:
-    """Give every library one thread; must run before any of them is imported."""
-    for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "DUALFLOW"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
-    os.environ["XLA_FLAGS"] = (
-        "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    )
 
 
 def installed(name: str) -> bool:
