@@ -170,6 +170,22 @@ def test_column_sums_of_one_input_share_a_kernel_with_lanes_along_the_row():
     assert len(kernel.accesses) == 4
 
 
+def test_the_sum_of_all_rows_starts_in_the_kernel_of_the_rows():
+    b = Builder()
+    x = b.tensor(8, 16)
+    y = softmax(b, x, 1)
+    program = checked(b.build([y, b(p.sum, b(p.multiply, y, x), axes=(0, 1))]))
+    assert [len(launch.kernel.accesses) for launch in program.launches] == [3, 2]
+
+
+def test_a_large_sum_has_a_grid_and_a_small_one_is_whole():
+    for rows, steps in ((4, 1), (64, 2)):
+        b = Builder()
+        program = checked(b.build([b(p.sum, b.tensor(rows, 2048), axes=(0, 1))]))
+        assert len(program.steps) == steps
+        assert program.launches[0].integers[1] == (1 if steps == 1 else rows)
+
+
 def test_a_value_wanted_by_a_reduction_and_outside_is_computed_once():
     b = Builder()
     x = b.tensor(8, 16)

@@ -1,8 +1,9 @@
 """Graph -> Program: which nodes share a kernel, what each kernel is, which memory all use.
 
 Comes in: a simplified Graph. Goes out: a Program of Kernels and library calls, and the reasons.
-The stages: `facts` (of values), `fusion` (groups), `lowering` (a group's scalar code), `shaping`
-(its loops), `memory` (the arena), `assemble` (the Program). `maps` is the index arithmetic.
+The stages: `splitting` (of folds), `facts` (of values), `fusion` (groups), `lowering` (a group's
+scalar code), `shaping` (its loops), `memory` (the arena), `assemble` (the Program). `maps` is the
+index arithmetic.
 """
 
 from .assemble import Plan, plan, plan_with_reasons

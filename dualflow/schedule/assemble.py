@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dualflow.base import config
 from dualflow.base.errors import IndexingError
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
@@ -19,6 +20,7 @@ from .fusion import Fusion
 from .lowering import Lowering
 from .memory import Life, place
 from .shaping import Lowered, shape_kernel
+from .splitting import split_folds
 from .units import Group, Library
 
 #: What the status that a check sets means.
@@ -30,6 +32,7 @@ class Plan:
     """A Program and what is to know of it.
 
     Attributes:
+        graph: what was planned: the graph given, but for folds that were split in two.
         program: what to run.
         steps: for each node that is part of a step, the number of that step; a node that is
             recomputed is part of several.
@@ -38,6 +41,7 @@ class Plan:
         least: bytes of inputs and outputs together: no program moves fewer.
     """
 
+    graph: Graph
     program: Program
     steps: dict[Node, tuple[int, ...]]
     reasons: dict[Value, str]
@@ -96,8 +100,10 @@ class _Assembly:
     def __init__(
         self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
     ) -> None:
-        self.graph, self.layouts = graph, layouts
-        self.fusion = fusion = Fusion(graph, layouts, backend, into)
+        exact = config.active().numerics == "exact"
+        self.graph, self.layouts = split_folds(graph, backend, exact), layouts
+        graph = self.graph
+        self.fusion = fusion = Fusion(graph, layouts, backend, exact, into)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
         self.lies.update(zip(graph.inputs, layouts, strict=True))
         self.nodes: list[tuple[Node, ...]] = []
@@ -191,7 +197,7 @@ class _Assembly:
         stored = {v: self.fusion.reasons[v] for v in self.fusion.stored if v.node is not None}
         values = {*self.graph.inputs, *self.graph.outputs}
         least = sum(value.type.nbytes for value in values)
-        return Plan(program, parts, stored, tuple(map(_moved, steps)), least)
+        return Plan(self.graph, program, parts, stored, tuple(map(_moved, steps)), least)
 
     def _operand(self, value: Value, view: View) -> Operand:
         return Operand(self.buffers[value], value.dtype, view)

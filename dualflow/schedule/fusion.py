@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dualflow.base import config
 from dualflow.base.shapes import contiguous_strides, size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
@@ -65,9 +64,9 @@ class Fusion:
     """
 
     def __init__(
-        self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
-    ) -> None:
-        exact = config.active().numerics == "exact"
+        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool,
+        into: Mapping[int, int],
+    ) -> None:  # fmt: skip
         self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
