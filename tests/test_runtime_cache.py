@@ -16,7 +16,9 @@ from cpu_kernels import binary, compiled, program_of
 from dualflow.base.config import config
 from dualflow.base.counters import stats
 from dualflow.base.dtypes import float32
+from dualflow.codegen.numba import emit
 from dualflow.runtime import builds, cache, native
+from dualflow.runtime.compile import compile_text
 
 X = np.arange(8, dtype=np.float32)
 
@@ -73,6 +75,16 @@ def test_a_damaged_entry_is_made_anew(folder, damage):
     assert list(cache.entries()) == []
     assert counted(*WHAT) == [1, 0, 1, 0]
     assert len(list(cache.entries())) == 1
+    assert counted(*WHAT) == [0, 1, 0, 0]
+
+
+def test_an_entry_that_cannot_be_linked_is_made_anew(folder):
+    counted()
+    (path,) = folder.glob("*.o")
+    program, _ = program_of(binary("add", float32), [X, X, (8,)], {"j": 8})
+    other = emit(program.launches[0].kernel)
+    cache.store(path.stem, compile_text(other), "an object without the symbol")
+    assert counted(*WHAT) == [1, 0, 1, 0]
     assert counted(*WHAT) == [0, 1, 0, 0]
 
 

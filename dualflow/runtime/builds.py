@@ -40,6 +40,19 @@ class Build:
             )
         return self.native[symbol(self.text)]
 
+    def load_cached(self) -> bool:
+        """Whether the disk cache had it, and it could be loaded."""
+        image = cache.fetch(self.key)
+        if image is None:
+            return False
+        try:
+            self.native = load(image, symbol(self.text))
+        except RuntimeError:  # sound bytes that this machine cannot link
+            count("cache_rebuilds")
+            return False
+        count("kernels_loaded")
+        return True
+
     def poll(self) -> bool:
         """Whether it is finished, well or not; does not wait for the helper process."""
         if self.native is None and not self.failure and self.job is not None and self.job.poll():
@@ -64,9 +77,16 @@ class Build:
                     count("helper_failures")
                 image = self._compile_here()
             if image is not None:
-                cache.store(self.key, image, self.text.source)
-                self.native = load(image, symbol(self.text))
-                count("kernels_compiled")
+                self._take(image)
+
+    def _take(self, image: bytes) -> None:
+        try:
+            self.native = load(image, symbol(self.text))
+        except RuntimeError as error:
+            self.failure = f"the machine code cannot be loaded: {error}"
+            return
+        cache.store(self.key, image, self.text.source)
+        count("kernels_compiled")
 
     def _compile_here(self) -> bytes | None:
         try:
@@ -87,14 +107,9 @@ def start(text: KernelText) -> Build:
         build = _builds.get(key)
         if build is not None:
             return build
-        build = Build(text, key)
-        image = cache.fetch(key)
-        if image is not None:
-            build.native = load(image, symbol(text))
-            count("kernels_loaded")
-        else:
+        build = _builds[key] = Build(text, key)
+        if not build.load_cached():
             build.job = submit(text)
-        _builds[key] = build
         return build
 
 
