@@ -253,6 +253,37 @@ def test_pins_go_with_the_last_handle(interpreted):
     assert not watched.runs
 
 
+def test_dead_runs_are_forgotten(interpreted):
+    def function(env):
+        h = env.w * 3.0
+        env.log.append((h + 1.0).sum().item())
+        env.kept[:] = [h]
+
+    env, found = Env(w=square()), Segments()
+    for _ in range(50):
+        coexecute(found, lambda: function(env))
+        (record,) = found.records()
+        record.used.discard(1)  # so that h stays pending in every call
+    assert env.kept[0]._array is None
+    assert 1 <= len(env.w._memory().note.runs) <= 8
+
+
+def test_an_interrupted_operation_leaves_no_trace(interpreted, monkeypatch):
+    """Control-C between the steps of noting an operation."""
+    interrupted = []
+
+    def call(env):
+        h = env.w * 2.0
+        mode = door.state.mode
+        if type(mode) is CoexecuteMode and not interrupted:
+            interrupted.append(mode._run.step)
+            mode._run.hide([np.zeros(())])  # and here it came
+        return h + env.v * 3.0
+
+    both(lambda: Env(w=square(), v=square() + 1.0), call)
+    assert interrupted
+
+
 def test_the_tape_is_freed_with_the_loss(interpreted):
     env, found = make_network(), Segments()
     gc.disable()

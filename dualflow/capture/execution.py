@@ -34,6 +34,7 @@ class Execution:
     def __init__(self, stats: Stats, wait: bool) -> None:
         self.stats, self.wait = stats, wait
         self._learning: list[tuple[ref[Cell], Record]] = []
+        self._most = 1000  # of those, before dead cells are dropped from the list
         self._first: list[tuple[Record, frozenset[int], Strides]] = []
         self._error: CompileError | None = None
 
@@ -128,6 +129,9 @@ class Execution:
             cell.array = array.copy() if cell.slot in taken else array
             cell.run = None
             taken.add(cell.slot)
+        if len(self._learning) > self._most:
+            self._learning = [pair for pair in self._learning if pair[0]() is not None]
+            self._most = 2 * len(self._learning) + 1000
         return unstored
 
     def learn(self) -> None:

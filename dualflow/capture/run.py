@@ -122,15 +122,20 @@ class Run:
         step = self.step.next.get(key)
         if step is None:
             step = self.add(key, None, (), {}, (TensorType(array.shape, array.dtype),))
-        self.arrays.append(array)
-        self.storages.append(storage)
+        self._hold([array], storage)
         self.step = step
         return step.slot
 
     def hide(self, arrays: list[np.ndarray]) -> None:
         """Inputs without a slot: the hidden scalars of the step to come."""
+        self._hold(arrays, None)
+
+    def _hold(self, arrays: list[np.ndarray], storage: Storage | None) -> None:
+        count = self.step.inputs
+        if len(self.arrays) != count:  # left by an operation that was interrupted (control-C)
+            del self.arrays[count:], self.storages[count:]
         self.arrays += arrays
-        self.storages += [None] * len(arrays)
+        self.storages += [storage] * len(arrays)
 
     def _bind(self, array: np.ndarray, storage: Storage) -> int:
         self._watch(storage)
@@ -272,6 +277,8 @@ class Run:
         watch = storage.note
         if watch is None:
             watch = storage.note = Watch()
+        if len(watch.runs) >= 8:  # runs that died without a word
+            watch.runs = [run for run in watch.runs if run() is not None]
         if self.self not in watch.runs:
             watch.runs.append(self.self)  # type: ignore[arg-type]
 
