@@ -11,6 +11,7 @@ import numpy as np
 
 from dualflow.array import asarray, tensor
 from dualflow.autograd import no_grad
+from dualflow.base.errors import DualflowError
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
@@ -38,6 +39,9 @@ class Env:
             big[2:5],
             big[4:7],
             big[9:12] if order == "C" else big[9:12].T,
+            tensor(rng.integers(-4, 5, (3, 3))),
+            tensor(rng.standard_normal((3, 3)).astype(np.float32)),
+            tensor(rng.standard_normal(3) > 0),
         ]
         self.weight = tensor(rng.standard_normal((3, 3)), requires_grad=True)
         self.log, self.kept, self.arrays = [], [], []
@@ -72,7 +76,10 @@ def program(seed, length=25):
         for _ in range(length):
             if deviates and other.random() < 0.05:
                 same.random()  # from here on another program
-            one_step(env, call, same, other if deviates else same, pool, views)
+            try:
+                one_step(env, call, same, other if deviates else same, pool, views)
+            except DualflowError as error:  # dtypes or shapes that do not fit
+                env.log.append(str(error).splitlines()[0])
         if seed % 5 == 0:
             learn(env, pool)
         return pool[-2:]
@@ -126,14 +133,14 @@ def one_step(env, call, r, other, pool, views):
     elif c < 0.86:
         array = t.numpy()
         if array.flags.writeable:
-            array[(0,) * array.ndim] = 0.75
+            array[(0,) * array.ndim] = 1
         env.log.append(array.tolist())
         if r.random() < 0.3:
             env.arrays.append(array)
     elif c < 0.88:
         env.buffer[1] = call
         if env.arrays and env.arrays[-1].flags.writeable:
-            env.arrays[-1][...] = 0.5
+            env.arrays[-1][...] = 0
     elif c < 0.90:
         env.log.append(door.state.mode.draw(env.generator).tolist())
     elif c < 0.93:
@@ -144,8 +151,8 @@ def one_step(env, call, r, other, pool, views):
         env.log.append(repr(u))
     elif c < 0.965 and call == 3:
         raise UserError
-    elif len(pool) > 10:
-        pool.pop(r.randrange(8, len(pool)))
+    elif len(pool) > 13:
+        pool.pop(r.randrange(11, len(pool)))
     elif views:
         views.pop()
 
@@ -161,7 +168,7 @@ def risky(env, call, r, t, pool):
 
 def learn(env, pool):
     """A step of gradient descent."""
-    target = next(t for t in reversed(pool) if t.shape == (3, 3))
+    target = next(t for t in reversed(pool) if t.shape == (3, 3) and t.dtype == np.float64)
     error = p.tanh.of(env.weight @ env.weight.T) - bounded(target.detach())
     if target.requires_grad or len(pool) % 2:
         row, turned = error[0], error.T
