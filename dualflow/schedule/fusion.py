@@ -13,28 +13,16 @@ axes (which see each result once) and loop axes (the reduced ones); else it gets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from dualflow.base.shapes import contiguous_strides, size_of
+from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
-from dualflow.ir.types import Lookup, View
+from dualflow.ir.types import View
 
-from .facts import Facts, same_order
-from .maps import (
-    Map,
-    Pick,
-    Position,
-    combine,
-    is_onto,
-    narrowed,
-    natural,
-    points,
-    positions,
-    still_axes,
-    through,
-    tidy,
-)
+from .facts import Facts
+from .maps import Map, is_onto, natural, points, positions, still_axes, through
+from .operands import Operands, axis_runs, folded_shape
 from .units import Group, Library, Unit, current, in_order, reaches
 
 #: A group with more members takes no further ones: registers and compile time are finite.
@@ -68,6 +56,7 @@ class Fusion:
         into: Mapping[int, int],
     ) -> None:  # fmt: skip
         self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
+        self.seen = Operands(self.facts)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
         self.packed: dict[Value, Value] = {}
@@ -78,7 +67,6 @@ class Fusion:
         self._all: list[Unit] = []
         self._rank: dict[Unit, int] = {}
         self._seen: set[Value] = set()
-        self._operands: dict[tuple, list[tuple[Value, Map]] | None] = {}
         self._place: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
         self._want_outputs()
         for node in reversed(graph.nodes):
@@ -153,30 +141,31 @@ class Fusion:
     # Visiting a node ---------------------------------------------------------------------------
 
     def _visit(self, node: Node) -> None:
-        asked = [self._asks.pop(value, {}) for value in node.results]
         needed = any(value in self._needed for value in node.results)
-        if not any(asked):
+        if not any(value in self._asks for value in node.results):
             if not needed and not node.op.may_raise:
                 return
             needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
         if role == "library":
-            self._visit_library(node, asked)
-        elif not node.result.type.size:
+            self._visit_library(node)
+            return
+        asks = self._asks.pop(node.result, {})
+        if not node.result.type.size:
             self._new_group(node.result, "empty", self._place[node])
         elif role == "reduction":
-            self._visit_reduction(node, asked[0], needed)
+            self._visit_reduction(node, asks, needed)
         else:
-            self._visit_pointwise(node, asked[0], needed)
+            self._visit_pointwise(node, asks, needed)
 
-    def _visit_library(self, node: Node, asked: list[Asks]) -> None:
+    def _visit_library(self, node: Node) -> None:
         unit = Library(node)
         self._all.append(unit)
         self._rank[unit] = self._place[node]
-        for value, asks in zip(node.results, asked, strict=True):
+        for value in node.results:
             self.stored[value] = unit
             self.reasons[value] = f"{node.op.name} is run by a library"
-            asks = self._merge_readers(value, asks)
+            asks = self._merge_readers(value, self._asks.pop(value, {}))
             self._load(value, asks, unit)
         for value in node.operands:
             self._need(value, unit)
@@ -202,7 +191,7 @@ class Fusion:
         for group, maps in asks.items():
             if group.members + len(maps) > MOST_MEMBERS:
                 return "the kernel is full"
-            if any(self.operands(node, group, map_) is None for map_ in maps):
+            if any(self.seen.operands(node, group, map_) is None for map_ in maps):
                 return f"{node.op.name} has no affine index map here"
             if value in self.facts.folding and value not in group.cleared:
                 found = self._foldings(value, group, maps[0]) if len(maps) == 1 else None
@@ -278,7 +267,7 @@ class Fusion:
             if self.facts.role[node] == "reduction":
                 found.append((value, map_))
                 continue
-            operands = self.operands(node, group, map_)
+            operands = self.seen.operands(node, group, map_)
             if operands is None:
                 return None
             for operand, seen in operands:
@@ -303,20 +292,7 @@ class Fusion:
             return False
         if group.loops is None and not still:
             return True
-        return self._walk(reduced, group, loops) is not None
-
-    def _walk(
-        self, reduced: Value, group: Group, loops: tuple[int, ...]
-    ) -> tuple[Position, ...] | None:
-        """The index along each folded axis, as the loops walk them in row-major order."""
-        shape = folded_shape(reduced)
-        sizes = tuple(group.domain[k] for k in loops)
-        if size_of(shape) != size_of(sizes):
-            return None
-        strides = [0] * len(group.domain)
-        for k, stride in zip(loops, contiguous_strides(sizes), strict=True):
-            strides[k] = stride
-        return positions(Map(tidy(strides, group.domain)), group.domain, shape)
+        return self.seen.walk(reduced, group, loops) is not None
 
     def _adopt(self, reduced: Value, group: Group, map_: Map) -> None:
         """Make the axes that `reduced` folds the loops of the group."""
@@ -362,14 +338,14 @@ class Fusion:
                 continue
             if not self._may_store(value, group, map_):
                 continue
-            if self.operands(value.node, group, map_) is not None:  # type: ignore[arg-type]
+            if self.seen.operands(value.node, group, map_) is not None:  # type: ignore[arg-type]
                 return group, map_
         return None
 
     def _may_store(self, value: Value, group: Group, map_: Map) -> bool:
         """Whether the group sees each element once, at every point or once for each grid point,
         and can fold all that the value needs."""
-        if map_.box or map_.picks or not self._sees_all(value, group, map_):
+        if map_.box or map_.picks or not self.seen.sees_all(value, group, map_):
             return False
         found: list[tuple[Value, Map]] | None = []
         if value in self.facts.folding:
@@ -449,8 +425,7 @@ class Fusion:
     def _merge_readers(self, value: Value, asks: Asks) -> Asks:
         """Merge askers that see `value` alike from one domain; it is then read only once."""
         merged: list[Group] = []
-        for group, maps in list(asks.items()):
-            group = current(group)  # type: ignore[assignment]
+        for group, maps in asks.items():
             for other in merged[-MOST_TRIES:]:
                 if asks[other] != maps or len(maps) != 1:
                     continue
@@ -506,144 +481,10 @@ class Fusion:
         """`group` computes the node under `map_`: ask for its operands."""
         group.members += 1
         group.may_raise |= node.op.may_raise
-        found = self.operands(node, group, map_)
+        found = self.seen.operands(node, group, map_)
         assert found is not None, f"{node} has no index map in its own group"
         for value, operand_map in found:
             self._ask(value, group, operand_map)
-
-    def operands(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map]] | None:
-        """The operands, and the maps under which they are seen; None if a map is not affine."""
-        key = (node, map_, group.domain, group.loops)
-        if key not in self._operands:
-            found = _OPERANDS[self.facts.role[node]](self, node, group, map_)
-            self._operands[key] = found
-        return self._operands[key]
-
-    def _of_elementwise(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
-        return [(value, map_) for value in node.operands]
-
-    def _of_constant(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
-        return []
-
-    def _of_position(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map]] | None:
-        found = positions(map_, group.domain, node.result.shape)
-        return None if found is None else []
-
-    def _of_view(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
-        (operand,) = node.operands
-        view = self.facts.view[node]
-        if same_order(view, operand):
-            return [(operand, map_)]
-        found = positions(map_, group.domain, view.shape)
-        if found is None:
-            return None
-        moved = combine(map_, found, view.strides, view.offset, group.domain)
-        return [(operand, moved)]
-
-    def _of_assembly(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map]] | None:
-        pieces = self.pieces(node, group, map_)
-        return None if pieces is None else [(value, piece) for value, piece in pieces if piece]
-
-    def _of_reduction(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map]] | None:
-        (operand,) = node.operands
-        runs = axis_runs(node)
-        kept = positions(map_, group.domain, tuple(n for n, folded in runs if not folded))
-        walked = self._walk(node.result, group, group.loops or ())
-        if kept is None or walked is None:
-            return None
-        rest, inner = iter(kept), iter(walked)
-        both = [next(inner if folded else rest) for _, folded in runs]
-        strides = contiguous_strides(tuple(n for n, _ in runs))
-        return [(operand, combine(Map(()), both, strides, 0, group.domain))]
-
-    def _of_random(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]]:
-        """The key and the counter; the position is the element's own."""
-        (state,) = node.operands
-        return [(state, Map(())), (state, Map((), 1))]
-
-    def _of_lookup(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
-        """x at a coordinate that comes from the indices."""
-        x, indices = node.operands
-        found = positions(map_, group.domain, node.result.shape)
-        if found is None or not self._sees_all(node.result, group, map_):
-            return None
-        lookup = self.lookup(node)
-        at = combine(map_, found, lookup.indices.strides, 0, group.domain)
-        seen = combine(map_, found, lookup.start.strides, lookup.start.offset, group.domain)
-        pick = Pick(indices, at, lookup.size)
-        return [(indices, at), (x, seen._replace(picks=(*seen.picks, (pick, lookup.stride))))]
-
-    def _of_scatter(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
-        """x, the one index of each line along the axis, and its value."""
-        x, indices, values = node.operands
-        found = positions(map_, group.domain, node.result.shape)
-        if found is None or not self._sees_all(node.result, group, map_):
-            return None
-        strides = list(contiguous_strides(indices.shape))
-        strides[node.attributes["axis"]] = 0  # type: ignore[index]
-        at = combine(map_, found, strides, 0, group.domain)
-        return [(x, map_), (indices, at), (values, at)]
-
-    def lookup(self, node: Node) -> Lookup:
-        """How a lookup node reads its packed operands."""
-        x, indices = node.operands
-        packed = View.contiguous(x.shape)
-        return node.op.lookup(packed, indices.shape, **node.attributes)  # type: ignore[misc]
-
-    def _sees_all(self, value: Value, group: Group, map_: Map) -> bool:
-        """Whether every element is computed, so that no index escapes its check."""
-        moving = set(range(len(group.domain))) - set(still_axes(map_, group.domain))
-        return is_onto(map_, group.domain, sorted(moving), value.type.size)
-
-    def pieces(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map | None]] | None:
-        """For each part of an assembly, its map, in whose box it is seen; or None: nowhere."""
-        found = positions(map_, group.domain, node.result.shape)
-        if found is None:
-            return None
-        types = tuple(value.type for value in node.operands)
-        packed = contiguous_strides(node.result.shape)
-        pieces: list[tuple[Value, Map | None]] = []
-        views = node.op.placement(types, **node.attributes)  # type: ignore[misc]
-        for value, view in zip(node.operands, views, strict=True):
-            starts = [
-                view.offset // step % size if size else 0
-                for step, size in zip(packed, node.result.shape, strict=True)
-            ]
-            box = narrowed(map_, group.domain, found, starts, view.shape)
-            if box is None:
-                return None
-            if box is False or 0 in view.shape:
-                pieces.append((value, None))
-                continue
-            strides = contiguous_strides(value.shape)
-            offset = -sum(a * s for a, s in zip(starts, strides, strict=True))
-            seen = combine(map_, found, strides, offset, group.domain)
-            pieces.append((value, seen._replace(box=box)))  # type: ignore[arg-type]
-        return pieces
-
-
-_OPERANDS: dict[str, Callable[..., list[tuple[Value, Map]] | None]] = {
-    "elementwise": Fusion._of_elementwise,
-    "constant": Fusion._of_constant,
-    "identity": Fusion._of_constant,
-    "position": Fusion._of_position,
-    "view": Fusion._of_view,
-    "assembly": Fusion._of_assembly,
-    "reduction": Fusion._of_reduction,
-    "random": Fusion._of_random,
-    "lookup": Fusion._of_lookup,
-    "scatter": Fusion._of_scatter,
-}
 
 
 def evaluations(map_: Map, group: Group, folding: bool) -> int:
@@ -663,22 +504,3 @@ def packed_domain(value: Value) -> tuple[int, ...]:
 def natural_map(value: Value) -> Map:
     """Each point of `packed_domain(value)` sees its own element."""
     return natural(packed_domain(value))
-
-
-def axis_runs(node: Node) -> list[tuple[int, bool]]:
-    """The axes that a reduction sees, neighbours that it keeps as one: size, and whether folded."""
-    axes = node.attributes["axes"]
-    runs: list[tuple[int, bool]] = []
-    for axis, size in enumerate(node.operands[0].shape):
-        folded = axis in axes  # type: ignore[operator]
-        if runs and not folded and not runs[-1][1]:
-            runs[-1] = (runs[-1][0] * size, False)
-        else:
-            runs.append((size, folded))
-    return runs
-
-
-def folded_shape(reduced: Value) -> tuple[int, ...]:
-    """The sizes of the axes that the reduction of this result folds."""
-    assert reduced.node is not None
-    return tuple(size for size, folded in axis_runs(reduced.node) if folded)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dualflow.base.dtypes import bool_, int64
-from dualflow.ir.graph import Value
+from dualflow.ir.graph import Node, Value
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 from dualflow.ops.record import Strict
 
 from .fusion import Fusion
 from .maps import Interval, Map, Pick, padded, positions, through
+from .operands import Seen
 from .units import Group
 
 
@@ -40,7 +42,7 @@ class Term:
     op: str
     dtype: np.dtype
     arguments: tuple[Term, ...] = ()
-    key: object = None
+    key: Any = None
     axes: frozenset[int] = frozenset()
     depth: int = 0
     dear: bool = False
@@ -98,7 +100,7 @@ class Lowering:
     # Terms -------------------------------------------------------------------------------------
 
     def _term(
-        self, op: str, dtype: np.dtype, arguments: tuple[Term, ...] = (), key: object = None,
+        self, op: str, dtype: np.dtype, arguments: tuple[Term, ...] = (), key: Any = None,
         axes: frozenset[int] = frozenset(), depth: int = 0, dear: bool = False,
     ) -> Term:  # fmt: skip
         """The term, made once."""
@@ -210,32 +212,39 @@ class Lowering:
     def _call(self, primitive: Strict, dtype: np.dtype, *arguments: Term) -> Term:
         return self._term(primitive.op.name, dtype, arguments)
 
-    def _elementwise(self, node, map_: Map) -> Term:
+    def _seen(self, node: Node, map_: Map) -> Seen:
+        """The operands of a node of this group, and their maps."""
+        found = self.fusion.seen.operands(node, self.group, map_)
+        assert found is not None, f"{node} has no affine index map"
+        return found
+
+    def _elementwise(self, node: Node, map_: Map) -> Term:
         arguments = tuple(self._evaluate(value, map_) for value in node.operands)
         return self._term(node.op.name, node.result.dtype, arguments, dear=not node.op.exact)
 
-    def _constant(self, node, map_: Map) -> Term:
+    def _constant(self, node: Node, map_: Map) -> Term:
         dtype = node.result.dtype
-        return self._scalar(node.attributes["value"], dtype)
+        return self._scalar(attribute(node, "value"), dtype)
 
-    def _identity(self, node, map_: Map) -> Term:
+    def _identity(self, node: Node, map_: Map) -> Term:
         dtype = node.result.dtype
+        assert node.op.identity is not None
         return self._scalar(node.op.identity(dtype), dtype)
 
-    def _position(self, node, map_: Map) -> Term:
+    def _position(self, node: Node, map_: Map) -> Term:
         found = positions(map_, self.domain, node.result.shape)
         assert found is not None
-        steps, offset = found[node.attributes["axis"]]
+        steps, offset = found[attribute(node, "axis")]
         index = self._index(steps, offset, map_.picks)
         dtype = node.result.dtype
         return index if dtype == int64 else self._call(p.cast, dtype, index)
 
-    def _view(self, node, map_: Map) -> Term:
-        ((operand, moved),) = self.fusion.operands(node, self.group, map_)
+    def _view(self, node: Node, map_: Map) -> Term:
+        ((operand, moved),) = self._seen(node, map_)
         return self._evaluate(operand, moved)
 
-    def _reduction(self, node, map_: Map) -> Term:
-        ((operand, moved),) = self.fusion.operands(node, self.group, map_)
+    def _reduction(self, node: Node, map_: Map) -> Term:
+        ((operand, moved),) = self._seen(node, map_)
         argument = self._evaluate(operand, moved)
         dtype = node.result.dtype
         axes = frozenset(self.group.grid)
@@ -246,21 +255,21 @@ class Lowering:
             self._terms[name] = found
         return found
 
-    def _random(self, node, map_: Map) -> Term:
+    def _random(self, node: Node, map_: Map) -> Term:
         (state,) = node.operands
         words = [self._evaluate(state, Map((), word)) for word in range(2)]
         steps = padded(map_.strides, self.rank) + tuple(stride for _, stride in map_.picks)
         place = self._index(steps, map_.offset, map_.picks)
         return self._term(node.op.name, node.result.dtype, (place, *words), dear=True)
 
-    def _lookup(self, node, map_: Map) -> Term:
-        (_, _), (x, seen) = self.fusion.operands(node, self.group, map_)
+    def _lookup(self, node: Node, map_: Map) -> Term:
+        (_, _), (x, seen) = self._seen(node, map_)
         self.checks[self._picked(seen.picks[-1][0])[1]] = None
         return self._evaluate(x, seen)
 
-    def _scatter(self, node, map_: Map) -> Term:
-        (x, same), (indices, at), (values, _) = self.fusion.operands(node, self.group, map_)
-        axis, dtype = node.attributes["axis"], node.result.dtype
+    def _scatter(self, node: Node, map_: Map) -> Term:
+        (x, same), (indices, at), (values, _) = self._seen(node, map_)
+        axis, dtype = attribute(node, "axis"), node.result.dtype
         found = positions(map_, self.domain, node.result.shape)
         assert found is not None
         steps, offset = found[axis]
@@ -272,13 +281,13 @@ class Lowering:
             value = self._term(node.op.scatter, dtype, (old, value))
         return self._call(p.where, dtype, self._call(p.equal, bool_, here, chosen), value, old)
 
-    def _assembly(self, node, map_: Map) -> Term:
-        pieces = self.fusion.pieces(node, self.group, map_)
+    def _assembly(self, node: Node, map_: Map) -> Term:
+        pieces = self.fusion.seen.pieces(node, self.group, map_)
         assert pieces is not None
         dtype = node.result.dtype
         result: Term | None = None
         if "fill" in node.attributes:
-            result = self._scalar(node.attributes["fill"], dtype)
+            result = self._scalar(attribute(node, "fill"), dtype)
         for value, seen in pieces:
             if seen is None:
                 continue
@@ -292,6 +301,11 @@ class Lowering:
                 result = part if result is None else self._call(
                     p.where, dtype, inside, part, result)  # fmt: skip
         return result if result is not None else self._scalar(0, dtype)
+
+
+def attribute(node: Node, name: str) -> Any:
+    """An attribute, of whatever type its op gives it."""
+    return node.attributes[name]
 
 
 _MAKE: dict[str, Callable[..., Term]] = {
