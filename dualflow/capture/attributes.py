@@ -155,7 +155,7 @@ def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
 
 def plain_class(kind: type) -> bool:
     """Whether instances find attributes as plain objects do."""
-    return kind.__getattribute__ is object.__getattribute__
+    return kind.__getattribute__ in (object.__getattribute__, tuple.__getattribute__)
 
 
 def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:

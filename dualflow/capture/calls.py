@@ -132,7 +132,7 @@ def _starred(frame: Frame, slot: int, rest: tuple, slots: tuple) -> list[Origin]
     if starred != 1:
         recorder.refuse("a call with several *")
         return None
-    count = len(rest) - sum(1 for kind, _ in slots[1:] if kind == "" and False)
+    count = len(rest)
     after = 0
     seen = False
     for kind, s in slots:
@@ -236,7 +236,8 @@ def _method(call: Call) -> Plan | None:
         inner_origin = recorder.read(recorder.nodes("{0}.__func__", (origin,)), inner)
         owner_origin = recorder.read(recorder.nodes("{0}.__self__", (origin,)), owner)
     else:
-        inner_origin = owner_origin = CONSTANT
+        inner_origin = CONSTANT
+        owner_origin = recorder.read(recorder.constant(owner), owner)
     if owner_origin is None:
         owner_origin = recorder.origin(None, owner)
     return find(call.of(inner, inner_origin or CONSTANT, owner, owner_origin, bound=True))
@@ -303,6 +304,8 @@ def _function(call: Call) -> Plan | None:
     handler = known.TABLE.get(f)
     if handler is None:
         handler = known.BY_CODE.get(f.__code__)
+    if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
+        handler = construct.replaced
     if handler is not None:
         _same_function(recorder, call.origin, f)
         return handler(call)
@@ -340,9 +343,22 @@ def twin(call: Call) -> Plan | None:
     copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
 
     def finish(out: Any) -> Origin:
+        if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
+            return _running(recorder, frame, out)
         return frame.result
 
     return Plan(copy, call.args, call.kwargs, finish, call.name)
+
+
+def _running(recorder: Recorder, frame: Frame, generator: Any) -> Origin:
+    """The origin of a generator: each item has that of what was yielded."""
+
+    def follow() -> Any:
+        for item in generator:
+            yield item, frame.result
+
+    source = follow()
+    return recorder.born(generator, "iterator", lambda: source)
 
 
 def _guard_function(call: Call) -> bool:

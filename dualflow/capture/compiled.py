@@ -29,7 +29,7 @@ from .frame import Frame
 from .path import Block, Builder
 from .provenance import CONSTANT, Node, Origin
 from .recorder import Reason, Recorder
-from .recording import Recording, strip
+from .recording import Recording, line_of, strip
 from .segments import Segments
 
 try:  # NumPy's error state, as one object that changes whenever the state does
@@ -38,7 +38,7 @@ except ImportError:  # pragma: no cover - another NumPy
     _error_state = None
 
 _quiet: list[Any] = []
-MOST_BLOCKS = 400
+MOST_BLOCKS = 1000
 
 
 def _errors_are_quiet() -> bool:
@@ -169,10 +169,10 @@ class CompiledFunction:
                 out = plan.function(*plan.args, **plan.kwargs)
                 origin = plan.finish(out)
         except BaseException as error:
-            recorder.refuse(f"{type(error).__name__} leaves the function")
+            error.__traceback__ = strip(error.__traceback__)
+            recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
             door.state.mode = before
             self._keep(recorder, None, None)
-            error.__traceback__ = strip(error.__traceback__)
             raise
         finally:
             door.state.mode = before

@@ -109,6 +109,24 @@ def _named_tuple(call: Call) -> Plan | None:
     return call.plan(lambda out: recorder.born(out, "tuple", parts))
 
 
+def is_named_tuple(args: tuple[Any, ...]) -> bool:
+    return bool(args) and isinstance(args[0], tuple) and hasattr(type(args[0]), "_fields")
+
+
+def replaced(call: Call) -> Plan | None:
+    """`named._replace(field=value)`."""
+    recorder = call.recorder
+    owner = call.args[0]
+    parts = [part for _, part in recorder.items(owner, call.origins[0])]
+    if recorder.dead or call.function is not getattr(type(owner), "_replace", None):
+        call.refuse()
+        return None
+    for name, origin in call.where.items():
+        if name in owner._fields:
+            parts[owner._fields.index(name)] = origin
+    return call.plan(lambda out: recorder.born(out, "tuple", parts))
+
+
 def _error(call: Call) -> Plan | None:
     cls, recorder = call.function, call.recorder
     if cls.__init__ is not BaseException.__init__ and isinstance(cls.__init__, types.FunctionType):

@@ -253,6 +253,8 @@ def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
             origins = (pa, *(part for _, part in parts))
             text = "({0} in (" + "".join(f"{{{i}}}, " for i in range(1, len(values))) + "))"
             return a in b, frame.expression(text, values, origins)
+    if kind in (list, tuple) and any(type(x) is Tensor for x in (a, *b)):
+        return _contains_tensor(frame, a, b, pa, pb), CONSTANT
     if kind in (list, tuple, set, frozenset, str, range) and scalars:
         if kind in (set, frozenset) and isinstance(pb, Node):
             recorder.typed(pb, b)
@@ -264,6 +266,22 @@ def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         return recorder.guarded(operator.contains, b, a), CONSTANT
     recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
     return a in b, None
+
+
+def _contains_tensor(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:
+    """`a in b` by comparisons, one after the other, as Python does it."""
+    slots = frame.slots
+    slot = len(slots)
+    slots += [None, None, None]
+    for item, part in frame.recorder.items(b, pb):
+        if item is a:
+            frame.recorder.refuse("`in` that finds the same object")
+            return True
+        slots[slot], slots[slot + 1] = pa, part
+        out = frame.compare(slot + 2, "Eq", slot, slot + 1, a, item)
+        if frame.truth(slot + 2, out):
+            return True
+    return False
 
 
 def length(frame: Frame, value: Any, origin: Origin) -> Read:

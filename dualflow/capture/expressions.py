@@ -303,6 +303,12 @@ class Expressions:
         call = at(ast.Call(before, [star], [stars]), node)
         return self.hook(node, "post", slot, call), slot
 
+    def x_Yield(self, node: ast.Yield, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        value, sv = (node.value and self.e(node.value)) or (at(ast.Constant(None), node), CONSTANT)
+        slot = self.into(to)
+        inner = at(ast.Yield(self.hook(node, "yielded", sv, value)), node)
+        return self.hook(node, "sent", slot, inner), slot
+
     # Comprehensions -------------------------------------------------------------------------
 
     def _comprehension(self, node: Any, to: int | None) -> tuple[ast.expr, int]:

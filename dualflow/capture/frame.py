@@ -183,14 +183,14 @@ class Frame:
         return self._binary(slot, function, symbol, sa, sb, a, b)
 
     def iop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
-        plain, function, symbol = BINARY[name]
+        _, function, symbol = BINARY[name]
         if self.recorder.dead:
             return function(a, b)
         if type(a) is Tensor or type(a) in SCALARS or type(a) is tuple:
             return self._binary(slot, function, symbol, sa, sb, a, b)
         if type(a) is list and name == "Add":
-            out, origin = calls.invoke(self, a.extend, Born("method", (None, self.origin(sa, a))),
-                                       (b,), (self.origin(sb, b),))  # fmt: skip
+            method = Born("method", (None, self.origin(sa, a)))
+            calls.invoke(self, a.extend, method, (b,), (self.origin(sb, b),))
             self.slots[slot] = self.slots[sa]
             return a
         self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
@@ -538,6 +538,18 @@ class Frame:
             self.result = self.origin(slot, value)
         return value
 
+    def yielded(self, slot: int, value: Any) -> Any:
+        if not self.recorder.dead:
+            self.result = self.origin(slot, value)
+        return value
+
+    def sent(self, slot: int, value: Any) -> Any:
+        if not self.recorder.dead:
+            if value is not None:
+                self.recorder.refuse("a value sent into a generator")
+            self.slots[slot] = CONSTANT
+        return value
+
     # Iteration ------------------------------------------------------------------------------
 
     def iter(self, slot: int, value: Any, shape: Any) -> Iterator[Any]:
@@ -627,8 +639,8 @@ class Frame:
 
             self.slots[slot] = recorder.born(value, "iterator", follow)
         else:
-            for item, origin in zip(value, kept, strict=False):
-                recorder.pin(origin, item)
+            if any(origin is not CONSTANT for origin in kept):
+                recorder.refuse("a set of values that are no constants")
             self.slots[slot] = recorder.born(value, "set")
         return value
 

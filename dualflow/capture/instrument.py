@@ -276,6 +276,9 @@ def _instrument(code: CodeType, namespace: dict[str, Any]) -> Copy:
     if code.co_flags & _OTHER_KINDS:
         raise Refused("an async function", code.co_firstlineno)
     node, cls, module = locate(code, namespace)
+    if code.co_flags & 0x20 and any(isinstance(n, (ast.Try, ast.With)) for n in ast.walk(node)):
+        # when it is closed is visible, and hooks would keep it alive
+        raise Refused("a generator with try or with", code.co_firstlineno)
     maker = Statements(code, cls)
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)

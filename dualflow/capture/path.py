@@ -42,6 +42,8 @@ class Block:
         leaf: whether the path ends here.
         outcome: what the test gave when it was recorded, as a key of the tree.
         reason: of a leaf that runs in Python: why.
+        kinds: the types and layouts that its guards ask for: what differs otherwise between two
+            recordings are Python values.
         guards, effects, text: for readers.
     """
 
@@ -59,10 +61,13 @@ class Block:
         self.text = ""
         self._namespace: dict[str, Any] = {}
         self.failed: Exception | None = None
+        self.kinds: tuple[Any, ...] = ()
 
     @property
     def ready(self) -> bool:
-        return self.compilation is None or self.compilation.done
+        if self.compilation is None:
+            return self.graph is None
+        return self.compilation.done
 
     def start(self) -> None:
         """Start compiling the program."""
@@ -183,6 +188,7 @@ class Builder:
 
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
         keys: list[Any] = [self.recorder.grad_enabled]
+        kinds: list[Any] = []
         for event in guards:
             if event[0] == "guard":
                 emitter.guard(event[1])
@@ -195,6 +201,10 @@ class Builder:
                 text = f"{node}: {dtype}{list(shape)} strides {strides}"
                 block.guards.append(text + (" requires_grad" if requires else ""))
                 keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped))
+                kinds.append(keys[-1])
+            if event[0] == "guard" and event[1].template.startswith("type("):
+                kinds.append(keys[-1])
+        block.kinds = tuple(kinds)
         return keys
 
     def _test(

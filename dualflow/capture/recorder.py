@@ -94,10 +94,10 @@ class Recorder:
     def dead(self) -> bool:
         return self.reason is not None
 
-    def refuse(self, why: str) -> None:
+    def refuse(self, why: str, line: SourceLine | None = None) -> None:
         """This call cannot be replayed."""
         if self.reason is None:
-            self.reason = Reason(why, user_line())
+            self.reason = Reason(why, line or user_line())
 
     def guarded(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call something that is not expected to raise."""

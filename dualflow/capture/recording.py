@@ -12,7 +12,7 @@ from typing import Any, final
 
 from dualflow.base import config
 from dualflow.base.counters import count
-from dualflow.base.source import user_line
+from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.op import Op
 
 from .recorder import Recorder
@@ -73,6 +73,17 @@ class Recording:
             self.recorder.refuse(f"the recorder failed: {type(error).__name__}: {error}")
             if config.active().on_compiler_error == "raise":
                 raise
+
+
+def line_of(error: BaseException) -> SourceLine | None:
+    """The line that raised."""
+    trace = error.__traceback__
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return SourceLine(trace.tb_frame.f_code.co_filename, trace.tb_lineno,
+                      trace.tb_frame.f_code.co_name)  # fmt: skip
 
 
 def strip(trace: TracebackType | None) -> TracebackType | None:

@@ -128,6 +128,10 @@ class Maker:
             self.nodes[known] = None
             return ("node", known)
         root = tensor._root
+        outside, start = self._shown(tensor) if tensor._view else (None, 0)
+        if outside is not None and len(tensor._view) > start:
+            self.nodes[outside] = None
+            return ("outside view", outside, tensor._view[start:], tensor.requires_grad)
         if root is not None:
             chain = tensor._view[len(root._view) :]
             return ("view", self.plan(root, None), chain, tensor.requires_grad)
@@ -166,6 +170,17 @@ class Maker:
         found.saved.clear()  # the plan outlives the recording
         return found, saved
 
+    def _shown(self, tensor: Tensor) -> tuple[Node | None, int]:
+        """The tensor from outside of which this one is a view, and how long that one's chain is."""
+        storage = tensor._memory()
+        best: tuple[Node | None, int] = (None, -1)
+        for other, node in self.recorder.tensors.values():
+            count = len(other._view)
+            shows = other._storage is storage and tensor._view[:count] == other._view
+            if shows and count > best[1]:
+                best = (node, count)
+        return best
+
     def _saved(self, tensor: Tensor) -> tuple[Any, ...]:
         """How a replay gets a tensor that a history keeps."""
         recorder = self.recorder
@@ -174,11 +189,10 @@ class Maker:
             self.nodes[known] = None
             return ("outside", known, ())
         storage = tensor._memory()
-        for other, node in recorder.tensors.values():
-            start = len(other._view)
-            if other._storage is storage and tensor._view[:start] == other._view:
-                self.nodes[node] = None
-                return ("outside", node, tensor._view[start:])
+        outside, start = self._shown(tensor)
+        if outside is not None:
+            self.nodes[outside] = None
+            return ("outside", outside, tensor._view[start:])
         if not recorder.notes.knows(tensor):
             raise Unsupported("a tensor in a history, of unknown origin")
         value = recorder.notes.value_of(tensor)
@@ -214,6 +228,8 @@ class Maker:
             emitter.line(f"{name} = {emitter.node(plan[1])}._alias()")
             if plan[2]:
                 emitter.line(f"{name}.requires_grad = True")
+        elif kind == "outside view":
+            self._write_view(emitter, name, emitter.node(plan[1]), plan[2], plan[3])
         elif kind == "view":
             root = self.write(emitter, plan[1], outputs)
             self.write_histories(emitter, outputs)

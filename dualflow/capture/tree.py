@@ -107,7 +107,8 @@ def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
             same = Alternative(block)
             fork.alternatives.append(same)
             new.append(block)
-        most = max(most, len(fork.alternatives))
+        alike = sum(a.block.kinds == block.kinds for a in fork.alternatives)
+        most = max(most, alike)
         if block.leaf:
             break
         fork = same.below.setdefault(block.outcome, Fork())

@@ -1,0 +1,715 @@
+"""Programs for the tests of compiled functions: each runs once with `compile` doing nothing and once
+with `df.compile`, and must give the same. A program takes the decorator and gives the decorated
+function and what it observed."""
+
+import contextlib
+import io
+import types
+
+import numpy as np
+
+import dualflow as df
+from dualflow import nn, optim
+from dualflow.base.errors import InPlaceError
+
+PROGRAMS = {}
+
+
+def program(**counts):
+    """Register a program; `counts` are what `fn.stats()` must say at least."""
+
+    def register(function):
+        PROGRAMS[function.__name__] = (function, counts)
+        return function
+
+    return register
+
+
+def vector(*values):
+    return df.tensor([float(value) for value in values])
+
+
+def square():
+    return df.tensor(np.arange(16, dtype=np.float32).reshape(4, 4))
+
+
+module = types.SimpleNamespace
+SCALE = 3.0
+
+
+def scaled(x):
+    return x * SCALE
+
+
+class Layer:
+    def __init__(self, w):
+        self.weight = w
+
+    def __call__(self, x):
+        return x @ self.weight
+
+
+class Net:
+    def __init__(self, count):
+        self.layers = [
+            Layer(df.tensor(np.full((4, 4), i + 1, dtype=np.float32))) for i in range(count)
+        ]
+        self.n = 0
+        self.__scale = 2.0
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x) * (i + 1)
+        for a, b in zip(self.layers, self.layers, strict=True):
+            x = x + a.weight - b.weight
+        self.n += 1
+        return x * self.n * self.__scale
+
+
+class Sub(Net):
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+@contextlib.contextmanager
+def patched(owner, name, value):
+    before = vars(owner)[name]
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+# What may change between two calls ------------------------------------------------------------
+
+
+@program(replays=7)
+def list_of_modules(wrap):
+    net, out = Net(2), []
+    f = wrap(lambda net, x: net.forward(x))
+    out += [f(net, square()), f(net, square()), net.n]
+    net.layers.append(Layer(square()))
+    out.append(f(net, square()))
+    net.layers.reverse()
+    out.append(f(net, square()))
+    net.layers[1] = net.layers[0]
+    out += [f(net, square()), f(net, square())]
+    net.layers[0] = type("Other", (Layer,), {"__call__": lambda self, x: x})(square())
+    out.append(f(net, square()))
+    with patched(Layer, "__call__", lambda self, x: x):
+        out.append(f(net, square()))
+    out.append(f(net, square()))
+    net.forward = lambda x: x
+    out.append(f(net, square()))
+    del net.forward
+    return f, [*out, f(net, square()), f(net, square()), net.n]
+
+
+@program(replays=3)
+def super_method_patched(wrap):
+    net = Sub(2)
+    f = wrap(lambda net, x: net.forward(x))
+    out = [f(net, square()) for _ in range(3)]
+    with patched(Net, "forward", lambda self, x: x):
+        out.append(f(net, square()))
+    return f, [*out, f(net, square())]
+
+
+@program(replays=3)
+def creation_by_size(wrap):
+    def heat(n):
+        u, v = df.zeros((n,)), df.ones((n,))
+        for _ in range(3):
+            u = u + 0.1 * (v - u)
+        return u
+
+    f = wrap(heat)
+    return f, [f(n) for n in (5, 5, 6, 5, 6)]
+
+
+@program(replays=5)
+def integer_in_arithmetic(wrap):
+    f = wrap(lambda x, n: x * (n + 1) / 2)
+    return f, [f(square(), n) for n in (3, 3, 4, 4.5, True, 3, 4, 2**40, 3)]
+
+
+@program(replays=3)
+def global_and_helper(wrap):
+    global SCALE, scaled
+    f = wrap(lambda x: scaled(x) + SCALE)
+    out = [f(square()), f(square())]
+    SCALE = 4.0
+    out.append(f(square()))
+    SCALE = 4
+    out.append(f(square()))
+    SCALE = 3.0
+    before, scaled = scaled, lambda x: x
+    out.append(f(square()))
+    scaled = before
+    return f, [*out, f(square())]
+
+
+@program(replays=2)
+def builtin_shadowed(wrap):
+    f = wrap(lambda x, xs: x * len(xs))
+    out = [f(vector(1, 2), [1, 2]), f(vector(1, 2), [1, 2])]
+    globals()["len"] = lambda xs: 7
+    try:
+        out.append(f(vector(1, 2), [1, 2]))
+    finally:
+        del globals()["len"]
+    return f, [*out, f(vector(1, 2), [1, 2, 3])]
+
+
+@program(replays=4)
+def default_that_grows(wrap):
+    log = []
+
+    def collect(x, log=log):
+        log.append(1)
+        return x * len(log)
+
+    f = wrap(collect)
+    out = [f(vector(1, 2)) for _ in range(4)]
+    log.append(1)
+    return f, [*out, f(vector(1, 2)), list(log)]
+
+
+@program(replays=1)
+def bound_method_mapped(wrap):
+    log = []
+    f = wrap(lambda xs: list(map(log.append, xs)))
+    return f, [f([1, 2]), f([1, 2]), log]
+
+
+@program(replays=3)
+def lambdas_made_in_the_call(wrap):
+    f = wrap(lambda x, k: (lambda a: a * k)(x) + (lambda a: a)(x))
+    return f, [f(vector(1, 2), k) for k in (2, 2, 3, 3.5, 4.5)]
+
+
+@program(replays=2)
+def own_cell_written_by_inner(wrap):
+    def outer(x):
+        n = 0
+
+        def bump(v):
+            nonlocal n
+            n += 1
+            return v * n
+
+        return bump(bump(x)), n
+
+    f = wrap(outer)
+    return f, [f(vector(1, 2)) for _ in range(3)]
+
+
+@program(replays=4)
+def outside_cell_written(wrap):
+    t = 2
+
+    def inner(x):
+        nonlocal t
+        t = t + 1
+        return x * t
+
+    f = wrap(inner)
+    return f, [*(f(vector(1, 2)) for _ in range(5)), t]
+
+
+@program(replays=2)
+def caught_index_error(wrap):
+    def first_or(xs, i):
+        try:
+            return xs[i] * 2
+        except IndexError:
+            return xs[0]
+
+    f = wrap(first_or)
+    a, b = vector(1), vector(2)
+    calls = [([a, b], 1), ([a, b], 1), ([a, b], 0), ([a, b], 5), ([a, b], 5), ([a, b] * 4, 5),
+             ([a, b], 9), ([a, b], -1), ([a, b, b], -1), ([a], -1)]  # fmt: skip
+    return f, [f(*call) for call in calls]
+
+
+@program(replays=1)
+def generator_followed(wrap):
+    def doubled(xs):
+        for x in xs:
+            yield x * 2
+
+    def total(xs):
+        t = xs[0]
+        for y in doubled(xs):
+            t = t + y
+        return t
+
+    f = wrap(total)
+    return f, [f([vector(1), vector(2)]), f([vector(1), vector(2)]), f([vector(1)] * 3)]
+
+
+@program(replays=2)
+def star_arguments(wrap):
+    def inner(a, b, x, k=1):
+        return x * a + b * k
+
+    f = wrap(lambda x, *a, **k: inner(*a, x, **k))
+    return f, [f(vector(1), 2, 3), f(vector(1), 2, 3), f(vector(1), 2, 4),
+               f(vector(1), 2, 4, k=5), f(vector(1), 2, 4, k=6)]  # fmt: skip
+
+
+@program(replays=1)
+def attribute_that_is_missing(wrap):
+    class Options:
+        pass
+
+    options = Options()
+    f = wrap(lambda x: x * 2 if hasattr(options, "k") else x * getattr(options, "j", 1))
+    out = [f(vector(1)), f(vector(1))]
+    options.j = 5
+    out.append(f(vector(1)))
+    Options.k = 7
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=2)
+def key_that_is_missing(wrap):
+    d = {}
+    f = wrap(lambda x: x * 2 if "a" in d else x * d.get("b", 1))
+    out = [f(vector(1)), f(vector(1))]
+    d["b"] = 3
+    out.append(f(vector(1)))
+    d["a"] = 1
+    out.append(f(vector(1)))
+    d.clear()
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=3)
+def dict_order(wrap):
+    d = {"a": vector(1), "b": vector(2)}
+
+    def fold(x):
+        for value in d.values():
+            x = x * 10 + value
+        return x, list(d)
+
+    f = wrap(fold)
+    out = [f(vector(1)), f(vector(1))]
+    d["a"] = d.pop("a")
+    out += [f(vector(1)), f(vector(1))]
+    d["c"] = vector(5)
+    return f, [*out, f(vector(1)), f(vector(1))]
+
+
+@program(replays=3)
+def defaults_replaced(wrap):
+    def g(x, k=2, *, b=1):
+        return x * k + b
+
+    f = wrap(g)
+    out = [f(vector(1)), f(vector(1)), f(vector(1), k=3), f(vector(1), 3)]
+    g.__defaults__ = (7,)
+    out.append(f(vector(1)))
+    g.__kwdefaults__ = {"b": 9}
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=1)
+def code_replaced(wrap):
+    def g(x):
+        return x * 2
+
+    f = wrap(g)
+    out = [f(vector(1)), f(vector(1))]
+    g.__code__ = (lambda x: x * 3).__code__
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=2)
+def property_and_its_class(wrap):
+    class Options:
+        @property
+        def k(self):
+            return self.inner + 1
+
+    options = Options()
+    options.inner = 1
+    f = wrap(lambda x: x * options.k)
+    out = [f(vector(1)), f(vector(1))]
+    options.inner = 5
+    out.append(f(vector(1)))
+    Options.k = 3
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=3)
+def division_by_zero(wrap):
+    f = wrap(lambda x, n: x * (1 / n))
+    out = []
+    for n in (1, 1, 2, 0, 2):
+        try:
+            out.append(f(vector(1), n))
+        except ZeroDivisionError:
+            out.append("division by zero")
+    return f, out
+
+
+@program(co_executions=2)
+def unknown_function(wrap):
+    import random
+
+    random.seed(7)
+    f = wrap(lambda x: x * random.random())
+    return f, [f(vector(1)), f(vector(1)), f(vector(1))]
+
+
+# Objects that are one, or are not ---------------------------------------------------------------
+
+
+@program(replays=3)
+def stored_through_another_name(wrap):
+    class Options:
+        pass
+
+    def g(a, b, x):
+        a.n = 5
+        return x * b.n
+
+    f = wrap(g)
+    a, b = Options(), Options()
+    a.n, b.n = 1, 2
+    pairs = ((a, b), (a, b), (a, a), (b, b), (b, a))
+    return f, [*(f(p, q, vector(1)) for p, q in pairs), a.n, b.n]
+
+
+@program(replays=3)
+def appended_through_another_name(wrap):
+    def g(a, b, x):
+        a.append(1)
+        return x * len(b)
+
+    f = wrap(g)
+    a, b = [], []
+    pairs = ((a, b), (a, b), (a, a), (a, a), (b, a))
+    return f, [*(f(p, q, vector(1)) for p, q in pairs), a, b]
+
+
+@program(replays=6)
+def tensors_that_overlap(wrap):
+    def g(x, y):
+        x += 1
+        return x * y
+
+    f = wrap(g)
+    out = []
+    for _ in range(2):
+        a, b = vector(1, 2, 3, 4), vector(5, 6, 7, 8)
+        pairs = ((a, b), (a, b), (a, a), (a[:2], a[2:]), (a[1:], a[:3]), (b, a))
+        out += [*(f(p, q) for p, q in pairs), a, b]
+    return f, out
+
+
+@program(replays=1)
+def memory_of_numpy(wrap):
+    base = np.arange(8, dtype=np.float32)
+
+    def g(x, y):
+        x += 1
+        return x + y
+
+    f = wrap(g)
+    halves = ((slice(0, 4), slice(4, 8)), (slice(0, 4), slice(4, 8)), (slice(2, 6), slice(4, 8)),
+              (slice(0, 4), slice(0, 4)))  # fmt: skip
+    return f, [*(f(df.asarray(base[p]), df.asarray(base[q])) for p, q in halves), base]
+
+
+@program(replays=2)
+def result_views(wrap):
+    def g(x):
+        y = x * 2
+        v = y[0]
+        v += 10
+        return y, v, x[1:], x.T
+
+    f = wrap(g)
+    out = []
+    for _ in range(3):
+        x = square()
+        y, v, a, b = f(x)
+        v += 100
+        x += 1000
+        out += [y, v, a, b]
+    return f, out
+
+
+@program(replays=2)
+def one_value_in_three_places(wrap):
+    def g(x, y):
+        z = x + y
+        w = df.zeros_like(z)
+        w[...] = z
+        x[...] = z
+        return z, w
+
+    f = wrap(g)
+    out = []
+    for _ in range(3):
+        x, y = vector(1, 2), vector(3, 4)
+        z, w = f(x, y)
+        z += 1
+        w += 10
+        x += 100
+        out += [x, y, z, w]
+    return f, out
+
+
+@program(replays=1)
+def instances_in_the_result(wrap):
+    class Pair:
+        def __init__(self, a, b):
+            self.a, self.b = a, b
+
+    def g(x):
+        p = Pair(x * 2, [x, 3])
+        q = {"p": p, "again": p}
+        return p.a, p.b, q["p"] is q["again"], [p.a, p.a]
+
+    f = wrap(g)
+    x = vector(1, 2)
+    first, second = f(x), f(x)
+    return f, [first, second, second[3][0] is second[3][1], second[1][0] is x]
+
+
+# Effects, branches ------------------------------------------------------------------------------
+
+
+@program(replays=3)
+def counters_and_caches(wrap):
+    class Model:
+        def __init__(self):
+            self.n, self.history, self.last = 0, [], {}
+
+        def step(self, x):
+            self.n += 1
+            self.history.append(self.n)
+            self.last["y"] = x * self.n
+            self.t = x + self.n
+            return self.last["y"] + self.t
+
+    model = Model()
+    f = wrap(model.step)
+    out = [f(vector(1, 2)) for _ in range(4)]
+    model.n = 10
+    return f, [*out, f(vector(1, 2)), model.n, model.history, model.last, model.t]
+
+
+@program(replays=3)
+def printed(wrap):
+    def g(x, n):
+        print("n", n, n * 2)
+        print(f"{x.sum().item():.1f} {n}")
+        return x
+
+    f = wrap(g)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        for n in (1, 1, 2, 3):
+            f(vector(1, n), n)
+    return f, [text.getvalue()]
+
+
+@program(replays=2)
+def numbers_from_tensors(wrap):
+    def g(x):
+        s = x.sum().item()
+        return s, x * s, s + 1, x * (s + 1), s > 3, f"{s:.2f}", {"s": s}
+
+    f = wrap(g)
+    return f, [f(vector(1, 2)), f(vector(1, 2)), f(vector(5, 2))]
+
+
+@program(replays=4)
+def branch_on_value(wrap):
+    def g(x):
+        if x.sum().item() > 3:
+            return x * 2
+        return x
+
+    f = wrap(g)
+    nan = float("nan")
+    return f, [f(vector(a, b)) for a, b in ((1, 1), (1, 1), (5, 2), (5, 2), (1, 1), (nan, 1))]
+
+
+@program(replays=2, branches=3)
+def loop_until_small(wrap):
+    def g(x):
+        n = 0
+        while x.sum().item() > 1:
+            x = x * 0.5
+            n += 1
+        return x, n
+
+    f = wrap(g)
+    return f, [f(vector(v)) for v in (8, 8, 16, 0.5, 16)]
+
+
+@program(replays=2)
+def argument_written(wrap):
+    def g(x):
+        x[0] = 5.0
+        x *= 2
+
+    f = wrap(g)
+    out = []
+    for _ in range(3):
+        x = vector(1, 2, 3)
+        f(x)
+        out.append(x)
+    return f, out
+
+
+# Gradients, random numbers ----------------------------------------------------------------------
+
+
+def model_and_data():
+    df.random.seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3))
+    return model, df.random.normal((16, 4)), df.random.integers(0, 3, (16,))
+
+
+@program(replays=5)
+def training_step(wrap):
+    model, x, y = model_and_data()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = df.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    f = wrap(step)
+    out = []
+    for _ in range(6):
+        loss = f(x, y)
+        out.append(loss.detach())
+        try:
+            loss.backward()
+        except InPlaceError as error:
+            out.append(type(error).__name__)
+    return f, [*out, *model.parameters()]
+
+
+@program(replays=5)
+def training_step_with_momentum(wrap):
+    model, x, y = model_and_data()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = df.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    f = wrap(step)
+    return f, [*(f(x, y) for _ in range(6)), *model.parameters()]
+
+
+@program(replays=2)
+def differentiated_outside(wrap):
+    model, x, _ = model_and_data()
+    f = wrap(lambda x: model(x))
+    out = []
+    for _ in range(3):
+        y = f(x)
+        y.sum().backward()
+        out += [y.detach(), *(p.grad for p in model.parameters())]
+    return f, out
+
+
+@program(replays=2)
+def result_written_before_backward(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+    f = wrap(lambda x: df.exp(w * x))
+    out = []
+    for _ in range(3):
+        y = f(vector(1, 2))
+        with df.no_grad():
+            y += 1
+        try:
+            y.sum().backward()
+        except InPlaceError as error:
+            out.append(type(error).__name__)
+    return f, out
+
+
+@program(replays=3)
+def gradients_accumulate(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+
+    def g(x):
+        (w * x).sum().backward()
+        return w.grad
+
+    f = wrap(g)
+    out = []
+    for _ in range(4):
+        found = f(vector(1, 2))
+        out += [found * 1, found is w.grad]
+    w.grad = None
+    return f, [*out, f(vector(1, 2)) * 1]
+
+
+@program(replays=2)
+def grad_mode_and_requires_grad(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+    f = wrap(lambda x: x * w)
+    out = []
+    for _ in range(2):
+        out.append(f(vector(1, 2)).requires_grad)
+        with df.no_grad():
+            out.append(f(vector(1, 2)).requires_grad)
+    w.requires_grad_(False)
+    return f, [*out, f(vector(1, 2)).requires_grad]
+
+
+@program(replays=2)
+def two_leaves_become_one(wrap):
+    def g(a, b):
+        (a * a + b * 3).sum().backward()
+
+    f = wrap(g)
+    out = []
+    for same in (False, False, True, False):
+        a = df.tensor([1.0, 2.0], requires_grad=True)
+        b = a if same else df.tensor([5.0, 6.0], requires_grad=True)
+        f(a, b)
+        out += [a.grad, b.grad]
+    return f, out
+
+
+@program(replays=3)
+def dropout(wrap):
+    df.random.seed(3)
+    layer = nn.Dropout(0.5)
+    f = wrap(lambda x: layer(x))
+    out = [f(vector(1, 2, 3, 4, 5, 6)) for _ in range(4)]
+    out.append(df.random.uniform((3,)))
+    layer.eval()
+    return f, [*out, f(vector(1, 2, 3, 4, 5, 6))]
+
+
+@program(replays=2)
+def gradient_function(wrap):
+    def loss(p, x):
+        return ((x * p["w"]).sum() + p["b"]).sum() ** 2
+
+    f = wrap(df.value_and_grad(loss))
+    out = []
+    for k in (1, 1, 2):
+        out.append(f({"w": vector(k, 2), "b": vector(3)}, vector(4, 5)))
+    return f, out
