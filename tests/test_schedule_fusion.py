@@ -142,6 +142,14 @@ def test_a_lookup_that_nobody_wants_is_still_checked():
         run(program, [np.zeros(5, np.float32), np.array([0, 7, 1])])
 
 
+def test_a_lookup_of_empty_rows_is_still_checked():
+    b = Builder()
+    x, indices = b.tensor(5, 0), b.tensor(3, dtype=int64)
+    program = plan(simplify(b.build([b(p.take, x, indices, axis=0)])))
+    with pytest.raises(IndexingError):
+        run(program, [np.zeros((5, 0), np.float32), np.array([0, 7, 1])])
+
+
 def test_a_part_of_a_lookup_does_not_escape_its_check():
     b = Builder()
     x, indices = b.tensor(5), b.tensor(3, dtype=int64)

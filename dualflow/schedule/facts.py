@@ -140,7 +140,7 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
 def _indexing_role(node: Node) -> str:
     """A lookup; a scatter of one value to each line; or what a library has to do."""
     op, (x, indices, *_) = node.op, node.operands
-    if indices.dtype.name == "uint64" or not x.type.size:
+    if indices.dtype.name == "uint64" or not x.type.size or not node.result.type.size:
         return "library"
     if op.lookup is not None:
         return "lookup"
