@@ -497,6 +497,20 @@ def test_an_index_error_is_raised_at_its_line(interpreted):
     both(lambda: Env(w=square()), function, 6)
 
 
+def test_an_elementwise_op_that_raises_does_so_at_its_line(interpreted):
+    def function(env):
+        env.count += 1
+        exponent = env.i * 1 if env.count < 3 else env.i * -1
+        try:
+            made = env.i**exponent
+        except ValueError as error:
+            env.log.append(str(error).splitlines()[0])
+            made = exponent
+        return made + 1
+
+    both(lambda: Env(i=tensor([1, 2, 3])), function)
+
+
 def test_an_exception_leaves_the_writes_before_it(interpreted):
     def function(env):
         env.count += 1

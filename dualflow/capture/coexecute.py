@@ -39,7 +39,8 @@ LONGEST = 4_000
 _new = object.__new__
 _eager = EagerMode()
 _FULL = p.full.op
-_INEXACT = (float, bool, np.floating)
+#: types of attributes among whose values some compare equal that are not the same
+_INEXACT = frozenset({float, bool, np.float16, np.float32, np.float64, np.bool_})
 #: gives another object whenever np.errstate or np.seterr changed something: 30 times faster to ask
 #: than np.geterr()
 _error_state: Callable[[], Any] = umath._extobj_contextvar.get
@@ -97,8 +98,8 @@ class CoexecuteMode:
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if self._strict:
-            self._settle_all(operands, "floating-point errors are told")
+        if op.may_raise or self._strict:
+            self._settle_all(operands, f"{op.name} may raise")
             return _eager.elementwise(op, operands)
         with lock:
             while True:
@@ -122,16 +123,16 @@ class CoexecuteMode:
                 step = run.step.next.get(found)
                 if step is None:
                     step = self._elementwise_step(run, op, operands, found)
-                    if step.parent is not run.step or not run.open:
-                        continue  # a finalizer has added steps meanwhile
                 if scalars and step.hidden:
                     run.hide(_hidden(step, op, operands))
-                run.step = step
                 cell.slot = step.slot
                 cell.type = step.types[0]
                 cell.run = run
-                run.cells.append(cell)
                 tensor._pending = cell
+                if run.step is not step.parent or not run.open:
+                    continue  # a finalizer has added steps meanwhile
+                run.step = step  # up to here nothing has changed but unused inputs
+                run.cells.append(cell)
                 if step.slot > LONGEST:
                     self.flush("the segment became long")
                 return tensor
@@ -164,15 +165,16 @@ class CoexecuteMode:
                 found = tuple(key)
                 if not run.open:
                     continue
-                step = run.step.next.get(found)
+                parent = run.step
+                step = parent.next.get(found)
                 if step is None:
                     types = infer(op, tuple([TensorType(x.shape, x.dtype) for x in inputs]),
                                   attributes)  # fmt: skip
                     slots = tuple(key[1 : 1 + len(inputs)])
-                    step = run.add(found, op, slots, attributes, types)
-                    if step.parent is not run.step or not run.open:
-                        continue
-                return self._made(run, step)
+                    step = run.add(parent, found, op, slots, attributes, types)
+                made = self._made(run, step)
+                if made is not None:
+                    return made if op.outputs == 1 else tuple(made)
 
     def write(self, target: Any, value: Any) -> None:
         with lock:
@@ -218,22 +220,21 @@ class CoexecuteMode:
     # Steps ----------------------------------------------------------------------------------
 
     def _made(self, run: Run, step: Step) -> Any:
-        """Tensors for the slots of `step`, which becomes the last one."""
-        made = []
-        for type_ in step.types:
-            cell, tensor = Cell(), _new(Tensor)
-            cell.type, cell.run, tensor._pending = type_, run, cell
-            made.append(tensor)
+        """The tensor for the slot of `step`, which becomes the last one; a list of tensors unless
+        it has one output. None if meanwhile a finalizer has added steps."""
+        cell, tensor = Cell(), _new(Tensor)
+        tensor._pending = cell
+        cell.slot, cell.type, cell.run = step.slot, step.types[0], run
+        cells, made = [cell], tensor
+        if step.op.outputs != 1:  # type: ignore[union-attr]
+            cells, made = _several(run, step)
+        if run.step is not step.parent or not run.open:
+            return None
         run.step = step
-        slot = step.slot
-        for tensor in made:
-            cell = tensor._pending
-            cell.slot = slot
-            slot += 1
-            run.cells.append(cell)
-        if slot > LONGEST:
+        run.cells += cells
+        if step.slot > LONGEST:
             self.flush("the segment became long")
-        return made[0] if step.op.outputs == 1 else tuple(made)  # type: ignore[union-attr]
+        return made
 
     def _elementwise_step(
         self, run: Run, op: Op, operands: tuple[Any, ...], key: tuple[Any, ...]
@@ -258,30 +259,35 @@ class CoexecuteMode:
             found.append(Hidden(index, dtype) if varies else Constant(x))
             index += varies
         (type_,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        return run.add(general if varies else key, op, tuple(found), None, (type_,))
+        return run.add(parent, general if varies else key, op, tuple(found), None, (type_,))
 
     def _full(self, attributes: dict[str, Any]) -> Any:
         """A constant tensor, whose value becomes an input once it varies."""
+        shape, value, dtype = attributes["shape"], attributes["value"], attributes["dtype"]
+        general = (_FULL, shape, dtype, type(value))
+        key = (*general, value or repr(value))
         with lock:
-            run = self._run
-            parent = run.step
-            shape, value, dtype = attributes["shape"], attributes["value"], attributes["dtype"]
-            general = (_FULL, shape, dtype, type(value))
-            key = (*general, value or repr(value))
-            step = parent.next.get(key) or parent.next.get(general)
-            if step is None:
-                types = infer(_FULL, (), attributes)
-                place = user_line(), _FULL
-                varies = self.segments.varies(parent, general, key, place)
-                hidden = (Hidden(parent.inputs, dtype),) if varies else ()
-                step = run.add(general if varies else key, _FULL, hidden, attributes, types)
-            if step.hidden:
-                try:
-                    run.hide([np.asarray(value, dtype)])
-                except OverflowError:
-                    infer(_FULL, (), attributes)  # says more clearly that it does not fit
-                    raise
-            return self._made(run, step)
+            while True:
+                run = self._run
+                parent = run.step
+                step = parent.next.get(key) or parent.next.get(general)
+                if step is None:
+                    types = infer(_FULL, (), attributes)
+                    place = user_line(), _FULL
+                    varies = self.segments.varies(parent, general, key, place)
+                    hidden = (Hidden(parent.inputs, dtype),) if varies else ()
+                    step = run.add(
+                        parent, general if varies else key, _FULL, hidden, attributes, types
+                    )
+                if step.hidden:
+                    try:
+                        run.hide([np.asarray(value, dtype)])
+                    except OverflowError:
+                        infer(_FULL, (), attributes)  # says more clearly that it does not fit
+                        raise
+                made = self._made(run, step)
+                if made is not None:
+                    return made
 
     # Views and writes -----------------------------------------------------------------------
 
@@ -362,9 +368,21 @@ class CoexecuteMode:
                 self._execution.learn()
 
 
+def _several(run: Run, step: Step) -> tuple[list[Cell], list[Any]]:
+    """Cells and tensors for an op with several outputs."""
+    cells, made = [], []
+    for slot, type_ in zip(step.slots, step.types, strict=True):
+        cell, tensor = Cell(), _new(Tensor)
+        cell.slot, cell.type, cell.run = slot, type_, run
+        tensor._pending = cell
+        cells.append(cell)
+        made.append(tensor)
+    return cells, made
+
+
 def _attribute_values(attributes: dict[str, Any]) -> Any:
     for value in attributes.values():
-        if isinstance(value, _INEXACT):
+        if type(value) in _INEXACT:
             return attributes_key(attributes)
     return attributes.values()
 

@@ -119,12 +119,15 @@ class Run:
     def input(self, array: np.ndarray, storage: Storage | None) -> int:
         """The slot of a further input."""
         key = (None, array.shape, array.dtype)
-        step = self.step.next.get(key)
-        if step is None:
-            step = self.add(key, None, (), {}, (TensorType(array.shape, array.dtype),))
-        self._hold([array], storage)
-        self.step = step
-        return step.slot
+        while True:
+            parent = self.step
+            step = parent.next.get(key)
+            if step is None:
+                step = self.add(parent, key, None, (), {}, (TensorType(array.shape, array.dtype),))
+            self._hold([array], storage)
+            if self.step is step.parent:  # else a finalizer has added steps meanwhile
+                self.step = step
+                return step.slot
 
     def hide(self, arrays: list[np.ndarray]) -> None:
         """Inputs without a slot: the hidden scalars of the step to come."""
@@ -159,25 +162,31 @@ class Run:
 
     def add(
         self,
+        parent: Step,
         key: Any,
         op: Op | None,
         operands: tuple[Any, ...],
         attributes: dict[str, Any] | None,
         types: tuple[TensorType, ...],
     ) -> Step:
-        """A new step after the last one, which it does not yet become."""
-        step = Step(self.step, op, operands, attributes, types, user_line())
+        """A new step after `parent`, the last one; it does not yet become the last one."""
+        step = Step(parent, op, operands, attributes, types, user_line())
         return self.segments.add(step, key)
 
     def emit(self, op: Op, *operands: Slot, **attributes: Any) -> Slot:
         """Go on by a step that no tensor stands for: reading or writing through a view."""
         key = (op, *[x.slot for x in operands], *attributes, *attributes.values())
-        step = self.step.next.get(key)
-        if step is None:
-            types = infer(op, tuple(TensorType(x.shape, x.dtype) for x in operands), attributes)
-            step = self.add(key, op, tuple(x.slot for x in operands), attributes, types)
-        self.step = step
-        return Slot(step.slot, step.types[0])
+        while True:
+            parent = self.step
+            step = parent.next.get(key)
+            if step is None:
+                types = infer(op, tuple(TensorType(x.shape, x.dtype) for x in operands), attributes)
+                slots = tuple(x.slot for x in operands)
+                step = self.add(parent, key, op, slots, attributes, types)
+            made = Slot(step.slot, step.types[0])
+            if self.step is step.parent:  # else a finalizer has added steps meanwhile
+                self.step = step
+                return made
 
     # Writes ---------------------------------------------------------------------------------
 
