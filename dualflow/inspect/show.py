@@ -75,19 +75,19 @@ def show(found: Comparison, console: Console | None = None) -> None:
     import rich
     from rich.table import Table
 
-    console = console or rich.get_console()
+    out = rich.get_console() if console is None else console
     title = f"{found.name}: eager and compiled"
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, text in rows(found):
         table.add_row(label, text)
-    console.print(table)
+    out.print(table)
     if found.outputs:
         table = Table(title="outputs that differ most", title_justify="left")
         for heading in ("output", "type", "ulp", "eager's error", "compiled's error"):
             table.add_column(heading, overflow="fold")
         for row in output_rows(found):
             table.add_row(*row)
-        console.print(table)
-        console.print("Errors are relative to a run in float64.", style="dim")
+        out.print(table)
+        out.print("Errors are relative to a run in float64.", style="dim")
