@@ -197,8 +197,10 @@ class CompiledFunction:
     def _keep(self, recorder: Recorder, out: Any, origin: Origin) -> None:
         """Merge what was recorded into the tree, and start compiling it."""
         recorder.distinct()
-        blocks = Builder(recorder, out, origin).build()
         with self._lock:
+            blocks = Builder(
+                recorder, out, origin, lambda path: tree.find(self._root, path)
+            ).build()
             new, most = tree.merge(self._root, blocks)
             self._blocks += len(new)
             if most > config.active().retraces:

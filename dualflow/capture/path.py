@@ -44,6 +44,7 @@ class Block:
         reason: of a leaf that runs in Python: why.
         kinds: the types and layouts that its guards ask for: what differs otherwise between two
             recordings are Python values.
+        exports: the numbers of the values that it leaves for later blocks.
         guards, effects, text: for readers.
     """
 
@@ -62,6 +63,7 @@ class Block:
         self._namespace: dict[str, Any] = {}
         self.failed: Exception | None = None
         self.kinds: tuple[Any, ...] = ()
+        self.exports: list[Any] = []
 
     @property
     def ready(self) -> bool:
@@ -82,6 +84,9 @@ class Block:
         """
         if self.compilation is not None and "run" not in self._namespace:
             self._namespace["run"] = separate(self.compilation.result())
+
+
+FindBlock = Callable[[Sequence[Block]], Block | None]
 
 
 def separate(executable: Any) -> Run:
@@ -118,8 +123,12 @@ def outcome_key(value: Any) -> Any:
 class Builder:
     """Makes the blocks of one recorded call."""
 
-    def __init__(self, recorder: Recorder, result: Any, origin: Origin) -> None:
+    def __init__(
+        self, recorder: Recorder, result: Any, origin: Origin, find: FindBlock | None = None
+    ) -> None:
         self.recorder, self.result, self.origin = recorder, result, origin
+        self.find = find or (lambda path: None)
+        self.path: list[Block] = []
         self.maker = Maker(recorder)
         self.commit = commit.Commit(recorder, self.maker)
         self.keys: dict[Node, Any] = {}
@@ -127,6 +136,7 @@ class Builder:
         for i, node in enumerate(recorder.notes.builder.nodes):
             for j, value in enumerate(node.results):
                 self.numbers[value] = (i, j)
+        self.values = {number: value for value, number in self.numbers.items()}
         self.there: set[Value] = set()
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
@@ -149,6 +159,7 @@ class Builder:
                 guards.append(event)
             else:
                 blocks.append(self._test(guards, event[1], event[2], cut))
+                self.path.append(blocks[-1])
                 guards = []
         blocks.append(self._leaf(guards, description))
         return blocks
@@ -216,7 +227,12 @@ class Builder:
         keys = self._guards(emitter, guards, block)
         numbers = self._late_of([node])
         wanted = [recorder.late[number] for number in numbers]
-        if wanted:
+        block.outcome = outcome_key(outcome)
+        block.key = (tuple(keys), node_key(node, self.keys))
+        same = self.find([*self.path, block])
+        if same is not None:  # an earlier recording went this way: its program is the one that runs
+            self.there.update(self.values[number] for number in same.exports)
+        elif wanted:
             exports = self._exports(wanted, everything)
             names = self._program(block, emitter, [*wanted, *exports], raising=False)
             for number, name in zip(numbers, names, strict=False):
@@ -224,11 +240,10 @@ class Builder:
             for value, name in zip(exports, names[len(numbers) :], strict=True):
                 emitter.line(f"X[{emitter.constant(self.numbers[value])}] = {name}")
             self.there.update(exports)
+            block.exports = [self.numbers[value] for value in exports]
         self.late.update(numbers)
         emitter.line(f"return {emitter.node(node)}")
         self._close(emitter)
-        block.outcome = outcome_key(outcome)
-        block.key = (tuple(keys), node_key(node, self.keys))
         self._finish(block, emitter, f"test {node}")
         return block
 

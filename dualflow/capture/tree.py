@@ -8,6 +8,7 @@ Comes in: calls, and paths of recorded calls. Goes out: the result of a replay, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .emit import MISS, PYTHON, RAISED, Marker
@@ -63,7 +64,7 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork 
         key = outcome_key(found)
         below = alternative.below.get(key)
         if below is None:
-            below = alternative.below[key] = Fork()
+            return MISS, None, fork
         fork = below
 
 
@@ -94,6 +95,19 @@ def _no_program(arrays: Any) -> Any:
     raise RuntimeError("not compiled")
 
 
+def find(root: Fork, path: Sequence[Block]) -> Block | None:
+    """The block of the tree that stands where the last block of `path` would."""
+    fork: Fork | None = root
+    for block in path:
+        if fork is None:
+            return None
+        same = next((a for a in fork.alternatives if a.block.key == block.key), None)
+        if same is None:
+            return None
+        fork = same.below.get(block.outcome)
+    return same.block
+
+
 def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
     """Add a path: the blocks that are new, and how many alternatives the fullest fork now has."""
     fork = root
@@ -112,6 +126,7 @@ def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
         if block.leaf:
             break
         fork = same.below.setdefault(block.outcome, Fork())
+        most = max(most, len(same.below))
     return new, most
 
 
