@@ -44,7 +44,7 @@ LANE_BLOCK = 512
 #: Side of the square tiles in which a transposed access is walked.
 TILE = 16
 #: Elements whose extreme is found first, and only if it is better than before, its position.
-POSITION_BLOCK = 256
+POSITION_BLOCK = 1024
 #: What the compiler may do to float arithmetic, by the setting `numerics`.
 OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "strict": (),
@@ -263,7 +263,7 @@ class RowEmitter:
         return value != BOOL and spelling(fold.op, value) in EXTREME
 
     def _find_in_blocks(self, stage: Stage, i: str, fold: Fold) -> None:
-        """The extreme of a block vectorises, a search for its position does not."""
+        """The extreme of each block, and its position only where it is better than before."""
         name, dtype = self.names[fold.name], self._value_dtype(fold)
         spelled = spelling(fold.op, dtype)
         blocks, inside = self._blocks(i, POSITION_BLOCK)
@@ -275,14 +275,17 @@ class RowEmitter:
                 value = self.names[fold.value]
                 self.put(f"top{name} = {EXTREME[spelled].format(f'top{name}', value)}")
             better = BETTER[spelled].format(f"top{name}", f"best{name}")
-            with self.block(f"if {name} < 0 or {better}:", inside):
-                self._read_keeps(stage)
-                self._lets(stage, self.axes)
-                value = self.names[fold.value]
-                with self.block(f"if {value} == top{name} or {value} != {value}:"):
-                    self.put(f"{name} = {self._position(stage.over)}")
-                    self.put(f"best{name} = top{name}")
-                    self.put("break")
+            with self.block(f"if {name} < 0 or {better}:"):
+                n = f"n{i[1:]}"
+                self.put(f"first = {n}")
+                with self.block(inside):
+                    self._read_keeps(stage)
+                    self._lets(stage, self.axes)
+                    value = self.names[fold.value]
+                    found = f"({value} == top{name}) | ({value} != {value})"
+                    self.put(f"first = minimum(first, select({found}, {i}, {n}))")
+                self.put(f"{name} = {self._position(stage.over, 'first')}")
+                self.put(f"best{name} = top{name}")
 
     def _loop(self, axis: str) -> str:
         return f"for {self.axes[axis]} in range({self.integers[f'n_{axis}']}):"
@@ -315,14 +318,15 @@ class RowEmitter:
     def _keep_index(self, name: str) -> str:
         return self._position(self.keep_stage[name].over)
 
-    def _position(self, loops: tuple[str, ...]) -> str:
-        """The number of the point of `loops`, row by row."""
+    def _position(self, loops: tuple[str, ...], last: str = "") -> str:
+        """The number of the point of `loops`, row by row; `last` stands for the last axis."""
         if not loops:
             return literal(0, INT64)
-        first, *others = loops
-        position = self.axes[first]
-        for axis in others:
-            position = f"({position}) * {self.integers[f'n_{axis}']} + {self.axes[axis]}"
+        points = [self.axes[axis] for axis in loops]
+        points[-1] = last or points[-1]
+        position = points[0]
+        for axis, point in zip(loops[1:], points[1:], strict=True):
+            position = f"({position}) * {self.integers[f'n_{axis}']} + {point}"
         return position
 
     def _lets(self, stage: Stage, axes: Mapping[str, str]) -> None:
