@@ -340,6 +340,19 @@ def test_writes_through_an_exported_array(interpreted):
     both(lambda: Env(w=square()), function)
 
 
+@pytest.mark.parametrize("hold", [lambda a: None, memoryview, lambda a: a[1:], lambda a: a])
+def test_memory_is_exposed_as_long_as_somebody_holds_it(interpreted, hold):
+    w = asarray(np.ones((3, 3)))
+    held = hold(w.numpy())
+
+    def function():
+        w.__iadd__(1.0)
+        seen = None if held is None else np.asarray(held).ravel()[0].item()
+        return seen, w._storage.exposed
+
+    assert coexecute(Segments(), function) == ((None, False) if held is None else (2.0, True))
+
+
 def test_two_tensors_of_one_buffer(interpreted):
     def function(env):
         a, b = asarray(env.buffer), asarray(env.buffer)

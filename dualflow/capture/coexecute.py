@@ -28,7 +28,7 @@ from dualflow.ops.promotion import plan
 from .execution import Execution
 from .notes import attributes_key, infer
 from .pending import Cell, form_of, lock
-from .run import Run
+from .run import Run, is_exposed
 from .segments import Segments
 from .steps import Constant, Hidden, Step
 
@@ -338,7 +338,8 @@ class CoexecuteMode:
             cell.force(target)
         if not target._array.flags.writeable:
             raise read_only(target)
-        if not target._memory().exposed:
+        storage = target._memory()
+        if not (storage.exposed and is_exposed(target, storage)):
             return run.write(target, value)
         self._settle(value, "memory that other code can see was written to")
         np.copyto(target._array, value._array)

@@ -8,6 +8,7 @@ held, and copied before somebody overwrites it; what it writes outside is held b
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any, final
 from weakref import ref
 
@@ -105,14 +106,15 @@ class Run:
             cell.force(x)
             if not self.open:
                 return -1
-        array, storage = x._array, x._storage
+        storage = x._storage
         if storage is not None:
-            if storage.exposed:
-                return self.input(array.copy(order="K"), None)
+            if storage.exposed and is_exposed(x, storage):
+                return self.input(x._array.copy(order="K"), None)
             if self.written and storage in self.written:
                 slot = self._written(x, self.written[storage])
                 if slot is not None:
                     return slot
+        array = x._array
         slot = self.bound.get(id(array))
         return slot if slot is not None else self._bind(array, storage or x._memory())
 
@@ -316,6 +318,18 @@ class Run:
         for storage in (*self.storages, *self.written):
             if storage is not None and self.self in storage.note.runs:
                 storage.note.runs.remove(self.self)
+
+
+def is_exposed(x: Any, storage: Storage) -> bool:
+    """Whether code outside dualflow can still write the memory of `x`, which was exposed once.
+
+    NumPy views, memoryviews and DLPack capsules all hold the array: when the tensor and its storage
+    are the only ones that do, nobody else can reach it.
+    """
+    if not x._view and x._array is storage.array and x._array.base is None:
+        # references: the tensor's, the storage's, the argument of getrefcount
+        storage.exposed = getrefcount(x._array) > 3
+    return storage.exposed
 
 
 def _overlaps(x: Any, regions: list[Region]) -> bool:
