@@ -327,7 +327,7 @@ def scalar_of(value: bool | int | float, dtype: np.dtype) -> bool | int | float:
 
 def chain_key(chain: views.Chain) -> ChainKey:
     """Equal for chains that show the same part of a root."""
-    return tuple((op.name, *attributes.values()) for op, attributes in chain)
+    return tuple((op.name, *attributes, *attributes.values()) for op, attributes in chain)
 
 
 def attributes_key(attributes: dict[str, Any]) -> tuple[Any, ...]:
