@@ -1,6 +1,6 @@
-"""Programs for the tests of compiled functions: each runs once with `compile` doing nothing and once
-with `df.compile`, and must give the same. A program takes the decorator and gives the decorated
-function and what it observed."""
+"""Programs for the tests of compiled functions: each runs once with `compile` doing nothing and
+once with `df.compile`, and must give the same. A program takes the decorator, and gives the
+decorated function and what it observed."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ import numpy as np
 
 import dualflow as df
 from dualflow import nn, optim
-from dualflow.base.errors import InPlaceError
+from dualflow.base.errors import DTypeError, InPlaceError
 
 PROGRAMS = {}
 
@@ -713,3 +713,250 @@ def gradient_function(wrap):
     for k in (1, 1, 2):
         out.append(f({"w": vector(k, 2), "b": vector(3)}, vector(4, 5)))
     return f, out
+
+
+# More of Python ---------------------------------------------------------------------------------
+
+
+@program(replays=3)
+def list_stored_then_changed(wrap):
+    class Model:
+        pass
+
+    model = Model()
+    model.log = []
+
+    def g(x, n):
+        entry = [n]
+        model.log.append(entry)
+        entry.append(x * n)
+        model.last = entry
+        return entry
+
+    f = wrap(g)
+    out = [f(vector(1), n) for n in (1, 1, 2, 3)]
+    return f, [*out, model.log, model.last is model.log[-1], out[1] is model.log[1]]
+
+
+@program(co_executions=1)
+def list_grown_while_iterated(wrap):
+    def g(xs, x):
+        for v in xs:
+            if len(xs) < 5:
+                xs.append(v)
+            x = x + v
+        return x
+
+    f = wrap(g)
+    return f, [f([1, 2], vector(1)), f([1, 2], vector(1)), f([1, 2, 3], vector(1))]
+
+
+@program(replays=7)
+def truth_of_anything(wrap):
+    f = wrap(lambda x, a, b: (x if a and b else x * 2, a or b, not a))
+    return f, [f(vector(1), a, b) for a in (0, 1, 2, [], [1]) for b in (0, 3, None)]
+
+
+@program(replays=2)
+def type_of_smallest(wrap):
+    f = wrap(lambda x, a, b: x + min(a, b))
+    x = df.asarray([1, 2])
+    return f, [f(x, a, b) for a, b in ((1, 2.5), (1, 2.5), (3, 2.5), (3, 2.5), (1, 2))]
+
+
+@program(replays=3)
+def type_of_power(wrap):
+    f = wrap(lambda x, a, b: x + a**b)
+    x = df.asarray([1, 2])
+    return f, [f(x, a, b) for a, b in ((2, 3), (2, 3), (2, -1), (2, 2), (2, -2))]
+
+
+@program(replays=2)
+def chained_comparison(wrap):
+    f = wrap(lambda x, n: x if 0 < n < 10 else (x * 2 if n == 0 else x * 3))
+    return f, [f(vector(1), n) for n in (5, 5, 0, 20, -1, 7, 0.5, True)]
+
+
+@program(replays=4)
+def exceptions_and_finally(wrap):
+    log = []
+
+    def g(x, n):
+        try:
+            if n > 2:
+                raise ValueError(n)
+            return x
+        except ValueError:
+            log.append("caught")
+            return x * 2
+        finally:
+            log.append("done")
+
+    f = wrap(g)
+    return f, [*(f(vector(1), n) for n in (1, 1, 3, 3, 1, 4)), log]
+
+
+@program(replays=4)
+def attributes_swapped(wrap):
+    class Pair:
+        pass
+
+    pair = Pair()
+    pair.a, pair.b = vector(1), vector(2)
+
+    def g(x):
+        pair.a, pair.b = pair.b, pair.a
+        return pair.a * x
+
+    f = wrap(g)
+    return f, [*(f(vector(1)) for _ in range(5)), pair.a, pair.b]
+
+
+@program(replays=4)
+def running_mean_new_tensor(wrap):
+    class Model:
+        pass
+
+    model = Model()
+    model.mean = vector(0, 0)
+
+    def g(x):
+        model.mean = model.mean * 0.9 + x * 0.1
+        return model.mean
+
+    f = wrap(g)
+    out = [f(vector(1, k)) for k in range(5)]
+    return f, [*out, model.mean, out[-1] is model.mean]
+
+
+@program(replays=4)
+def running_mean_in_place(wrap):
+    class Model:
+        pass
+
+    model = Model()
+    model.mean = kept = vector(0, 0)
+
+    def g(x):
+        model.mean *= 0.9
+        model.mean += x
+        return model.mean.sum()
+
+    f = wrap(g)
+    return f, [*(f(vector(1, k)) for k in range(5)), model.mean, kept is model.mean]
+
+
+@program(replays=6)
+def written_memory_that_others_see(wrap):
+    def g(x):
+        x *= 2
+
+    f = wrap(g)
+    one, two, three = vector(1, 2), vector(1, 2), vector(1, 2, 3)
+    alias, array, view = one.detach(), two.numpy(), three[1:]
+    for x in (one, two, three) * 3:
+        f(x)
+    return f, [one, two, three, alias, array.tolist(), view]
+
+
+@program(replays=7)
+def learning_rate_changes(wrap):
+    model, x, _ = model_and_data()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    f = wrap(step)
+    out = []
+    for i in range(8):
+        optimizer.lr = 0.1 / (i + 1)
+        out.append(f(x))
+    return f, [*out, *model.parameters()]
+
+
+@program(replays=5)
+def gradients_clipped_by_their_norm(wrap):
+    model, x, _ = model_and_data()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        norm = sum((p.grad * p.grad).sum() for p in model.parameters()).item() ** 0.5
+        if norm > 0.5:
+            for p in model.parameters():
+                p.grad = p.grad * (0.5 / norm)
+        optimizer.step()
+        return loss.item(), norm
+
+    f = wrap(step)
+    return f, [*(f(x) for _ in range(8)), *model.parameters()]
+
+
+@program(replays=6)
+def parameter_frozen_and_freed(wrap):
+    model, x, y = model_and_data()
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = df.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    f = wrap(step)
+    out = [f(x, y) for _ in range(3)]
+    first = next(iter(model.parameters()))
+    first.requires_grad_(False)
+    out += [f(x, y) for _ in range(3)]
+    first.requires_grad_(True)
+    out += [f(x, y) for _ in range(2)]
+    return f, [*out, *model.parameters()]
+
+
+@program(replays=1)
+def iterators_taken_apart(wrap):
+    def g(x):
+        it = iter([1, 2, 3])
+        a, b = next(it), next(it, None)
+        rest, end = list(it), next(it, "end")
+        pairs = [(i, p, q) for i, (p, q) in enumerate(zip([x, x * 2], (5, 6), strict=True))]
+        return x * a * b, rest, end, pairs, list(filter(None, [0, 1])), list(reversed([1, x]))
+
+    f = wrap(g)
+    return f, [f(vector(1)), f(vector(2))]
+
+
+@program(co_executions=1)
+def live_iterator_returned(wrap):
+    f = wrap(lambda x: zip([x, x], [1, 2], strict=True))
+    first, second = f(vector(1)), f(vector(1))
+    return f, [type(first).__name__, list(first), list(second)]
+
+
+@program(replays=1)
+def module_function_patched(wrap):
+    f = wrap(lambda x: df.exp(x))
+    out = [f(vector(1)), f(vector(1))]
+    with patched(df, "exp", lambda x: x * 0):
+        out.append(f(vector(1)))
+    return f, [*out, f(vector(1))]
+
+
+@program(replays=2)
+def integers_that_do_not_fit(wrap):
+    f = wrap(lambda x, n: x + n)
+    x = df.asarray(np.array([1, 2], np.int8))
+    out = [f(x, n) for n in (1, 1, 100, 5)]
+    try:
+        f(x, 1000)
+    except DTypeError as error:
+        out.append(type(error).__name__)
+    return f, [*out, f(x, 3)]

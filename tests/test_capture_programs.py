@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from capture_programs import PROGRAMS
 
 import dualflow as df
-from capture_programs import PROGRAMS
 
 Tensor = type(df.zeros(()))
 

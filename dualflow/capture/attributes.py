@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import enum
-import sys
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import calls
-from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -140,6 +138,15 @@ def lookup(kind: type, name: str) -> tuple[bool, Any, Any]:
     return False, None, None
 
 
+def special(kind: type, name: str) -> types.FunctionType | None:
+    """A special method written in Python; None if the class has none, or one in C."""
+    for cls in kind.__mro__:
+        if name in vars(cls):
+            found = vars(cls)[name]
+            return found if isinstance(found, types.FunctionType) else None
+    return None
+
+
 def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
     """Guard that a name is found in the classes of `kind` where it is found now: the node of what
     is there, or None if there is nothing."""
@@ -226,7 +233,9 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         if type(raw) is not property or type(raw.fget) is not types.FunctionType:
             recorder.refuse(f"the property {name} of {kind.__name__}")
             return getattr(owner, name), None
-        return calls.invoke(frame, raw.fget, CONSTANT, (owner,), (origin,))
+        return frame.invoke(raw.fget, CONSTANT, (owner,), (origin,))
+    if name == "__dict__":
+        return _open(recorder, owner, origin)
     if found and hasattr(type(raw), "__set__"):
         return _of_slot(recorder, owner, origin, name, raw, node)
     if held:
@@ -279,6 +288,17 @@ def _instance_part(
     return recorder.read(recorder.nodes(template, (node,)), value)
 
 
+def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
+    """`owner.__dict__`, to be read only."""
+    value = owner.__dict__
+    changed = any(number == id(owner) for number, _ in recorder.stored)
+    if changed or not isinstance(origin, Node):
+        recorder.refuse("the __dict__ of an object that the call changed")
+        return value, None
+    recorder.opened[id(value)] = recorder.opened[id(owner)] = owner
+    return value, recorder.read(recorder.nodes("{0}.__dict__", (origin,)), value)
+
+
 def _of_slot(
     recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node | None
 ) -> Read:
@@ -296,9 +316,7 @@ def _of_slot(
     return value, None
 
 
-def _bound(
-    recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node
-) -> Read:
+def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node) -> Read:
     """What an instance finds in its class."""
     value = recorder.guarded(getattr, owner, name)
     if isinstance(raw, types.FunctionType):
@@ -353,6 +371,8 @@ def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part:
             return
         origin.parts[name] = part
         return
+    if id(owner) in recorder.opened:
+        recorder.refuse("an object changed after its __dict__ was read")
     node = recorder.as_node(origin, owner)
     assert node is not None
     recorder.typed(origin, owner)
@@ -385,6 +405,3 @@ def _store_in_tensor(
     recorder.stored[id(owner), "grad"] = part
     if isinstance(origin, Node):
         recorder.tensor(owner)
-
-
-_ = (sys, TENSOR)

@@ -7,8 +7,6 @@ result. What is in no table refuses the recording, and is called as it is.
 
 from __future__ import annotations
 
-import builtins
-import enum
 import functools
 import types
 from collections.abc import Callable
@@ -16,14 +14,14 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from dualflow.array.tensor import Tensor
 from dualflow.autograd.grad_mode import GradMode
 
 from . import construct, known
+from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
 from .locate import NoSource
-from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
 if TYPE_CHECKING:
@@ -87,6 +85,10 @@ class Call:
         """Call the thing itself, or `function`."""
         target = self.function if function is None else function
         return Plan(target, self.args, self.kwargs, finish, self.name)
+
+    def find(self) -> Plan | None:
+        """How to make the call."""
+        return find(self)
 
     def refuse(self, why: str = "") -> None:
         self.recorder.refuse(why or f"a call of {self.name}, which is in no table")
@@ -322,15 +324,13 @@ def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:
 
 def twin(call: Call) -> Plan | None:
     """Call the instrumented copy of a Python function."""
-    from .frame import Frame
-
     f, recorder = call.function, call.recorder
     try:
         made = instrumented(f.__code__, f.__globals__)
     except (Refused, NoSource) as reason:
         call.refuse(f"{f.__qualname__} runs as it is: {reason}")
         return None
-    frame = Frame(recorder, f, made.count, made.slots)
+    frame = call.frame.below(f, made.count, made.slots)
     if not _guard_function(call) or not _bind(call, frame):
         return None
     cells = _cells(call, frame)
@@ -459,15 +459,6 @@ def _cells(call: Call, frame: Frame) -> dict[str, Any]:
 # Special methods ----------------------------------------------------------------------------
 
 
-def special(kind: type, name: str) -> types.FunctionType | None:
-    """A special method written in Python; None if the class has none, or one in C."""
-    for cls in kind.__mro__:
-        if name in vars(cls):
-            found = vars(cls)[name]
-            return found if isinstance(found, types.FunctionType) else None
-    return None
-
-
 _METHODS = {
     "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
     "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
@@ -496,15 +487,3 @@ def int_range(dtype: np.dtype) -> tuple[int, int]:
 def known_manager(manager: Any) -> bool:
     """Whether what `with` does with the object is known."""
     return isinstance(manager, GradMode)
-
-
-def text_of(frame: Frame, value: Any, origin: Origin) -> str | None:
-    """`str(value)` where that is a constant; None if it is not known."""
-    if isinstance(value, BaseException) and isinstance(origin, Born) and origin.kind == "error":
-        plain = all(type(part) in SCALARS for part in value.args)
-        if plain and type(value).__str__ in (BaseException.__str__,):
-            return str(value) if origin.parts == "constant" else None
-    return None
-
-
-_ = (Tensor, builtins, enum)

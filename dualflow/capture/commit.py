@@ -15,7 +15,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.ir.graph import Value
 
 from .emit import Emitter
-from .provenance import CONSTANT, Node
+from .provenance import Node
 from .recorder import Recorder
 from .results import Maker, Unsupported
 
@@ -204,6 +204,3 @@ def store(tensor: Tensor, made: np.ndarray, times: int) -> None:
         tensor._array = storage.array = made
     else:
         np.copyto(array, made)  # type: ignore[arg-type]
-
-
-_ = CONSTANT

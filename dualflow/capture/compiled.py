@@ -22,9 +22,9 @@ from dualflow.explain import write as write_report
 from dualflow.explain.report import Report, Section
 from dualflow.ops import door
 
-from . import calls, known, tree
-from .coexecute import CoexecuteMode, coexecute
-from .emit import MISS, PYTHON, RAISED
+from . import calls, known, known_containers, known_iterators, known_numbers, known_text, tree
+from .coexecute import coexecute
+from .emit import PYTHON, RAISED
 from .frame import Frame
 from .path import Block, Builder
 from .provenance import CONSTANT, Node, Origin
@@ -409,4 +409,5 @@ def _skip(call: calls.Call) -> calls.Plan | None:
 
 known.SPECIAL[CompiledFunction] = _inline
 known.SPECIAL[Pure] = _skip
-_ = (CoexecuteMode, MISS)
+#: imported for what they enter into the tables
+TABLES = (known_containers, known_iterators, known_numbers, known_text)

@@ -44,8 +44,6 @@ def plan(call: Call) -> Plan | None:
 
 
 def _instance(call: Call, init: Any) -> Plan | None:
-    from .calls import invoke
-
     cls, recorder, frame = call.function, call.recorder, call.frame
     if call.kwargs:
         return _with_keywords(call, init)
@@ -53,21 +51,19 @@ def _instance(call: Call, init: Any) -> Plan | None:
     def make(*args: Any) -> Any:
         made = object.__new__(cls)
         origin = recorder.born(made, "instance", {})
-        invoke(frame, init, CONSTANT, (made, *args), (origin, *call.origins))
+        frame.invoke(init, CONSTANT, (made, *args), (origin, *call.origins))
         return made
 
     return call.plan(recorder.known, make)
 
 
 def _with_keywords(call: Call, init: Any) -> Plan | None:
-    from .calls import find
-
     cls, recorder = call.function, call.recorder
 
     def make(*args: Any, **kwargs: Any) -> Any:
         made = object.__new__(cls)
         origin = recorder.born(made, "instance", {})
-        inner = find(call.of(init, CONSTANT, made, origin, bound=True))
+        inner = call.of(init, CONSTANT, made, origin, bound=True).find()
         if inner is None:
             init(made, *args, **kwargs)
         else:
@@ -133,9 +129,16 @@ def _error(call: Call) -> Plan | None:
         call.refuse(f"an instance of {cls.__name__} is made")
         return None
     constant = all(origin is CONSTANT for origin in call.origins) and not call.kwargs
-    return call.plan(
-        lambda out: recorder.born(out, "error", "constant" if constant else None)
-    )
+    return call.plan(lambda out: recorder.born(out, "error", "constant" if constant else None))
 
 
-_ = Born
+def text_of(args: tuple[Any, ...], origins: tuple[Origin, ...]) -> str | None:
+    """The text of the only argument, an error, where that is a constant; None if it is not."""
+    if len(args) != 1 or not isinstance(args[0], BaseException):
+        return None
+    (value,), (origin,) = args, origins
+    plain = all(type(part) in SCALARS for part in value.args)
+    made_here = isinstance(origin, Born) and origin.kind == "error" and origin.parts == "constant"
+    if made_here and plain and type(value).__str__ is BaseException.__str__:
+        return str(value)
+    return None

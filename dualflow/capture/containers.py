@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
+from .attributes import special
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -43,7 +44,9 @@ class Shadow:
             value = recorder.shadowed[id(self)]
             origins: list[Origin] = []
             for i in range(self.count):
-                origins.append(recorder.read(recorder.nodes("{0}[{k0}]", (self.node,), (i,)), value[i]))
+                origins.append(
+                    recorder.read(recorder.nodes("{0}[{k0}]", (self.node,), (i,)), value[i])
+                )
             self.parts = Born("list", origins + self.added)
         return self.parts
 
@@ -57,6 +60,8 @@ def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
         return origin
     node = recorder.as_node(origin, value)
     assert node is not None
+    if id(value) in recorder.opened:
+        recorder.refuse("the __dict__ of an object changed")
     made = Shadow(recorder, node, value)
     recorder.lists[id(value)] = made
     recorder.shadowed[id(made)] = value
@@ -95,12 +100,10 @@ def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin)
         recorder.pin(origin, owner)
         recorder.pin(key_origin, key)
         return recorder.guarded(operator.getitem, owner, key), CONSTANT
-    from .calls import invoke, special
-
     method = special(kind, "__getitem__")
     if method is not None:
         recorder.guard_special(origin, owner, "__getitem__")
-        return invoke(frame, method, CONSTANT, (owner, key), (origin, key_origin))
+        return frame.invoke(method, CONSTANT, (owner, key), (origin, key_origin))
     recorder.refuse(f"an item of a {kind.__name__}")
     return owner[key], None
 
@@ -305,15 +308,14 @@ def length(frame: Frame, value: Any, origin: Origin) -> Read:
     if isinstance(origin, Node) and kind in (list, tuple, dict, set, frozenset, str):
         recorder.typed(origin, value)
         return len(value), recorder.nodes("(len({0}))", (origin,))
-    if (isinstance(origin, Born) and origin.kind != "opaque") or origin is CONSTANT:
-        if kind in (list, tuple, dict, set, str, range, frozenset) or isinstance(value, tuple):
-            return len(value), CONSTANT
-    from .calls import invoke, special
-
+    here = (isinstance(origin, Born) and origin.kind != "opaque") or origin is CONSTANT
+    plain = kind in (list, tuple, dict, set, str, range, frozenset) or isinstance(value, tuple)
+    if here and plain:
+        return len(value), CONSTANT
     method = special(kind, "__len__")
     if method is not None:
         recorder.guard_special(origin, value, "__len__")
-        return invoke(frame, method, CONSTANT, (value,), (origin,))
+        return frame.invoke(method, CONSTANT, (value,), (origin,))
     recorder.refuse(f"len of a {kind.__name__}")
     return len(value), None
 
@@ -328,19 +330,7 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
     origin = recorder.origin(origin, value)
     kind = type(value)
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
-        parts = list(recorder.items(value, origin))
-        count = len(value)
-        for i, (element, part) in enumerate(parts):
-            if len(value) != count or value[i] is not element:
-                recorder.refuse(f"a {kind.__name__} changed while it was iterated")
-                for rest in value[i:]:
-                    yield rest, None
-                return
-            yield element, part
-        if len(value) != count:
-            recorder.refuse(f"a {kind.__name__} changed while it was iterated")
-            for rest in value[count:]:
-                yield rest, None
+        yield from _items_now(recorder, value, origin)
     elif kind is dict:
         for key in keys(recorder, value, origin):
             yield key, CONSTANT
@@ -358,6 +348,19 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
         recorder.refuse(f"iteration over a {kind.__name__}")
         for element in value:
             yield element, None
+
+
+def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items of a list or tuple, by position as Python goes, with their origins."""
+    parts = [part for _, part in recorder.items(value, origin)]
+    before = list(value)
+    i = 0
+    while i < len(value):
+        same = len(value) == len(before) and value[i] is before[i]
+        if not same:
+            recorder.refuse(f"a {type(value).__name__} changed while it was iterated")
+        yield value[i], parts[i] if same and i < len(parts) else None
+        i += 1
 
 
 def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:

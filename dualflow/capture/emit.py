@@ -17,7 +17,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
-from .provenance import SCALARS, Node
+from .provenance import Node
 
 
 class Marker:
@@ -105,8 +105,12 @@ class Emitter:
         """Check a tensor's type, layout and need of gradients."""
         name, array = self.node(node), self.array(node)
         shape, dtype, strides = map(self.constant, layout)
-        tests = [f"{array}.shape != {shape}", f"{array}.dtype != {dtype}",
-                 f"{array}.strides != {strides}", f"{name}.requires_grad is not {requires}"]  # fmt: skip
+        tests = [
+            f"{array}.shape != {shape}",
+            f"{array}.dtype != {dtype}",
+            f"{array}.strides != {strides}",
+            f"{name}.requires_grad is not {requires}",
+        ]
         if requires:
             tests.append(f"{name}._tape is {'' if taped else 'not '}None")
         self.line(f"if {' or '.join(tests)}: return MISS")
@@ -140,6 +144,3 @@ def node_key(node: Node, found: dict[Node, Any]) -> Any:
         parents = tuple(node_key(parent, found) for parent in node.parents)
         key = found[node] = hash((node.template, parents, tuple(map(identity, node.constants))))
     return key
-
-
-_ = SCALARS

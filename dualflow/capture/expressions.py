@@ -1,4 +1,4 @@
-"""Expressions with hooks: for each kind of syntax, what replaces it and which slot knows its origin.
+"""Expressions with hooks: for each kind of syntax, what replaces it, and the slot of its origin.
 
 Comes in: an expression node. Goes out: the node that does the same through the hooks of
 `frame.Frame`, and the number of the slot that holds where its value came from.
@@ -227,7 +227,7 @@ class Expressions:
         slots = None if starred else tuple(part[1] for part in parts)
         return self.hook(node, "build", slot, slots, made), slot
 
-    x_Tuple = x_List = x_Set = _display
+    x_Tuple = x_List = x_Set = _display  # noqa: N815
 
     def x_Starred(self, node: ast.Starred, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         value, slot = self.e(node.value)
@@ -341,7 +341,7 @@ class Expressions:
         made = at(ast.Subscript(both, at(ast.Constant(1), node), ast.Load()), node)
         return self.hook(node, "comprehended", slot, kind, made), slot
 
-    x_ListComp = x_SetComp = x_DictComp = x_GeneratorExp = _comprehension
+    x_ListComp = x_SetComp = x_DictComp = x_GeneratorExp = _comprehension  # noqa: N815
 
     def _comprehension_target(self, node: ast.expr, scope: dict[str, int]) -> Shape:
         if isinstance(node, ast.Name):

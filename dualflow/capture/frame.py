@@ -15,7 +15,8 @@ from typing import Any, final
 from dualflow.array.tensor import Tensor
 
 from . import attributes, calls, containers
-from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Origin
+from .construct import text_of
+from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
 o = operator
@@ -72,6 +73,16 @@ class Frame:
             self.recorder.refuse(f"a {type(value).__name__} of unknown origin")
         return found
 
+    def below(self, function: types.FunctionType, count: int, names: dict[str, int]) -> Frame:
+        """The frame of a call that is made here."""
+        return Frame(self.recorder, function, count, names)
+
+    def invoke(
+        self, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+    ) -> tuple[Any, Origin]:
+        """Make a call in the place of C code that would make it; see `calls.invoke`."""
+        return calls.invoke(self, f, origin, args, origins)
+
     # Variables ------------------------------------------------------------------------------
 
     def glob(self, slot: int, name: str, value: Any) -> Any:
@@ -87,7 +98,9 @@ class Frame:
         origin = self.origin(slot, value)
         recorder.stored["global", id(namespace), name] = origin
         node = recorder.constant(namespace)
-        recorder.effects.append(("item", node, name, CONSTANT, value, origin, recorder.effect_line()))
+        recorder.effects.append(
+            ("item", node, name, CONSTANT, value, origin, recorder.effect_line())
+        )
         return value
 
     def own(self, closure: Callable[[], Any]) -> None:
@@ -190,7 +203,7 @@ class Frame:
             return self._binary(slot, function, symbol, sa, sb, a, b)
         if type(a) is list and name == "Add":
             method = Born("method", (None, self.origin(sa, a)))
-            calls.invoke(self, a.extend, method, (b,), (self.origin(sb, b),))
+            self.invoke(a.extend, method, (b,), (self.origin(sb, b),))
             self.slots[slot] = self.slots[sa]
             return a
         self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
@@ -215,7 +228,7 @@ class Frame:
             return out
         method = calls.operator_method(f, a, b)
         if method is not None:
-            out, self.slots[slot] = calls.invoke(self, method, CONSTANT, (a, b), (pa, pb))
+            out, self.slots[slot] = self.invoke(method, CONSTANT, (a, b), (pa, pb))
             return out
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
@@ -311,7 +324,9 @@ class Frame:
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple)
-        if (type(a) in plain and type(b) in plain) or (isinstance(a, FIXED) and isinstance(b, FIXED)):
+        if (type(a) in plain and type(b) in plain) or (
+            isinstance(a, FIXED) and isinstance(b, FIXED)
+        ):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
             self.slots[slot] = CONSTANT
@@ -380,16 +395,19 @@ class Frame:
                 recorder.guard("{0}" if out else "not {0}", origin)
             return out
         if kind in (list, tuple, dict, set):
-            return bool(containers.length(self, value, origin)[0])
+            size, found = containers.length(self, value, origin)
+            if isinstance(found, Node):
+                recorder.guard("{0}" if size else "not {0}", found)
+            return bool(size)
         names = ("__bool__", "__len__")
         if not any(attributes.lookup(kind, name)[0] for name in names):
             recorder.typed(origin, value)
             for name in names:
                 attributes.guard_class(recorder, kind, name)
             return True
-        method = calls.special(kind, "__bool__")
+        method = attributes.special(kind, "__bool__")
         if method is not None:
-            out, made = calls.invoke(self, method, CONSTANT, (value,), (origin,))
+            out, made = self.invoke(method, CONSTANT, (value,), (origin,))
             recorder.pin(made, out)
             return bool(out)
         recorder.refuse(f"the truth of a {kind.__name__}")
@@ -433,9 +451,7 @@ class Frame:
         if not self.recorder.dead:
             origins = [self.origin(s, part) for s, part in zip(slots, parts, strict=True)]
             constant = all(origin is CONSTANT for origin in origins)
-            self.slots[slot] = (
-                CONSTANT if constant else self.recorder.born(value, "slice", origins)
-            )
+            self.slots[slot] = CONSTANT if constant else self.recorder.born(value, "slice", origins)
         return value
 
     # Displays, text -------------------------------------------------------------------------
@@ -457,9 +473,7 @@ class Frame:
             self.slots[slot] = containers.built_dict(self, value, keys, values)
         return value
 
-    def formatted(
-        self, slot: int, sv: int, ss: int, conversion: int, value: Any, spec: str
-    ) -> str:
+    def formatted(self, slot: int, sv: int, ss: int, conversion: int, value: Any, spec: str) -> str:
         convert = {-1: None, 115: str, 114: repr, 97: ascii}[conversion]
         recorder = self.recorder
         if recorder.dead:
@@ -468,7 +482,7 @@ class Frame:
         recorder.pin(self.origin(ss, spec), spec)
         constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
         if not constant or (type(value) is tuple and origin is not CONSTANT):
-            text = calls.text_of(self, value, origin)
+            text = text_of((value,), (origin,))
             if text is None:
                 recorder.refuse(f"the text of a {type(value).__name__}")
                 return format(convert(value) if convert else value, spec)
@@ -480,9 +494,7 @@ class Frame:
             node = origin
             if isinstance(origin, Node):
                 recorder.typed(origin, value)
-                node = recorder.nodes(
-                    f"format({inner}, {{k0}})", (origin,), (spec,)
-                )
+                node = recorder.nodes(f"format({inner}, {{k0}})", (origin,), (spec,))
             self.slots[slot] = node
         else:
             recorder.pin(origin, value)
@@ -665,6 +677,3 @@ class Frame:
             if type(shape) is int and shape >= 0:
                 self.slots[shape] = CONSTANT
         return manager
-
-
-_ = TENSOR

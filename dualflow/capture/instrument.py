@@ -110,7 +110,9 @@ class Statements(Expressions):
         name = self.temporary()
         slot = self.local(name)
         value, _ = self.e(node.value, slot)
-        found: list[ast.stmt] = [at(ast.Assign([at(ast.Name(name, ast.Store()), node)], value), node)]
+        found: list[ast.stmt] = [
+            at(ast.Assign([at(ast.Name(name, ast.Store()), node)], value), node)
+        ]
         for target in node.targets:
             found += self.store(target, at(ast.Name(name, ast.Load()), node), slot, node)
         return found
@@ -139,7 +141,9 @@ class Statements(Expressions):
             value, sb = self.e(node.value)
             made = self.hook(node, "iop", slot, op, sa, sb, old, value)
             again = self.hook(node, "parked", parked)
-            return [at(ast.Expr(self.hook(node, "set_attr", parked, slot, made, again, name)), node)]
+            return [
+                at(ast.Expr(self.hook(node, "set_attr", parked, slot, made, again, name)), node)
+            ]
         key, sk = self.e(target.slice)
         key_parked = self.slot()
         key = self.hook(node, "park", key_parked, sk, key)
@@ -212,10 +216,15 @@ class Statements(Expressions):
         made.args, slots = self.defaults(node.args)
         slot = self.local(node.name)
         load = at(ast.Name(node.name, ast.Load()), node)
-        found: list[ast.stmt] = [made, at(ast.Expr(self.hook(node, "func", slot, slots, load)), node)]
+        found: list[ast.stmt] = [
+            made,
+            at(ast.Expr(self.hook(node, "func", slot, slots, load)), node),
+        ]
         kind = self.kind(node.name)
         if kind != "local":
-            found.append(at(ast.Expr(self.hook(node, f"store_{kind}", slot, node.name, load)), node))
+            found.append(
+                at(ast.Expr(self.hook(node, f"store_{kind}", slot, node.name, load)), node)
+            )
         return found
 
     def s_Import(self, node: ast.Import | ast.ImportFrom) -> list[ast.stmt]:  # noqa: N802
@@ -233,7 +242,7 @@ class Statements(Expressions):
             found.append(at(ast.Expr(hook), node))
         return found
 
-    s_ImportFrom = s_Import
+    s_ImportFrom = s_Import  # noqa: N815
 
 
 class Copy:

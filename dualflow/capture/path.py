@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 
 from dualflow import pipeline
-from dualflow.array.tensor import Tensor
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
-from dualflow.ops import door
 
 from . import commit, slices
-from .emit import MISS, PYTHON, RAISED, Emitter, node_key
+from .emit import MISS, Emitter, node_key
 from .provenance import Node, Origin
 from .recorder import Reason, Recorder
 from .results import Maker, Unsupported
@@ -359,4 +357,3 @@ class Builder:
 GUARD_ERRORS = (
     AttributeError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, NameError,
 )  # fmt: skip
-_ = (Tensor, door, PYTHON, RAISED)

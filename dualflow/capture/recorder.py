@@ -81,6 +81,7 @@ class Recorder:
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
         self._late_numbers: dict[Any, Node] = {}
+        self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
         self._scalars: list[tuple[Any, Node]] = []
         self._allowed: Tensor | None = None
@@ -144,9 +145,6 @@ class Recorder:
         self._keep.append(value)
         return self._tuples.setdefault(key, value)
 
-    def stand_in(self, value: Any) -> None:
-        self._keep.append(value)
-
     # Origins --------------------------------------------------------------------------------
 
     def origin(self, origin: Origin, value: Any) -> Origin:
@@ -188,9 +186,9 @@ class Recorder:
             if kind is Tensor:
                 self._register(node, value)
             return node
-        if isinstance(before, Node) and before is not node and not isinstance(value, FIXED):
-            if not isinstance(value, (types.FunctionType, tuple)) or kind is Tensor:
-                self.guard("{0} is {1}", before, node)
+        one = (*FIXED, types.FunctionType, tuple)
+        if isinstance(before, Node) and before is not node and not isinstance(value, one):
+            self.guard("{0} is {1}", before, node)
         return before
 
     def _register(self, node: Node, tensor: Tensor) -> None:
@@ -275,7 +273,7 @@ class Recorder:
             return
         if kind in SCALARS:
             self._pin_scalar(origin, value)
-        elif isinstance(value, enum.Enum) or isinstance(value, FIXED):
+        elif isinstance(value, FIXED):
             if isinstance(value, np.dtype):
                 self.guard("{0} == {k0}", origin, constants=(value,))
             else:
@@ -323,7 +321,7 @@ class Recorder:
             self.guard("{0} == {k0}", node, constants=(value,))
 
     def understand(self, origin: Origin, value: Any) -> None:
-        """`value` goes to a function of dualflow: numbers in it are pinned, tensors must be known."""
+        """`value` goes to a function of dualflow: numbers are pinned, tensors must be known."""
         kind = type(value)
         if self.dead:
             return
@@ -492,7 +490,8 @@ class Recorder:
         number = raw.constants[0] if raw.template.startswith("T[") else None
         made = None if number is None else self.late[number]
         same = made is not None and (raw is node or type(value) is float)
-        if same and made is not None and made.dtype.kind == {bool: "b", int: "i", float: "f"}[type(value)]:
+        letter = {bool: "b", int: "i", float: "f"}[type(value)]
+        if same and made is not None and made.dtype.kind == letter:
             add, line = self.notes.builder.add, user_line()
             if made.shape != ():
                 made = add(p.reshape.op, (made,), {"shape": ()}, line).result
@@ -548,7 +547,8 @@ class Recorder:
             self.refuse("reading the value of a tensor raised an error")
             raise
         finally:
-            self._reading = False
+            self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
+        self._reading = False
         if self.dead:
             return value, None
         noted = self.notes.value_of(tensor, user_line())
@@ -586,7 +586,8 @@ class Recorder:
                 for number, origin in self._ids.items()
                 if isinstance(origin, Node) and type(self._objects.get(number)) is kind
             }
-            nodes.update((node, None) for value, node in self.written.values() if type(value) is kind)
+            changed_nodes = (n for value, n in self.written.values() if type(value) is kind)
+            nodes.update(dict.fromkeys(changed_nodes))
             if len(nodes) > 1:
                 text = ", ".join(f"id({{{i}}})" for i in range(len(nodes)))
                 self.guard(f"len({{{{{text}}}}}) == {{k0}}", *nodes, constants=(len(nodes),))

@@ -6,17 +6,13 @@ from nodes and outputs of the program; the same object twice is made once.
 
 from __future__ import annotations
 
-import enum
 import types
 from typing import Any
-
-import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.tape import edge_of
 from dualflow.ir.graph import Value
 from dualflow.ops import door
-from dualflow.ops.door import Scalar
 
 from . import history
 from .emit import Emitter
@@ -244,17 +240,19 @@ class Maker:
                 make = emitter.constant(plan[1]._make)
                 emitter.line(f"{name} = {make}(({''.join(item + ', ' for item in items)}))")
         elif kind == "dict":
-            pairs = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in plan[1]]
-            emitter.line(f"{name} = {{{', '.join(pairs)}}}")
+            emitter.line(f"{name} = {self._pairs(emitter, plan[1], outputs)}")
         elif kind == "instance":
-            pairs = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in plan[2]]
             emitter.line(f"{name} = new({emitter.constant(plan[1])})")
-            emitter.line(f"{name}.__dict__.update({{{', '.join(pairs)}}})")
+            emitter.line(f"{name}.__dict__.update({self._pairs(emitter, plan[2], outputs)})")
         elif kind == "set":
             emitter.line(f"{name} = {emitter.constant(plan[1])}.copy()")
         else:
             raise AssertionError(kind)
         return name
+
+    def _pairs(self, emitter: Emitter, pairs: Any, outputs: dict[Value, str]) -> str:
+        items = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in pairs]
+        return "{" + ", ".join(items) + "}"
 
     def _write_view(
         self, emitter: Emitter, name: str, root: str, chain: Any, requires: bool
@@ -330,6 +328,3 @@ def unnoted(op: Any, tensor: Tensor, **attributes: Any) -> Tensor:
         return door.apply(op, tensor, **attributes)
     finally:
         door.state.grad_enabled = before
-
-
-_ = (enum, np, Scalar)

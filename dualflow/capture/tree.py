@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .emit import MISS, PYTHON, RAISED, Marker
+from .emit import MISS, RAISED, Marker
 from .path import Block, outcome_key
 
 NOT_READY = Marker("the program is being compiled")
@@ -128,6 +128,3 @@ def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
         fork = same.below.setdefault(block.outcome, Fork())
         most = max(most, len(same.below))
     return new, most
-
-
-_ = PYTHON

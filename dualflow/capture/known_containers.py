@@ -1,0 +1,237 @@
+"""Known callables: making, reading and changing lists, tuples and dicts.
+
+Comes in: a `Call`. Goes out: its plan.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import containers
+from .known import constant_only, known, methods
+from .provenance import CONSTANT, SCALARS, Born, Origin
+from .recorder import FIXED
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+
+
+@known(range, slice)
+def _range(call: Call) -> Plan | None:
+    recorder = call.recorder
+    for value, origin in zip(call.args, call.origins, strict=True):
+        if type(value) not in (int, bool, type(None)):
+            call.refuse(f"{call.name} of a {type(value).__name__}")
+            return None
+        recorder.pin(origin, value)
+    return call.plan(lambda out: CONSTANT, functools.partial(recorder.guarded, call.function))
+
+
+@known(list, tuple)
+def _sequence(call: Call) -> Plan | None:
+    recorder, frame, kind = call.recorder, call.frame, call.function
+    parts: list[Origin] = []
+
+    def run(*args: Any) -> Any:
+        if not args:
+            return kind()
+        pairs = list(containers.elements(frame, args[0], call.origins[0]))
+        parts.extend(part for _, part in pairs)
+        return kind([value for value, _ in pairs])
+
+    def finish(out: Any) -> Origin:
+        if kind is tuple and all(part is CONSTANT for part in parts):
+            return CONSTANT
+        return recorder.born(out, kind.__name__, parts)
+
+    return call.plan(finish, run)
+
+
+@known(dict)
+def _dict(call: Call) -> Plan | None:
+    recorder, frame = call.recorder, call.frame
+    parts: dict[Any, Origin] = {}
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if args and type(args[0]) is dict:
+            for key, value in _dict_items(call, args[0], call.origins[0]):
+                parts[key] = value
+        elif args:
+            pairs = []
+            for pair, origin in containers.elements(frame, args[0], call.origins[0]):
+                (key, ko), (value, part) = recorder.items(pair, recorder.origin(origin, pair))
+                containers.key_node(recorder, ko, key)
+                pairs.append((key, value))
+                parts[key] = part
+            args = (pairs,)
+        parts.update(call.where)
+        return dict(*args, **kwargs)
+
+    return call.plan(lambda out: recorder.born(out, "dict", parts), run)
+
+
+def _dict_items(call: Call, value: dict, origin: Origin) -> list[tuple[Any, Origin]]:
+    recorder = call.recorder
+    names = containers.keys(recorder, value, origin)
+    if recorder.dead:
+        return []
+    return [(key, containers.item(call.frame, value, key, origin, CONSTANT)[1]) for key in names]
+
+
+@methods(dict, "items", "values", "keys")
+def _dict_view(call: Call) -> Plan | None:
+    recorder = call.recorder
+    owner, origin, name = call.args[0], call.origins[0], call.function.__name__
+    parts = _dict_items(call, owner, origin)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for key, part in parts:
+            if name == "keys":
+                yield key, CONSTANT
+            elif name == "values":
+                yield owner[key], part
+            else:
+                pair = (key, owner[key])
+                yield pair, recorder.born(pair, "tuple", [CONSTANT, part])
+
+    f = call.function
+    return call.plan(lambda out: recorder.born(out, "iterator", follow), lambda _: f())
+
+
+@methods(dict, "get")
+def _dict_get(call: Call) -> Plan | None:
+    owner, key, *default = call.args
+    if owner.__contains__(key) if _plain_key(key) else False:
+        found = containers.item(call.frame, owner, key, call.origins[0], call.origins[1])
+    elif _plain_key(key):
+        containers.contains(call.frame, key, owner, call.origins[1], call.origins[0])
+        found = (default[0], call.origins[2]) if default else (None, CONSTANT)
+    else:
+        call.refuse("dict.get of such a key")
+        return None
+    return call.plan(lambda out: found[1], lambda *a: found[0])
+
+
+def _plain_key(key: Any) -> bool:
+    return type(key) in SCALARS or isinstance(key, FIXED)
+
+
+@methods(dict, "setdefault")
+def _setdefault(call: Call) -> Plan | None:
+    owner, key, *default = call.args
+    if not _plain_key(key) or not isinstance(call.origins[0], Born):
+        call.refuse("dict.setdefault of a dict from outside")
+        return None
+    if key in owner:
+        return _dict_get(call)
+    parts = [*call.origins[2:], CONSTANT]
+    call.recorder.pin(call.origins[1], key)
+    f = call.function
+
+    def finish(out: Any) -> Origin:
+        call.origins[0].parts[key] = parts[0]  # type: ignore[union-attr]
+        return parts[0]
+
+    return call.plan(finish, lambda owner, *a: f(*a))
+    _ = default
+
+
+@methods(dict, "update")
+def _update(call: Call) -> Plan | None:
+    frame, recorder = call.frame, call.recorder
+    origin = call.origins[0]
+
+    def run(owner: dict, *args: Any, **kwargs: Any) -> None:
+        if args and type(args[0]) is not dict:
+            recorder.refuse("dict.update of something that is no dict")
+            owner.update(*args, **kwargs)
+            return
+        if args:
+            for key, part in _dict_items(call, args[0], call.origins[1]) or []:
+                containers.set_item(frame, owner, key, args[0][key], origin, CONSTANT, part)
+            if recorder.dead:
+                owner.update(args[0])
+        for key, value in kwargs.items():
+            containers.set_item(frame, owner, key, value, origin, CONSTANT, call.where[key])
+
+    return call.plan(lambda out: CONSTANT, run)
+
+
+@methods(list, "append")
+def _append(call: Call) -> Plan | None:
+    owner, value = call.args
+    shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
+    _append_part(call, shadow, value, call.origins[1])
+    f = call.function
+    return call.plan(lambda out: CONSTANT, lambda owner, value: f(value))
+
+
+def _append_part(call: Call, shadow: Any, value: Any, part: Origin) -> None:
+    recorder = call.recorder
+    if isinstance(shadow, Born):
+        shadow.parts.append(part)
+        return
+    shadow.added.append(part)
+    if shadow.parts is not None:
+        shadow.parts.parts.append(part)
+    effect = ("method", shadow.node, "append", [(value, part)], recorder.effect_line())
+    recorder.effects.append(effect)
+
+
+@methods(list, "extend")
+def _extend(call: Call) -> Plan | None:
+    owner = call.args[0]
+    shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
+
+    def run(owner: list, iterable: Any) -> None:
+        for value, part in containers.elements(call.frame, iterable, call.origins[1]):
+            if not call.recorder.dead:
+                _append_part(call, shadow, value, part)
+            owner.append(value)
+
+    return call.plan(lambda out: CONSTANT, run)
+
+
+@methods(list, "pop", "insert", "reverse", "clear")
+def _list_change(call: Call) -> Plan | None:
+    recorder, name = call.recorder, call.function.__name__
+    owner, *rest = call.args
+    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+    if name in ("pop", "insert") and rest:
+        recorder.pin(call.origins[1], rest[0])
+    if recorder.dead or len(born.parts) != len(owner):
+        call.refuse()
+        return None
+    arguments: list[Any] = [(value, CONSTANT) for value in rest]
+    found: Origin = CONSTANT
+    if name == "insert":
+        born.parts.insert(rest[0], call.origins[2])
+        arguments[1] = (rest[1], call.origins[2])
+    elif owner or name != "pop":
+        found = getattr(born.parts, name)(*rest) if name == "pop" else CONSTANT
+        if name != "pop":
+            getattr(born.parts, name)()
+    if born is not shadow:
+        effect = ("method", shadow.node, name, arguments, recorder.effect_line())
+        recorder.effects.append(effect)
+    f = call.function
+    return call.plan(lambda out: found, lambda owner, *a: f(*a))
+
+
+@methods(list, "copy")
+def _copy(call: Call) -> Plan | None:
+    parts = [part for _, part in call.recorder.items(call.args[0], call.origins[0])]
+    return call.plan(lambda out: call.recorder.born(out, "list", parts), list.copy)
+
+
+@methods(list, "index", "count")
+@methods(tuple, "index", "count")
+def _search(call: Call) -> Plan | None:
+    f = call.function
+    inner = constant_only(call)
+    if inner is not None:
+        inner.function = lambda owner, *a: call.recorder.guarded(f, *a)
+    return inner

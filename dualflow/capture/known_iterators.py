@@ -1,0 +1,212 @@
+"""Known callables: iterators, and what takes functions.
+
+Comes in: a `Call`. Goes out: its plan.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import containers
+from .known import known
+from .provenance import CONSTANT, SCALARS, Born, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+
+
+def _tap(source: Iterator[tuple[Any, Origin]], last: list[Origin]) -> Iterator[Any]:
+    """The values of `source`; `last[0]` is the origin of the one given last."""
+    for value, last[0] in source:
+        yield value
+
+
+def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origin]]]) -> Plan:
+    """Python's own iterator `real`, made over values whose origins `follow` knows."""
+    recorder = call.recorder
+    source = follow()
+    return call.plan(
+        lambda out: recorder.born(out, "iterator", lambda: source), lambda *a, **k: real
+    )
+
+
+@known(enumerate)
+def _enumerate(call: Call) -> Plan | None:
+    frame, recorder = call.frame, call.recorder
+    start = call.args[1] if len(call.args) > 1 else call.kwargs.get("start", 0)
+    if len(call.args) > 1:
+        recorder.pin(call.origins[1], start)
+    elif "start" in call.kwargs:
+        recorder.pin(call.where["start"], start)
+    last: list[Origin] = [None]
+    real = enumerate(_tap(containers.elements(frame, call.args[0], call.origins[0]), last), start)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for pair in real:
+            yield pair, recorder.born(pair, "tuple", [CONSTANT, last[0]])
+
+    return _lazily(call, real, follow)
+
+
+@known(zip)
+def _zip(call: Call) -> Plan | None:
+    frame, recorder = call.frame, call.recorder
+    if set(call.kwargs) - {"strict"}:
+        call.refuse("zip with such arguments")
+        return None
+    strict = call.kwargs.get("strict", False)
+    if "strict" in call.where:
+        recorder.pin(call.where["strict"], strict)
+    pairs = list(zip(call.args, call.origins, strict=True))
+    lasts: list[list[Origin]] = [[None] for _ in pairs]
+    taps = [
+        _tap(containers.elements(frame, value, origin), last)
+        for (value, origin), last in zip(pairs, lasts, strict=True)
+    ]
+    real = zip(*taps, strict=strict)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for made in real:
+            yield made, recorder.born(made, "tuple", [last[0] for last in lasts])
+
+    return _lazily(call, real, follow)
+
+
+@known(map)
+def _map(call: Call) -> Plan | None:
+    frame = call.frame
+    f, origin = call.args[0], call.origins[0]
+    pairs = list(zip(call.args[1:], call.origins[1:], strict=True))
+    lasts: list[list[Origin]] = [[None] for _ in pairs]
+    taps = [
+        _tap(containers.elements(frame, value, where), last)
+        for (value, where), last in zip(pairs, lasts, strict=True)
+    ]
+    made: list[Origin] = [None]
+
+    def apply(*values: Any) -> Any:
+        out, made[0] = frame.invoke(f, origin, values, tuple(last[0] for last in lasts))
+        return out
+
+    real = map(apply, *taps)
+    return _lazily(call, real, lambda: ((out, made[0]) for out in real))
+
+
+@known(filter)
+def _filter(call: Call) -> Plan | None:
+    frame = call.frame
+    f, origin = call.args[0], call.origins[0]
+    last: list[Origin] = [None]
+
+    def keep(value: Any) -> bool:
+        out, found = value, last[0]
+        if f is not None:
+            out, found = frame.invoke(f, origin, (value,), (last[0],))
+        return bool(out) if frame.recorder.dead else frame._truth(found, out)
+
+    real = filter(keep, _tap(containers.elements(frame, call.args[1], call.origins[1]), last))
+    return _lazily(call, real, lambda: ((value, last[0]) for value in real))
+
+
+@known(reversed, iter)
+def _iterator(call: Call) -> Plan | None:
+    value = call.args[0]
+    origin = call.recorder.origin(call.origins[0], value)
+    followed = isinstance(origin, Born) and origin.kind == "iterator"
+    if call.function is iter and followed and iter(value) is value:
+        return call.plan(lambda out: origin)
+    if len(call.args) != 1 or type(value) not in (list, tuple, range):
+        call.refuse(f"{call.name} of a {type(value).__name__}")
+        return None
+    origins = [part for _, part in containers.elements(call.frame, value, origin)]
+    real = call.function(value)
+    if call.function is reversed:
+        origins.reverse()
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for i, item in enumerate(real):
+            if i >= len(origins) or len(value) != len(origins):
+                call.refuse("a list changed while it was iterated")
+                yield item, None
+            else:
+                yield item, origins[i]
+
+    return _lazily(call, real, follow)
+
+
+@known(next)
+def _next(call: Call) -> Plan | None:
+    recorder = call.recorder
+    origin = recorder.origin(call.origins[0], call.args[0])
+    if not isinstance(origin, Born) or origin.kind != "iterator":
+        call.refuse("next of an iterator of unknown origin")
+        return None
+    found: list[Origin] = [None]
+    source = origin.parts()
+
+    def run(iterator: Any, *default: Any) -> Any:
+        for value, found[0] in source:
+            return value
+        if default:
+            found[0] = call.origins[1]
+            return default[0]
+        raise StopIteration
+
+    return call.plan(lambda out: found[0], run)
+
+
+@known(sorted)
+def _sorted(call: Call) -> Plan | None:
+    recorder, frame = call.recorder, call.frame
+    key = call.kwargs.get("key")
+    pairs = list(containers.elements(frame, call.args[0], call.origins[0]))
+    ranks = []
+    for value, origin in pairs:
+        rank, where = value, origin
+        if key is not None:
+            rank, where = frame.invoke(key, call.where["key"], (value,), (origin,))
+        recorder.pin(where, rank)
+        ranks.append(rank)
+    if "reverse" in call.kwargs:
+        recorder.pin(call.where["reverse"], call.kwargs["reverse"])
+    plain = all(type(r) in SCALARS or type(r) is tuple for r in ranks)
+    if recorder.dead or not plain:
+        call.refuse("sorted by keys that are no plain values")
+        return None
+    order = sorted(
+        range(len(pairs)), key=ranks.__getitem__, reverse=call.kwargs.get("reverse", False)
+    )
+    made = [pairs[i] for i in order]
+    return call.plan(
+        lambda out: recorder.born(out, "list", [origin for _, origin in made]),
+        lambda *a, **k: [value for value, _ in made],
+    )
+
+
+@known(functools.reduce)
+def _reduce(call: Call) -> Plan | None:
+    frame = call.frame
+    f, iterable, *start = call.args
+    found: list[Origin] = [None]
+
+    def run(*args: Any) -> Any:
+        pairs = containers.elements(frame, iterable, call.origins[1])
+        if start:
+            total, origin = start[0], call.origins[2]
+        else:
+            total, origin = next(pairs)
+        for value, part in pairs:
+            total, origin = frame.invoke(f, call.origins[0], (total, value), (origin, part))
+        found[0] = origin
+        return total
+
+    return call.plan(lambda out: found[0], run)
+
+
+@known(functools.partial)
+def _partial(call: Call) -> Plan | None:
+    recorder = call.recorder
+    parts = (call.origins[0], list(call.origins[1:]), dict(call.where))
+    return call.plan(lambda out: recorder.born(out, "partial", parts))

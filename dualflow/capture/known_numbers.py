@@ -1,0 +1,166 @@
+"""Known callables: numbers, conversions, folds.
+
+Comes in: a `Call`. Goes out: its plan.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+import operator
+import types
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import containers
+from .construct import text_of
+from .known import TABLE, constant_only, known, reading
+from .provenance import CONSTANT, NUMBERS, SCALARS, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+
+
+_MATH = [f for f in vars(math).values() if isinstance(f, types.BuiltinFunctionType)]
+
+
+@known(abs, round, divmod, pow, hash, chr, ord, hex, oct, bin, *_MATH, complex)
+def _arithmetic(call: Call) -> Plan | None:
+    """A function of scalars alone."""
+    recorder = call.recorder
+    if call.function is abs and call.args and type(call.args[0]) is Tensor:
+        run = functools.partial(recorder.guarded, abs)
+        return call.plan(lambda out: recorder.origin(None, out), run)
+    if call.kwargs or not all(type(value) in NUMBERS for value in call.args):
+        return constant_only(call)
+
+    def finish(out: Any) -> Origin:
+        if type(out) is tuple:  # divmod
+            node = _expression(call)
+            if node is CONSTANT or node is None:
+                return node
+            return recorder.born(
+                out, "tuple", [recorder.nodes("{0}[{k0}]", (node,), (i,)) for i in (0, 1)]
+            )
+        return _expression(call)
+
+    return call.plan(finish, functools.partial(recorder.guarded, call.function))
+
+
+def _expression(call: Call) -> Origin:
+    recorder = call.recorder
+    text = "({k0}(" + ", ".join(f"{{{i}}}" for i in range(len(call.args))) + "))"
+    if all(origin is CONSTANT for origin in call.origins):
+        return CONSTANT
+    parents = []
+    for value, origin in zip(call.args, call.origins, strict=True):
+        recorder.typed(origin, value)
+        node = recorder.as_node(origin, value)
+        if node is None:
+            recorder.refuse(f"an argument of {call.name} of unknown origin")
+            return None
+        parents.append(node)
+    return recorder.nodes(text, tuple(parents), (call.function,))
+
+
+@known(int, float, bool, str, repr)
+def _conversion(call: Call) -> Plan | None:
+    recorder = call.recorder
+    if len(call.args) == 1 and type(call.args[0]) is Tensor and call.function in NUMBERS:
+        return reading(call, call.function)
+    if len(call.args) == 1 and type(call.args[0]) in SCALARS and not call.kwargs:
+        run = functools.partial(recorder.guarded, call.function)
+        return call.plan(lambda out: _expression(call), run)
+    if call.function is bool and len(call.args) == 1:
+        truth = call.frame._truth(call.origins[0], call.args[0])
+        return call.plan(lambda out: CONSTANT, lambda value: truth)
+    if call.function is str and text_of(call.args, call.origins) is not None:
+        return call.plan(lambda out: CONSTANT)
+    values = list(call.args)
+    if all(type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype)) for v in values):
+        return constant_only(call)
+    call.refuse()
+    return None
+
+
+@known(min, max, sum, any, all)
+def _folding(call: Call) -> Plan | None:
+    recorder, frame = call.recorder, call.frame
+    args, kwargs = call.args, call.kwargs
+    if call.function is sum and args and not kwargs:
+        return call.plan(*_sum(call))
+    if call.function in (any, all) and len(args) == 1:
+        return call.plan(*_any_all(call))
+    if kwargs or not args:
+        return constant_only(call)
+    if len(args) == 1:
+        pairs = list(containers.elements(frame, args[0], call.origins[0]))
+    else:
+        pairs = list(zip(args, call.origins, strict=True))
+    if not pairs or not all(type(value) in NUMBERS for value, _ in pairs):
+        if any(type(value) is Tensor for value, _ in pairs):
+            call.refuse(f"{call.name} of tensors")
+            return None
+        for value, origin in pairs:
+            recorder.pin(origin, value)
+        return call.plan(lambda out: CONSTANT, lambda *a: call.function([v for v, _ in pairs]))
+    inner = call.of(call.function, CONSTANT)
+    inner.args, inner.origins = tuple(v for v, _ in pairs), tuple(q for _, q in pairs)
+    if len(pairs) == 1:
+        return call.plan(lambda out: pairs[0][1], lambda *a: pairs[0][0])
+    return call.plan(lambda out: _expression(inner), lambda *a: call.function(*inner.args))
+
+
+def _sum(call: Call) -> tuple[Any, Any]:
+    frame, recorder = call.frame, call.recorder
+    found: list[Origin] = [CONSTANT]
+
+    def run(iterable: Any, start: Any = 0) -> Any:
+        total: Any = start
+        origin: Origin = CONSTANT if len(call.args) == 1 else call.origins[1]
+        pairs = containers.elements(frame, iterable, call.origins[0])
+        slots = frame.slots
+        slot, other, out = len(slots), len(slots) + 1, len(slots) + 2
+        slots += [None, None, None]
+        for value, part in pairs:
+            frame.slots[slot], frame.slots[other] = origin, part
+            total = frame.binop(out, "Add", slot, other, total, value)
+            origin = frame.slots[out]
+        found[0] = origin
+        return total
+
+    return (lambda out: found[0] if not recorder.dead else None), run
+
+
+def _any_all(call: Call) -> tuple[Any, Any]:
+    frame = call.frame
+    wanted = call.function is any
+
+    def run(iterable: Any) -> bool:
+        for value, origin in containers.elements(frame, iterable, call.origins[0]):
+            truth = bool(value) if frame.recorder.dead else frame._truth(origin, value)
+            if truth is wanted:
+                return wanted
+        return not wanted
+
+    return (lambda out: CONSTANT), run
+
+
+for _function in (operator.add, operator.mul, operator.sub, operator.truediv, operator.matmul):
+    _NAMES = {"add": "Add", "mul": "Mult", "sub": "Sub", "truediv": "Div", "matmul": "MatMult"}
+
+    def _operator(call: Call, name: str = _NAMES[_function.__name__]) -> Plan | None:
+        frame = call.frame
+        slots = frame.slots
+        slot = len(slots)
+        slots += [call.origins[0], call.origins[1], None]
+        return call.plan(
+            lambda out: slots[slot + 2],
+            lambda a, b: frame.binop(slot + 2, name, slot, slot + 1, a, b),
+        )
+
+    TABLE[_function] = _operator

@@ -1,0 +1,63 @@
+"""Known callables: text, and printing it.
+
+Comes in: a `Call`. Goes out: its plan.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import containers
+from .known import METHODS, constant_only, known, methods
+from .provenance import CONSTANT, SCALARS, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+
+
+for _name in dir(str):
+    if not _name.startswith("_") and _name not in ("format", "format_map", "join"):
+        METHODS[str, _name] = lambda call: _text(call)
+
+
+def _text(call: Call) -> Plan | None:
+    f = call.function
+    inner = constant_only(call)
+    if inner is not None:
+        inner.function = lambda owner, *a, **k: call.recorder.guarded(f, *a, **k)
+        inner.finish = lambda out: _plain_result(call, out)
+    return inner
+
+
+def _plain_result(call: Call, out: Any) -> Origin:
+    if type(out) in SCALARS or (type(out) is tuple and all(type(x) in SCALARS for x in out)):
+        return CONSTANT
+    if type(out) is list:
+        return call.recorder.born(out, "list", [CONSTANT] * len(out))
+    return None
+
+
+@methods(str, "join")
+def _join(call: Call) -> Plan | None:
+    pairs = list(containers.elements(call.frame, call.args[1], call.origins[1]))
+    call.recorder.pin(call.origins[0], call.args[0])
+    for value, origin in pairs:
+        call.recorder.pin(origin, value)
+    f = call.function
+    return call.plan(lambda out: CONSTANT, lambda *a: f([value for value, _ in pairs]))
+
+
+@known(print)
+def _print(call: Call) -> Plan | None:
+    recorder = call.recorder
+    plain = (str, int, float, bool, type(None))
+    if "file" in call.kwargs or not all(type(v) in plain for v in call.args):
+        call.refuse("print of something that is no plain value")
+        return None
+    pairs = list(zip(call.args, call.origins, strict=True))
+    for key, value in call.kwargs.items():
+        recorder.pin(call.where[key], value)
+    if recorder.dead:
+        return None
+    recorder.effects.append(("print", pairs, dict(call.kwargs), recorder.effect_line()))
+    return call.plan(lambda out: CONSTANT)
