@@ -47,6 +47,10 @@ class ArgumentError(DualflowError, TypeError):
     """An argument of a kind that a function does not take."""
 
 
+class DomainError(DualflowError, ValueError):
+    """A value for which an op has no result."""
+
+
 class IndexingError(DualflowError, IndexError):
     """An index out of bounds, or of a kind that cannot index."""
 

@@ -254,7 +254,7 @@ def power(x: Tensor, y: Tensor) -> Tensor:
     As in NumPy the scalar powers 2, 0.5 and -1 are x * x, sqrt(x) and 1 / x.
 
     Raises:
-        ValueError: an integer to a negative integer power.
+        DomainError: an integer to a negative integer power.
 
     >>> import dualflow as df
     >>> df.power(df.asarray([2.0, 3.0]), 3).tolist()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualflow.base.dtypes import as_dtype, bool_
-from dualflow.base.errors import DTypeError
+from dualflow.base.errors import DomainError, DTypeError
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
@@ -135,8 +135,22 @@ power = elementwise(
     gradient=_power_gradient,
     numba="m_pow({0}, {1})", triton="libdevice.pow({0}, {1})", exact=False, domain=domains.POWER,
 )  # fmt: skip
+
+
+def whole_power(x, y):
+    """NumPy's x ** y of integers, with an error of this package's."""
+    try:
+        return np.power(x, y)
+    except ValueError:
+        raise DomainError(
+            "an integer to a negative integer power",
+            why="the result of a power of integers is an integer",
+            instead="x.astype(float32) ** y",
+        ) from None
+
+
 integer_power = elementwise(
-    "integer_power", np.power, "x ** y, of integers; raises for y < 0", accepts="iu",
+    "integer_power", whole_power, "x ** y, of integers; raises for y < 0", accepts="iu",
     no_gradient=INTEGER, may_raise=True, domain=domains.INTEGER_POWER,
 )  # fmt: skip
 negative = elementwise(

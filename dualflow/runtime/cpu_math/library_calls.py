@@ -119,10 +119,13 @@ def _keep(module: ir.Module, functions: list[ir.Function]) -> None:
     name = "llvm.compiler.used"
     pointer = ir.IntType(8).as_pointer()
     kept = [function.bitcast(pointer) for function in functions]
-    if name in module.globals:
-        old = module.globals.pop(name)
-        kept = [*old.initializer.constant, *kept]
-    used = ir.GlobalVariable(module, ir.ArrayType(pointer, len(kept)), name)
-    used.linkage = "appending"
-    used.section = "llvm.metadata"
-    used.initializer = ir.Constant(used.type.pointee, kept)
+    used = module.globals.get(name)
+    if used is not None:
+        kept = [*used.initializer.constant, *kept]
+    array = ir.ArrayType(pointer, len(kept))
+    if used is None:
+        used = ir.GlobalVariable(module, array, name)
+        used.linkage = "appending"
+        used.section = "llvm.metadata"
+    used.type, used.value_type = array.as_pointer(), array  # a module's names are never free again
+    used.initializer = ir.Constant(array, kept)
