@@ -960,3 +960,157 @@ def integers_that_do_not_fit(wrap):
     except DTypeError as error:
         out.append(type(error).__name__)
     return f, [*out, f(x, 3)]
+
+
+@program(replays=1)
+def shapes_of_views(wrap):
+    f = wrap(lambda x: (x[1:].shape[0], x.detach().shape, len(x[0:2])))
+    return f, [f(vector(1, 2)), f(vector(1, 2)), f(vector(1, 2, 3))]
+
+
+@program(replays=2)
+def detached_parameter(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+    f = wrap(lambda x: x * w.detach())
+    return f, [f(vector(1, k)) for k in range(3)]
+
+
+@program(replays=2)
+def memory_order_of_results(wrap):
+    f = wrap(lambda x: x.T * 2)
+    out = []
+    for _ in range(3):
+        y = f(df.tensor(np.arange(6, dtype=np.float32).reshape(2, 3)))
+        flat = y.reshape((-1,))
+        flat += 100
+        out += [y, flat]
+    return f, out
+
+
+@program(replays=3)
+def written_before_a_branch(wrap):
+    def g(x):
+        x += 1
+        if x.sum() > 5:
+            return x * 2
+        x *= 3
+        return x
+
+    f = wrap(g)
+    out = []
+    for value in (1, 1, 5, 5, 1):
+        x = vector(value, value)
+        out += [f(x), x]
+    return f, out
+
+
+@program(replays=3)
+def effects_around_a_branch(wrap):
+    log = []
+
+    def g(x):
+        log.append(1)
+        if x.sum() > 5:
+            log.append("big")
+            return x
+        log.append("small")
+        return x * 2
+
+    f = wrap(g)
+    return f, [*(f(vector(value)) for value in (1, 1, 9, 9, 1)), log]
+
+
+@program(replays=9)
+def draws_around_a_branch(wrap):
+    df.random.seed(1)
+
+    def g(x):
+        r = df.random.uniform((3,))
+        if r[0] > 0.5:
+            return x + df.random.normal((3,))
+        return x + r
+
+    f = wrap(g)
+    return f, [*(f(vector(1, 2, 3)) for _ in range(12)), df.random.uniform((2,))]
+
+
+@program(replays=3)
+def generators_that_are_one(wrap):
+    f = wrap(lambda x, g, h: x + g.uniform((2,)) * 10 + h.uniform((2,)))
+    a, b = df.random.Generator(3), df.random.Generator(4)
+    pairs = ((a, b), (a, b), (a, a), (b, b), (a, a))
+    return f, [*(f(vector(1, 2), *pair) for pair in pairs), a.uniform(), b.uniform()]
+
+
+@program(replays=2)
+def history_of_views_and_parts(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+
+    def g(x):
+        y = w * x
+        v = y[0:1]
+        return y, v, y.sum(), w[0:1], y.detach()
+
+    f = wrap(g)
+    out = []
+    for _ in range(3):
+        w.grad = None
+        y, v, z, part, alone = f(vector(3, 4))
+        (v.sum() * 2 + z + part.sum() * 5).backward()
+        flags = [t.requires_grad for t in (y, v, part, alone)]
+        out += [w.grad, alone, *flags]
+    return f, out
+
+
+@program(replays=2)
+def second_derivative_outside(wrap):
+    f = wrap(lambda x: x * x * x)
+    slope = df.grad(lambda x: f(x).sum())
+    bend = df.grad(lambda x: slope(x).sum())
+    return f, [bend(vector(1, 2)) for _ in range(3)]
+
+
+@program(replays=2)
+def history_with_writes(wrap):
+    w = df.tensor([1.0, 2.0], requires_grad=True)
+
+    def g(x):
+        y = x * 1
+        y[0:1] = w[1:2] * x[0:1]
+        return y * y
+
+    f = wrap(g)
+    out = []
+    for _ in range(3):
+        w.grad = None
+        f(vector(3, 4)).sum().backward()
+        out.append(w.grad)
+    return f, out
+
+
+@program(replays=4)
+def one_leaf_given_twice(wrap):
+    f = wrap(lambda a, b: (a * b).sum())
+    out = []
+    for same in (False, False, True, True, False):
+        a = df.tensor([1.0, 2.0], requires_grad=True)
+        b = a if same else df.tensor([3.0, 4.0], requires_grad=True)
+        f(a, b).backward()
+        out += [a.grad, b.grad]
+    return f, out
+
+
+@program(replays=2)
+def grad_read_through_another_name(wrap):
+    def g(a, b, x):
+        a.grad = None
+        return x * 2 if b.grad is None else x * b.grad
+
+    f = wrap(g)
+    out = []
+    for same in (False, False, True, True):
+        a = df.tensor([1.0], requires_grad=True)
+        b = a if same else df.tensor([3.0], requires_grad=True)
+        b.grad = vector(7)
+        out += [f(a, b, vector(1)), a.grad]
+    return f, out

@@ -106,9 +106,15 @@ class Commit:
                 before = recorder.grads.get(id(tensor))
                 text = "is not" if before is None else "is"
                 emitter.line(f"if {emitter.node(node)}.grad {text} None: return MISS")
-        if len(self.grads) > 1:
-            numbers = ", ".join(f"id({emitter.node(node)})" for node, _ in self.grads)
-            emitter.line(f"if len({{{numbers}}}) != {len(self.grads)}: return MISS")
+        draws = [node for _, node, _ in recorder.draws.values()]
+        if len(draws) > 1:
+            numbers = ", ".join(f"id({emitter.node(node)})" for node in draws)
+            emitter.line(f"if len({{{numbers}}}) != {len(draws)}: return MISS")
+        changed = {node for node, _ in self.grads}
+        nodes = {n: None for t, n in recorder.tensors.values() if t.requires_grad or n in changed}
+        if changed and len(nodes) > 1:  # a `.grad` that is set is that of one tensor alone
+            numbers = ", ".join(f"id({emitter.node(node)})" for node in nodes)
+            emitter.line(f"if len({{{numbers}}}) != {len(nodes)}: return MISS")
         if not self.writes:
             return
         written = [emitter.node(node) for node, _, _ in self.writes]

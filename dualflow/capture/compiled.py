@@ -10,6 +10,7 @@ import functools
 import threading
 import types
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, final
 
 import numpy as np
@@ -27,7 +28,7 @@ from .coexecute import coexecute
 from .emit import PYTHON, RAISED
 from .frame import Frame
 from .path import Block, Builder
-from .provenance import CONSTANT, Node, Origin
+from .provenance import CONSTANT, SCALARS, Node, Origin
 from .recorder import Reason, Recorder
 from .recording import Recording, line_of, strip
 from .segments import Segments
@@ -90,8 +91,6 @@ class CompiledFunction:
         return CompiledFunction(self.fn, self.wait)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
-        from copy import deepcopy
-
         return CompiledFunction(deepcopy(self.fn, memo), self.wait)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
@@ -398,8 +397,6 @@ def _skip(call: calls.Call) -> calls.Plan | None:
             door.state.mode = mode
 
     def finish(out: Any) -> Origin:
-        from .provenance import SCALARS
-
         if type(out) in SCALARS:
             return CONSTANT
         return recorder.read(recorder.constant(out), out)

@@ -17,7 +17,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
-from .provenance import Node
+from .provenance import Node, identity
 
 
 class Marker:
@@ -137,8 +137,6 @@ class Emitter:
 
 def node_key(node: Node, found: dict[Node, Any]) -> Any:
     """Equal for nodes of two recordings that say the same."""
-    from .provenance import identity
-
     key = found.get(node)
     if key is None:
         parents = tuple(node_key(parent, found) for parent in node.parents)

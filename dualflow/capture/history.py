@@ -164,7 +164,8 @@ class Replayed(Node):
         found, _ = walk([(last, g)], [edge for edge in self.edges if edge is not None],
                         differentiable)  # fmt: skip
         by_edge = {id(edge): gradient for edge, gradient in found}
-        return tuple(by_edge.get(id(edge)) for edge in self.edges)
+        # one tensor may have been given twice: its whole gradient goes to the first place
+        return tuple(by_edge.pop(id(edge), None) for edge in self.edges)
 
     def _rebuilt(self) -> Node:
         made: list[Node] = []

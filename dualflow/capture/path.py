@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dualflow import pipeline
+from dualflow.base import config
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
 
@@ -138,6 +139,7 @@ class Builder:
         self.there: set[Value] = set()
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
+        self.numerics = config.active().numerics
 
     def build(self) -> list[Block]:
         """The blocks of the path, the last one a leaf."""
@@ -196,7 +198,7 @@ class Builder:
     # Blocks ---------------------------------------------------------------------------------
 
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
-        keys: list[Any] = [self.recorder.grad_enabled]
+        keys: list[Any] = [self.recorder.grad_enabled, self.numerics]
         kinds: list[Any] = []
         for event in guards:
             if event[0] == "guard":
@@ -300,6 +302,8 @@ class Builder:
         emitter.line("try:")
         emitter.indent += 1
         emitter.line(f"if state.grad_enabled is not {self.recorder.grad_enabled}: return MISS")
+        emitter.namespace["settings"] = config.active
+        emitter.line(f"if settings().numerics != {self.numerics!r}: return MISS")
 
     def _close(self, emitter: Emitter) -> None:
         emitter.indent -= 1
@@ -354,6 +358,5 @@ class Builder:
         block.call, block.text = emitter.finish(title)
 
 
-GUARD_ERRORS = (
-    AttributeError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, NameError,
-)  # fmt: skip
+#: a path that does not exist any more, arithmetic that fails: the guards do not fit
+GUARD_ERRORS = Exception

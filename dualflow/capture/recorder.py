@@ -251,10 +251,10 @@ class Recorder:
 
     def tensor(self, tensor: Tensor) -> None:
         """Guard what makes a tensor from outside fit: type, layout, whether it wants gradients."""
-        found = self.tensors.get(id(tensor))
+        found = self.tensors.get(id(tensor)) or self._source(tensor)
         if found is None or (found[1], "tensor") in self._done:
             return
-        node = found[1]
+        tensor, node = found
         self._done.add((node, "tensor"))
         array = tensor.array
         layout = (array.shape, array.dtype, array.strides)
@@ -448,8 +448,6 @@ class Recorder:
                 self.inputs.append(("unknown",))
                 return self.notes.builder.input(type_)
             found = (tensor, alias)
-            self.tensors[id(tensor)] = found
-            self._keep.append(tensor)
         self.tensor(tensor)
         self.inputs.append(("tensor", found[1], tensor))
         return self.notes.builder.input(type_)
@@ -462,6 +460,17 @@ class Recorder:
         for other, node in list(self.tensors.values()):
             if other._storage is storage and other._view == tensor._view:
                 return node
+        return None
+
+    def _source(self, tensor: Tensor) -> tuple[Tensor, Node] | None:
+        """The tensor from outside of which this one is a view or another handle."""
+        storage = tensor._storage
+        if storage is None:
+            return None
+        for other, node in self.tensors.values():
+            chain = other._view
+            if other._storage is storage and tensor._view[: len(chain)] == chain:
+                return other, node
         return None
 
     def on_scalar(self, value: Any, position: int) -> Value | None:

@@ -31,6 +31,8 @@ class Recording:
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         out = self.eager.apply(op, inputs, attributes)
+        if op.view is not None and not self.recorder.dead:
+            self.recorder.tensor(inputs[0])  # nothing else may be noted of a view
         self._note(self.notes.apply, op, inputs, attributes, out)
         return out
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import types
 from typing import Any
 
+import numpy as np
+
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.tape import edge_of
 from dualflow.ir.graph import Value
@@ -148,7 +150,9 @@ class Maker:
         past = None
         if tensor.requires_grad and tensor._tape is not None:
             past = self._history(edge_of(tensor))
-        return ("tensor", value, id(tensor._memory()), tensor.requires_grad, past)
+        array = tensor.array
+        strides = None if array.flags.c_contiguous else array.strides
+        return ("tensor", value, id(tensor._memory()), tensor.requires_grad, past, strides)
 
     def _history(self, tape: Any) -> Any:
         """The plan of a history, and of what it keeps."""
@@ -308,16 +312,30 @@ class Maker:
     def _write_tensor(
         self, emitter: Emitter, name: str, plan: tuple[Any, ...], outputs: dict[Value, str]
     ) -> None:
-        _, value, storage, requires, _ = plan
+        _, value, storage, requires, _, strides = plan
         before = self._roots.get(storage)
         if before is not None:  # another handle of memory that is made already
             emitter.line(f"{name} = {before}._alias()")
         else:
             self._roots[storage] = name
             emitter.line(f"{name} = new(Tensor)")
-            emitter.line(f"{name}._array = {self.take(value, outputs)}")
+            text = self.take(value, outputs)
+            if strides is not None:
+                emitter.namespace["laid_out"] = laid_out
+                text = f"laid_out({text}, {emitter.constant(strides)})"
+            emitter.line(f"{name}._array = {text}")
         if requires:
             emitter.line(f"{name}.requires_grad = True")
+
+
+def laid_out(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """The values of `array` in memory ordered as `strides` say, where they are a packed order of
+    axes: whether a later reshape is a view depends on it."""
+    order = sorted(range(array.ndim), key=lambda axis: -strides[axis])
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    made = np.empty([array.shape[axis] for axis in order], array.dtype).transpose(back)
+    np.copyto(made, array)
+    return made if made.strides == strides else array
 
 
 def unnoted(op: Any, tensor: Tensor, **attributes: Any) -> Tensor:

@@ -41,7 +41,10 @@ def closure(
 def cheap(value: Value) -> bool:
     """Whether it costs less to compute a value again than to keep it."""
     node = value.node
-    return node is not None and (node.op.kind is Kind.CREATION or node.op.name == "expand")
+    if node is None:
+        return False
+    repeats = all(operand.type.size < value.type.size for operand in node.operands)
+    return node.op.kind is Kind.CREATION or (node.op.view is not None and repeats)
 
 
 def cut(nodes: Sequence[Node], taken: Sequence[Value], wanted: Sequence[Value]) -> Graph:
