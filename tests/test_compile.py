@@ -278,6 +278,17 @@ def test_report_and_explain():
     assert f.report(x, x).how == "replay"
 
 
+def test_a_report_runs_nothing():
+    log = []
+    f = df.compile(lambda log: log.append(1), wait=True)
+    f(log)
+    assert f.report(log).how == "replay"
+    assert log == [1]
+    f(log)
+    assert log == [1, 1]
+    assert ways(f) == (1, 1, 0, 0)
+
+
 def test_explain_names_the_line_that_keeps_a_function_from_replay():
     def stamped(x):
         return x * time.perf_counter()

@@ -291,7 +291,7 @@ def _instance_part(
 def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
     """`owner.__dict__`, to be read only."""
     value = owner.__dict__
-    changed = any(number == id(owner) for number, _ in recorder.stored)
+    changed = any(key[0] == id(owner) for key in recorder.stored)
     if changed or not isinstance(origin, Node):
         recorder.refuse("the __dict__ of an object that the call changed")
         return value, None
@@ -306,7 +306,7 @@ def _of_slot(
     value = recorder.guarded(getattr, owner, name)
     if isinstance(owner, tuple) and type(raw).__name__ == "_tuplegetter":
         if isinstance(origin, Born):
-            return value, origin.parts[type(owner)._fields.index(name)]
+            return value, origin.parts[type(owner)._fields.index(name)]  # type: ignore[attr-defined]
         found = recorder.as_node(origin, owner)
         assert found is not None
         return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (found,)), value)

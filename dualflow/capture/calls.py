@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -124,7 +124,7 @@ def prepare(
     return find(Call(frame, f, origin, args, tuple(origins), kwargs, where))
 
 
-def _starred(frame: Frame, slot: int, rest: tuple, slots: tuple) -> list[Origin] | None:
+def _starred(frame: Frame, slot: int, rest: tuple, slots: tuple) -> Sequence[Origin] | None:
     """The origins of what `*xs` became: known if the sequence's parts are."""
     recorder = frame.recorder
     origin = frame.slots[slot]

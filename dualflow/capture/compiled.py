@@ -33,10 +33,8 @@ from .recorder import Reason, Recorder
 from .recording import Recording, line_of, strip
 from .segments import Segments
 
-try:  # NumPy's error state, as one object that changes whenever the state does
-    from numpy._core._ufunc_config import _extobj_contextvar as _error_state
-except ImportError:  # pragma: no cover - another NumPy
-    _error_state = None
+#: NumPy's error state, as one object that changes whenever the state does
+_error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
 
 _quiet: list[Any] = []
 MOST_BLOCKS = 1000
@@ -64,7 +62,7 @@ class CompiledFunction:
     def __init__(self, fn: Callable[..., Any], wait: bool = False) -> None:
         if not callable(fn):
             raise TypeError(f"df.compile of a {type(fn).__name__}, which is not callable")
-        if type(fn) is CompiledFunction:
+        if isinstance(fn, CompiledFunction):
             fn, wait = fn.fn, wait or fn.wait
         self.fn, self.wait = fn, wait
         if isinstance(fn, (types.FunctionType, types.MethodType, type)):
@@ -78,7 +76,7 @@ class CompiledFunction:
         self._lock = threading.RLock()
         self._blocks = 0
         self._stop: Reason | None = None
-        self._counts = dict.fromkeys(STATS, 0)
+        self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -262,7 +260,7 @@ class CompiledFunction:
         fork, blocks = self._root, []
         while fork.alternatives:
             found = next(
-                (a for a in fork.alternatives if tree._fits(a.block, args, kwargs, {}, {})), None
+                (a for a in fork.alternatives if tree.fits(a.block, args, kwargs, {}, {})), None
             )
             if found is None:
                 break

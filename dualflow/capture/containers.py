@@ -85,7 +85,7 @@ def key_node(recorder: Recorder, origin: Origin, key: Any) -> bool:
 def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
     """`owner[key]` and its origin."""
     recorder = frame.recorder
-    kind = type(owner)
+    kind: Any = type(owner)
     if kind is Tensor:
         recorder.understand(key_origin, key)
         if not recorder.dead:
@@ -95,7 +95,7 @@ def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin)
     if kind in (list, tuple) or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
         return _of_sequence(recorder, owner, key, origin, key_origin)
     if kind is dict:
-        return _of_dict(recorder, owner, key, origin, key_origin)
+        return _of_dict(recorder, owner, key, origin, key_origin)  # type: ignore[arg-type]
     if kind in (str, bytes, range):
         recorder.pin(origin, owner)
         recorder.pin(key_origin, key)
@@ -206,7 +206,7 @@ def set_item(
             shadow = shadow_of(recorder, owner, origin)
             born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
             born.parts[key] = part
-            if shadow is not born:
+            if not isinstance(shadow, Born):
                 effect = ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
                 recorder.effects.append(effect)
         else:
@@ -328,18 +328,18 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
             yield item, None
         return
     origin = recorder.origin(origin, value)
-    kind = type(value)
+    kind: Any = type(value)
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         yield from _items_now(recorder, value, origin)
     elif kind is dict:
-        for key in keys(recorder, value, origin):
+        for key in keys(recorder, value, origin):  # type: ignore[arg-type]
             yield key, CONSTANT
     elif kind in (range, str, bytes):
         recorder.pin(origin, value)
         for element in value:
             yield element, CONSTANT
     elif kind is Tensor:
-        recorder.tensor(value)
+        recorder.tensor(value)  # type: ignore[arg-type]
         for element in value:
             yield element, recorder.origin(None, element)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:

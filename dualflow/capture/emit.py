@@ -33,6 +33,7 @@ class Marker:
 MISS = Marker("guards do not fit")
 RAISED = Marker("the program raised")
 PYTHON = Marker("this path runs in Python")
+FITS = Marker("guards fit; no more was asked")
 
 _numbers = count()
 
@@ -43,7 +44,7 @@ class Emitter:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = {
-            "MISS": MISS, "RAISED": RAISED, "PYTHON": PYTHON, "Tensor": Tensor,
+            "MISS": MISS, "RAISED": RAISED, "PYTHON": PYTHON, "FITS": FITS, "Tensor": Tensor,
             "new": object.__new__, "state": door.state, "copyto": np.copyto,
         }  # fmt: skip
         self.indent = 1
@@ -128,7 +129,7 @@ class Emitter:
 
     def finish(self, title: str) -> tuple[Callable[..., Any], str]:
         """The function and its text."""
-        text = "def block(args, kwargs, T, X):\n" + "\n".join(self.lines) + "\n"
+        text = "def block(args, kwargs, T, X, check=False):\n" + "\n".join(self.lines) + "\n"
         file = f"<dualflow {title} {next(_numbers)}>"
         exec(compile(text, file, "exec"), self.namespace)
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)

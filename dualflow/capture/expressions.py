@@ -98,7 +98,7 @@ class Expressions:
     def own(self, where: ast.AST, names: tuple[str, ...]) -> ast.Call:
         """The hook that shows the frame the cells of the function's own variables."""
         names = tuple(name for name in names if name != "__class__")
-        loads = [at(ast.Name(name, ast.Load()), where) for name in names]
+        loads: list[ast.expr] = [at(ast.Name(name, ast.Load()), where) for name in names]
         nothing = ast.arguments([], [], None, [], [], None, [])
         body = at(ast.Tuple(loads, ast.Load()), where)
         return self.hook(where, "own", at(ast.Lambda(nothing, body), where))

@@ -110,8 +110,7 @@ def _walkable(recorder: Recorder, tape: Node) -> list[Node]:
     todo: list[Any] = [tape]
     while todo:
         node = todo.pop()
-        known = node is None or type(node) is Tensor or id(node) in inside
-        if known or id(node) in recorder.edges:
+        if not isinstance(node, Node) or id(node) in inside or id(node) in recorder.edges:
             continue
         inside[id(node)] = node
         todo += node.edges
@@ -176,7 +175,7 @@ class Replayed(Node):
                 for edge in to
             )  # fmt: skip
             if kind == "write":
-                made.append(Write(*edges, *fixed))
+                made.append(Write(edges[0], edges[1], fixed[0], fixed[1]))
             elif kind == "argument":
                 made.append(Argument(*edges))
             else:

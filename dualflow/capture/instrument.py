@@ -293,7 +293,7 @@ def _instrument(code: CodeType, namespace: dict[str, Any]) -> Copy:
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     for name in code.co_varnames[:count]:
         maker.local(name)
-    made = copy.copy(node)
+    made: Any = copy.copy(node)
     if isinstance(node, ast.Lambda):
         value, slot = maker.e(node.body)
         value = maker.hook(node.body, "ret", slot, value)

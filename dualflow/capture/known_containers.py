@@ -214,7 +214,7 @@ def _list_change(call: Call) -> Plan | None:
         found = getattr(born.parts, name)(*rest) if name == "pop" else CONSTANT
         if name != "pop":
             getattr(born.parts, name)()
-    if born is not shadow:
+    if not isinstance(shadow, Born):
         effect = ("method", shadow.node, name, arguments, recorder.effect_line())
         recorder.effects.append(effect)
     f = call.function

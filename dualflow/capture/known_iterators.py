@@ -35,13 +35,14 @@ def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Orig
 @known(enumerate)
 def _enumerate(call: Call) -> Plan | None:
     frame, recorder = call.frame, call.recorder
-    start = call.args[1] if len(call.args) > 1 else call.kwargs.get("start", 0)
-    if len(call.args) > 1:
+    iterable, *rest = call.args
+    start = rest[0] if rest else call.kwargs.get("start", 0)
+    if rest:
         recorder.pin(call.origins[1], start)
     elif "start" in call.kwargs:
         recorder.pin(call.where["start"], start)
     last: list[Origin] = [None]
-    real = enumerate(_tap(containers.elements(frame, call.args[0], call.origins[0]), last), start)
+    real = enumerate(_tap(containers.elements(frame, iterable, call.origins[0]), last), start)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for pair in real:
@@ -59,7 +60,7 @@ def _zip(call: Call) -> Plan | None:
     strict = call.kwargs.get("strict", False)
     if "strict" in call.where:
         recorder.pin(call.where["strict"], strict)
-    pairs = list(zip(call.args, call.origins, strict=True))
+    pairs: list[tuple[Any, Origin]] = list(zip(call.args, call.origins, strict=True))
     lasts: list[list[Origin]] = [[None] for _ in pairs]
     taps = [
         _tap(containers.elements(frame, value, origin), last)

@@ -19,7 +19,7 @@ from dualflow.array.tensor import Tensor
 from . import containers
 from .construct import text_of
 from .known import TABLE, constant_only, known, reading
-from .provenance import CONSTANT, NUMBERS, SCALARS, Origin
+from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
@@ -41,7 +41,7 @@ def _arithmetic(call: Call) -> Plan | None:
     def finish(out: Any) -> Origin:
         if type(out) is tuple:  # divmod
             node = _expression(call)
-            if node is CONSTANT or node is None:
+            if not isinstance(node, Node):
                 return node
             return recorder.born(
                 out, "tuple", [recorder.nodes("{0}[{k0}]", (node,), (i,)) for i in (0, 1)]

@@ -35,7 +35,7 @@ class Block:
     Attributes:
         key: equal for blocks of two recordings that check and compute the same.
         call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
-            marker: MISS, RAISED, PYTHON.
+            marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
         graph: what its program computes; None if it needs none.
         compilation: of the program, under way or done; None if it needs none.
         leaf: whether the path ends here.
@@ -131,7 +131,9 @@ class Builder:
         self.maker = Maker(recorder)
         self.commit = commit.Commit(recorder, self.maker)
         self.keys: dict[Node, Any] = {}
-        self.numbers = {value: ("in", i) for i, value in enumerate(recorder.notes.builder.inputs)}
+        self.numbers: dict[Value, Any] = {
+            value: ("in", i) for i, value in enumerate(recorder.notes.builder.inputs)
+        }
         for i, node in enumerate(recorder.notes.builder.nodes):
             for j, value in enumerate(node.results):
                 self.numbers[value] = (i, j)
@@ -225,6 +227,7 @@ class Builder:
         recorder = self.recorder
         self._open(emitter)
         keys = self._guards(emitter, guards, block)
+        emitter.line("if check: return FITS")
         numbers = self._late_of([node])
         wanted = [recorder.late[number] for number in numbers]
         block.outcome = outcome_key(outcome)
@@ -264,7 +267,7 @@ class Builder:
         keys = self._guards(emitter, guards, block)
         if recorder.dead:
             block.reason = recorder.reason
-            emitter.line("return PYTHON")
+            emitter.line("return FITS if check else PYTHON")
             self._close(emitter)
             block.key = (tuple(keys), "python")
             self._finish(block, emitter, "path in Python")
@@ -273,6 +276,7 @@ class Builder:
             if not node.late:
                 emitter.node(node)
         self.commit.check(emitter)
+        emitter.line("if check: return FITS")
         numbers = self._late_of(list(self.maker.nodes))
         outputs = list(self.maker.outputs)
         wanted = [*(recorder.late[number] for number in numbers), *outputs]

@@ -71,7 +71,7 @@ class Recorder:
         self.grads: dict[int, Tensor | None] = {}  # their .grad before the call
         self.edges: dict[int, Node] = {}  # tape nodes and leaves from outside -> input tensor
         self.versions: dict[int, int] = {}  # of storages from outside, before the call
-        self.stored: dict[tuple[int, Any], Origin] = {}  # attributes, cells, globals stored
+        self.stored: dict[Any, Origin] = {}  # attributes, cells, globals stored
         self.lists: dict[int, Any] = {}  # shadows of containers from outside that were changed
         self.written: dict[int, tuple[Any, Node]] = {}  # objects from outside that were changed
         self.backwards = False
@@ -268,7 +268,7 @@ class Recorder:
         if isinstance(origin, Born):
             self._pin_born(origin, value)
             return
-        if origin is None:
+        if not isinstance(origin, Node):
             self.refuse(f"a {kind.__name__} of unknown origin")
             return
         if kind in SCALARS:

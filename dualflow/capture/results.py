@@ -66,7 +66,7 @@ class Maker:
         found = self.recorder.origin(origin, value)
         shadow = self.recorder.lists.get(id(value))
         if isinstance(found, Node) or (shadow is not None and not isinstance(found, Born)):
-            node = found if isinstance(found, Node) else shadow.node
+            node = found if isinstance(found, Node) else shadow.node  # type: ignore[union-attr]
             self.nodes[node] = None
             return ("node", node)
         if found is CONSTANT:

@@ -45,18 +45,19 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork 
     fork = root
     while True:
         found: Any = MISS
+        alternative = None
         for alternative in fork.alternatives:
             if not alternative.linked:
                 waiting = _link(alternative.block)
                 if waiting is not None:
-                    if _fits(alternative.block, args, kwargs, late, arrays):
+                    if fits(alternative.block, args, kwargs, late, arrays):
                         return waiting, alternative.block, None
                     continue
                 alternative.linked = True
             found = alternative.block.call(args, kwargs, late, arrays)
             if found is not MISS:
                 break
-        if found is MISS:
+        if found is MISS or alternative is None:
             return MISS, None, fork
         block = alternative.block
         if block.leaf or found is RAISED:
@@ -82,22 +83,15 @@ def _link(block: Block) -> Marker | None:
     return None
 
 
-def _fits(block: Block, args: tuple, kwargs: dict, late: Any, arrays: Any) -> bool:
-    """Whether the guards of a block that cannot run fit: its program is replaced by an error."""
-    block._namespace["run"] = _no_program
-    try:
-        return block.call(args, kwargs, dict(late), dict(arrays)) is not MISS
-    finally:
-        del block._namespace["run"]
-
-
-def _no_program(arrays: Any) -> Any:
-    raise RuntimeError("not compiled")
+def fits(block: Block, args: tuple, kwargs: dict, late: Any, arrays: Any) -> bool:
+    """Whether the guards of a block fit; nothing is run."""
+    return block.call(args, kwargs, late, arrays, True) is not MISS
 
 
 def find(root: Fork, path: Sequence[Block]) -> Block | None:
     """The block of the tree that stands where the last block of `path` would."""
     fork: Fork | None = root
+    same = None
     for block in path:
         if fork is None:
             return None
@@ -105,7 +99,7 @@ def find(root: Fork, path: Sequence[Block]) -> Block | None:
         if same is None:
             return None
         fork = same.below.get(block.outcome)
-    return same.block
+    return None if same is None else same.block
 
 
 def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
