@@ -81,17 +81,19 @@ bitcast = primitive(
 add = elementwise(
     "add", np.add, "x + y (or, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (g, g),
-    numba={"b": "{0} | {1}", "iuf": "{0} + {1}"}, triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
+    numba={"b": "{0} | {1}", "iu": "wrap_add({0}, {1})", "f": "{0} + {1}"},
+    triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
 )  # fmt: skip
 subtract = elementwise(
     "subtract", np.subtract, "x - y",
     gradient=lambda g, out, x, y: (g, lambda: -g),
-    numba="{0} - {1}", triton="{0} - {1}",
+    numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}"}, triton="{0} - {1}",
 )  # fmt: skip
 multiply = elementwise(
     "multiply", np.multiply, "x * y (and, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (lambda: g * y, lambda: g * x),
-    numba={"b": "{0} & {1}", "iuf": "{0} * {1}"}, triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
+    numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}"},
+    triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
 )  # fmt: skip
 divide = elementwise(
     "divide", np.true_divide, "x / y, of floats", accepts="f", to_float=True,
@@ -156,7 +158,7 @@ integer_power = elementwise(
 negative = elementwise(
     "negative", np.negative, "-x",
     gradient=lambda g, out, x: (-g,),
-    numba="-{0}", triton="-{0}",
+    numba={"iu": "wrap_negative({0})", "f": "-{0}"}, triton="-{0}",
 )  # fmt: skip
 abs = elementwise(
     "abs", np.absolute, "|x|; the gradient at 0 is 0",

@@ -98,6 +98,9 @@ def _number_functions() -> dict[str, object]:
         "rmul": selection.accumulate_multiply,
     }
     table = {name: number_function(with_sign(f), f, name) for name, f in both.items()}
+    for f in (selection.wrap_add, selection.wrap_subtract, selection.wrap_multiply):
+        table[f.__name__] = number_function(None, f, f.__name__)
+    table["wrap_negative"] = number_function(None, selection.wrap_negative, "wrap_negative", 1)
     for name, f in (("sign", selection.sign), ("absolute", selection.size)):
         table[name] = number_function(with_sign(f), f, name, 1)
     pairs = (

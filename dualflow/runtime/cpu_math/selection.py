@@ -83,6 +83,26 @@ def size(x: Scalar, signed: bool) -> Scalar:
     return select(x < 0, -x, x) if signed else x
 
 
+def wrap_add(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """a + b of integers, modulo two to the width: Numba's own says that it never overflows."""
+    return a + b
+
+
+def wrap_subtract(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """a - b of integers, modulo two to the width."""
+    return a - b
+
+
+def wrap_multiply(a: Scalar, b: Scalar, signed: bool) -> Scalar:
+    """a * b of integers, modulo two to the width."""
+    return a * b
+
+
+def wrap_negative(x: Scalar, signed: bool) -> Scalar:
+    """-x of an integer, modulo two to the width."""
+    return -x
+
+
 def accumulate_add(total: Scalar, x: Scalar, signed: bool) -> Scalar:
     """total + x, where this one addition may be reordered with its like in a reduction."""
     if not x.is_float:
