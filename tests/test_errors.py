@@ -273,7 +273,7 @@ RESULTS = {
     "function": lambda x: lambda: x * 2,
     "ndarray": lambda x: (x * 2).numpy(),
     "iterator": lambda x: iter([x * 2]),
-    "file": lambda x: open(__file__),
+    "file": lambda x: open(__file__),  # noqa: SIM115 - `shown` closes it
 }
 
 
@@ -458,8 +458,9 @@ def test_two_processes_write_one_cache(tmp_path):
     environment = {**os.environ, "DUALFLOW_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
 
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-W", "error", str(script)], env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-W", "error", str(script)]
+        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def counted(process: subprocess.Popen[str]) -> list[int]:
         out, err = process.communicate(timeout=120)

@@ -1,0 +1,65 @@
+"""The benchmarks run at tiny size, all of them, and dualflow computes what NumPy does in each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dualflow as df
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import peers, workloads  # noqa: E402
+
+
+def test_the_command_runs(tmp_path):
+    environment = {**os.environ, "DUALFLOW_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment["DUALFLOW_ON_COMPILER_ERROR"] = "raise"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "benchmarks", "--tiny"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for workload in workloads.WORKLOADS:
+        assert workload.name in done.stdout
+    for fact in ("import dualflow", "warm cache", "replayed call", "eager x + y"):
+        assert fact in done.stdout
+    assert "numpy" in done.stdout
+
+
+def test_the_workloads_are_those_of_the_readme():
+    names = " ".join(workload.name for workload in workloads.WORKLOADS)
+    for word in ("chain", "softmax", "layer_norm", "cross_entropy", "Adam", "Black-Scholes",
+                 "stencil", "MLP"):  # fmt: skip
+        assert word in names
+
+
+def arrays(result: object) -> list[np.ndarray]:
+    """The arrays in what a call gave."""
+    if isinstance(result, (tuple, list)):
+        return [array for part in result for array in arrays(part)]
+    return [result.numpy() if isinstance(result, df.Tensor) else np.asarray(result)]
+
+
+@pytest.mark.parametrize("workload", workloads.WORKLOADS, ids=lambda workload: workload.name)
+def test_a_workload_computes_what_numpy_does(workload, monkeypatch):
+    monkeypatch.setattr(peers, "CHOSEN", set())
+    calls = workload.make(workload.sizes[0])
+    assert "dualflow" in calls
+    assert workload.moved(workload.sizes[0]) > 0
+    before = df.stats()
+    found = [arrays(calls["dualflow"]()) for _ in range(3)]
+    after = df.stats()
+    assert after["replays"] > before["replays"]
+    assert after["kernel_launches"] > before["kernel_launches"]
+    if "numpy" in calls:
+        wanted = arrays(calls["numpy"]())
+        assert len(wanted) == len(found[-1])
+        for one, other in zip(found[-1], wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
