@@ -98,12 +98,12 @@ class Record:
         self.given = {step.slot: step.inputs - 1 for step in self.steps if step.op is None}
         self.used: set[int] = set()
         self.runs = 0
-        self._programs: dict[Hashable, Program | None] = {}
+        self._programs: dict[Hashable, Program | Exception] = {}
 
     @property
     def programs(self) -> tuple[Program, ...]:
         """Its programs, being compiled ones included; the last is the one in use."""
-        return tuple(program for program in self._programs.values() if program is not None)
+        return tuple(p for p in self._programs.values() if isinstance(p, Program))
 
     def program(
         self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool
@@ -118,38 +118,35 @@ class Record:
         """
         key = slots, strides
         program = self._programs.get(key)
-        if program is None:
-            if key in self._programs:
-                return None
-            program = self._programs[key] = self._start(slots, strides, stats)
-        if program is None or not (wait or program.ready):
+        if isinstance(program, Exception):  # failed before
+            stats.raise_if_asked(program)
             return None
         try:
+            if program is None:
+                program = self._programs[key] = self._start(slots, strides, stats)
+            if not (wait or program.ready):
+                return None
             program.finish()
         except Exception as cause:
-            self._programs[key] = None
+            self._programs[key] = cause
             stats.failed(cause)
             return None
         return program
 
-    def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats) -> Program | None:
+    def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats) -> Program:
         graph, inputs = as_graph(self.steps, slots)
         layouts = []
         for value, i in zip(graph.inputs, inputs, strict=True):
             size = value.dtype.itemsize
             layouts.append(View(value.shape, tuple(stride // size for stride in strides[i])))
-        try:
-            key = graph.key, tuple(layouts)
-            compilation = _compilations.get(key)
-            if compilation is None:
-                compilation = pipeline.compile_graph(graph, layouts)
-                if len(_compilations) >= MOST_PROGRAMS:
-                    _compilations.clear()
-                _compilations[key] = compilation
-                stats.programs += 1
-        except Exception as cause:
-            stats.failed(cause)
-            return None
+        key = graph.key, tuple(layouts)
+        compilation = _compilations.get(key)
+        if compilation is None:
+            compilation = pipeline.compile_graph(graph, layouts)
+            if len(_compilations) >= MOST_PROGRAMS:
+                _compilations.clear()
+            _compilations[key] = compilation
+            stats.programs += 1
         return Program(compilation, graph, inputs, slots)
 
 #: programs of the whole process, by graph and layouts: two functions may share one
@@ -178,6 +175,10 @@ class Stats:
         """Count a failure of the compiler, or raise it, as the settings say."""
         self.failures += 1
         count("compiler_errors")
+        self.raise_if_asked(cause)
+
+    def raise_if_asked(self, cause: Exception) -> None:
+        """Raise a failure of the compiler, if the settings say so."""
         if config.active().on_compiler_error == "raise":
             if isinstance(cause, CompileError):
                 raise cause
