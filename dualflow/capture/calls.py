@@ -37,7 +37,8 @@ TRUSTED = (
 
 @final
 class Plan:
-    """How to make a call."""
+    """How to make a call. Once there is one it is followed, even if the recording was refused: it
+    may have asked iterators already."""
 
     __slots__ = ("args", "finish", "function", "kwargs", "name")
 
@@ -177,7 +178,7 @@ def invoke(
     """Make a call in the place of C code that would make it: the result and its origin."""
     recorder = frame.recorder
     plan = None if recorder.dead else find(Call(frame, f, origin, args, origins))
-    if plan is None or recorder.dead:
+    if plan is None:
         return f(*args), None
     out = plan.function(*plan.args, **plan.kwargs)
     if recorder.dead:

@@ -523,7 +523,7 @@ class Frame:
         if self.recorder.dead:
             return f
         plan = calls.prepare(self, sf, slots, f, args, kwargs)
-        if plan is None or self.recorder.dead:
+        if plan is None:
             return f
         self.open[slot] = (plan.args, plan.kwargs, plan)
         return plan.function

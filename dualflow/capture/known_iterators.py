@@ -172,10 +172,8 @@ def _sorted(call: Call) -> Plan | None:
         ranks.append(rank)
     if "reverse" in call.kwargs:
         recorder.pin(call.where["reverse"], call.kwargs["reverse"])
-    plain = all(type(r) in SCALARS or type(r) is tuple for r in ranks)
-    if recorder.dead or not plain:
+    if not all(type(rank) in SCALARS or type(rank) is tuple for rank in ranks):
         call.refuse("sorted by keys that are no plain values")
-        return None
     order = sorted(
         range(len(pairs)), key=ranks.__getitem__, reverse=call.kwargs.get("reverse", False)
     )

@@ -101,13 +101,13 @@ def _folding(call: Call) -> Plan | None:
         pairs = list(containers.elements(frame, args[0], call.origins[0]))
     else:
         pairs = list(zip(args, call.origins, strict=True))
-    if not pairs or not all(type(value) in NUMBERS for value, _ in pairs):
-        if any(type(value) is Tensor for value, _ in pairs):
+    values = [value for value, _ in pairs]
+    if not pairs or not all(type(value) in NUMBERS for value in values):
+        if any(type(value) is Tensor for value in values):
             call.refuse(f"{call.name} of tensors")
-            return None
         for value, origin in pairs:
             recorder.pin(origin, value)
-        return call.plan(lambda out: CONSTANT, lambda *a: call.function([v for v, _ in pairs]))
+        return call.plan(lambda out: CONSTANT, lambda *a: call.function(values))
     inner = call.of(call.function, CONSTANT)
     inner.args, inner.origins = tuple(v for v, _ in pairs), tuple(q for _, q in pairs)
     if len(pairs) == 1:

@@ -1,0 +1,136 @@
+"""Instrumented copies: found, fresh, and doing what the functions do, for other people's code."""
+
+import ast
+import base64
+import bisect
+import colorsys
+import copy
+import dataclasses
+import difflib
+import fractions
+import functools
+import heapq
+import inspect
+import ipaddress
+import json.decoder
+import statistics
+import string
+import textwrap
+import types
+
+import pytest
+
+import dualflow as df
+from dualflow.capture.expressions import Refused
+from dualflow.capture.instrument import instrumented
+from dualflow.capture.locate import NoSource, locate, rebuild
+
+MODULES = [ast, base64, bisect, colorsys, copy, dataclasses, difflib, fractions, functools, heapq,
+           inspect, ipaddress, json.decoder, statistics, string, textwrap]  # fmt: skip
+
+
+def functions_of(module):
+    todo = list(vars(module).values())
+    while todo:
+        value = todo.pop()
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            todo += list(vars(value).values())
+        if isinstance(value, types.FunctionType) and value.__code__.co_filename == module.__file__:
+            yield value
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_source_recompiles_to_the_running_code(module):
+    missing = []
+    for function in functions_of(module):
+        try:
+            locate(function.__code__, function.__globals__)
+        except NoSource:
+            missing.append(function.__qualname__)
+    assert not missing
+
+
+def test_most_functions_can_be_instrumented():
+    done = refused = 0
+    for module in MODULES:
+        for function in functions_of(module):
+            try:
+                made = instrumented(function.__code__, function.__globals__)
+            except Refused:
+                refused += 1
+                continue
+            done += 1
+            assert made.code.co_firstlineno == function.__code__.co_firstlineno
+            assert made.code.co_filename == function.__code__.co_filename
+            assert set(made.code.co_freevars) >= set(function.__code__.co_freevars)
+    assert done > 4 * refused
+
+
+CALLS = [
+    (textwrap.fill, ("some words that are to be wrapped at some width", 12)),
+    (textwrap.dedent, ("    a\n      b\n    c",)),
+    (colorsys.rgb_to_hls, (0.2, 0.4, 0.9)),
+    (colorsys.hsv_to_rgb, (0.3, 0.5, 0.7)),
+    (statistics.median, ([3, 1, 2],)),
+    (statistics.quantiles, ([3, 1, 2, 9],)),
+    (heapq.nsmallest, (2, [5, 3, 8, 1])),
+    (bisect.insort_right, ([1, 3, 5], 4)),
+    (difflib.get_close_matches, ("appel", ["ape", "apple", "peach"])),
+    (string.capwords, ("hello big world",)),
+    (base64.b32hexencode, (b"data",)),
+    (json.decoder.py_scanstring, ('a b\\n"', 0)),
+    (ipaddress.ip_address, ("127.0.0.1",)),
+    (copy.deepcopy, ({"a": [1, (2, 3)], "b": {4}},)),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments"), CALLS, ids=lambda x: getattr(x, "__name__", ""))
+def test_copies_do_what_the_functions_do(function, arguments):
+    f = df.compile(function, wait=True)
+    for _ in range(3):
+        ours, theirs = copy.deepcopy(arguments), copy.deepcopy(arguments)
+        assert f(*ours) == function(*theirs)
+        assert ours == theirs
+    assert f.stats()["recordings"] <= 2  # some fill a cache first
+
+
+def test_an_iterator_that_was_asked_already_goes_on():
+    asked = []
+
+    def letters():
+        for letter in "abc":
+            asked.append(letter)
+            yield letter
+
+    f = df.compile(lambda: ("-".join(map(str.upper, letters())), max(iter([3, 1]))), wait=True)
+    assert [f(), f()] == [("A-B-C", 3)] * 2
+    assert asked == list("abcabc")
+
+
+def test_an_edited_file_is_noticed(tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text("def f(x):\n    return x * 2\n")
+    namespace = {}
+    exec(compile(file.read_text(), str(file), "exec"), namespace)
+    locate(namespace["f"].__code__, namespace)
+    file.write_text("def f(x):\n    return x * 30\n")
+    with pytest.raises(NoSource, match="no longer holds f"):
+        locate(namespace["f"].__code__, namespace)
+
+
+def test_names_are_mangled_and_cells_kept():
+    class Secret:
+        def __init__(self):
+            self.__k = 2
+
+        def get(self, x):
+            kept = super().__init__
+            return [kept is not None and self.__k * x for _ in range(1)]
+
+    node, cls, module = locate(Secret.get.__code__, globals())
+    again = rebuild(node, Secret.get.__code__, cls, module)
+    assert again.co_names == Secret.get.__code__.co_names
+    f = df.compile(Secret().get, wait=True)
+    assert [f(3), f(3)] == [[6], [6]]
