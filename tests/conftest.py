@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import tempfile
 from collections.abc import Iterator
 
-import pytest
+# Kernels of tests are kept between runs, away from the user's own; read when dualflow is imported.
+_KERNELS = os.path.join(tempfile.gettempdir(), f"dualflow-tests-{getpass.getuser()}")
+os.environ.setdefault("DUALFLOW_CACHE", _KERNELS)
 
-import dualflow as df
+import pytest  # noqa: E402
+
+import dualflow as df  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
