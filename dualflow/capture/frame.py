@@ -664,6 +664,8 @@ class Frame:
         if recorder.dead:
             return
         error = sys.exc_info()[1]
+        if isinstance(error, (NameError, ImportError)):  # raised by no hook: nothing guards it
+            recorder.refuse(f"a {type(error).__name__} caught")
         if recorder.known(error) is None:
             recorder.born(error, "error")
         if slot >= 0:
