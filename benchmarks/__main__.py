@@ -1,8 +1,8 @@
 """The command: run the workloads, print the ratios, keep the results.
 
-    python -m benchmarks                 everything, peers included where they are installed
-    python -m benchmarks --only softmax  workloads whose name has a word in it
-    python -m benchmarks --tiny          smallest sizes, shortest times (the tests run this)
+python -m benchmarks                 everything, peers included where they are installed
+python -m benchmarks --only softmax  workloads whose name has a word in it
+python -m benchmarks --tiny          smallest sizes, shortest times (the tests run this)
 """
 
 from __future__ import annotations

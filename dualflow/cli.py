@@ -1,9 +1,9 @@
 """The command `dualflow`: compare both modes of a function, explain one, look after the cache.
 
-    dualflow compare                      the built-in demonstration: digits, eager and compiled
-    dualflow compare FILE.py:FUNCTION     both modes of your function
-    dualflow explain FILE.py:FUNCTION     its graph, kernels and reasons
-    dualflow cache [--clear]              the compiled kernels on disk
+dualflow compare                      the built-in demonstration: digits, eager and compiled
+dualflow compare FILE.py:FUNCTION     both modes of your function
+dualflow explain FILE.py:FUNCTION     its graph, kernels and reasons
+dualflow cache [--clear]              the compiled kernels on disk
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The whole compiler: Graph in, something to call out. The first file to read.
 
-    simplify   Graph -> Graph       passes/
-    plan       Graph -> Program     schedule/   which nodes share a kernel, which memory they use
-    emit       Kernel -> text       codegen/
-    prepare    texts -> machine code, loaded from the cache or compiled beside; runtime/
+simplify   Graph -> Graph       passes/
+plan       Graph -> Program     schedule/   which nodes share a kernel, which memory they use
+emit       Kernel -> text       codegen/
+prepare    texts -> machine code, loaded from the cache or compiled beside; runtime/
 """
 
 from __future__ import annotations

@@ -186,9 +186,7 @@ class KernelRun:
     def full(self, value: np.ndarray, over: tuple[str, ...]) -> np.ndarray:
         """The value at every point of the grid and the loops `over`."""
         live = self.kernel.grid + over
-        shape = [
-            self.position[a.name].size if a.name in live else 1 for a in self.kernel.axes
-        ]
+        shape = [self.position[a.name].size if a.name in live else 1 for a in self.kernel.axes]
         return np.broadcast_to(value, shape)
 
     def stage(self, stage: Stage) -> None:

@@ -92,8 +92,7 @@ def test_every_public_name_is_documented_and_typed():
 
 def test_the_root_imports_nothing_heavy():
     script = (
-        "import sys, dualflow; "
-        f"print([name for name in {sorted(HEAVY)!r} if name in sys.modules])"
+        f"import sys, dualflow; print([name for name in {sorted(HEAVY)!r} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT,

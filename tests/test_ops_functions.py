@@ -188,7 +188,7 @@ def test_extremes_of_composites():
 def test_the_door_means_cast_expand_apply(op, a, b):
     """Eager's shortcut gives the bits of the plan: cast each operand, expand, apply."""
     rng = np.random.default_rng(3)
-    left = x(rng.integers(0, 2 if a.kind == 'b' else 9, (3, 1)).astype(a))
+    left = x(rng.integers(0, 2 if a.kind == "b" else 9, (3, 1)).astype(a))
     right = b(1) if isinstance(b, type) else x(rng.integers(0, 2, (4,)).astype(b))
     with np.errstate(all="ignore"):
         found = op.of(left, right)

@@ -22,6 +22,7 @@ for _ in range(3):
 print("how the calls ran:", normalize.stats())
 assert normalize.stats()["replays"] == 2
 
+
 # Python around the arrays keeps its meaning: a branch on a value...
 @df.compile(wait=True)
 def step(x):

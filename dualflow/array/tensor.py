@@ -269,9 +269,7 @@ class Tensor:
         """The same memory, with no gradient flowing through it."""
         return self._alias()
 
-    def backward(
-        self, gradient: Tensor | None = None, *, create_graph: bool = False
-    ) -> None:
+    def backward(self, gradient: Tensor | None = None, *, create_graph: bool = False) -> None:
         """Add to `.grad` of every leaf the gradient of this tensor; see `autograd.backward`."""
         _autograd("backward")(self, gradient, create_graph=create_graph)
 
@@ -311,11 +309,25 @@ class Tensor:
 
     astype = elementwise.astype
     abs, sign, round, floor, ceil = (
-        elementwise.abs, elementwise.sign, elementwise.round, elementwise.floor, elementwise.ceil)
+        elementwise.abs,
+        elementwise.sign,
+        elementwise.round,
+        elementwise.floor,
+        elementwise.ceil,
+    )
     exp, log, sqrt, square = (
-        elementwise.exp, elementwise.log, elementwise.sqrt, elementwise.square)
+        elementwise.exp,
+        elementwise.log,
+        elementwise.sqrt,
+        elementwise.square,
+    )
     sin, cos, tanh, sigmoid, erf = (
-        elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.sigmoid, elementwise.erf)
+        elementwise.sin,
+        elementwise.cos,
+        elementwise.tanh,
+        elementwise.sigmoid,
+        elementwise.erf,
+    )
     isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
     clip = elementwise.clip
     reshape, flatten = movement.reshape, movement.flatten
@@ -323,7 +335,12 @@ class Tensor:
     expand = broadcast_to = movement.broadcast_to
     squeeze, expand_dims = movement.squeeze, movement.expand_dims
     flip, roll, pad, repeat, tile = (
-        movement.flip, movement.roll, movement.pad, movement.repeat, movement.tile)
+        movement.flip,
+        movement.roll,
+        movement.pad,
+        movement.repeat,
+        movement.tile,
+    )
     split, unstack = movement.split, movement.unstack
     sum, prod, max, min = reduction.sum, reduction.prod, reduction.max, reduction.min
     any, all = reduction.any, reduction.all

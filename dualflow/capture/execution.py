@@ -99,9 +99,7 @@ class Execution:
             self._first.append((record, commits, strides))
         else:
             try:
-                program = record.program(
-                    _outputs(record, commits), strides, self.stats, self.wait
-                )
+                program = record.program(_outputs(record, commits), strides, self.stats, self.wait)
             except CompileError as error:
                 program, self._error = None, error
             if program is not None:

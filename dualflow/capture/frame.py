@@ -238,16 +238,20 @@ class Frame:
         recorder = self.recorder
         scalars = []
         tensor = next(value for value in values if type(value) is Tensor)
-        for value, origin in zip(values, origins, strict=True):
+        operands = list(values)
+        for i, (value, origin) in enumerate(zip(values, origins, strict=True)):
             if type(value) is Tensor or origin is CONSTANT:
                 continue
             fits = symbol not in ("**", "<<", ">>", "@") and type(value) in NUMBERS
             if fits and isinstance(origin, Node) and self._hide(origin, value, tensor):
-                scalars.append((value, origin))
+                if tensor.requires_grad:
+                    operands[i] = recorder.on_tape(origin, value)
+                else:
+                    scalars.append((value, origin))
             else:
                 recorder.pin(origin, value)
         with recorder.with_scalars(scalars):
-            return recorder.guarded(f, *values)
+            return recorder.guarded(f, *operands)
 
     def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
         """Whether a number may be an input beside `tensor`; guards that it stays such a number."""

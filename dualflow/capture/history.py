@@ -31,15 +31,17 @@ class HistoryPlan:
             leads to; an edge is ("edge", i) to the outside, ("step", i), or None.
         outside: nodes of the inputs that the edges lead to.
         saved: the tensors that the steps keep.
+        numbers: nodes of the Python numbers that the steps keep.
         error: the message parts of what backward() raises, if the call overwrote what it needs.
     """
 
-    __slots__ = ("error", "outside", "saved", "steps")
+    __slots__ = ("error", "numbers", "outside", "saved", "steps")
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
         self.outside: list[Any] = []
         self.saved: list[Tensor] = []
+        self.numbers: list[Any] = []
         self.error: tuple[str, str, str] | None = None
 
 
@@ -63,7 +65,11 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
 
     def keep(x: Any) -> Any:
         if type(x) is not Tensor:
-            return ("plain", x)
+            node = recorder.taped(x)
+            if node is None:
+                return ("plain", x)
+            found.numbers.append(node)
+            return ("number", len(found.numbers) - 1)
         if id(x) not in kept:
             kept[id(x)] = len(found.saved)
             found.saved.append(x)
@@ -147,14 +153,19 @@ class Replayed(Node):
     Attributes:
         plan: how it looks.
         saved: the tensors it keeps, and the versions of their memory at the end of the call.
+        numbers: the Python numbers it keeps.
     """
 
-    __slots__ = ("plan", "saved", "versions")
+    __slots__ = ("numbers", "plan", "saved", "versions")
 
     def __init__(
-        self, plan: HistoryPlan, edges: tuple[Any, ...], saved: tuple[Tensor, ...]
+        self,
+        plan: HistoryPlan,
+        edges: tuple[Any, ...],
+        saved: tuple[Tensor, ...],
+        numbers: tuple[Any, ...] = (),
     ) -> None:
-        self.plan, self.edges, self.saved = plan, edges, saved
+        self.plan, self.edges, self.saved, self.numbers = plan, edges, saved, numbers
         self.versions = tuple(0 if t._storage is None else t._storage.version for t in saved)
         self.kept = None
 
@@ -186,7 +197,8 @@ class Replayed(Node):
         op, attributes, versioned = fixed
         inputs, out = kept
         everything = [*inputs, out]
-        values = [None if x is None else x[1] if x[0] == "plain" else self.saved[x[1]]
+        values = [None if x is None else x[1] if x[0] == "plain"
+                  else self.numbers[x[1]] if x[0] == "number" else self.saved[x[1]]
                   for x in everything]  # fmt: skip
         versions = tuple(
             self.versions[x[1]] if x is not None and x[0] == "saved" else -1 for x in everything

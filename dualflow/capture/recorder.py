@@ -84,6 +84,7 @@ class Recorder:
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
         self._scalars: list[tuple[Any, Node]] = []
+        self._taped: dict[int, tuple[float, Any, Node]] = {}  # numbers that the tape may keep
         self._allowed: Tensor | None = None
         self.shadowed: dict[int, Any] = {}
         self._tuples: dict[Any, tuple[Any, ...]] = {}
@@ -477,7 +478,22 @@ class Recorder:
         for known, node in self._scalars:
             if known is value:
                 return self.scalar_input(node, value)
+        taped = self._taped.get(id(value))
+        if taped is not None:
+            return self.scalar_input(taped[2], taped[1])
         return None
+
+    def on_tape(self, node: Node, value: Any) -> float:
+        """`value` as an object of its own: the tape keeps it, and a gradient that comes upon it
+        finds the node by its identity."""
+        fresh = float(value) * 1.0
+        self._taped[id(fresh)] = (fresh, value, node)
+        return fresh
+
+    def taped(self, value: Any) -> Node | None:
+        """The node of a number that the tape keeps."""
+        found = self._taped.get(id(value))
+        return None if found is None else found[2]
 
     def scalar_input(self, node: Node, value: Any) -> Value:
         """The input of the graph for a Python number; a tensor's value is taken as it is."""

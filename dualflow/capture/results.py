@@ -163,7 +163,7 @@ class Maker:
             found = history.plan(recorder, tape)
         except history.Unknown as why:
             raise Unsupported(f"a tensor with {why}") from None
-        for node in found.outside:
+        for node in (*found.outside, *found.numbers):
             self.nodes[node] = None
         saved = [self._saved(tensor) for tensor in found.saved]
         self.keep += found.saved
@@ -285,7 +285,9 @@ class Maker:
             edges = "".join(f"edge_of({emitter.node(node)}), " for node in plan.outside)
             kept = "".join(self._kept(emitter, how, outputs) + ", " for how in saved)
             plan_name = emitter.constant(plan)
-            emitter.line(f"{name}._tape = Replayed({plan_name}, ({edges}), ({kept}))")
+            numbers = "".join(f"{emitter.node(node)}, " for node in plan.numbers)
+            made = f"Replayed({plan_name}, ({edges}), ({kept}), ({numbers}))"
+            emitter.line(f"{name}._tape = {made}")
 
     def _kept(self, emitter: Emitter, how: tuple[Any, ...], outputs: dict[Value, str]) -> str:
         name = emitter.name()

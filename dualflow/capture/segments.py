@@ -149,6 +149,7 @@ class Record:
             stats.programs += 1
         return Program(compilation, graph, inputs, slots)
 
+
 #: programs of the whole process, by graph and layouts: two functions may share one
 _compilations: dict[Hashable, Any] = {}
 
@@ -230,4 +231,3 @@ class Segments:
         """Drop all steps if there are too many; between two segments only."""
         if self.steps > MOST_STEPS:
             self.root, self.steps = Step(None, None, (), None, (), None), 0
-

@@ -1,9 +1,9 @@
 """Kernel -> Python source over raw pointers, for Numba.
 
-    map     no loop axis                 nested loops over the grid; transposed accesses in tiles
-    row     lanes = the last loop axis   stages one after the other inside each grid point
-    column  lanes = the last grid axis,  blocks of lanes with accumulators in an array, and several
-            with folds                   rows a pass
+map     no loop axis                 nested loops over the grid; transposed accesses in tiles
+row     lanes = the last loop axis   stages one after the other inside each grid point
+column  lanes = the last grid axis,  blocks of lanes with accumulators in an array, and several
+        with folds                   rows a pass
 """
 
 from __future__ import annotations

@@ -174,9 +174,7 @@ def reshape_twice(x, first, then):
     return p.reshape(x, shape=then)
 
 
-@rule(
-    lambda x, axes: p.permute(x, axes=axes), when=lambda x, axes: axes == tuple(range(len(axes)))
-)
+@rule(lambda x, axes: p.permute(x, axes=axes), when=lambda x, axes: axes == tuple(range(len(axes))))
 def permute_to_itself(x, axes):
     return x
 

@@ -186,5 +186,3 @@ class Executable:
         for scalar, value in zip(launch.kernel.scalars, launch.scalars, strict=True):
             found.append((native.NUMBER, scalar_word(value, scalar.dtype)))
         return found + [(native.NUMBER, integer) for integer in launch.integers]
-
-

@@ -1,6 +1,6 @@
 """What goes through the helper's pipes: length, number, and a text or its object bytes.
 
-    frame = total length (4 bytes), number (4), ok (1), body
+frame = total length (4 bytes), number (4), ok (1), body
 """
 
 from __future__ import annotations

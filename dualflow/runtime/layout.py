@@ -129,8 +129,10 @@ class Layout:
 
     def _view_of_buffer(self, slot: int, operand: Operand) -> Reader:
         shape, dtype = self.buffers[slot]
-        if not operand.view.is_contiguous or dtype != operand.dtype or (
-            prod(shape) != operand.type.size
+        if (
+            not operand.view.is_contiguous
+            or dtype != operand.dtype
+            or (prod(shape) != operand.type.size)
         ):
             return lambda arrays, buffers, arena: strided(buffers[slot], 0, operand)
         if shape == operand.view.shape:

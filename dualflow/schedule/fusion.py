@@ -251,9 +251,7 @@ class Fusion:
         times = sum(evaluations(map_, group, folding) for map_ in maps)
         return times > value.type.size or any(map_.box for map_ in maps)
 
-    def _foldings(
-        self, value: Value, group: Group, map_: Map
-    ) -> list[tuple[Value, Map]] | None:
+    def _foldings(self, value: Value, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
         """The reductions on the way from memory to the value, and the maps under which the group
         would see them; None if there is no map. `_seen` are the values on the way."""
         found: list[tuple[Value, Map]] = []

@@ -51,9 +51,7 @@ class Operands:
     def _of_constant(self, node: Node, group: Group, map_: Map) -> Seen:
         return []
 
-    def _of_position(
-        self, node: Node, group: Group, map_: Map
-    ) -> Seen | None:
+    def _of_position(self, node: Node, group: Group, map_: Map) -> Seen | None:
         found = positions(map_, group.domain, node.result.shape)
         return None if found is None else []
 
@@ -68,15 +66,11 @@ class Operands:
         moved = combine(map_, found, view.strides, view.offset, group.domain)
         return [(operand, moved)]
 
-    def _of_assembly(
-        self, node: Node, group: Group, map_: Map
-    ) -> Seen | None:
+    def _of_assembly(self, node: Node, group: Group, map_: Map) -> Seen | None:
         pieces = self.pieces(node, group, map_)
         return None if pieces is None else [(value, piece) for value, piece in pieces if piece]
 
-    def _of_reduction(
-        self, node: Node, group: Group, map_: Map
-    ) -> Seen | None:
+    def _of_reduction(self, node: Node, group: Group, map_: Map) -> Seen | None:
         (operand,) = node.operands
         runs = axis_runs(node)
         kept = positions(map_, group.domain, tuple(n for n, folded in runs if not folded))
@@ -127,9 +121,7 @@ class Operands:
         moving = set(range(len(group.domain))) - set(still_axes(map_, group.domain))
         return is_onto(map_, group.domain, sorted(moving), value.type.size)
 
-    def pieces(
-        self, node: Node, group: Group, map_: Map
-    ) -> list[tuple[Value, Map | None]] | None:
+    def pieces(self, node: Node, group: Group, map_: Map) -> list[tuple[Value, Map | None]] | None:
         """For each part of an assembly, its map, in whose box it is seen; or None: nowhere."""
         found = positions(map_, group.domain, node.result.shape)
         if found is None:

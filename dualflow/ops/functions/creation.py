@@ -71,9 +71,7 @@ def full(
     return p.full(shape=as_shape(shape), value=value, dtype=found)
 
 
-def zeros(
-    shape: int | Sequence[int], dtype: Any = None, device: str | None = None
-) -> Tensor:
+def zeros(shape: int | Sequence[int], dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of zeros, float32 by default.
 
     >>> import dualflow as df
@@ -87,9 +85,7 @@ def zeros(
 empty = zeros
 
 
-def ones(
-    shape: int | Sequence[int], dtype: Any = None, device: str | None = None
-) -> Tensor:
+def ones(shape: int | Sequence[int], dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of ones, float32 by default.
 
     >>> import dualflow as df
@@ -99,9 +95,7 @@ def ones(
     return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
-def full_like(
-    x: Tensor, value: Any, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def full_like(x: Tensor, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """`value` in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df

@@ -54,9 +54,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     if len(b) == 1:
         y = p.reshape(y, shape=(*b, 1))
     batch = broadcast(x.shape[:-2], y.shape[:-2])
-    x, y = (
-        v if v.shape[:-2] == batch else p.expand(v, shape=batch + v.shape[-2:]) for v in (x, y)
-    )
+    x, y = (v if v.shape[:-2] == batch else p.expand(v, shape=batch + v.shape[-2:]) for v in (x, y))
     out = p.matmul(x, y)
     if len(a) > 1 and len(b) > 1:
         return out

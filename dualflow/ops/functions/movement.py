@@ -154,9 +154,7 @@ def expand_dims(x: Tensor, axis: Axes = 0) -> Tensor:
     given = as_shape(axis)  # type: ignore[arg-type]
     new = normal_axes(given, x.ndim + len(given))
     old = iter(x.shape)
-    return p.reshape(
-        x, shape=tuple(1 if i in new else next(old) for i in range(x.ndim + len(new)))
-    )
+    return p.reshape(x, shape=tuple(1 if i in new else next(old) for i in range(x.ndim + len(new))))
 
 
 def squeeze(x: Tensor, axis: Axes = None) -> Tensor:

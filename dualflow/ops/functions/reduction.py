@@ -158,9 +158,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return p.cast(mean(p.cast(x, dtype=float32), axis, keepdims), dtype=dtype)
 
 
-def var(
-    x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
-) -> Tensor:
+def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The mean squared distance from the mean, divided by n - correction instead of n.
 
     >>> import dualflow as df
@@ -179,9 +177,7 @@ def var(
     return out if wide == dtype else p.cast(out, dtype=dtype)
 
 
-def std(
-    x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
-) -> Tensor:
+def std(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The square root of `var`.
 
     >>> import dualflow as df
