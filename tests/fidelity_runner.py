@@ -1,0 +1,269 @@
+"""Programs that run twice, eagerly and compiled; everything that a user can see must be the same.
+
+A program is a function `program(compile, see)`. It makes its own functions and objects, compiles
+with `compile` (eagerly: the function itself) and calls through `see(f, *args)`, which notes the
+result or exception (type, message, line), printed text, warnings, the arguments afterwards, and
+which of all these objects are one object or share memory; `see.that(value)` notes anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import traceback
+import types
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow.capture.compiled import CompiledFunction
+from dualflow.capture.recorder import Reason
+
+Program = Callable[..., None]
+PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
+
+#: how the calls of each program ran, by its name and way: "replay", "co-execute", "record"...
+WAYS: dict[tuple[str, str], Counter[str]] = {}
+
+#: Known gaps: what is wrong, and the programs that show it where calls are replayed (with a star:
+#: in co-execution too). Strict: one that is mended turns the suite red until it is removed here.
+KNOWN_GAPS = {
+    "a name that is absent and caught or given a default is not guarded": (
+        "global_absent_then_present module_attribute_with_default "
+        "module_attribute_missing_and_caught"
+    ),
+    "a module's attribute and the global of that name are two keys of what was stored": (
+        "module_attribute_stored_and_read_as_global"
+    ),
+    "two paths to one dtype, class, tuple, function or enum member: the second is not guarded": (
+        "two_names_of_one_function two_names_of_one_dtype two_names_of_one_tuple "
+        "two_names_of_one_class enum_arguments"
+    ),
+    "`*items` guards the length and not the type": "starred_dict_for_a_list",
+    "a dict that changes size while it is iterated raises nothing": "dict_grows_while_iterated",
+    "views of a dict are taken when they are made": "views_of_a_dict_are_live",
+    "a list extended by itself never ends": "extended_by_itself",
+    "an effect that raised and was caught is redone": "pop_of_an_empty_list",
+    "the length of a dict from outside that was changed: AttributeError of the recorder": (
+        "outside_dict containers_of_other_classes"
+    ),
+    "the conversion in f'{error!r}' is ignored": "text_of_an_exception",
+    "the class that a handler names is not guarded": "exception_class_rebound",
+    "the bases of a class are not guarded": "bases_replaced",
+    "a property that raises AttributeError does not lead to __getattr__": (
+        "property_raises_and_getattr_answers"
+    ),
+    "the absence of __getattr__ is not guarded": "getattr_added_to_the_class",
+    "an instance of a class with __slots__ as a result: TypeError of the recorder": (
+        "instance_with_slots_made"
+    ),
+    "an attribute missing on a scalar, list or None does not guard the type": (
+        "attribute_missing_on_none duck_typing"
+    ),
+    "__bool__ and operators written in Python are not guarded": (
+        "truth_of_objects operators_of_objects"
+    ),
+    "NotImplemented is taken as the result of an operator": "not_implemented",
+    "the absence of __call__ is not guarded": "becomes_callable",
+    "what is in an enum member is taken as constant": "enum_with_code enum_with_state",
+    "the parts of a named tuple are taken to be the arguments of its __new__": (
+        "named_tuple_with_its_own_new"
+    ),
+    "positional arguments are given to keyword-only fields": "dataclass_with_keyword_only_fields",
+    "attributes of the function replace those of the compiled one": (
+        "wrapper_that_keeps_its_function*"
+    ),
+    "a compiled function has no __defaults__": (
+        "what_a_function_looks_like* defaults_of_the_compiled_function_changed*"
+    ),
+    "a compiled function is not pickled by name": "pickled_function*",
+    "methods of Tensor are not guarded": "tensor_method_patched",
+    "two handles of one view are taken as one tensor, unguarded": (
+        "overlapping_arguments handles_of_one_view_then_of_two handles_of_two_views_then_of_one"
+    ),
+    ".grad from before the call is not guarded where the call stores it": (
+        "gradient_kept_outside gradient_there_before_the_call"
+    ),
+    "gradients take a Python number as it was when recorded": (
+        "functional_gradients gradient_of_compiled gradient_scaled_by_an_argument "
+        "gradient_after_the_call_scaled gradient_scaled_by_a_value "
+        "gradient_of_a_gradient_scaled weight_decay_that_changes"
+    ),
+}
+
+#: programs of which no call is replayed: right, but slower than it could be
+NOT_REPLAYED = frozenset(
+    """
+    late_binding_in_comprehension star_and_double_star numpy_scalars_as_arguments
+    list_grows_while_iterated argument_list_grows_while_iterated list_shrinks_while_iterated
+    match_statement iterators_returned max_with_a_key set_of_numbers compiled_generator
+    generator_argument itertools_and_functools dict_methods printing_a_tensor formatting
+    random_and_environment environment_alone logging_levels own_context_manager contextlib_manager
+    getattr_of_the_class setattr_of_the_class data_descriptor object_and_its_dict
+    containers_of_ones_own comparison_of_objects int_enum_and_flags dataclass_arguments
+    dataclasses_made dataclass_returned frozen_dataclass_set subclasses_of_builtins class_counter
+    class_made_in_the_call lru_cache_inside single_dispatch attribute_of_the_compiled_function
+    simple_namespace weak_references versions numbers_from_tensors indexing numpy_in_the_function
+    numpy_arguments gradient_read_and_clipped adam_with_a_changing_rate seeded_inside
+    write_of_a_changing_number order_of_evaluation output_sees_tensors function_without_source
+    assertion
+    """.split()  # noqa: SIM905
+)
+
+
+def tensor(*values: float, dtype: Any = df.float32) -> df.Tensor:
+    """A tensor of one axis."""
+    return df.tensor(list(values), dtype=dtype)
+
+
+class See:
+    """The notes of one run of a program."""
+
+    def __init__(self, file: str, replay: bool = True) -> None:
+        self.file, self.replay = file, replay
+        self.notes: list[Any] = []
+        self.compiled: list[CompiledFunction] = []
+        self.ways: Counter[str] = Counter()
+
+    def compile(self, fn: Any) -> CompiledFunction:
+        made = df.compile(fn, wait=True)
+        if not self.replay:
+            made._stop = Reason("only co-execution is under test", None)
+        self.compiled.append(made)
+        return made
+
+    def __call__(self, f: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call `f`; its result, or None if it raised."""
+        before = self._counts()
+        text, result = io.StringIO(), None
+        with contextlib.redirect_stdout(text), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            warnings.simplefilter("ignore", RuntimeWarning)  # of floating point: not promised
+            try:
+                result = f(*args, **kwargs)
+            except Exception as error:
+                self.notes.append(self._error(error))
+        self.ways[_way(before, self._counts())] += 1
+        self.notes.append(_Snapshot().of((result, args, kwargs)))
+        self.notes.append(text.getvalue())
+        self.notes.append([(w.category.__name__, str(w.message)) for w in told])
+        return result
+
+    def that(self, value: Any) -> None:
+        """Note a value."""
+        self.notes.append(_Snapshot().of(value))
+
+    def _counts(self) -> Counter[str]:
+        return sum((Counter(f.stats()) for f in self.compiled), Counter())
+
+    def _error(self, error: BaseException) -> Any:
+        lines = [(frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.filename == self.file]  # fmt: skip
+        chain = type(error.__cause__).__name__
+        return "raised", type(error).__name__, str(error), lines, chain
+
+
+def _way(before: Counter[str], after: Counter[str]) -> str:
+    """How a call ran: the slowest of what happened in it."""
+    for name, way in (("recordings", "record"), ("co_executions", "co-execute"),
+                      ("eager_calls", "eager"), ("replays", "replay")):  # fmt: skip
+        if after[name] > before[name]:
+            return way
+    return "plain"
+
+
+class _Snapshot:
+    """Text of everything in a value, with numbers for objects that are met again."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, int] = {}
+        self.arrays: list[np.ndarray] = []
+
+    def of(self, x: Any) -> Any:
+        kind = type(x)
+        if kind in PLAIN:
+            return kind.__name__, repr(x)
+        if id(x) in self.seen:
+            return "again", self.seen[id(x)]
+        if isinstance(x, (types.FunctionType, types.BuiltinFunctionType, type, types.ModuleType)):
+            return kind.__name__, x.__name__
+        if kind is tuple:
+            return "tuple", [self.of(part) for part in x]
+        self.seen[id(x)] = len(self.seen)
+        if kind is df.Tensor:
+            return self.tensor(x)
+        if isinstance(x, np.ndarray):
+            return "ndarray", *self.array(x)
+        if isinstance(x, (list, tuple)):
+            return kind.__name__, [self.of(part) for part in x]
+        if isinstance(x, dict):
+            return kind.__name__, [(self.of(key), self.of(x[key])) for key in x]
+        if isinstance(x, (set, frozenset)):
+            return kind.__name__, sorted(map(repr, x))
+        if hasattr(x, "__dict__") and not isinstance(x, CompiledFunction):
+            return kind.__name__, [(key, self.of(value)) for key, value in vars(x).items()]
+        return "function" if isinstance(x, CompiledFunction) else kind.__name__
+
+    def tensor(self, x: df.Tensor) -> Any:
+        made = self.array(x.array)
+        grad = None if x.grad is None else self.of(x.grad)
+        return "Tensor", *made, x.requires_grad, x._tape is None, grad
+
+    def array(self, x: np.ndarray) -> Any:
+        shared = [i for i, other in enumerate(self.arrays) if np.shares_memory(x, other)]
+        self.arrays.append(x)
+        plain = np.array(x)
+        if plain.dtype.kind in "fc":
+            plain[np.isnan(plain)] = np.nan
+        values = repr(plain.tolist())  # the sign of a zero included, NaN equal to NaN
+        return x.dtype.name, x.shape, values, shared
+
+
+def run(program: Program, way: str) -> See:
+    """One run of a program: "eager", "replay" (wherever that is proven right) or "co-execute"."""
+    see = See(program.__code__.co_filename, way == "replay")
+    df.random.seed(5)
+    program((lambda fn: fn) if way == "eager" else see.compile, see)
+    return see
+
+
+def check(program: Program, way: str) -> None:
+    """Run a program eagerly and compiled, and compare."""
+    expected, found = run(program, "eager"), run(program, way)
+    WAYS[program.__name__, way] = found.ways
+    assert expected.notes
+    assert len(found.notes) == len(expected.notes)
+    for i, (got, want) in enumerate(zip(found.notes, expected.notes, strict=True)):
+        assert got == want, f"note {i}; calls ran {dict(found.ways)}"
+    if way == "co-execute":
+        assert found.ways["replay"] == found.ways["record"] == 0
+    elif program.__name__ not in NOT_REPLAYED:
+        assert found.ways["replay"] > 0, f"no call was replayed: {_reasons(found)}"
+
+
+def _reasons(see: See) -> list[str]:
+    return [str(f.report().reasons) for f in see.compiled]
+
+
+def parameters(module: dict[str, Any]) -> list[Any]:
+    """The programs of a module, in order, each both ways; gaps are strict xfails."""
+    gaps = {name: why for why, names in KNOWN_GAPS.items() for name in names.split()}
+    found = []
+    for name, value in list(module.items()):
+        if not isinstance(value, types.FunctionType):
+            continue
+        if value.__code__.co_varnames[: value.__code__.co_argcount] != ("compile", "see"):
+            continue
+        for way in ("replay", "co-execute"):
+            gap = gaps.get(name + "*") or (gaps.get(name) if way == "replay" else None)
+            marks = []
+            if gap is not None:
+                ends = "never ends" not in gap
+                marks = [pytest.mark.xfail(reason=gap, strict=True, run=ends)]
+            found.append(pytest.param(value, way, id=f"{name}-{way}", marks=marks))
+    return found
