@@ -40,11 +40,6 @@ KNOWN_GAPS = {
     "a module's attribute and the global of that name are two keys of what was stored": (
         "module_attribute_stored_and_read_as_global"
     ),
-    "two paths to one dtype, class, tuple, function or enum member: the second is not guarded": (
-        "two_names_of_one_function two_names_of_one_dtype two_names_of_one_tuple "
-        "two_names_of_one_class enum_arguments"
-    ),
-    "`*items` guards the length and not the type": "starred_dict_for_a_list",
     "a dict that changes size while it is iterated raises nothing": "dict_grows_while_iterated",
     "views of a dict are taken when they are made": "views_of_a_dict_are_live",
     "a list extended by itself never ends": "extended_by_itself",

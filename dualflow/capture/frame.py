@@ -185,6 +185,8 @@ class Frame:
             value = made
             if not self.recorder.dead:
                 self.slots[slot] = self.recorder.born(value, "list", origins)
+        elif not self.recorder.dead:
+            self.recorder.typed(self.slots[slot], value)
         return value
 
     # Operators ------------------------------------------------------------------------------

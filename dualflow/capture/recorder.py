@@ -187,8 +187,9 @@ class Recorder:
             if kind is Tensor:
                 self._register(node, value)
             return node
-        one = (*FIXED, types.FunctionType, tuple)
-        if isinstance(before, Node) and before is not node and not isinstance(value, one):
+        if isinstance(value, (*FIXED, types.FunctionType, tuple)) and isinstance(before, Node):
+            return node  # may be another one next time, which this path then leads to
+        if isinstance(before, Node) and before is not node:
             self.guard("{0} is {1}", before, node)
         return before
 
@@ -402,9 +403,15 @@ class Recorder:
         value = self.notes.builder.input(TensorType(tensor.shape, tensor.dtype))
         self.notes.bind(tensor, value)
 
+    def guard_order(self, kind: type) -> None:
+        """Guard in which classes instances of `kind` look for attributes."""
+        if kind.__flags__ & (1 << 9):
+            self.guard("{k0}.__mro__ is {k1}", constants=(kind, kind.__mro__))
+
     def guard_special(self, origin: Origin, owner: Any, name: str, kind: Any = None) -> None:
         """Guard that a class still finds a special method where it does now."""
         self.typed(origin, owner)
+        self.guard_order(kind or type(owner))
         for cls in (kind or type(owner)).__mro__:
             if name in vars(cls):
                 if cls.__flags__ & (1 << 9):
