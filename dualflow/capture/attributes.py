@@ -16,7 +16,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import Recorder
+from .recorder import FIXED, Recorder
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -25,6 +25,8 @@ _BUILTIN_DICT = vars(builtins)
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 Read = tuple[Any, Origin]
 MISSING = object()
+#: classes whose instances look for attributes first in their class, then in themselves
+_PLAIN = (object, tuple, int, float, str, bytes)
 
 
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
@@ -55,6 +57,15 @@ def of_module(recorder: Recorder, module: types.ModuleType, name: str, value: An
     return recorder.read(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
 
 
+def _absent_from_module(recorder: Recorder, module: types.ModuleType, name: str) -> None:
+    """Guard that a module does not hold a name."""
+    namespace = vars(module)
+    if "__getattr__" in namespace:
+        recorder.refuse(f"{module.__name__}.{name}, which the module computes")
+    for absent in (name, "__getattr__"):
+        recorder.guard("{k1} not in {k0}", constants=(namespace, absent))
+
+
 def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` and its origin."""
     recorder = frame.recorder
@@ -63,30 +74,36 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         return _of_tensor(recorder, owner, origin, name)
     if kind is types.ModuleType:
         recorder.pin(origin, owner)
-        value = getattr(owner, name)
+        try:
+            value = getattr(owner, name)
+        except AttributeError:
+            _absent_from_module(recorder, owner, name)
+            raise
         return value, of_module(recorder, owner, name, value)
     if isinstance(owner, type):
         return _of_class(recorder, owner, origin, name)
     if kind is super:
         return _of_super(recorder, owner, name)
-    if isinstance(owner, (enum.Enum, np.dtype)):
+    if isinstance(owner, np.dtype):
         recorder.pin(origin, owner)
-        return recorder.guarded(getattr, owner, name), CONSTANT
+        return getattr(owner, name), CONSTANT
+    if isinstance(owner, enum.Enum):
+        recorder.pin(origin, owner)
+        return _of_member(frame, owner, name)
     if kind is types.FunctionType:
         return _of_function(recorder, owner, origin, name)
     if kind is types.MethodType or kind.__module__ == "dualflow.capture.compiled":
         recorder.refuse(f"an attribute of a {kind.__name__}")
         return getattr(owner, name), None
     if kind in SCALARS or kind in (list, dict, set, frozenset, tuple) or kind is slice:
+        recorder.typed(origin, owner)
         value = getattr(owner, name)
         if callable(value):
-            recorder.typed(origin, owner)
             return value, Born("method", (None, origin))
         node = recorder.as_node(origin, owner)
         if node is None or kind not in (int, float, bool):
             recorder.refuse(f"{name} of a {kind.__name__}")
             return value, None
-        recorder.typed(origin, owner)
         return value, recorder.nodes(f"({{0}}.{name})", (node,))
     if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque"):
         if origin.kind == "error" and name == "args":
@@ -97,6 +114,23 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return _of_instance(frame, owner, origin, name)
+
+
+def _of_member(frame: Frame, owner: enum.Enum, name: str) -> Read:
+    """An attribute of a member of an enumeration, which is itself a constant."""
+    recorder, kind = frame.recorder, type(owner)
+    inner = {"name": "_name_", "value": "_value_"}.get(name, name)
+    found, raw, _ = lookup(kind, name)
+    plain = not found if name == inner else raw is vars(enum.Enum).get(name)
+    if not plain or inner not in vars(owner):
+        return _of_instance(frame, owner, CONSTANT, name)
+    guard_class(recorder, kind, name)
+    value = vars(owner)[inner]
+    node = recorder.nodes(f"{{k0}}.{inner}", (), (owner,))
+    if type(value) in SCALARS or isinstance(value, FIXED):
+        recorder.pin(node, value)
+        return value, CONSTANT
+    return value, recorder.read(node, value)
 
 
 def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> Read:
@@ -147,9 +181,23 @@ def special(kind: type, name: str) -> types.FunctionType | None:
     return None
 
 
+def built_in(recorder: Recorder, value: Any, *names: str) -> bool:
+    """Whether special methods of a constant are Python's own, or the library's; guarded."""
+    if type(value) in SCALARS:
+        return True
+    for name in names:
+        raw = lookup(type(value), name)[1]
+        if isinstance(raw, types.FunctionType) and raw.__module__ != "enum":
+            return False
+    for name in names:
+        recorder.guard_special(CONSTANT, value, name)
+    return True
+
+
 def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
     """Guard that a name is found in the classes of `kind` where it is found now: the node of what
     is there, or None if there is nothing."""
+    recorder.guard_order(kind)
     for cls in kind.__mro__:
         namespace = vars(cls)
         if name in namespace:
@@ -160,9 +208,11 @@ def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
     return None
 
 
-def plain_class(kind: type) -> bool:
-    """Whether instances find attributes as plain objects do."""
-    return kind.__getattribute__ in (object.__getattribute__, tuple.__getattribute__)
+def plain_class(recorder: Recorder, kind: type) -> bool:
+    """Whether instances find attributes as plain objects do; guarded."""
+    finds: Any = kind.__getattribute__
+    recorder.guard("{k0}.__getattribute__ is {k1}", constants=(kind, finds))
+    return type(finds) is types.WrapperDescriptorType and finds.__objclass__ in _PLAIN
 
 
 def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:
@@ -170,7 +220,7 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
     value = recorder.guarded(getattr, owner, name)
     if recorder.dead:
         return value, None
-    if isinstance(value, enum.Enum):
+    if isinstance(owner, enum.EnumMeta) and owner._member_map_.get(name) is value:
         return value, CONSTANT
     if (id(owner), name) in recorder.stored:
         return value, recorder.stored[id(owner), name]
@@ -213,7 +263,7 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     """An attribute of an instance of a class written in Python."""
     recorder = frame.recorder
     kind = type(owner)
-    if not plain_class(kind) or not (kind.__flags__ & (1 << 9)):
+    if not plain_class(recorder, kind) or not (kind.__flags__ & (1 << 9)):
         recorder.refuse(f"{name} of a {kind.__name__}")
         return getattr(owner, name), None
     recorder.typed(origin, owner)
@@ -221,7 +271,7 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     inside = getattr(owner, "__dict__", None)
     held = inside is not None and name in inside
     if not found and not held:
-        if lookup(kind, "__getattr__")[0]:
+        if guard_class(recorder, kind, "__getattr__") is not None:
             recorder.refuse(f"{kind.__name__} has a __getattr__")
         guard_class(recorder, kind, name)
         _guard_absent(recorder, origin, owner, name)
@@ -233,17 +283,31 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         if type(raw) is not property or type(raw.fget) is not types.FunctionType:
             recorder.refuse(f"the property {name} of {kind.__name__}")
             return getattr(owner, name), None
-        return frame.invoke(raw.fget, CONSTANT, (owner,), (origin,))
+        return _of_property(frame, owner, origin, name, raw.fget)
     if name == "__dict__":
         return _open(recorder, owner, origin)
     if found and hasattr(type(raw), "__set__"):
         return _of_slot(recorder, owner, origin, name, raw, node)
     if held:
+        if node is not None:  # no descriptor takes its place
+            recorder.guard("{0} is {k0}", node, constants=(raw,))
         value = inside[name]  # type: ignore[index]
         return value, _instance_part(recorder, owner, origin, name, value, hidden=found)
     assert node is not None
     _guard_absent(recorder, origin, owner, name)
     return _bound(recorder, owner, origin, name, raw, node)
+
+
+def _of_property(frame: Frame, owner: Any, origin: Origin, name: str, getter: Any) -> Read:
+    """What a property gives; if it raises AttributeError, the class may have another answer."""
+    recorder, kind = frame.recorder, type(owner)
+    try:
+        return frame.invoke(getter, CONSTANT, (owner,), (origin,))
+    except AttributeError:
+        if guard_class(recorder, kind, "__getattr__") is None:
+            raise
+    recorder.refuse(f"the property {name} of {kind.__name__} raised an AttributeError")
+    return kind.__getattr__(owner, name), None  # type: ignore[attr-defined]
 
 
 def _of_super(recorder: Recorder, owner: Any, name: str) -> Read:
@@ -384,14 +448,16 @@ def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part:
 
 def _storable(recorder: Recorder, kind: type, name: str) -> bool:
     """Whether storing is what a plain object does; guarded."""
-    if kind.__setattr__ is not object.__setattr__ or not plain_class(kind):
+    if kind.__setattr__ is not object.__setattr__ or not plain_class(recorder, kind):
         return False
     if not kind.__flags__ & (1 << 9):
         return False
     found, raw, _ = lookup(kind, name)
     if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
         return False
-    guard_class(recorder, kind, name)
+    node = guard_class(recorder, kind, name)
+    if node is not None:
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
     guard_class(recorder, kind, "__setattr__")
     return True
 

@@ -7,15 +7,18 @@ Comes in: a call of a class. Goes out: a plan that makes the object, runs the in
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
+from .attributes import built_in
 from .provenance import CONSTANT, SCALARS, Born, Origin
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
+    from .recorder import Recorder
 
 
 def plan(call: Call) -> Plan | None:
@@ -130,6 +133,15 @@ def _error(call: Call) -> Plan | None:
         return None
     constant = all(origin is CONSTANT for origin in call.origins) and not call.kwargs
     return call.plan(lambda out: recorder.born(out, "error", "constant" if constant else None))
+
+
+def plain_text(recorder: Recorder, value: Any) -> bool:
+    """Whether the text of a constant is made by Python and its library alone; guarded."""
+    if type(value) is tuple:
+        return all(plain_text(recorder, part) for part in value)
+    if isinstance(value, enum.Enum) and type(value.value) not in SCALARS:
+        return False
+    return built_in(recorder, value, "__str__", "__repr__", "__format__")
 
 
 def text_of(args: tuple[Any, ...], origins: tuple[Origin, ...]) -> str | None:

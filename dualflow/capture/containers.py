@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
-from .attributes import special
+from .attributes import built_in, special
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -72,7 +72,8 @@ def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
 
 def key_node(recorder: Recorder, origin: Origin, key: Any) -> bool:
     """Pin a key; whether it is of a kind whose hash and equality are its value's."""
-    if type(key) in SCALARS or isinstance(key, FIXED):
+    plain = type(key) in SCALARS or isinstance(key, FIXED)
+    if plain and built_in(recorder, key, "__eq__", "__hash__"):
         recorder.pin(origin, key)
         return True
     if type(key) is tuple and all(type(part) in SCALARS for part in key):

@@ -6,6 +6,7 @@ Every hook first does what Python would do; if the recorder is dead it does noth
 
 from __future__ import annotations
 
+import enum
 import operator
 import sys
 import types
@@ -15,7 +16,7 @@ from typing import Any, final
 from dualflow.array.tensor import Tensor
 
 from . import attributes, calls, containers
-from .construct import text_of
+from .construct import plain_text, text_of
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -331,7 +332,9 @@ class Frame:
             return out
         plain = (*SCALARS, list, tuple)
         if (type(a) in plain and type(b) in plain) or (
-            isinstance(a, FIXED) and isinstance(b, FIXED)
+            isinstance(a, FIXED)
+            and isinstance(b, FIXED)
+            and all(attributes.built_in(recorder, x, "__eq__", "__ne__") for x in (a, b))
         ):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
@@ -389,7 +392,11 @@ class Frame:
             if node is not None:
                 recorder.check(node, out)
             return out
-        if origin is CONSTANT or recorder.dead:
+        if isinstance(value, enum.Enum):
+            recorder.pin(origin, value)
+            if attributes.built_in(recorder, value, "__bool__", "__len__"):
+                return bool(value)
+        elif origin is CONSTANT or recorder.dead:
             return bool(value)
         if kind in SCALARS:
             out = bool(value)
@@ -487,6 +494,7 @@ class Frame:
         origin = self.origin(sv, value)
         recorder.pin(self.origin(ss, spec), spec)
         constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
+        constant = constant and plain_text(recorder, value)
         if not constant or (type(value) is tuple and origin is not CONSTANT):
             text = text_of((value,), (origin,))
             if text is None:

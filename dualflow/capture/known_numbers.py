@@ -17,7 +17,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from . import containers
-from .construct import text_of
+from .construct import plain_text, text_of
 from .known import TABLE, constant_only, known, reading
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 
@@ -81,7 +81,8 @@ def _conversion(call: Call) -> Plan | None:
     if call.function is str and text_of(call.args, call.origins) is not None:
         return call.plan(lambda out: CONSTANT)
     values = list(call.args)
-    if all(type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype)) for v in values):
+    plain = all(type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype)) for v in values)
+    if plain and all(plain_text(recorder, v) for v in values):
         return constant_only(call)
     call.refuse()
     return None
