@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow.capture import locate
 
 THREADS = 4
 ROUNDS = 25
@@ -163,6 +166,24 @@ def test_an_in_place_write_in_every_thread_to_its_own_tensor():
 
     for number, found in enumerate(in_threads(work)):
         assert found == [float(number + ROUNDS)] * 4
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_read_sources_at_once(switching):
+    text = Path(__file__).read_text()
+
+    def work(number: int) -> set[int]:
+        return {len(locate.Module(f"{text}# {number} {n}\n").functions) for n in range(8)}
+
+    assert len(set.union(*in_threads(work))) == 1
 
 
 # Within each other --------------------------------------------------------------------------

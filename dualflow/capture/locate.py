@@ -11,6 +11,7 @@ import __future__
 import ast
 import copy
 import linecache
+import threading
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -21,6 +22,8 @@ for _name in __future__.all_feature_names:
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _LAMBDA = "__dualflow_lambda__"
+#: CPython 3.11 fails where two threads make syntax trees at once
+_parsing = threading.Lock()
 
 
 class NoSource(Exception):  # noqa: N818 - a reason, not an error of the user
@@ -31,7 +34,8 @@ class Module:
     """A parsed file: its functions by name and first line, its imports."""
 
     def __init__(self, text: str) -> None:
-        tree = ast.parse(text)
+        with _parsing:
+            tree = ast.parse(text)
         self.functions: dict[tuple[str, int], list[tuple[FunctionNode, str | None]]] = {}
         self.imports = _imports(tree)
         self._visit(tree, None)
