@@ -172,29 +172,31 @@ class Commit:
 
 def apart(written: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
     """Whether no written tensor shares memory with another tensor."""
-    storages = {}
+    by_storage: dict[int, list[Tensor]] = {}
+    exposed = []
     for tensor in written:
         storage = tensor._storage
-        number = id(tensor if storage is None else storage)
-        if number in storages:
-            return False
-        storages[number] = tensor
-    exposed = [t for t in written if t._storage is not None and t._storage.exposed]
+        by_storage.setdefault(id(tensor if storage is None else storage), []).append(tensor)
+        if storage is not None and storage.exposed:
+            exposed.append(tensor)
+    near = [same for same in by_storage.values() if len(same) > 1]
     for tensor in others:
         storage = tensor._storage
-        if storage is None:
-            continue
-        if id(storage) in storages:
-            return False
-        if exposed and storage.exposed:
+        same = by_storage.get(id(tensor if storage is None else storage))
+        if same is not None:
+            near.append([*same, tensor])
+        if exposed and storage is not None and storage.exposed:
             exposed.append(tensor)
-    if len(exposed) < 2:
+    if len(exposed) > 1:
+        near.append(exposed)
+    if not near:
         return True
-    wrote = {id(t) for t in written}
+    wrote = {id(tensor) for tensor in written}
     return not any(
         np.may_share_memory(a._array, b._array)  # type: ignore[arg-type]
-        for i, a in enumerate(exposed)
-        for b in exposed[:i]
+        for group in near
+        for i, a in enumerate(group)
+        for b in group[:i]
         if id(a) in wrote or id(b) in wrote
     )
 

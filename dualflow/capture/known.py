@@ -70,9 +70,15 @@ def trusted(call: Call) -> Plan | None:
         return reading(call, f)
     if name == "backward":
         recorder.backwards = True
+        if recorder.through_the_past(call.args[0]):
+            call.refuse("a gradient taken through a history from before the call")
+            return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        return recorder.guarded(f, *args, **kwargs)
+        out = recorder.guarded(f, *args, **kwargs)
+        if name == "backward":
+            recorder.gradients_stored()
+        return out
 
     return call.plan(lambda out: recorder.adopt(out), run)
 
@@ -110,7 +116,10 @@ def _gradient(call: Call) -> Plan | None:
         user_origin = recorder.known(user) or CONSTANT
 
     def bridge(*args: Any, **kwargs: Any) -> Any:
-        origins = tuple(recorder.adopt(arg) for arg in args)
+        given = zip(args, call.args, call.origins, strict=False)
+        origins = tuple(  # those that are not differentiated come through as they are
+            origin if arg is before else recorder.adopt(arg) for arg, before, origin in given
+        )
         if kwargs:
             recorder.refuse("keyword arguments of a function that is differentiated")
             return user(*args, **kwargs)

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.autograd.backward import _order
 from dualflow.autograd.tape import edge_of
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Value
@@ -25,7 +26,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
-from .notes import Notes
+from .notes import ChainKey, Notes, chain_key
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
@@ -78,6 +79,7 @@ class Recorder:
         self.grad_enabled = door.state.grad_enabled
         self._ids: dict[int, Origin] = {}
         self._keep: list[Any] = []
+        self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # from outside, by storage
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
         self._late_numbers: dict[Any, Node] = {}
@@ -181,7 +183,8 @@ class Recorder:
         before = self._ids.get(id(value))
         if before is None:
             if kind is Tensor and self.notes.knows(value):
-                return TENSOR
+                if id(value._storage) not in self._handles:
+                    return TENSOR
             self._ids[id(value)] = node
             self._objects[id(value)] = value
             if kind is Tensor:
@@ -195,6 +198,7 @@ class Recorder:
 
     def _register(self, node: Node, tensor: Tensor) -> None:
         self.tensors[id(tensor)] = (tensor, node)
+        self._guard_shared(node, tensor)
         grad = tensor.grad
         self.grads[id(tensor)] = grad
         if tensor._storage is not None:
@@ -206,6 +210,36 @@ class Recorder:
             self._keep.append(edge)
         if grad is not None and id(grad) not in self._ids and not self.notes.knows(grad):
             self.read(self.nodes("{0}.grad", (node,)), grad)
+
+    def _guard_shared(self, node: Node, tensor: Tensor) -> None:
+        """Guard that another handle, or a view, of a tensor from outside is one again. Handles that
+        are apart now are found apart when something is written (`commit.apart`)."""
+        if tensor._storage is None:
+            return
+        handles = self._handles.setdefault(id(tensor._storage), [])
+        for other, before in handles:
+            long, short, of, rest = node, before, len(other._view), tensor._view
+            if len(tensor._view) < of:
+                long, short, of, rest = before, node, len(tensor._view), other._view
+            if tensor._view[:of] == other._view[:of]:
+                self.guard("{k1}({0}, {1}, {k0})", long, short,
+                           constants=(self.const_tuple(chain_key(rest[of:])), shown))  # fmt: skip
+        handles.append((tensor, node))
+
+    def through_the_past(self, tensor: Any) -> bool:
+        """Whether a gradient of `tensor` passes what was computed before the call."""
+        start = edge_of(tensor) if type(tensor) is Tensor else None
+        if start is None:
+            return False
+        order, _ = _order([start], None)
+        return any(id(node) in self.edges for node in order)
+
+    def gradients_stored(self) -> None:
+        """backward() was called: guard which `.grad` there were before."""
+        for tensor, node in list(self.tensors.values()):
+            before = self.grads.get(id(tensor))
+            if tensor.grad is not before and (id(tensor), "grad") not in self.stored:
+                self.guard(f"{{0}}.grad is {'' if before is None else 'not '}None", node)
 
     def constant(self, value: Any) -> Node:
         """A node that is `value` itself."""
@@ -623,6 +657,16 @@ class Recorder:
             if len(nodes) > 1:
                 text = ", ".join(f"id({{{i}}})" for i in range(len(nodes)))
                 self.guard(f"len({{{{{text}}}}}) == {{k0}}", *nodes, constants=(len(nodes),))
+
+
+def shown(tensor: Tensor, of: Tensor, rest: ChainKey) -> bool:
+    """Whether `tensor` is the view `rest` of `of`, or for () another handle of it."""
+    count = len(of._view)
+    return (
+        tensor._storage is of._storage is not None
+        and tensor._view[:count] == of._view
+        and chain_key(tensor._view[count:]) == rest
+    )
 
 
 class _Scalars:

@@ -1,0 +1,627 @@
+"""Compiled calls that take gradients: numbers that vary, tensors that share memory, `.grad`."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import dualflow as df
+
+
+def vector(*values):
+    return df.tensor([float(value) for value in values])
+
+
+def parameter(*values):
+    return vector(*values).requires_grad_()
+
+
+def ways(f):
+    stats = f.stats()
+    return stats["recordings"], stats["replays"], stats["co_executions"], stats["eager_calls"]
+
+
+def plain(value):
+    """What can be compared of a value, `.grad` of tensors included."""
+    if type(value) is df.Tensor:
+        grad = None if value.grad is None else value.grad.tolist()
+        return (value.tolist(), value.dtype.name, value.requires_grad, grad)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return (type(value).__name__, repr(value))
+
+
+def agree(fn, *calls, after=None):
+    """Each call gives in a compiled function what it gives in Python; how the calls ran.
+
+    A call is a function that makes the arguments. `after` is done with arguments and result.
+    """
+    compiled = df.compile(fn, wait=True)
+    for number, make in enumerate(calls):
+        seen = []
+        for run in (fn, compiled):
+            arguments = make()
+            try:
+                result = run(*arguments)
+            except Exception as error:
+                seen.append((type(error).__name__, plain(arguments)))
+                continue
+            then = None if after is None else after(arguments, result)
+            seen.append((plain(result), plain(arguments), plain(then)))
+        assert seen[1] == seen[0], f"call {number}"
+    return ways(compiled)
+
+
+# Numbers that vary, in gradients ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("numbers", [(2, 2, 3, 4), (2.0, 2.0, 3.5, -0.0), (True, True, False, True)])
+def test_number_in_a_loss(numbers):
+    x = vector(1, 2, 3)
+
+    def step(w, k):
+        loss = (w * x * k).sum() / (k + 1) - (k - w).sum() * k
+        loss.backward()
+        return loss
+
+    calls = [lambda k=k: (parameter(1, 2, 3), k) for k in numbers]
+    assert agree(step, *calls) == (1, len(numbers) - 1, 0, 0)
+
+
+def test_number_from_an_attribute_a_closure_and_a_global():
+    class Schedule:
+        rate = 1.0
+
+    schedule, weight = Schedule(), 1.0
+
+    def step(w):
+        loss = ((w * schedule.rate) * w * weight * RATE["x"]).sum()
+        loss.backward()
+        return loss
+
+    def call(rate, factor, other):
+        def make():
+            nonlocal weight
+            schedule.rate, weight, RATE["x"] = rate, factor, other
+            return (parameter(1, 2),)
+
+        return make
+
+    calls = [call(1.0, 1.0, 1.0), call(2.0, 1.0, 1.0), call(2.0, 3.0, 1.0), call(2.0, 3.0, 0.5)]
+    assert agree(step, *calls) == (1, 3, 0, 0)
+
+
+RATE = {"x": 1.0}
+
+
+def test_number_read_from_a_tensor():
+    def step(w, t):
+        loss = (w * w * float(t[0])).sum() / int(t[1])
+        loss.backward()
+        return loss
+
+    calls = [lambda t=t: (parameter(1, 2), vector(*t)) for t in ((1, 2), (3, 2), (3, 5))]
+    assert agree(step, *calls)[1:] == (2, 0, 0)
+
+
+@pytest.mark.parametrize("wanted", [df.grad, df.value_and_grad])
+def test_number_in_a_differentiated_function(wanted):
+    def f(x, k):
+        return wanted(lambda v: (v * v * k / (k + 1)).sum())(x)
+
+    calls = [lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls) == (1, 2, 0, 0)
+
+
+def test_number_given_to_a_differentiated_function():
+    def f(x, k):
+        return df.grad(lambda v, s: (v * v * s).sum())(x, k)
+
+    calls = [lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls) == (1, 2, 0, 0)
+
+
+def test_number_in_a_second_derivative():
+    def f(x, k):
+        return df.grad(lambda v: (df.grad(lambda u: (u * u * u * k).sum())(v) * k).sum())(x)
+
+    calls = [lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls) == (1, 2, 0, 0)
+
+
+def test_number_in_a_history_used_after_the_call():
+    def f(w, k):
+        return (w * k / 3.0).sum() * (k + 1)
+
+    def after(arguments, loss):
+        loss.backward()
+        return arguments[0].grad
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1, 2, 5)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+
+
+def test_number_of_a_tensor_in_a_history_used_after_the_call():
+    def f(w, t):
+        return (w * t.item()).sum()
+
+    def after(arguments, loss):
+        loss.backward()
+        return arguments[0].grad
+
+    calls = [lambda k=k: (parameter(1, 2), df.tensor(k)) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+
+
+def test_number_in_place():
+    def f(w, k):
+        y = w * 1.0
+        y *= k
+        y /= k + 2
+        y.sum().backward()
+        return y.detach()
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 5.0)]
+    assert agree(f, *calls) == (1, 2, 0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("dtype", [df.float16, df.float64])
+def test_large_number_in_a_loss(dtype):
+    def f(w, k):
+        loss = (w * k).sum()
+        loss.backward()
+        return loss
+
+    def call(k):
+        return lambda: (df.tensor([1.0, 2.0], dtype=dtype).requires_grad_(), k)
+
+    agree(f, call(3), call(70000), call(2**24 + 1), call(2**53 + 1), call(1.5), call(70000.0))
+
+
+def test_history_of_a_tensor_from_before_the_call():
+    def f(loss):
+        loss.backward()
+        return loss.detach()
+
+    def after(arguments, result):
+        return LEAF[0].grad
+
+    def call(k, second=False):
+        def make():
+            LEAF[:] = [parameter(1, 2)]
+            y = LEAF[0] * k
+            return ((y * y).sum() if second else y.sum(),)
+
+        return make
+
+    assert agree(f, call(2.0), call(3.0), call(3.0, True), after=after)[1] == 0
+
+
+LEAF = []
+
+
+def test_backward_of_what_requires_no_gradient():
+    def f(w):
+        try:
+            (w * 2).sum().backward()
+        except df.errors.GradientError:
+            return 1
+        return 2
+
+    agree(f, lambda: (vector(1, 2),), lambda: (parameter(1, 2),), lambda: (vector(1, 2),))
+
+
+# Tensors that share memory ----------------------------------------------------------------------
+
+
+def views(a, b, same):
+    x, y = vector(1, 2, 3, 4), vector(5, 6, 7, 8)
+    return x[a], (x if same else y)[b]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_two_handles_of_one_view(first):
+    def f(a, b):
+        a += 1
+        return a * b
+
+    low, high = slice(0, 3), slice(1, 4)
+    calls = [lambda: views(low, low, True), lambda: views(low, low, False),
+             lambda: views(low, high, True), lambda: views(low, high, False)]  # fmt: skip
+    # where they overlapped in the recorded call, calls of these types run in Python
+    assert (agree(f, *calls[first:], *calls, *calls)[1] > 0) == (first != 2)
+
+
+def test_two_handles_of_one_view_that_is_read():
+    def f(a, b):
+        return a * b - b
+
+    low, high = slice(0, 3), slice(1, 4)
+    calls = [lambda: views(low, low, True), lambda: views(low, low, False),
+             lambda: views(low, high, True), lambda: views(low, high, False)]  # fmt: skip
+    assert agree(f, *calls, *calls)[1] > 0
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_detached_handle(write):
+    def f(a, b):
+        (a if write == 0 else b).__iadd__(1)
+        return a * b
+
+    def together():
+        x = vector(1, 2)
+        return x, x.detach()
+
+    def apart():
+        return vector(1, 2), vector(3, 4)
+
+    assert agree(f, together, apart, together, apart)[1] + 0 >= 0
+    agree(f, apart, together, apart, together)
+
+
+def test_one_tensor_given_twice():
+    def f(a, b):
+        a += 1
+        return a * b
+
+    def same():
+        x = vector(1, 2)
+        return x, x
+
+    def apart():
+        return vector(1, 2), vector(3, 4)
+
+    agree(f, same, apart, same, apart)
+    agree(f, apart, same, apart, same)
+
+
+def test_part_of_another_argument():
+    def f(a, b):
+        a *= 2
+        return (a, b) if len(b.shape) else a
+
+    def part():
+        x = vector(1, 2, 3)
+        return x, x[:2]
+
+    def apart():
+        return vector(1, 2, 3), vector(4, 5)
+
+    agree(f, part, apart, part, apart)
+    agree(f, apart, part, apart, part)
+
+
+def test_views_made_in_the_call_of_two_handles():
+    def f(a, b):
+        a[0:2] += 1
+        return b[1:3] * 2
+
+    def together():
+        x = vector(1, 2, 3)
+        return x, x.detach()
+
+    def apart():
+        return vector(1, 2, 3), vector(3, 4, 5)
+
+    agree(f, together, apart, together, apart)
+    agree(f, apart, together, apart, together)
+
+
+def test_result_is_another_handle():
+    def f(a, b):
+        return [a.detach(), b[1:], b.reshape(2, 1)]
+
+    def together():
+        x = vector(1, 2)
+        return x, x.detach()
+
+    def apart():
+        return vector(1, 2), vector(3, 4)
+
+    def after(arguments, result):
+        arguments[0][:] = 9.0
+        return result
+
+    agree(f, together, apart, together, apart, after=after)
+    agree(f, apart, together, apart, together, after=after)
+
+
+def test_argument_that_is_a_global_too():
+    def f(a):
+        a += 1
+        return a * GLOBAL[0]
+
+    def same():
+        GLOBAL[:] = [vector(1, 2)]
+        return (GLOBAL[0],)
+
+    def alias():
+        GLOBAL[:] = [vector(1, 2)]
+        return (GLOBAL[0].detach(),)
+
+    def apart():
+        GLOBAL[:] = [vector(1, 2)]
+        return (vector(3, 4),)
+
+    for calls in ((same, alias, apart), (alias, apart, same), (apart, same, alias)):
+        agree(f, *calls, *calls)
+
+
+GLOBAL = []
+
+
+def test_parameters_that_share_memory():
+    def f(a, b, x):
+        loss = (a * x).sum() + (b * b).sum()
+        loss.backward()
+        with df.no_grad():
+            a -= 0.1 * a.grad
+            b -= 0.1 * b.grad
+        return loss
+
+    def tied():
+        a = parameter(1, 2)
+        return a, a.detach().requires_grad_(), vector(3, 4)
+
+    def one():
+        a = parameter(1, 2)
+        return a, a, vector(3, 4)
+
+    def apart():
+        return parameter(1, 2), parameter(5, 6), vector(3, 4)
+
+    for calls in ((tied, one, apart), (one, apart, tied), (apart, tied, one)):
+        agree(f, *calls, *calls)
+
+
+# .grad before the call --------------------------------------------------------------------------
+
+
+def with_grad(*grad):
+    w = parameter(1, 2)
+    if grad:
+        w.grad = vector(*grad)
+    return w
+
+
+def test_grad_before_the_call_and_set_in_it():
+    def f(w, x):
+        (w * x).sum().backward()
+        g = w.grad
+        w.grad = None
+        return g
+
+    calls = [lambda: (with_grad(), vector(1, 2)), lambda: (with_grad(5, 5), vector(1, 2))]
+    assert agree(f, *calls, *calls)[1] >= 1
+    assert agree(f, *calls[::-1], *calls[::-1])[1] >= 1
+
+
+def test_grad_cleared_first_needs_no_guard():
+    def f(w, x):
+        w.grad = None
+        (w * x).sum().backward()
+        return w.grad
+
+    calls = [lambda: (with_grad(), vector(1, 2)), lambda: (with_grad(5, 5), vector(1, 2))]
+    assert agree(f, *calls, *calls) == (1, 3, 0, 0)
+
+
+def test_grad_read_then_stored():
+    def f(w):
+        if w.grad is None:
+            w.grad = vector(0, 0)
+        w.grad += 1
+        before = w.grad
+        w.grad = before * 2
+        return before
+
+    calls = [lambda: (with_grad(),), lambda: (with_grad(5, 5),)]
+    agree(f, *calls, *calls)
+    agree(f, *calls[::-1], *calls[::-1])
+
+
+def test_grad_shared_by_two_tensors():
+    def f(a, b, x):
+        (a * x).sum().backward()
+        return a.grad * 1.0, b.grad * 1.0
+
+    def shared():
+        a, b = with_grad(1, 1), with_grad(2, 2)
+        b.grad = a.grad
+        return a, b, vector(1, 2)
+
+    def alias():
+        a, b = with_grad(1, 1), with_grad(2, 2)
+        b.grad = a.grad.detach()
+        return a, b, vector(1, 2)
+
+    def apart():
+        return with_grad(1, 1), with_grad(2, 2), vector(1, 2)
+
+    for calls in ((shared, alias, apart), (alias, apart, shared), (apart, shared, alias)):
+        agree(f, *calls, *calls)
+
+
+def test_grad_that_is_an_argument():
+    def f(w, x):
+        (w * x).sum().backward()
+        return x * 1.0
+
+    def same():
+        w = with_grad(1, 1)
+        return w, w.grad
+
+    def apart():
+        return with_grad(1, 1), vector(1, 1)
+
+    agree(f, same, apart, same, apart)
+    agree(f, apart, same, apart, same)
+
+
+def test_grad_of_another_layout_or_dtype():
+    def f(w):
+        w.grad *= 2
+        return w.grad.sum()
+
+    def call(dtype, n):
+        def make():
+            w = parameter(*range(n))
+            w.grad = df.tensor([1.0] * n, dtype=dtype)
+            return (w,)
+
+        return make
+
+    agree(f, call(df.float32, 2), call(df.float64, 2), call(df.float32, 3), call(df.float64, 2))
+
+
+def test_gradients_that_add_up_over_calls():
+    w, v = parameter(1, 2), parameter(1, 2)
+
+    def f(p, k):
+        (p * p * k).sum().backward()
+
+    compiled = df.compile(f, wait=True)
+    for k in (1.0, 2.0, 3.0, 4.0):
+        f(w, k)
+        compiled(v, k)
+        assert v.grad.tolist() == w.grad.tolist()
+    assert ways(compiled)[1] >= 2
+
+
+# What else a gradient depends on ------------------------------------------------------------------
+
+
+def test_requires_grad_toggled():
+    def f(w, b, x):
+        loss = (w * x + b).sum()
+        loss.backward()
+        return loss
+
+    def call(first, second):
+        def make():
+            w, b = vector(1, 2), vector(3, 4)
+            w.requires_grad, b.requires_grad = first, second
+            return w, b, vector(5, 6)
+
+        return make
+
+    calls = [call(True, True), call(True, False), call(False, True), call(True, True)]
+    assert agree(f, *calls, *calls)[1] > 0
+
+
+def test_grad_mode_toggled():
+    w, v = parameter(1, 2), parameter(1, 2)
+
+    def f(p):
+        return (p * p).sum()
+
+    compiled = df.compile(f, wait=True)
+    for _ in range(2):
+        with df.no_grad():
+            assert compiled(v).requires_grad is False
+        y, z = f(w), compiled(v)
+        y.backward()
+        z.backward()
+        assert v.grad.tolist() == w.grad.tolist()
+
+
+def test_retain_grad_in_the_call():
+    def f(w):
+        y = w * 2
+        y.retain_grad()
+        (y * y).sum().backward()
+        return y.grad
+
+    agree(f, lambda: (parameter(1, 2),), lambda: (parameter(3, 4),))
+
+
+def test_retain_grad_before_the_call():
+    def f(y):
+        (y * y).sum().backward()
+        return y.detach()
+
+    def call(keep):
+        def make():
+            y = parameter(1, 2) * 2
+            if keep:
+                y.retain_grad()
+            return (y,)
+
+        return make
+
+    agree(f, call(False), call(True), call(False), call(True))
+    agree(f, call(True), call(False), call(True))
+
+
+def test_attributes_of_ops_that_vary():
+    def f(w, low, axis, slope, eps):
+        y = df.clip(w, low, 2.0).sum(axis=axis)
+        z = df.nn.functional.leaky_relu(y, slope) if hasattr(df.nn, "functional") else y * slope
+        (z / (w.mean() + eps)).sum().backward()
+
+    def call(*rest):
+        return lambda: (df.tensor([[1.0, -2.0], [3.0, 0.5]]).requires_grad_(), *rest)
+
+    agree(f, call(0.0, 0, 0.1, 1e-5), call(0.6, 0, 0.1, 1e-5), call(0.6, 1, 0.1, 1e-5),
+          call(0.6, 1, 0.3, 1e-5), call(0.6, 1, 0.3, 0.5), call(0.0, 0, 0.1, 1e-5))  # fmt: skip
+
+
+def test_power_with_a_number_that_varies():
+    def f(w, k):
+        loss = (w**k).sum() + (k**w).sum()
+        loss.backward()
+        return loss
+
+    agree(f, *[lambda k=k: (parameter(1, 2), k) for k in (2, 2, 3, 2.0, 0.5, 0.5)])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_settings_of_an_optimizer_that_vary(name):
+    def train(compiles):
+        w = parameter(1, 2, 3)
+        optimizer = getattr(df.optim, name)([w], lr=0.1)
+
+        def step(x, k):
+            optimizer.zero_grad()
+            loss = ((w * x - 1.0) * (w * x - 1.0)).sum() * k
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = df.compile(step, wait=True) if compiles else step
+        losses = []
+        for i in range(9):
+            optimizer.lr = 0.1 / (i + 1)
+            if i == 6 and hasattr(optimizer, "betas"):
+                optimizer.betas = (0.8, 0.99)
+            if i == 7 and hasattr(optimizer, "eps"):
+                optimizer.eps = 1e-3
+            if i == 8:
+                optimizer.weight_decay = 0.1
+            losses.append(run(vector(1, 2, i), 1.0 + i).item())
+        return losses, w.tolist(), ways(run) if compiles else None
+
+    eager, compiled = train(False), train(True)
+    np.testing.assert_allclose(compiled[0], eager[0], rtol=1e-6)
+    np.testing.assert_allclose(compiled[1], eager[1], rtol=1e-6)
+    assert compiled[2][1] >= 3
+
+
+def test_copies_of_a_model_have_their_own_state():
+    w = parameter(1, 2)
+
+    def f(p, k):
+        (p * k).sum().backward()
+        return p.grad
+
+    other = copy.deepcopy(w) if hasattr(df.Tensor, "__deepcopy__") else parameter(1, 2)
+    compiled = df.compile(f, wait=True)
+    for k in (1.0, 2.0):
+        assert compiled(w, k).tolist() is not None
+    assert w.grad.tolist() == [3.0, 3.0]
+    assert other.grad is None
