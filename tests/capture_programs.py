@@ -738,7 +738,7 @@ def list_stored_then_changed(wrap):
     return f, [*out, model.log, model.last is model.log[-1], out[1] is model.log[1]]
 
 
-@program(co_executions=1)
+@program(replays=1)
 def list_grown_while_iterated(wrap):
     def g(xs, x):
         for v in xs:

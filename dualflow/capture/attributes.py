@@ -48,7 +48,7 @@ def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Ori
 def of_module(recorder: Recorder, module: types.ModuleType, name: str, value: Any) -> Origin:
     """The origin of a name in a module."""
     namespace = vars(module)
-    stored = recorder.stored.get((id(module), name))
+    stored = recorder.stored.get(("global", id(namespace), name))
     if stored is not None:
         return stored
     if namespace.get(name, MISSING) is not value:
@@ -441,7 +441,10 @@ def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part:
     assert node is not None
     recorder.typed(origin, owner)
     recorder.writes(node, owner)
-    recorder.stored[id(owner), name] = part
+    key = (id(owner), name)
+    if kind is types.ModuleType:  # its names are the globals of its functions
+        key = ("global", id(vars(owner)), name)
+    recorder.stored[key] = part
     recorder.keep(owner)
     recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -109,11 +109,11 @@ def prepare(
             origins.append(frame.origin(slot, args[position]))
             position += 1
         elif kind == "*":
-            parts = _starred(frame, slot, args[position:], slots)
-            if parts is None:
-                return None
-            origins += parts
-            position += len(parts)
+            parts = frame.slots[slot]
+            if not isinstance(parts, Born):
+                break
+            origins += parts.parts
+            position += len(parts.parts)
         elif kind == "**":
             if not _double_starred(recorder, frame.slots[slot], kwargs, slots, where):
                 return None
@@ -123,35 +123,6 @@ def prepare(
         recorder.refuse("a call with * or ** whose parts are not known")
         return None
     return find(Call(frame, f, origin, args, tuple(origins), kwargs, where))
-
-
-def _starred(frame: Frame, slot: int, rest: tuple, slots: tuple) -> Sequence[Origin] | None:
-    """The origins of what `*xs` became: known if the sequence's parts are."""
-    recorder = frame.recorder
-    origin = frame.slots[slot]
-    if isinstance(origin, Born) and origin.kind in ("list", "tuple"):
-        return list(origin.parts)
-    starred = sum(1 for kind, _ in slots if kind == "*")
-    if starred != 1:
-        recorder.refuse("a call with several *")
-        return None
-    count = len(rest)
-    after = 0
-    seen = False
-    for kind, s in slots:
-        if s == slot and kind == "*":
-            seen = True
-        elif seen and kind == "":
-            after += 1
-    items = rest[: count - after]
-    if origin is CONSTANT:
-        return [CONSTANT] * len(items)
-    if not isinstance(origin, Node):
-        recorder.refuse("a call with * of something of unknown origin")
-        return None
-    recorder.guard("len({0}) == {k0}", origin, constants=(len(items),))
-    nodes = [recorder.nodes("{0}[{k0}]", (origin,), (i,)) for i in range(len(items))]
-    return [recorder.read(node, item) for node, item in zip(nodes, items, strict=True)]
 
 
 def _double_starred(
@@ -460,7 +431,7 @@ def _cells(call: Call, frame: Frame) -> dict[str, Any]:
 # Special methods ----------------------------------------------------------------------------
 
 
-_METHODS = {
+METHODS = {
     "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
     "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
 }  # fmt: skip
@@ -468,7 +439,7 @@ _METHODS = {
 
 def operator_method(f: Any, a: Any, b: Any) -> types.FunctionType | None:
     """The method by which the left operand, an instance of a Python class, does `a + b`."""
-    name = _METHODS.get(f.__name__)
+    name = METHODS.get(f.__name__)
     kind = type(a)
     if name is None or (issubclass(type(b), kind) and type(b) is not kind):
         return None

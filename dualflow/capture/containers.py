@@ -303,8 +303,7 @@ def length(frame: Frame, value: Any, origin: Origin) -> Read:
             return len(value), recorder.nodes("(len({0}) + {1})", (shadow.node, added)) or base
         if kind is list:
             return len(value), CONSTANT
-        before = len(value) - sum(1 for key in shadow.changed if key not in shadow.held)
-        recorder.guard("len({0}) == {k0}", shadow.node, constants=(before,))
+        recorder.guard("len({0}) == {k0}", shadow.node, constants=(shadow.count,))
         return len(value), CONSTANT
     if isinstance(origin, Node) and kind in (list, tuple, dict, set, frozenset, str):
         recorder.typed(origin, value)
@@ -333,7 +332,8 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         yield from _items_now(recorder, value, origin)
     elif kind is dict:
-        for key in keys(recorder, value, origin):  # type: ignore[arg-type]
+        keys(recorder, value, origin)  # type: ignore[arg-type]
+        for key in value:  # raises what Python raises if the dict changes its size
             yield key, CONSTANT
     elif kind in (range, str, bytes):
         recorder.pin(origin, value)
@@ -352,16 +352,31 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
 
 
 def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
-    """The items of a list or tuple, by position as Python goes, with their origins."""
-    parts = [part for _, part in recorder.items(value, origin)]
-    before = list(value)
+    """The items of a list or tuple, by position as Python goes, with their origins: what is put
+    into a list while it is iterated is seen."""
+    for _ in recorder.items(value, origin):  # guards the length
+        pass
     i = 0
     while i < len(value):
-        same = len(value) == len(before) and value[i] is before[i]
-        if not same:
-            recorder.refuse(f"a {type(value).__name__} changed while it was iterated")
-        yield value[i], parts[i] if same and i < len(parts) else None
+        yield value[i], part_now(recorder, value, origin, i)
         i += 1
+
+
+def part_now(recorder: Recorder, value: Any, origin: Origin, i: int) -> Origin:
+    """The origin of what is now the item `i` of a list or tuple of guarded length."""
+    if recorder.dead:
+        return None
+    shadow = recorder.lists.get(id(value))
+    if shadow is not None:
+        origin = shadow.whole(recorder)
+    if isinstance(origin, Born):
+        if origin.kind not in ("list", "tuple") or len(origin.parts) != len(value):
+            recorder.refuse(f"the parts of a {type(value).__name__} are not known")
+            return None
+        return origin.parts[i]
+    if isinstance(origin, Node):
+        return recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (i,)), value[i])
+    return origin
 
 
 def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
@@ -375,15 +390,17 @@ def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
     return list(value)
 
 
-def built(frame: Frame, value: Any, slots: tuple[int, ...] | None) -> Origin:
-    """The origin of a list, tuple or set display."""
+def built(frame: Frame, value: Any, found: list[Origin]) -> Origin:
+    """The origin of a list, tuple or set display of parts of these origins."""
     recorder = frame.recorder
     if type(value) is set:
-        if slots is None or not all(frame.slots[slot] is CONSTANT for slot in slots):
+        if not all(origin is CONSTANT for origin in found):
             recorder.refuse("a set of values that are no constants")
         return recorder.born(value, "set")
-    assert slots is not None
-    origins = [frame.origin(slot, item) for slot, item in zip(slots, value, strict=True)]
+    if len(found) != len(value):
+        recorder.refuse("a display whose parts are not known")
+        return None
+    origins = [frame.known(origin, item) for origin, item in zip(found, value, strict=True)]
     if type(value) is tuple and all(origin is CONSTANT for origin in origins):
         return CONSTANT
     return recorder.born(value, type(value).__name__, origins)

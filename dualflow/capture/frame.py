@@ -69,7 +69,11 @@ class Frame:
         self.generators: dict[int, Any] = {}
 
     def origin(self, slot: int, value: Any) -> Origin:
-        found = self.recorder.origin(self.slots[slot], value)
+        return self.known(self.slots[slot], value)
+
+    def known(self, origin: Origin, value: Any) -> Origin:
+        """The origin of a value that a slot or container knows as `origin`; unknown: refused."""
+        found = self.recorder.origin(origin, value)
         if found is None and not self.recorder.dead:
             self.recorder.refuse(f"a {type(value).__name__} of unknown origin")
         return found
@@ -175,20 +179,18 @@ class Frame:
     def parked(self, slot: int) -> Any:
         return self.open[slot]
 
-    def star(self, slot: int, value: Any) -> Any:
+    def star(self, slot: int, source: int, value: Any) -> Any:
         """`*value` in a display or call: its items are taken one by one."""
-        if type(value) not in (list, tuple):
-            made = []
-            origins: list[Origin] = []
-            for item, origin in containers.elements(self, value, self.slots[slot]):
-                made.append(item)
-                origins.append(origin)
-            value = made
-            if not self.recorder.dead:
-                self.slots[slot] = self.recorder.born(value, "list", origins)
-        elif not self.recorder.dead:
-            self.recorder.typed(self.slots[slot], value)
-        return value
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        plain = type(value) in (list, tuple)
+        origin = recorder.origin(self.slots[source], value)
+        pairs = list(
+            recorder.items(value, origin) if plain else containers.elements(self, value, origin)
+        )
+        self.slots[slot] = Born("list", [part for _, part in pairs])
+        return value if plain else [item for item, _ in pairs]
 
     # Operators ------------------------------------------------------------------------------
 
@@ -231,10 +233,22 @@ class Frame:
             return out
         method = calls.operator_method(f, a, b)
         if method is not None:
+            recorder.guard_special(pa, a, calls.METHODS[f.__name__])
+            recorder.typed(pb, b)  # an instance of a subclass would be asked first
+            recorder.guard_order(type(b))
             out, self.slots[slot] = self.invoke(method, CONSTANT, (a, b), (pa, pb))
-            return out
+            return self._declined(f, symbol, a, b) if out is NotImplemented else out
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
+
+    def _declined(self, f: Any, symbol: str, a: Any, b: Any) -> Any:
+        """What `a + b` is after the left operand's method returned NotImplemented."""
+        self.recorder.refuse(f"{symbol} of a {type(a).__name__}, which left it to the other operand")
+        reflected = getattr(type(b), calls.METHODS[f.__name__].replace("__", "__r", 1), None)
+        out = NotImplemented
+        if reflected is not None and type(b) is not type(a):
+            out = reflected(b, a)
+        return f(a, b) if out is NotImplemented else out
 
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
@@ -420,6 +434,7 @@ class Frame:
             return True
         method = attributes.special(kind, "__bool__")
         if method is not None:
+            recorder.guard_special(origin, value, "__bool__")
             out, made = self.invoke(method, CONSTANT, (value,), (origin,))
             recorder.pin(made, out)
             return bool(out)
@@ -469,16 +484,17 @@ class Frame:
 
     # Displays, text -------------------------------------------------------------------------
 
-    def build(self, slot: int, slots: tuple[int, ...] | None, value: Any) -> Any:
+    def build(self, slot: int, slots: tuple[Any, ...], value: Any) -> Any:
+        """A display; of `*xs` among its parts, ("*", slot) tells the parts."""
         if not self.recorder.dead:
-            items = list(value)
-            if slots is None and type(value) is not set:
-                origins = [self.recorder.origin(None, item) for item in items]
-                if None in [q for q, x in zip(origins, items, strict=True)]:
-                    self.recorder.refuse("a display with *")
-                self.slots[slot] = self.recorder.born(value, type(value).__name__, origins)
-            else:
-                self.slots[slot] = containers.built(self, value, slots)
+            origins: list[Origin] = []
+            for part in slots:
+                found = self.slots[part[1] if type(part) is tuple else part]
+                if type(part) is not tuple:
+                    origins.append(found)
+                elif isinstance(found, Born):
+                    origins += found.parts
+            self.slots[slot] = containers.built(self, value, origins)
         return value
 
     def build_dict(self, slot: int, keys: tuple, values: tuple, value: dict) -> Any:
@@ -497,6 +513,8 @@ class Frame:
         constant = constant and plain_text(recorder, value)
         if not constant or (type(value) is tuple and origin is not CONSTANT):
             text = text_of((value,), (origin,))
+            if conversion not in (-1, 115) or (conversion == -1 and spec):
+                text = None
             if text is None:
                 recorder.refuse(f"the text of a {type(value).__name__}")
                 return format(convert(value) if convert else value, spec)
@@ -671,6 +689,14 @@ class Frame:
         return value
 
     # Other ----------------------------------------------------------------------------------
+
+    def handles(self, slot: int, value: Any) -> Any:
+        """What a handler handles: the class, or classes, that an exception is compared with."""
+        recorder = self.recorder
+        if not recorder.dead:
+            recorder.pin(self.origin(slot, value), value)
+            recorder.guard_order(sys.exc_info()[0] or object)
+        return value
 
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""

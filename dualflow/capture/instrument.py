@@ -182,7 +182,10 @@ class Statements(Expressions):
     def s_Try(self, node: ast.Try) -> ast.stmt:  # noqa: N802
         handlers = []
         for handler in node.handlers:
-            kind = self.e(handler.type)[0] if handler.type else None
+            kind = None
+            if handler.type:
+                kind, slot = self.e(handler.type)
+                kind = self.hook(handler.type, "handles", slot, kind)
             slot = self.local(handler.name) if handler.name else -1
             hook = at(ast.Expr(self.hook(handler, "caught", slot)), handler)
             if handler.name and self.kind(handler.name) != "local":

@@ -180,6 +180,11 @@ def _type_test(call: Call) -> Plan | None:
                 pass  # the dtype of a tensor decides the type, and is guarded
         else:
             recorder.pin(origin, value)
+        if isinstance(value, type):
+            recorder.guard_order(value)
+        recorder.guard_order(type(value))
+    if call.function is callable:
+        attributes.guard_class(recorder, type(call.args[0]), "__call__")
     classes = call.args[-1] if isinstance(call.args[-1], tuple) else (call.args[-1],)
     if call.function is isinstance and not all(type(c) in (type, enum.EnumMeta) for c in classes):
         call.refuse("isinstance with a class that decides for itself")
@@ -249,9 +254,23 @@ def _super(call: Call) -> Plan | None:
     return call.plan(finish)
 
 
+def _inert(value: Any) -> bool:
+    """Whether C code that is given the value calls nothing written in Python."""
+    if isinstance(value, (tuple, list)):
+        return all(map(_inert, value))
+    if isinstance(value, type):
+        return not value.__flags__ & (1 << 9)
+    if isinstance(value, enum.Enum):
+        return type(value).__eq__ is object.__eq__ and type(value).__hash__ is enum.Enum.__hash__
+    return not isinstance(value, types.FunctionType)
+
+
 def constant_only(call: Call) -> Plan | None:
     """Arguments are pinned, so the result is a constant."""
     recorder = call.recorder
+    if not all(map(_inert, (*call.args, *call.kwargs.values()))):
+        call.refuse(f"a call of {call.name} with something that may call Python")
+        return None
     for value, origin in zip(call.args, call.origins, strict=True):
         recorder.pin(origin, value)
     for key, value in call.kwargs.items():

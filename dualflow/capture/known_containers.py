@@ -84,16 +84,19 @@ def _dict_items(call: Call, value: dict, origin: Origin) -> list[tuple[Any, Orig
 def _dict_view(call: Call) -> Plan | None:
     recorder = call.recorder
     owner, origin, name = call.args[0], call.origins[0], call.function.__name__
-    parts = _dict_items(call, owner, origin)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
-        for key, part in parts:
+        for key, _ in containers.elements(call.frame, owner, origin):
             if name == "keys":
                 yield key, CONSTANT
-            elif name == "values":
-                yield owner[key], part
+                continue
+            value, part = owner[key], None
+            if not recorder.dead:
+                value, part = containers.item(call.frame, owner, key, origin, CONSTANT)
+            if name == "values":
+                yield value, part
             else:
-                pair = (key, owner[key])
+                pair = (key, value)
                 yield pair, recorder.born(pair, "tuple", [CONSTANT, part])
 
     f = call.function
@@ -186,7 +189,10 @@ def _extend(call: Call) -> Plan | None:
     shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
 
     def run(owner: list, iterable: Any) -> None:
-        for value, part in containers.elements(call.frame, iterable, call.origins[1]):
+        pairs: Any = containers.elements(call.frame, iterable, call.origins[1])
+        if type(iterable) in (list, tuple):  # taken as a whole: it may be the list itself
+            pairs = list(pairs)
+        for value, part in pairs:
             if not call.recorder.dead:
                 _append_part(call, shadow, value, part)
             owner.append(value)
@@ -202,22 +208,27 @@ def _list_change(call: Call) -> Plan | None:
     born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
     if name in ("pop", "insert") and rest:
         recorder.pin(call.origins[1], rest[0])
-    if recorder.dead or len(born.parts) != len(owner):
+    fits = len(rest) <= 1 if name == "pop" else len(rest) == (2 if name == "insert" else 0)
+    if rest and type(rest[0]) not in (int, bool):
+        fits = False
+    if recorder.dead or not fits or call.kwargs or len(born.parts) != len(owner):
         call.refuse()
         return None
+    f = call.function
+    if name == "pop" and not -len(owner) <= (rest[0] if rest else -1) < len(owner):
+        return call.plan(lambda out: None, lambda owner, *a: f(*a))  # raises; nothing is changed
     arguments: list[Any] = [(value, CONSTANT) for value in rest]
     found: Origin = CONSTANT
     if name == "insert":
         born.parts.insert(rest[0], call.origins[2])
         arguments[1] = (rest[1], call.origins[2])
-    elif owner or name != "pop":
-        found = getattr(born.parts, name)(*rest) if name == "pop" else CONSTANT
-        if name != "pop":
-            getattr(born.parts, name)()
+    elif name == "pop":
+        found = born.parts.pop(*rest)
+    else:
+        getattr(born.parts, name)()
     if not isinstance(shadow, Born):
         effect = ("method", shadow.node, name, arguments, recorder.effect_line())
         recorder.effects.append(effect)
-    f = call.function
     return call.plan(lambda out: found, lambda owner, *a: f(*a))
 
 

@@ -121,18 +121,18 @@ def _iterator(call: Call) -> Plan | None:
     if len(call.args) != 1 or type(value) not in (list, tuple, range):
         call.refuse(f"{call.name} of a {type(value).__name__}")
         return None
-    origins = [part for _, part in containers.elements(call.frame, value, origin)]
-    real = call.function(value)
-    if call.function is reversed:
-        origins.reverse()
+    recorder, real = call.recorder, call.function(value)
+    first, step = (len(value) - 1, -1) if call.function is reversed else (0, 1)
+    if type(value) is range:
+        recorder.pin(origin, value)
+        origin = CONSTANT
+    else:
+        for _ in recorder.items(value, origin):  # guards the length
+            pass
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, item in enumerate(real):
-            if i >= len(origins) or len(value) != len(origins):
-                call.refuse("a list changed while it was iterated")
-                yield item, None
-            else:
-                yield item, origins[i]
+            yield item, containers.part_now(recorder, value, origin, first + i * step)
 
     return _lazily(call, real, follow)
 
