@@ -213,7 +213,7 @@ class Ways:
 def test_interpreted_programs(interpreted, folder):
     ways = Ways()
 
-    @quick(200)
+    @quick(120)
     @given(programs())
     def fuzz(program: Program) -> None:
         ways.add(check_program(program, folder))
@@ -244,7 +244,7 @@ def test_many_interpreted_programs(interpreted, folder):
 def test_compiled_programs(folder):
     ways = Ways()
 
-    @quick(30)
+    @quick(25)
     @given(programs(length=12))
     def fuzz(program: Program) -> None:
         ways.add(check_program(program, folder))
