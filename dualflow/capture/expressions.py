@@ -219,19 +219,23 @@ class Expressions:
     # Displays -------------------------------------------------------------------------------
 
     def _display(self, node: Any, to: int | None) -> tuple[ast.expr, int]:
-        starred = any(isinstance(part, ast.Starred) for part in node.elts)
         parts = [self.e(part) for part in node.elts]
         slot = self.into(to)
         made = copy.copy(node)
         made.elts = [part[0] for part in parts]
-        slots = None if starred else tuple(part[1] for part in parts)
+        slots = tuple(
+            ("*", part[1]) if isinstance(x, ast.Starred) else part[1]
+            for x, part in zip(node.elts, parts, strict=True)
+        )
         return self.hook(node, "build", slot, slots, made), slot
 
     x_Tuple = x_List = x_Set = _display  # noqa: N815
 
     def x_Starred(self, node: ast.Starred, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
-        value, slot = self.e(node.value)
-        return at(ast.Starred(self.hook(node, "star", slot, value), ast.Load()), node), slot
+        value, source = self.e(node.value)
+        slot = self.slot()
+        taken = self.hook(node, "star", slot, source, value)
+        return at(ast.Starred(taken, ast.Load()), node), slot
 
     def x_Dict(self, node: ast.Dict, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         if None in node.keys:
