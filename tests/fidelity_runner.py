@@ -45,18 +45,11 @@ KNOWN_GAPS = {
     ),
     "the conversion in f'{error!r}' is ignored": "text_of_an_exception",
     "the class that a handler names is not guarded": "exception_class_rebound",
-    "an instance of a class with __slots__ as a result: TypeError of the recorder": (
-        "instance_with_slots_made"
-    ),
     "__bool__ and operators written in Python are not guarded": (
         "truth_of_objects operators_of_objects"
     ),
     "NotImplemented is taken as the result of an operator": "not_implemented",
     "the absence of __call__ is not guarded": "becomes_callable",
-    "the parts of a named tuple are taken to be the arguments of its __new__": (
-        "named_tuple_with_its_own_new"
-    ),
-    "positional arguments are given to keyword-only fields": "dataclass_with_keyword_only_fields",
     "attributes of the function replace those of the compiled one": (
         "wrapper_that_keeps_its_function*"
     ),

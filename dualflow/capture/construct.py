@@ -31,10 +31,11 @@ def plan(call: Call) -> Plan | None:
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _named_tuple(call)
     plain = type(cls) is type and cls.__new__ is object.__new__ and cls.__flags__ & (1 << 9)
-    if not plain or "__del__" in dir(cls) or not hasattr(cls, "__dict__"):
+    if not plain or "__del__" in dir(cls):
         call.refuse(f"an instance of {cls.__name__} is made")
         return None
     init = cls.__init__
+    recorder.guard("{k0}.__new__ is {k1}", constants=(cls, cls.__new__))
     recorder.guard_special(CONSTANT, None, "__init__", cls)
     if init is object.__init__:
         return call.plan(lambda out: recorder.born(out, "instance", {}))
@@ -78,32 +79,62 @@ def _with_keywords(call: Call, init: Any) -> Plan | None:
 
 def _dataclass(call: Call) -> Plan | None:
     cls, recorder = call.function, call.recorder
-    if hasattr(cls, "__post_init__") or cls.__setattr__ is not object.__setattr__:
+    if hasattr(cls, "__post_init__") or not _sets_plainly(cls):
         call.refuse(f"an instance of {cls.__name__}, a dataclass that does more, is made")
         return None
-    names = [field.name for field in dataclasses.fields(cls) if field.init]
-    given: dict[str, Origin] = dict(zip(names, call.origins, strict=False)) | call.where
-    for field in dataclasses.fields(cls):
-        if field.name in given:
-            continue
-        if type(field.default) not in SCALARS or "__dict__" not in dir(cls):
-            call.refuse(f"the default {field.name} of the dataclass {cls.__name__}")
-            return None
-        given[field.name] = CONSTANT
+    given = _arguments(call, cls.__init__)
+    if given is None:
+        return None
+    fields = dataclasses.fields(cls)
+    kept_in_class = [field.name for field in fields if not field.init]
+    if kept_in_class or set(given) != {field.name for field in fields}:
+        call.refuse(f"fields of the dataclass {cls.__name__} that are no arguments")
+        return None
     return call.plan(lambda out: recorder.born(out, "instance", given))
+
+
+def _sets_plainly(cls: Any) -> bool:
+    """Whether `__init__` of a dataclass stores as `object` does."""
+    found = cls.__setattr__
+    frozen = cls.__dataclass_params__.frozen and found.__code__.co_filename == "<string>"
+    return found is object.__setattr__ or frozen
+
+
+def _arguments(call: Call, made: types.FunctionType) -> dict[str, Origin] | None:
+    """The origins of the arguments of a generated function, by name, behind its first one."""
+    recorder, code, cls = call.recorder, made.__code__, call.function
+    count = code.co_argcount
+    names = code.co_varnames[1:count]
+    given: dict[str, Origin] = dict(zip(names, call.origins, strict=False)) | call.where
+    defaults = made.__defaults__ or ()
+    values = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    values |= made.__kwdefaults__ or {}
+    for name in code.co_varnames[1 : count + code.co_kwonlyargcount]:
+        if name in given:
+            continue
+        if type(values.get(name, call)) not in SCALARS:
+            call.refuse(f"the default {name} of {cls.__name__}")
+            return None
+        given[name] = CONSTANT
+    for field in ("__defaults__", "__kwdefaults__"):
+        value = getattr(made, field)
+        text = f"{{k0}}.{field} is {{k1}}" if value is None else f"{{k0}}.{field} == {{k1}}"
+        recorder.guard(text, constants=(made, value))
+    return given
 
 
 def _named_tuple(call: Call) -> Plan | None:
     cls, recorder = call.function, call.recorder
-    given: dict[str, Origin] = dict(zip(cls._fields, call.origins, strict=False)) | call.where
-    defaults = cls._field_defaults
-    for name in cls._fields:
-        if name in given:
-            continue
-        if name not in defaults or type(defaults[name]) not in SCALARS:
-            call.refuse(f"the default {name} of {cls.__name__}")
-            return None
-        given[name] = CONSTANT
+    new = cls.__new__
+    generated = new.__globals__.get("__name__", "") if isinstance(new, types.FunctionType) else ""
+    if not generated.startswith("namedtuple_") or isinstance(cls.__init__, types.FunctionType):
+        call.refuse(f"an instance of {cls.__name__}, a named tuple that does more, is made")
+        return None
+    recorder.guard_special(CONSTANT, None, "__new__", cls)
+    recorder.guard_special(CONSTANT, None, "__init__", cls)
+    given = _arguments(call, new)
+    if given is None:
+        return None
     parts = [given[name] for name in cls._fields]
     return call.plan(lambda out: recorder.born(out, "tuple", parts))
 
@@ -144,13 +175,12 @@ def plain_text(recorder: Recorder, value: Any) -> bool:
     return built_in(recorder, value, "__str__", "__repr__", "__format__")
 
 
-def text_of(args: tuple[Any, ...], origins: tuple[Origin, ...]) -> str | None:
-    """The text of the only argument, an error, where that is a constant; None if it is not."""
-    if len(args) != 1 or not isinstance(args[0], BaseException):
+def text_of(recorder: Recorder, value: Any, origin: Origin, convert: Any) -> str | None:
+    """The text that `convert`, str or repr, makes of an error, where that is a constant."""
+    if not isinstance(value, BaseException):
         return None
-    (value,), (origin,) = args, origins
     plain = all(type(part) in SCALARS for part in value.args)
     made_here = isinstance(origin, Born) and origin.kind == "error" and origin.parts == "constant"
-    if made_here and plain and type(value).__str__ is BaseException.__str__:
-        return str(value)
+    if made_here and plain and built_in(recorder, value, "__str__", "__repr__", "__format__"):
+        return convert(value)
     return None

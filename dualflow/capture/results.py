@@ -111,7 +111,7 @@ class Maker:
                 raise Unsupported(f"a {kind.__name__} whose parts are not known")
             return ("dict", [(key, self.plan(value[key], parts[key])) for key in value])
         if origin.kind == "instance":
-            inside = vars(value)
+            inside = _attributes(value)
             if set(parts) != set(inside):
                 raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
             return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
@@ -247,7 +247,13 @@ class Maker:
             emitter.line(f"{name} = {self._pairs(emitter, plan[1], outputs)}")
         elif kind == "instance":
             emitter.line(f"{name} = new({emitter.constant(plan[1])})")
-            emitter.line(f"{name}.__dict__.update({self._pairs(emitter, plan[2], outputs)})")
+            slots = [(slot, item) for slot, item in plan[2] if slot in slots_of(plan[1])]
+            rest = [(key, item) for key, item in plan[2] if key not in slots_of(plan[1])]
+            for slot, item in slots:
+                put = emitter.constant(slots_of(plan[1])[slot].__set__)
+                emitter.line(f"{put}({name}, {self.write(emitter, item, outputs)})")
+            if rest:
+                emitter.line(f"{name}.__dict__.update({self._pairs(emitter, rest, outputs)})")
         elif kind == "set":
             emitter.line(f"{name} = {emitter.constant(plan[1])}.copy()")
         else:
@@ -328,6 +334,22 @@ class Maker:
             emitter.line(f"{name}._array = {text}")
         if requires:
             emitter.line(f"{name}.requires_grad = True")
+
+
+def slots_of(kind: type) -> dict[str, Any]:
+    """The slots of a class written in Python, by name."""
+    found: dict[str, Any] = {}
+    for cls in reversed(kind.__mro__):
+        for name, member in vars(cls).items():
+            if type(member) is types.MemberDescriptorType:
+                found[name] = member
+    return found
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """The attributes of an instance, in its `__dict__` and in slots."""
+    slots = {n: getattr(value, n) for n in slots_of(type(value)) if hasattr(value, n)}
+    return slots | getattr(value, "__dict__", {})
 
 
 def laid_out(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
