@@ -57,12 +57,16 @@ class Section:
         return inputs + sum(value.type.nbytes for value in made)
 
     @property
-    def memory(self) -> int:
-        """Bytes of intermediates and outputs that one run takes."""
-        if self.program is None:
-            return 0
-        outputs = {o.buffer for o in self.program.outputs if o.buffer.place == "output"}
-        return self.program.arena + sum(buffer.nbytes for buffer in outputs)
+    def output_bytes(self) -> tuple[int, ...]:
+        """Bytes of each buffer that a run makes for its outputs."""
+        outputs = self.program.outputs if self.program else ()
+        buffers = {o.buffer for o in outputs if o.buffer.place == "output"}
+        return tuple(buffer.nbytes for buffer in buffers)
+
+    @property
+    def arena(self) -> int:
+        """Bytes of all intermediates together."""
+        return self.program.arena if self.program else 0
 
 
 def step_bytes(step: Launch | Call) -> int:

@@ -19,6 +19,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.trees import flatten
 from dualflow.capture import compile as df_compile
 from dualflow.explain.report import Report
+from dualflow.runtime.memory import POOLED
 
 from .difference import relative, ulps
 from .first_difference import Deviation, first_difference
@@ -204,7 +205,7 @@ def _compare(eager: Callable[..., Any], state: _State, seconds: float) -> dict[s
         "bytes_moved": sum(section.bytes_moved for section in report.sections),
         "bytes_least": sum(section.bytes_least for section in report.sections),
         "eager_peak": peaks[0],
-        "compiled_peak": peaks[1] + sum(section.memory for section in report.sections),
+        "compiled_peak": peaks[1] + _untraced(report),
         "outputs": differences,
         "first_deviation": deviation,
         "notes": notes,
@@ -277,6 +278,12 @@ def _differences(
             )
         )
     return tuple(found)
+
+
+def _untraced(report: Report) -> int:
+    """Bytes of a run that Python does not see: the arena, and outputs from the pool."""
+    pooled = [n for section in report.sections for n in section.output_bytes if n >= POOLED]
+    return sum(section.arena for section in report.sections) + sum(pooled)
 
 
 def _peak(function: Callable[..., Any], state: _State) -> int:
