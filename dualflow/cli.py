@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except DualflowError as error:
-        print(f"dualflow: {error}", file=sys.stderr)
+        instead = f"; write instead: {error.instead}" if error.instead else ""
+        print(f"dualflow: {error.what}{instead}", file=sys.stderr)
         return 2
 
 

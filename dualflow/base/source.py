@@ -43,7 +43,7 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     last = here
     while here is not None:
         file = here.f_code.co_filename
-        if not file.startswith(_PACKAGE) or file == _PROGRAM:
+        if not file.startswith((_PACKAGE, "<frozen ")) or file == _PROGRAM:
             return SourceLine(here.f_code.co_filename, here.f_lineno, here.f_code.co_name)
         last, here = here, here.f_back
     return SourceLine(last.f_code.co_filename, last.f_lineno, last.f_code.co_name)
