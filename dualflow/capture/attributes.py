@@ -92,7 +92,10 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         return _of_member(frame, owner, name)
     if kind is types.FunctionType:
         return _of_function(recorder, owner, origin, name)
-    if kind is types.MethodType or kind.__module__ == "dualflow.capture.compiled":
+    compiled = kind.__module__ == "dualflow.capture.compiled"
+    if compiled and name in vars(owner) and isinstance(origin, Node):
+        return _of_instance(frame, owner, origin, name)
+    if compiled or kind is types.MethodType:
         recorder.refuse(f"an attribute of a {kind.__name__}")
         return getattr(owner, name), None
     if kind in SCALARS or kind in (list, dict, set, frozenset, tuple) or kind is slice:
@@ -107,6 +110,8 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         return value, recorder.nodes(f"({{0}}.{name})", (node,))
     if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque"):
         if origin.kind == "error" and name == "args":
+            if origin.parts == "constant" and all(type(x) in SCALARS for x in owner.args):
+                return owner.args, CONSTANT
             recorder.refuse("the args of an exception")
         value = getattr(owner, name)
         if isinstance(value, types.BuiltinFunctionType):

@@ -437,13 +437,29 @@ METHODS = {
 }  # fmt: skip
 
 
-def operator_method(f: Any, a: Any, b: Any) -> types.FunctionType | None:
-    """The method by which the left operand, an instance of a Python class, does `a + b`."""
-    name = METHODS.get(f.__name__)
-    kind = type(a)
-    if name is None or (issubclass(type(b), kind) and type(b) is not kind):
-        return None
-    return None if not kind.__flags__ & (1 << 9) else special(kind, name)
+def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.FunctionType]]:
+    """The methods that `a + b` asks, in order: their names, whether the left operand's, and they;
+    none if that is not known. Operands are instances of plain Python classes, and numbers."""
+    name, kinds = METHODS.get(f.__name__), (type(a), type(b))
+    if name is None or (issubclass(kinds[1], kinds[0]) and kinds[0] is not kinds[1]):
+        return []
+    found = []
+    for left, kind, method in ((True, kinds[0], name), (False, kinds[1], "__r" + name[2:])):
+        if not _plain_class(kind) or (not left and kinds[0] is kinds[1]):
+            if left and kind not in (bool, int, float, complex):
+                return []
+            continue
+        function = special(kind, method)
+        if function is not None:
+            found.append((method, left, function))
+        elif hasattr(kind, method):
+            return []
+    return found
+
+
+def _plain_class(kind: type) -> bool:
+    """Whether a class and its bases are written in Python."""
+    return all(cls.__flags__ & (1 << 9) for cls in kind.__mro__[:-1]) and kind is not object
 
 
 def int_range(dtype: np.dtype) -> tuple[int, int]:

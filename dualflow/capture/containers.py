@@ -32,6 +32,7 @@ class Shadow:
     def __init__(self, recorder: Recorder, node: Node, value: Any) -> None:
         self.node, self.kind = node, type(value)
         self.count = len(value)  # before the call
+        self.held = tuple(value) if type(value) is dict else ()  # its keys before the call
         self.added: list[Origin] = []  # appended
         self.parts: Born | None = None  # once all is known
         self.changed: dict[Any, Origin] = {}
@@ -225,10 +226,9 @@ def _set_in_dict(
     if isinstance(shadow, Born):
         shadow.parts[key] = part
         return
-    if key not in owner:
-        recorder.guard("{k0} not in {0}", shadow.node, constants=(key,))
-    else:
-        recorder.guard("{k0} in {0}", shadow.node, constants=(key,))
+    if key not in shadow.changed:
+        text = "{k0} in {0}" if key in owner else "{k0} not in {0}"
+        recorder.guard(text, shadow.node, constants=(key,))
     shadow.changed[key] = part
     recorder.effects.append(
         ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
@@ -383,7 +383,7 @@ def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
     """The keys of a dict, in order, as constants."""
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
-        recorder.refuse("a dict from outside read as a whole after it was changed")
+        recorder.guard_keys(shadow.node, shadow.held)  # what is stored comes behind, as here
     elif isinstance(origin, Node):
         recorder.typed(origin, value)
         recorder.guard_keys(origin, value)

@@ -11,6 +11,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, final
 
 from dualflow.array.tensor import Tensor
@@ -231,24 +232,23 @@ class Frame:
         if made is not None:
             out, self.slots[slot] = made
             return out
-        method = calls.operator_method(f, a, b)
-        if method is not None:
-            recorder.guard_special(pa, a, calls.METHODS[f.__name__])
-            recorder.typed(pb, b)  # an instance of a subclass would be asked first
-            recorder.guard_order(type(b))
-            out, self.slots[slot] = self.invoke(method, CONSTANT, (a, b), (pa, pb))
-            return self._declined(f, symbol, a, b) if out is NotImplemented else out
+        methods = calls.operator_methods(f, a, b)
+        if methods:
+            recorder.guard_special(pa, a, calls.METHODS[f.__name__])  # or that there is none
+        for name, left, method in methods:
+            asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
+            recorder.guard_special(asked[1], asked[0], name)
+            recorder.typed(other[1], other[0])  # it decides which operand is asked first
+            recorder.guard_order(type(other[0]))
+            args, origins = zip(asked, other, strict=True)
+            out, origin = self.invoke(method, CONSTANT, args, origins)
+            if out is not NotImplemented:
+                self.slots[slot] = origin
+                return out
+            if isinstance(origin, Node):
+                recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
-
-    def _declined(self, f: Any, symbol: str, a: Any, b: Any) -> Any:
-        """What `a + b` is after the left operand's method returned NotImplemented."""
-        self.recorder.refuse(f"{symbol} of a {type(a).__name__}, which left it to the other operand")
-        reflected = getattr(type(b), calls.METHODS[f.__name__].replace("__", "__r", 1), None)
-        out = NotImplemented
-        if reflected is not None and type(b) is not type(a):
-            out = reflected(b, a)
-        return f(a, b) if out is NotImplemented else out
 
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
@@ -437,7 +437,14 @@ class Frame:
             recorder.guard_special(origin, value, "__bool__")
             out, made = self.invoke(method, CONSTANT, (value,), (origin,))
             recorder.pin(made, out)
-            return bool(out)
+            if type(out) is bool:
+                return out
+        elif not attributes.lookup(kind, "__bool__")[0] and attributes.special(kind, "__len__"):
+            recorder.guard_special(origin, value, "__bool__")
+            size, made = containers.length(self, value, origin)
+            recorder.pin(made, size)
+            if type(size) is int and size >= 0:
+                return bool(size)
         recorder.refuse(f"the truth of a {kind.__name__}")
         return bool(value)
 
@@ -512,9 +519,9 @@ class Frame:
         constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
         constant = constant and plain_text(recorder, value)
         if not constant or (type(value) is tuple and origin is not CONSTANT):
-            text = text_of((value,), (origin,))
-            if conversion not in (-1, 115) or (conversion == -1 and spec):
-                text = None
+            text = None
+            if convert is not None or not spec:
+                text = text_of(recorder, value, origin, convert or str)
             if text is None:
                 recorder.refuse(f"the text of a {type(value).__name__}")
                 return format(convert(value) if convert else value, spec)
@@ -606,9 +613,14 @@ class Frame:
     def unpack(self, slot: int, shape: Any, value: Any) -> Any:
         if self.recorder.dead:
             return value
+        origin = self.recorder.origin(self.slots[slot], value)
         if type(value) not in (list, tuple):
-            value = self.star(slot, value)
-        self._spread(shape, value, self.slots[slot])
+            found: Any = containers.elements(self, value, origin)
+            if not any(type(part) is tuple and part[:1] == ("*",) for part in shape):
+                found = islice(found, len(shape) + 1)  # as many as Python asks for
+            pairs = list(found)
+            value, origin = [item for item, _ in pairs], Born("list", [part for _, part in pairs])
+        self._spread(shape, value, origin)
         return value
 
     def _spread(self, shape: Any, value: Any, origin: Origin) -> None:

@@ -78,8 +78,10 @@ def _conversion(call: Call) -> Plan | None:
     if call.function is bool and len(call.args) == 1:
         truth = call.frame._truth(call.origins[0], call.args[0])
         return call.plan(lambda out: CONSTANT, lambda value: truth)
-    if call.function is str and text_of(call.args, call.origins) is not None:
-        return call.plan(lambda out: CONSTANT)
+    if call.function in (str, repr) and len(call.args) == 1 and not call.kwargs:
+        text = text_of(recorder, call.args[0], call.origins[0], call.function)
+        if text is not None:
+            return call.plan(lambda out: CONSTANT)
     values = list(call.args)
     plain = all(type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype)) for v in values)
     if plain and all(plain_text(recorder, v) for v in values):
