@@ -33,13 +33,6 @@ WAYS: dict[tuple[str, str], Counter[str]] = {}
 #: Known gaps: what is wrong, and the programs that show it where calls are replayed (with a star:
 #: in co-execution too). Strict: one that is mended turns the suite red until it is removed here.
 KNOWN_GAPS = {
-    "attributes of the function replace those of the compiled one": (
-        "wrapper_that_keeps_its_function*"
-    ),
-    "a compiled function has no __defaults__": (
-        "what_a_function_looks_like* defaults_of_the_compiled_function_changed*"
-    ),
-    "a compiled function is not pickled by name": "pickled_function*",
     "methods of Tensor are not guarded": "tensor_method_patched",
 }
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import operator
 import pickle
 import sys
 import threading
@@ -26,6 +27,11 @@ def double(x):
 
 
 COMPILED = df.compile(double, wait=True)
+
+
+@df.compile(wait=True)
+def triple(x):
+    return x * 3
 
 
 def ways(f):
@@ -90,14 +96,17 @@ def test_not_callable():
 
 def test_copies_and_pickles():
     assert COMPILED(vector(1)).tolist() == [2.0]
-    for f in (copy.copy(COMPILED), copy.deepcopy(COMPILED)):
-        assert type(f) is CompiledFunction
-        assert f.stats()["calls"] == 0
-        assert f(vector(3)).tolist() == [6.0]
+    for f in (copy.copy(triple), copy.deepcopy(triple), pickle.loads(pickle.dumps(triple))):
+        assert f is triple  # as with a function
+    part = df.compile(functools.partial(operator.mul, vector(2)), wait=True)
+    other = copy.deepcopy(part)
+    assert type(other) is CompiledFunction
+    assert other.stats()["calls"] == 0
+    assert other(vector(3)).tolist() == [6.0]
     simple = CompiledFunction(time.perf_counter, wait=True)
     again = pickle.loads(pickle.dumps(simple))
-    assert again.fn is time.perf_counter
-    assert again.wait is True
+    assert again.__wrapped__ is time.perf_counter
+    assert again._wait is True
 
 
 def test_compiled_in_compiled_is_inlined():

@@ -321,7 +321,7 @@ def test_compile_of_what_cannot_be_called():
     assert isinstance(error, TypeError)
     assert "int" in str(error)
     wrong = df.compile(lambda x: x * 2, wait=True)
-    for call in (lambda: wrong(), lambda: wrong.fn(), lambda: wrong()):
+    for call in (lambda: wrong(), lambda: wrong.__wrapped__(), lambda: wrong()):
         assert isinstance(failure(call), TypeError)
         assert "argument" in str(failure(call))
 

@@ -7,6 +7,7 @@ call takes the fastest way that is proven right: replay, co-execution, or eager 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -51,22 +52,49 @@ def _errors_are_quiet() -> bool:
     return quiet
 
 
+def _of_function(name: str) -> property:
+    """An attribute that a compiled function has from the function."""
+    return property(
+        lambda self: getattr(self._fn, name), lambda self, value: setattr(self._fn, name, value)
+    )
+
+
+def _by_name(made: Any) -> str | None:
+    """The name under which its module holds `made`, as pickle needs it; None if it does not."""
+    name = vars(made).get("__qualname__", "")
+    found: Any = sys.modules.get(vars(made).get("__module__", ""))
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return name if found is made else None
+
+
 @final
 class CompiledFunction:
     """A compiled function; made by `df.compile`.
 
+    What it holds itself is in slots: its `__dict__` is the user's, as that of a function.
+
     Attributes:
-        fn: the function as it was given; also `__wrapped__`.
+        __wrapped__: the function as it was given.
     """
+
+    __slots__ = (
+        "__dict__", "__weakref__", "_blocks", "_counts", "_fn", "_last", "_lock", "_root",
+        "_segments", "_stop", "_wait",
+    )  # fmt: skip
+
+    __code__ = _of_function("__code__")
+    __defaults__ = _of_function("__defaults__")
+    __kwdefaults__ = _of_function("__kwdefaults__")
 
     def __init__(self, fn: Callable[..., Any], wait: bool = False) -> None:
         if not callable(fn):
             raise TypeError(f"df.compile of a {type(fn).__name__}, which is not callable")
-        if isinstance(fn, CompiledFunction):
-            fn, wait = fn.fn, wait or fn.wait
-        self.fn, self.wait = fn, wait
-        if isinstance(fn, (types.FunctionType, types.MethodType, type)):
+        if isinstance(fn, (types.FunctionType, types.MethodType, type, CompiledFunction)):
             functools.update_wrapper(self, fn)
+        if isinstance(fn, CompiledFunction):
+            fn, wait = fn._fn, wait or fn._wait
+        self._fn, self._wait = fn, wait
         self.__wrapped__ = fn
         self._reset()
 
@@ -79,29 +107,28 @@ class CompiledFunction:
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"fn": self.fn, "wait": self.wait}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["fn"], state["wait"])  # type: ignore[misc]
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _by_name(self) or (CompiledFunction, (self._fn, self._wait))
 
     def __copy__(self) -> CompiledFunction:
-        return CompiledFunction(self.fn, self.wait)
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
-        return CompiledFunction(deepcopy(self.fn, memo), self.wait)
+        if isinstance(self._fn, types.FunctionType):
+            return self  # as a function is
+        return CompiledFunction(deepcopy(self._fn, memo), self._wait)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
 
     def __repr__(self) -> str:
-        return f"<compiled {getattr(self.fn, '__qualname__', repr(self.fn))}>"
+        return f"<compiled {getattr(self._fn, '__qualname__', repr(self._fn))}>"
 
     # Calling --------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if type(door.state.mode) is not EagerMode:
-            return self.fn(*args, **kwargs)  # within a call that is being recorded or co-executed
+            return self._fn(*args, **kwargs)  # within a call that is being recorded or co-executed
         self._count("calls")
         if not _errors_are_quiet():
             return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
@@ -132,12 +159,12 @@ class CompiledFunction:
     def _eager(self, args: tuple, kwargs: dict, reason: Reason) -> Any:
         self._count("eager_calls")
         self._last = ("eager", reason, None)
-        return self.fn(*args, **kwargs)
+        return self._fn(*args, **kwargs)
 
     def _coexecute(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
         self._count("co_executions")
         self._last = ("co-execute", reason, None)
-        return coexecute(self._segments, lambda: self.fn(*args, **kwargs), wait=self.wait)
+        return coexecute(self._segments, lambda: self._fn(*args, **kwargs), wait=self._wait)
 
     def _compiler_failed(self, block: Block, args: tuple, kwargs: dict) -> Any:
         count("compiler_errors")
@@ -155,13 +182,13 @@ class CompiledFunction:
         self._last = ("record", None, None)
         frame = Frame(recorder, _nothing, 1, {})
         where, named = self._arguments(recorder, args, kwargs)
-        call = calls.Call(frame, self.fn, CONSTANT, args, where, kwargs, named)
+        call = calls.Call(frame, self._fn, CONSTANT, args, where, kwargs, named)
         before = door.state.mode
         door.state.mode = Recording(recorder, before)
         try:
             plan = calls.find(call)
             if plan is None or recorder.dead:
-                out, origin = self.fn(*args, **kwargs), None
+                out, origin = self._fn(*args, **kwargs), None
             else:
                 out = plan.function(*plan.args, **plan.kwargs)
                 origin = plan.finish(out)
@@ -217,7 +244,7 @@ class CompiledFunction:
     def _start(self, block: Block) -> None:
         try:
             block.start()
-            if self.wait:
+            if self._wait:
                 block.link()
         except Exception as error:
             block.failed = error
@@ -246,7 +273,7 @@ class CompiledFunction:
         elif block is not None:
             blocks = self._above(block)
         return Report(
-            getattr(self.fn, "__qualname__", repr(self.fn)),
+            getattr(self._fn, "__qualname__", repr(self._fn)),
             how,  # type: ignore[arg-type]
             (str(reason),) if reason is not None else (),
             tuple(_section(b) for b in blocks if b.graph is not None),
@@ -324,12 +351,17 @@ def _section(block: Block) -> Section:
 class Pure:
     """A function of which skipping a call is right; made by `df.pure`."""
 
+    __slots__ = ("__dict__", "__weakref__", "_fn")
+
     def __init__(self, fn: Callable[..., Any]) -> None:
-        self.fn = fn
         functools.update_wrapper(self, fn)
+        self._fn = fn
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.fn(*args, **kwargs)
+        return self._fn(*args, **kwargs)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _by_name(self) or (Pure, (self._fn,))
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
@@ -377,8 +409,8 @@ def _inline(call: calls.Call) -> calls.Plan | None:
         call.refuse("a compiled function made in the call")
         return None
     recorder.typed(call.origin, f)
-    inner = recorder.read(recorder.nodes("{0}.fn", (node,)), f.fn)
-    return calls.find(call.of(f.fn, inner))
+    inner = recorder.read(recorder.nodes("{0}._fn", (node,)), f._fn)
+    return calls.find(call.of(f._fn, inner))
 
 
 def _skip(call: calls.Call) -> calls.Plan | None:
@@ -390,7 +422,7 @@ def _skip(call: calls.Call) -> calls.Plan | None:
     def run(*args: Any, **kwargs: Any) -> Any:
         mode, door.state.mode = door.state.mode, door.state.mode.eager  # type: ignore[attr-defined]
         try:
-            return f.fn(*args, **kwargs)
+            return f._fn(*args, **kwargs)
         finally:
             door.state.mode = mode
 
