@@ -87,7 +87,7 @@ def test_threads_while_the_program_is_being_compiled():
         for seed in range(ROUNDS):
             x, y = operands(1000 * number + seed)
             np.testing.assert_allclose(
-                compiled(x, y).numpy(), compiled.fn(x, y).numpy(), rtol=1e-14, atol=1e-15
+                compiled(x, y).numpy(), compiled.__wrapped__(x, y).numpy(), rtol=1e-14, atol=1e-15
             )
 
     in_threads(work)
