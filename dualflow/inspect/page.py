@@ -17,7 +17,8 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #dfe3ec;
          vertical-align: top; overflow-wrap: anywhere }
-.bar { box-sizing: border-box; height: 1.4rem; border-radius: 3px; color: #fff; padding: 0 .5rem; white-space: nowrap }
+.bar { box-sizing: border-box; height: 1.4rem; border-radius: 3px; color: #fff;
+       padding: 0 .5rem; white-space: nowrap }
 .eager { background: #8a94a6 } .compiled { background: #2563eb }
 @media (prefers-color-scheme: dark) { body { background: #14171f; color: #e6e9f0 }
   th, td { border-color: #2d3342 } }
