@@ -25,11 +25,13 @@ def plain(value):
     """What can be compared of a value, `.grad` of tensors included."""
     if type(value) is df.Tensor:
         grad = None if value.grad is None else value.grad.tolist()
-        return (value.tolist(), value.dtype.name, value.requires_grad, grad)
+        return (repr(value.tolist()), value.dtype.name, value.requires_grad, repr(grad))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
+    if hasattr(value, "__dict__"):
+        return plain(vars(value))
     return (type(value).__name__, repr(value))
 
 
@@ -203,6 +205,17 @@ def test_history_of_a_tensor_from_before_the_call():
 
 
 LEAF = []
+
+
+def test_backward_of_what_requires_no_gradient():
+    def f(w):
+        try:
+            (w * 2).sum().backward()
+        except df.errors.GradientError:
+            return 1
+        return 2
+
+    agree(f, lambda: (vector(1, 2),), lambda: (parameter(1, 2),), lambda: (vector(1, 2),))
 
 
 def test_backward_of_what_requires_no_gradient():
@@ -597,12 +610,11 @@ def test_settings_of_an_optimizer_that_vary(name):
         losses = []
         for i in range(9):
             optimizer.lr = 0.1 / (i + 1)
-            if i == 6 and hasattr(optimizer, "betas"):
-                optimizer.betas = (0.8, 0.99)
-            if i == 7 and hasattr(optimizer, "eps"):
-                optimizer.eps = 1e-3
-            if i == 8:
-                optimizer.weight_decay = 0.1
+            changes = {3: ("beta1", 0.8), 4: ("beta2", 0.9), 5: ("eps", 1e-2), 6: ("momentum", 0.5),
+                       7: ("weight_decay", 0.1), 8: ("weight_decay", 0.2)}  # fmt: skip
+            setting, value = changes.get(i, ("lr", optimizer.lr))
+            if hasattr(optimizer.groups[0], setting):
+                setattr(optimizer.groups[0], setting, value)
             losses.append(run(vector(1, 2, i), 1.0 + i).item())
         return losses, w.tolist(), ways(run) if compiles else None
 
@@ -625,3 +637,518 @@ def test_copies_of_a_model_have_their_own_state():
         assert compiled(w, k).tolist() is not None
     assert w.grad.tolist() == [3.0, 3.0]
     assert other.grad is None
+
+
+# Neighbours -----------------------------------------------------------------------------------------
+
+
+def test_versions_of_memory_written_in_two_parts():
+    def f(a, b):
+        a += 1
+        b += 2
+        return a * 2
+
+    def make():
+        x = vector(1, 2, 3, 4)
+        return x[:2], x[2:]
+
+    def after(arguments, result):
+        return arguments[0]._memory().version, arguments[1].tolist()
+
+    assert agree(f, make, make, make, after=after) == (1, 2, 0, 0)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_grad_that_is_given_in_the_call_is_added_to(first):
+    def f(w, g, x):
+        w.grad = g
+        (w * x).sum().backward()
+        return g * 1.0
+
+    def same():
+        g = vector(1, 2)
+        return parameter(1, 2), g, g
+
+    def apart():
+        return parameter(1, 2), vector(1, 2), vector(3, 4)
+
+    calls = [same, apart, same, apart][first:]
+    agree(f, *calls, *calls)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_grad_that_is_the_data(first):
+    def f(w, x):
+        (w * w * x).sum().backward()
+        return w.detach() * 1.0
+
+    def itself():
+        w = parameter(1, 2)
+        w.grad = w.detach()
+        return w, vector(3, 4)
+
+    def other():
+        w, x = parameter(1, 2), vector(3, 4)
+        w.grad = x
+        return w, x
+
+    def apart():
+        return with_grad(1, 2), vector(3, 4)
+
+    calls = [itself, other, apart, itself, other, apart][first:]
+    agree(f, *calls, *calls)
+
+
+def test_tied_then_untied():
+    def f(model, x):
+        loss = (model["a"] * x + model["b"] * model["b"]).sum()
+        loss.backward()
+        return loss
+
+    def tied():
+        w = parameter(1, 2)
+        return {"a": w, "b": w}, vector(3, 4)
+
+    def untied():
+        return {"a": parameter(1, 2), "b": parameter(1, 2)}, vector(3, 4)
+
+    def shared():
+        w = parameter(1, 2)
+        return {"a": w, "b": w.detach().requires_grad_()}, vector(3, 4)
+
+    for calls in ((tied, untied, shared), (untied, shared, tied), (shared, tied, untied)):
+        assert agree(f, *calls, *calls)[1] > 0
+
+
+def test_gradient_given_to_backward():
+    def f(w, g, k):
+        (w * w * k).backward(g * k)
+        return w.grad
+
+    calls = [lambda k=k: (parameter(1, 2), vector(k, 4), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls) == (1, 2, 0, 0)
+
+    def same():
+        g = vector(1, 2)
+        w = parameter(1, 2)
+        w.grad = g
+        return w, g, 2.0
+
+    agree(f, *calls, same, *calls, same)
+    agree(f, same, *calls, same)
+
+
+def test_create_graph():
+    def f(w, k):
+        (w * w * w * k).sum().backward(create_graph=True)
+        g = w.grad
+        w.grad = None
+        (g * g * k).sum().backward()
+        return g.detach()
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls)[1:] in ((2, 0, 0), (0, 2, 0))
+
+
+def test_python_functions_of_the_number():
+    import math
+
+    def f(w, k, settings):
+        scale = math.sqrt(abs(-k)) + max(k, 1.5) + min(k, 2) + round(k, 1) + float(k) ** 2 - -k
+        loss = (w * scale * settings["a"] * settings["b"][1]).sum()
+        loss.backward()
+        return loss
+
+    calls = [
+        lambda k=k, a=a: (parameter(1, 2), k, {"a": a, "b": [1.0, a + 1]})
+        for k, a in ((1.0, 1.0), (2.0, 1.0), (2.0, 3.0), (5.0, 3.0))
+    ]
+    agree(f, *calls)
+
+
+def test_number_of_numpy():
+    def f(w, k):
+        loss = (w * k).sum()
+        loss.backward()
+        return loss
+
+    agree(f, *[lambda k=k: (parameter(1, 2), np.float64(k)) for k in (1.0, 1.0, 2.0, 3.0)])
+    agree(f, *[lambda k=k: (parameter(1, 2), np.float32(k)) for k in (1.0, 1.0, 2.0, 3.0)])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_numbers_that_are_not_finite():
+    def f(w, k):
+        loss = (w * k - k).sum() / k
+        loss.backward()
+        return loss
+
+    numbers = (1.0, float("nan"), float("inf"), -0.0, 0.0, 2.0)
+    agree(f, *[lambda k=k: (parameter(1, 2), k) for k in numbers])
+
+
+def test_numbers_in_sums_loops_and_comprehensions():
+    def f(w, ks):
+        loss = sum([(w * k).sum() for k in ks], ks[0])
+        for i, k in enumerate(ks):
+            loss = loss + (w * w).sum() * (k * i)
+        loss.backward()
+        return loss
+
+    numbers = ([1.0, 2.0], [1.0, 3.0], [4.0, 2.0], [1.0, 2.0, 3.0])
+    agree(f, *[lambda ks=ks: (parameter(1, 2), list(ks)) for ks in numbers])
+
+
+def test_numbers_given_to_functions():
+    def f(w, k, x):
+        y = df.where(x > k, w, k) + df.maximum(w, k) + df.full((2,), k) * w
+        y = y + df.tensor([k, 1.0]) * w + df.clip(w, k, 10.0)
+        z = w * 1.0
+        z[0] = k
+        loss = (y * z).sum()
+        loss.backward()
+        return loss
+
+    calls = [lambda k=k: (parameter(1, 2), k, vector(1, 2)) for k in (1.5, 1.5, 0.5, 3.0)]
+    agree(f, *calls)
+
+
+def test_number_in_an_inner_compiled_function():
+    inner = df.compile(lambda w, k: (w * k * w).sum(), wait=True)
+
+    def f(w, k):
+        loss = inner(w, k) / k
+        loss.backward()
+        return loss
+
+    agree(f, *[lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 3.0, 4.0)])
+
+
+def test_vjp_with_numbers():
+    def f(x, k):
+        value, pull = df.vjp(lambda v: v * v * k, x)
+        return value, pull(x * k)[0]
+
+    agree(f, *[lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 3.0)])
+
+
+def test_two_results_with_histories():
+    def f(w, k):
+        y = w * k
+        return y, (y * k).sum(), (y / k).sum()
+
+    def after(arguments, result):
+        w = arguments[0]
+        seen = []
+        for part in (result[2], result[1], result[0].sum(), result[0].sum()):
+            part.backward()
+            seen.append(w.grad.tolist())
+        return seen
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+
+
+def test_second_derivative_of_a_history():
+    def f(w, k):
+        return (w * w * w * k).sum()
+
+    def after(arguments, loss):
+        w = arguments[0]
+        loss.backward(create_graph=True)
+        g, w.grad = w.grad, None
+        (g * g).sum().backward()
+        return w.grad
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+
+
+def test_version_is_read():
+    def f(x):
+        return x * 1.0, x._memory().version if hasattr(x, "_memory") else 0
+
+    def call(times):
+        def make():
+            x = vector(1, 2)
+            for _ in range(times):
+                x += 1
+            return (x,)
+
+        return make
+
+    agree(f, call(0), call(1), call(2))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_frozen_in_the_middle_of_training(name):
+    def train(compiles):
+        a, b = parameter(1, 2), parameter(3, 4)
+        optimizer = getattr(df.optim, name)([a, b], lr=0.1)
+
+        def forward(x, k):
+            return ((a * x - b) * (a * x - b)).sum() * k
+
+        forward_ = df.compile(forward, wait=True) if compiles else forward
+        step = df.compile(optimizer.step, wait=True) if compiles else optimizer.step
+        seen = []
+        for i in range(12):
+            b.requires_grad = i % 5 != 3
+            optimizer.zero_grad()
+            forward_(vector(1, i), 1.0 / (i + 1)).backward()
+            if i == 6:
+                b.grad = a.grad
+            if i == 7:
+                a.grad = None
+            if i == 8:
+                b.grad = b.detach()
+            step()
+            seen.append((a.tolist(), b.tolist()))
+        return seen
+
+    np.testing.assert_allclose(train(True), train(False), rtol=1e-6)
+
+
+def test_gradients_clipped_under_a_schedule():
+    def train(compiles):
+        a, b = parameter(1, 2), parameter(3, 4)
+        optimizer = df.optim.SGD([a, b], lr=0.1)
+        schedule = df.optim.Schedule(optimizer, df.optim.cosine(10, warmup=2))
+        longest = {"norm": 1.0}
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = ((a * x - b) * (a * x - b)).sum() * optimizer.lr
+            loss.backward()
+            norm = df.optim.clip_gradients([a, b], longest["norm"])
+            optimizer.step()
+            schedule.step()
+            return loss, norm
+
+        run = df.compile(step, wait=True) if compiles else step
+        seen = []
+        for i in range(8):
+            longest["norm"] = 1.0 / (1 + i // 3)
+            loss, norm = run(vector(1, i))
+            seen.append((loss.item(), norm.item(), *a.tolist(), *b.tolist(), schedule.count))
+        return seen, ways(run) if compiles else None
+
+    (compiled, how), (eager, _) = train(True), train(False)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+    assert how[1] + how[2] > 0
+
+
+def test_dropout_and_training_flag():
+    def train(compiles):
+        df.random.seed(1)
+        drop = df.nn.Dropout(0.5)
+        w = parameter(*range(8))
+
+        def f(x):
+            loss = (drop(w * x) * drop.p).sum()
+            loss.backward()
+            return loss
+
+        run = df.compile(f, wait=True) if compiles else f
+        seen = []
+        for p, training in ((0.5, 1), (0.5, 1), (0.25, 1), (0.25, 0), (0.5, 0), (0.5, 1), (0.0, 1)):
+            drop.p = p
+            drop.train() if training else drop.eval()
+            seen.append((run(vector(*[2.0] * 8)).item(), w.grad.tolist()))
+        return seen
+
+    assert train(True) == train(False)
+
+
+def test_layer_norm_eps():
+    layer = df.nn.LayerNorm(2)
+
+    def f(x, w):
+        loss = (layer(x * w) * x).sum()
+        loss.backward()
+        return loss
+
+    def call(eps):
+        def make():
+            layer.eps = eps
+            layer.weight.grad = layer.bias.grad = None
+            return vector(1, 2), parameter(3, 4)
+
+        return make
+
+    compiled = df.compile(f, wait=True)
+    for eps in (1e-5, 1e-5, 0.1, 0.2):
+        results = []
+        for run in (f, compiled):
+            x, w = call(eps)()
+            loss = run(x, w)
+            results.append([loss.tolist(), *w.grad.tolist(), *layer.weight.grad.tolist()])
+        np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-6)
+
+
+# Views made along the way ---------------------------------------------------------------------------
+
+
+def test_windows_of_one_array():
+    data = vector(*range(20))
+
+    def f(a, b, w):
+        loss = (a * w - b).sum()
+        loss.backward()
+        return loss
+
+    calls = [lambda i=i: (data[i : i + 3], data[i + 1 : i + 4], parameter(1, 2, 3))
+             for i in range(6)]  # fmt: skip
+    assert agree(f, *calls) == (1, 5, 0, 0)
+
+
+def test_view_kept_in_an_object():
+    class Cache:
+        pass
+
+    def f(cache, x):
+        cache.rows += x
+        cache.last = cache.rows[1:]
+        return cache.all * 2, cache.last
+
+    def call(shared):
+        def make():
+            cache = Cache()
+            cache.all = vector(1, 2, 3)
+            cache.rows = cache.all[1:] if shared else vector(2, 3)
+            return cache, vector(5, 6)
+
+        return make
+
+    def after(arguments, result):
+        cache = arguments[0]
+        seen = plain([cache.all, cache.rows, cache.last])
+        cache.all[:] = 0.0
+        return cache.rows, cache.last, result, seen
+
+    agree(f, call(True), call(False), call(True), call(False), after=after)
+    agree(f, call(False), call(True), call(False), call(True), after=after)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_results_that_show_arguments(first):
+    def f(a, b):
+        return a, b, a.detach(), b[:1], a.reshape(2, 1)
+
+    def same():
+        x = vector(1, 2)
+        return x, x
+
+    def handles():
+        x = vector(1, 2)
+        return x, x.detach()
+
+    def apart():
+        return vector(1, 2), vector(3, 4)
+
+    def after(arguments, result):
+        arguments[0][0] = 7.0
+        arguments[1][1] = 8.0
+        return [x.tolist() for x in result], result[0] is arguments[0], result[1] is arguments[1]
+
+    calls = [same, handles, apart, same, handles, apart][first:]
+    agree(f, *calls, *calls, after=after)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_history_through_shared_memory(first):
+    def f(a, b, k):
+        return (a * b * k).sum()
+
+    def same():
+        x = parameter(1, 2)
+        return x, x, 2.0
+
+    def handles():
+        x = parameter(1, 2)
+        return x, x.detach().requires_grad_(), 3.0
+
+    def detached():
+        x = parameter(1, 2)
+        return x, x.detach(), 4.0
+
+    def apart():
+        return parameter(1, 2), parameter(3, 4), 5.0
+
+    def after(arguments, loss):
+        loss.backward()
+        return [x.grad for x in arguments[:2]]
+
+    calls = [same, handles, detached, apart, same, handles, detached, apart][first:]
+    assert agree(f, *calls, *calls, after=after)[1] > 0
+
+
+def test_written_after_the_call_before_backward():
+    def f(a, k):
+        return (a * a * k).sum()
+
+    def after(arguments, loss):
+        with df.no_grad():
+            arguments[0].__iadd__(1)
+        try:
+            loss.backward()
+        except df.errors.InPlaceError:
+            return "refused"
+        return arguments[0].grad
+
+    calls = [lambda k=k: (parameter(1, 2), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls, after=after) == (1, 2, 0, 0)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_written_in_the_call_before_backward_after_it(first):
+    def f(w, a, b):
+        loss = (w * b).sum()
+        a += 1
+        return loss
+
+    def shared():
+        x = vector(1, 2)
+        return parameter(1, 2), x, x.detach()
+
+    def apart():
+        return parameter(1, 2), vector(1, 2), vector(1, 2)
+
+    def after(arguments, loss):
+        try:
+            loss.backward()
+        except df.errors.InPlaceError:
+            return "refused"
+        return arguments[0].grad
+
+    calls = [shared, apart, shared, apart][first:]
+    agree(f, *calls, *calls, after=after)
+
+
+def test_branch_after_a_gradient_through_a_number():
+    def f(w, k):
+        loss = (w * w * k).sum()
+        loss.backward()
+        if w.grad.sum() > 10:
+            w.grad = w.grad / k
+        else:
+            w.grad = None
+        return loss * k
+
+    calls = [lambda k=k, g=g: (with_grad(*g), k)
+             for k in (1.0, 2.0, 3.0, 4.0) for g in ((), (20, 20), (-9, 1))]  # fmt: skip
+    assert agree(f, *calls, *calls)[1] > 4
+
+
+def test_noted_gradients_of_a_list_of_parameters():
+    def f(ps, k):
+        loss = sum((p * p * (k + i)).sum() for i, p in enumerate(ps))
+        loss.backward()
+        grads = [p.grad for p in ps]
+        for p in ps:
+            p.grad = None
+        return grads
+
+    calls = [lambda k=k, g=g: ([with_grad(*g), parameter(3, 4)], k)
+             for k in (1.0, 2.0) for g in ((), (1, 1))]  # fmt: skip
+    agree(f, *calls, *calls)

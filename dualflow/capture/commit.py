@@ -59,7 +59,8 @@ class Commit:
                 if node is None:
                     raise Unsupported("an in-place write to a tensor of unknown origin")
                 before = recorder.versions.get(id(storage), 0)
-                self.writes.append((node, base.value, max(storage.version - before, 1)))
+                times = max(storage.version - before, 1) if base is bases[0] else 0
+                self.writes.append((node, base.value, times))
                 self.maker.outputs[base.value] = None
                 self.maker.nodes[node] = None
 

@@ -224,11 +224,15 @@ class Recorder:
             if tensor._view[:of] == other._view[:of]:
                 self.guard("{k1}({0}, {1}, {k0})", long, short,
                            constants=(self.const_tuple(chain_key(rest[of:])), shown))  # fmt: skip
+                self.tensor(other)  # one input stands for both; one may want gradients alone
+                self.tensor(tensor)
         handles.append((tensor, node))
 
     def through_the_past(self, tensor: Any) -> bool:
         """Whether a gradient of `tensor` passes what was computed before the call."""
         start = edge_of(tensor) if type(tensor) is Tensor else None
+        if start is None:
+            return False
         if start is None:
             return False
         order, _ = _order([start], None)
