@@ -160,6 +160,12 @@ def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> 
         found = recorder.read(node, value)
         recorder.tensor(value)
         return value, found
+    if not lookup(Tensor, name)[0] and name not in vars(owner):
+        recorder.tensor(owner)
+        recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(Tensor), name))
+        _guard_absent(recorder, origin, owner, name)
+        return getattr(owner, name), None
+    tensor_method(recorder, name)
     value = recorder.guarded(getattr, owner, name)
     if isinstance(value, Tensor):  # T, mT
         return value, recorder.origin(None, value)
@@ -167,6 +173,15 @@ def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> 
         return value, Born("method", (None, origin))
     recorder.refuse(f"{name} of a tensor")
     return value, None
+
+
+def tensor_method(recorder: Recorder, name: str) -> Any:
+    """What the class of tensors holds under `name`; guarded, for programs may replace it."""
+    raw = vars(Tensor).get(name)
+    if raw is not None:
+        node = recorder.nodes("{k0}[{k1}]", (), (recorder.proxy(Tensor), name))
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
+    return raw
 
 
 def lookup(kind: type, name: str) -> tuple[bool, Any, Any]:

@@ -250,9 +250,17 @@ class Frame:
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
 
+    def _own_operator(self, f: Any, reflected: bool) -> None:
+        """Guard that an operator of tensors is dualflow's own."""
+        name = f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
+        method = attributes.tensor_method(self.recorder, name)
+        if method is not None and not calls.trusted(method):
+            self.recorder.refuse(f"the method {name} of tensors, which was replaced")
+
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
         recorder = self.recorder
+        self._own_operator(f, type(values[0]) is not Tensor)
         scalars = []
         tensor = next(value for value in values if type(value) is Tensor)
         operands = list(values)
@@ -310,6 +318,7 @@ class Frame:
             return not value
         pa = self.origin(sa, a)
         if type(a) is Tensor:
+            self._own_operator(function, False)
             out = recorder.guarded(function, a)
             self.slots[slot] = recorder.origin(None, out)
         elif type(a) in NUMBERS:
