@@ -67,10 +67,6 @@ class CompileError(DualflowError, RuntimeError):
     """The compiler failed on a function; raised only with on_compiler_error="raise"."""
 
 
-class ContainerError(DualflowError, TypeError):
-    """A compiled function took or returned something that cannot be taken or returned."""
-
-
 class MissingExtraError(DualflowError, ImportError):
     """An optional package is not installed."""
 

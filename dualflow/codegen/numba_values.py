@@ -5,11 +5,9 @@ Comes in: names of ops, dtypes, texts of operands. Goes out: texts of expression
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from dualflow.ir.op import CATALOGUE
+from .spelling import spelling as spelling_of
 
 BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
     np.dtype, ("bool", "int64", "float16", "float32", "float64")
@@ -24,13 +22,8 @@ EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
 
 
 def spelling(op: str, dtype: np.dtype) -> str:
-    """How the record `op` spells scalar code on operands of `dtype`."""
-    found = CATALOGUE[op].spelling.get("numba")
-    if isinstance(found, Mapping):
-        found = next((text for kinds, text in found.items() if dtype.kind in kinds), None)
-    if found is None:
-        raise NotImplementedError(f"op {op} has no numba spelling for {dtype.name}")
-    return found
+    """How the record `op` spells Numba's scalar code on operands of `dtype`."""
+    return spelling_of(op, "numba", dtype)
 
 
 def literal(value: bool | int | float, dtype: np.dtype) -> str:
