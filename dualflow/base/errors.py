@@ -67,9 +67,5 @@ class CompileError(DualflowError, RuntimeError):
     """The compiler failed on a function; raised only with on_compiler_error="raise"."""
 
 
-class MissingExtraError(DualflowError, ImportError):
-    """An optional package is not installed."""
-
-
 class ConfigError(DualflowError, ValueError):
     """A setting that does not exist, or a value it cannot take."""
