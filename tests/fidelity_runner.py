@@ -40,7 +40,7 @@ NOT_REPLAYED = frozenset(
     """
     global_absent_then_present late_binding_in_comprehension star_and_double_star
     numpy_scalars_as_arguments dict_grows_while_iterated
-    match_statement iterators_returned max_with_a_key set_of_numbers
+    match_statement iterators_returned set_of_numbers
     compiled_generator generator_argument itertools_and_functools dict_methods printing_a_tensor
     formatting random_and_environment environment_alone logging_levels own_context_manager
     contextlib_manager property_raises_and_getattr_answers getattr_of_the_class

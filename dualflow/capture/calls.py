@@ -23,6 +23,7 @@ from .instrument import instrumented
 from .locate import NoSource
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import FIXED, Recorder
+from .signatures import fits
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -180,7 +181,9 @@ def find(call: Call) -> Plan | None:
     if isinstance(f, type):
         recorder.pin(origin, f)
         handler = known.TABLE.get(f)
-        return handler(call) if handler else construct.plan(call)
+        if handler is None:
+            return construct.plan(call)
+        return handler(call) if fits(call, f) else None
     if kind is functools.partial:
         return _partial(call)
     try:
@@ -190,7 +193,7 @@ def find(call: Call) -> Plan | None:
     if handler is not None:
         if not isinstance(origin, Born):
             recorder.pin(origin, f)
-        return handler(call)
+        return handler(call) if fits(call, f) else None
     if callable(f) and not isinstance(f, FIXED):
         method = special(kind, "__call__")
         if method is not None:
@@ -235,7 +238,8 @@ def _builtin_method(call: Call) -> Plan | None:
         call.refuse(f"{type(owner).__name__}.{f.__name__}, which is in no table")
         return None
     recorder.typed(owner_origin, owner)
-    return handler(call.of(f, CONSTANT, owner, owner_origin, bound=True))
+    inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
+    return handler(inner) if fits(inner, getattr(type(owner), f.__name__)) else None
 
 
 def _partial(call: Call) -> Plan | None:
@@ -282,7 +286,7 @@ def _function(call: Call) -> Plan | None:
         handler = construct.replaced
     if handler is not None:
         _same_function(recorder, call.origin, f)
-        return handler(call)
+        return handler(call) if fits(call, f) else None
     if trusted(f):
         _same_function(recorder, call.origin, f)
         return known.trusted(call)

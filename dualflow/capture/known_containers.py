@@ -61,10 +61,13 @@ def _dict(call: Call) -> Plan | None:
         elif args:
             pairs = []
             for pair, origin in containers.elements(frame, args[0], call.origins[0]):
-                (key, ko), (value, part) = recorder.items(pair, recorder.origin(origin, pair))
-                containers.key_node(recorder, ko, key)
-                pairs.append((key, value))
-                parts[key] = part
+                pairs.append(pair)
+                if type(pair) not in (list, tuple) or len(pair) != 2:
+                    recorder.refuse("a dict made of something that is no pairs")
+                    continue
+                items = list(recorder.items(pair, recorder.origin(origin, pair)))
+                if not recorder.dead and containers.key_node(recorder, items[0][1], pair[0]):
+                    parts[pair[0]] = items[1][1]
             args = (pairs,)
         parts.update(call.where)
         return dict(*args, **kwargs)
@@ -208,10 +211,8 @@ def _list_change(call: Call) -> Plan | None:
     born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
     if name in ("pop", "insert") and rest:
         recorder.pin(call.origins[1], rest[0])
-    fits = len(rest) <= 1 if name == "pop" else len(rest) == (2 if name == "insert" else 0)
-    if rest and type(rest[0]) not in (int, bool):
-        fits = False
-    if recorder.dead or not fits or call.kwargs or len(born.parts) != len(owner):
+    index = not rest or type(rest[0]) in (int, bool)
+    if recorder.dead or not index or len(born.parts) != len(owner):
         call.refuse()
         return None
     f = call.function

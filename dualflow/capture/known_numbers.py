@@ -98,6 +98,8 @@ def _folding(call: Call) -> Plan | None:
         return call.plan(*_sum(call))
     if call.function in (any, all) and len(args) == 1:
         return call.plan(*_any_all(call))
+    if set(kwargs) == {"key"} and kwargs["key"] is not None:
+        return _chosen(call)
     if kwargs or not args:
         return constant_only(call)
     if len(args) == 1:
@@ -116,6 +118,31 @@ def _folding(call: Call) -> Plan | None:
     if len(pairs) == 1:
         return call.plan(lambda out: pairs[0][1], lambda *a: pairs[0][0])
     return call.plan(lambda out: _expression(inner), lambda *a: call.function(*inner.args))
+
+
+def _chosen(call: Call) -> Plan | None:
+    """`min` and `max` by a key, which is followed and pinned."""
+    recorder, frame, key = call.recorder, call.frame, call.kwargs["key"]
+    found: list[Origin] = [None]
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        given: Any = zip(args, call.origins, strict=True)
+        if len(args) == 1:
+            given = containers.elements(frame, args[0], call.origins[0])
+        pairs, ranks = [], []
+        for value, origin in given:
+            rank, where = frame.invoke(key, call.where["key"], (value,), (origin,))
+            if not recorder.dead and type(rank) not in SCALARS:
+                recorder.refuse(f"{call.name} by keys that are no plain values")
+            recorder.pin(where, rank)
+            pairs.append((value, origin))
+            ranks.append(rank)
+        if not pairs:
+            return call.function((), key=key)  # raises
+        value, found[0] = pairs[call.function(range(len(ranks)), key=ranks.__getitem__)]
+        return value
+
+    return call.plan(lambda out: found[0], run)
 
 
 def _sum(call: Call) -> tuple[Any, Any]:
