@@ -1152,3 +1152,70 @@ def test_noted_gradients_of_a_list_of_parameters():
     calls = [lambda k=k, g=g: ([with_grad(*g), parameter(3, 4)], k)
              for k in (1.0, 2.0) for g in ((), (1, 1))]  # fmt: skip
     agree(f, *calls, *calls)
+
+
+# Histories of tensors from outside ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_write_that_changes_the_history_of_an_argument(whole):
+    def f(y, x, k):
+        if whole:
+            y *= k
+        else:
+            y[0] = x.sum() * k
+        return (y * k).sum()
+
+    def call(k, taped):
+        def make():
+            w, x = parameter(1, 2), parameter(3, 4)
+            LEAF[:] = [w, x]
+            return (w * 2 if taped else vector(1, 2)), x, k
+
+        return make
+
+    def after(arguments, loss):
+        (arguments[0].sum() + loss).backward() if arguments[0].requires_grad else None
+        return LEAF
+
+    calls = [call(k, taped) for k in (1.0, 2.0) for taped in (True, False, True)]
+    agree(f, *calls, after=after)
+
+
+def test_numbers_in_the_aux_of_a_gradient():
+    def f(p, k):
+        def loss(p, s):
+            return (p["a"] * s * p["b"]).sum(), [s * 2, {"s": s, "p": p["a"] * s}]
+
+        return df.value_and_grad(loss, has_aux=True)(p, k)
+
+    calls = [lambda k=k: ({"a": vector(1, 2), "b": vector(3, k)}, k) for k in (1.0, 1.0, 2.0, 3.0)]
+    assert agree(f, *calls)[1] >= 1
+
+
+def test_numbers_of_an_object_in_a_differentiated_method():
+    class Model:
+        scale = 1.0
+
+        def loss(self, p):
+            return (p * p * self.scale).sum()
+
+    model = Model()
+    outside = df.grad(model.loss)
+
+    def f(p):
+        return df.grad(model.loss)(p), outside(p)
+
+    def call(k):
+        def make():
+            model.scale = k
+            return (vector(1, 2),)
+
+        return make
+
+    agree(f, call(1.0), call(2.0), call(3.0))
+
+
+def test_compiled_gradient():
+    gradient = df.grad(lambda p, k: (p * p * k).sum())
+    assert agree(gradient, *[lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 3.0)]) == (1, 2, 0, 0)

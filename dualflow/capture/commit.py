@@ -51,6 +51,8 @@ class Commit:
 
     def _plan_writes(self) -> None:
         recorder = self.recorder
+        if recorder.history_changed():
+            raise Unsupported("a tensor from outside, which got another history")
         inputs = [rest for kind, *rest in recorder.inputs if kind == "tensor"]
         self._inputs = list({node: None for node, _ in inputs})
         for storage, bases in recorder.notes.written.items():

@@ -20,6 +20,7 @@ from .recorder import FIXED
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
+    from .recorder import Recorder
 
 Handler = Callable[["Call"], "Plan | None"]
 TABLE: dict[Any, Handler] = {}
@@ -123,7 +124,10 @@ def _gradient(call: Call) -> Plan | None:
         if kwargs:
             recorder.refuse("keyword arguments of a function that is differentiated")
             return user(*args, **kwargs)
-        return call.frame.invoke(user, user_origin, args, origins)[0]
+        value, origin = call.frame.invoke(user, user_origin, args, origins)
+        if not recorder.dead:
+            _pin_numbers(recorder, value, origin)
+        return value
 
     functools.update_wrapper(bridge, user)
     made = _with_cell(inner, "fn", bridge)
@@ -134,6 +138,17 @@ def _gradient(call: Call) -> Plan | None:
         return recorder.guarded(made, *args, **kwargs)
 
     return call.plan(lambda out: recorder.adopt(out), run)
+
+
+def _pin_numbers(recorder: Recorder, value: Any, origin: Origin) -> None:
+    """Pin all that is no tensor in what a differentiated function returned (with `has_aux`)."""
+    if type(value) is Tensor:
+        return
+    if type(value) in (list, tuple):
+        for item, part in recorder.items(value, origin):
+            _pin_numbers(recorder, item, part)
+    else:
+        recorder.understand(origin, value)
 
 
 def _with_cell(f: Any, name: str, value: Any) -> Any:

@@ -79,6 +79,7 @@ class Recorder:
         self.grad_enabled = door.state.grad_enabled
         self._ids: dict[int, Origin] = {}
         self._keep: list[Any] = []
+        self._pasts: list[tuple[Tensor, Any]] = []  # the history of each before the call
         self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # from outside, by storage
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
@@ -201,6 +202,7 @@ class Recorder:
         self._guard_shared(node, tensor)
         grad = tensor.grad
         self.grads[id(tensor)] = grad
+        self._pasts.append((tensor, edge_of(tensor)))
         if tensor._storage is not None:
             self.versions[id(tensor._storage)] = tensor._storage.version
             self._keep.append(tensor._storage)
@@ -237,6 +239,10 @@ class Recorder:
             return False
         order, _ = _order([start], None)
         return any(id(node) in self.edges for node in order)
+
+    def history_changed(self) -> bool:
+        """Whether the call changed the history of a tensor from outside, by a write or otherwise."""
+        return any(edge_of(tensor) is not past for tensor, past in self._pasts)
 
     def gradients_stored(self) -> None:
         """backward() was called: guard which `.grad` there were before."""
