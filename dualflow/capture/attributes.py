@@ -26,7 +26,9 @@ _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 Read = tuple[Any, Origin]
 MISSING = object()
 #: classes whose instances look for attributes first in their class, then in themselves
-_PLAIN = (object, tuple, int, float, str, bytes)
+_PLAIN = (object, tuple, int, float, str, bytes, types.SimpleNamespace)
+#: what stores an attribute in the instance
+_STORES: tuple[Any, ...] = (object.__setattr__, types.SimpleNamespace.__setattr__)
 
 
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
@@ -235,6 +237,11 @@ def plain_class(recorder: Recorder, kind: type) -> bool:
     return type(finds) is types.WrapperDescriptorType and finds.__objclass__ in _PLAIN
 
 
+def ordinary(kind: type) -> bool:
+    """Whether instances are objects with attributes and nothing more that a program can change."""
+    return bool(kind.__flags__ & (1 << 9)) or kind is types.SimpleNamespace
+
+
 def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:
     recorder.pin(origin, owner)
     value = recorder.guarded(getattr, owner, name)
@@ -283,7 +290,7 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     """An attribute of an instance of a class written in Python."""
     recorder = frame.recorder
     kind = type(owner)
-    if not plain_class(recorder, kind) or not (kind.__flags__ & (1 << 9)):
+    if not plain_class(recorder, kind) or not ordinary(kind):
         recorder.refuse(f"{name} of a {kind.__name__}")
         return getattr(owner, name), None
     recorder.typed(origin, owner)
@@ -471,17 +478,41 @@ def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part:
 
 def _storable(recorder: Recorder, kind: type, name: str) -> bool:
     """Whether storing is what a plain object does; guarded."""
-    if kind.__setattr__ is not object.__setattr__ or not plain_class(recorder, kind):
+    if kind.__setattr__ not in _STORES or not plain_class(recorder, kind):
         return False
-    if not kind.__flags__ & (1 << 9):
+    if not ordinary(kind):
         return False
     found, raw, _ = lookup(kind, name)
     if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
         return False
+    if not kind.__dictoffset__ and not isinstance(raw, types.MemberDescriptorType):
+        return False  # it raises
+    _guard_storing(recorder, kind, name, raw)
+    return True
+
+
+def _guard_storing(recorder: Recorder, kind: type, name: str, raw: Any) -> None:
+    """Guard what an instance's attribute is stored through: `raw` of the class, no __setattr__."""
     node = guard_class(recorder, kind, name)
     if node is not None:
         recorder.guard("{0} is {k0}", node, constants=(raw,))
     guard_class(recorder, kind, "__setattr__")
+
+
+def set_by_property(
+    frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part: Origin
+) -> bool:
+    """Run the setter of a property in Python's place; False if there is none to follow."""
+    recorder, kind = frame.recorder, type(owner)
+    raw = lookup(kind, name)[1]
+    if recorder.dead or type(raw) is not property or type(raw.fset) is not types.FunctionType:
+        return False
+    own = kind is Tensor or kind.__module__.startswith("dualflow.capture")
+    if own or kind.__setattr__ not in _STORES or not plain_class(recorder, kind):
+        return False
+    recorder.typed(origin, owner)
+    _guard_storing(recorder, kind, name, raw)
+    frame.invoke(raw.fset, CONSTANT, (owner, value), (origin, part))
     return True
 
 

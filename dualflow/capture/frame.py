@@ -470,8 +470,10 @@ class Frame:
 
     def set_attr(self, so: int, slot: int, value: Any, owner: Any, name: str) -> None:
         if not self.recorder.dead:
-            attributes.store(self, owner, self.origin(so, owner), name, value,
-                             self.origin(slot, value))  # fmt: skip
+            origin, part = self.origin(so, owner), self.origin(slot, value)
+            if attributes.set_by_property(self, owner, origin, name, value, part):
+                return
+            attributes.store(self, owner, origin, name, value, part)
         setattr(owner, name, value)
 
     def item(self, slot: int, so: int, sk: int, owner: Any, key: Any) -> Any:
