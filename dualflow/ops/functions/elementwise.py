@@ -274,6 +274,10 @@ def power(x: Tensor, y: Tensor) -> Tensor:
     return door.elementwise(p.power.op if "f" in kinds else p.integer_power.op, x, y)
 
 
+#: the Array API's name
+pow = power
+
+
 def isclose(
     x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
