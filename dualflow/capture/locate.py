@@ -110,9 +110,18 @@ def locate(code: CodeType, namespace: dict[str, Any]) -> tuple[FunctionNode, str
 
 
 def _key(code: CodeType) -> tuple[Any, ...]:
-    constants = [_key(k) if isinstance(k, CodeType) else (type(k), repr(k)) for k in code.co_consts]
+    constants = [_constant_key(k) for k in code.co_consts]
     return (code.co_code, code.co_names, code.co_varnames, set(code.co_freevars),
             code.co_firstlineno, list(code.co_positions()), constants)  # fmt: skip
+
+
+def _constant_key(value: Any) -> Any:
+    """Equal for constants that are the same; a set that a display made has no order."""
+    if isinstance(value, CodeType):
+        return _key(value)
+    if isinstance(value, (tuple, frozenset)):
+        return type(value), type(value)(map(_constant_key, value))
+    return type(value), repr(value)
 
 
 def rebuild(
