@@ -354,17 +354,22 @@ class Frame:
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple)
-        if (type(a) in plain and type(b) in plain) or (
-            isinstance(a, FIXED)
-            and isinstance(b, FIXED)
-            and all(attributes.built_in(recorder, x, "__eq__", "__ne__") for x in (a, b))
-        ):
+        if (type(a) in plain and type(b) in plain) or self._fixed(function, a, b):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
-            self.slots[slot] = CONSTANT
-            return function(a, b)
+            out = recorder.guarded(function, a, b)
+            self.slots[slot] = CONSTANT if type(out) is bool else None
+            return out
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return function(a, b)
+
+    def _fixed(self, f: Any, a: Any, b: Any) -> bool:
+        """Whether `f` compares constants by no code of a program; guarded."""
+        if not all(type(x) in SCALARS or isinstance(x, FIXED) for x in (a, b)):
+            return False
+        reflected = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}.get(f.__name__, "eq")
+        names = (f"__{f.__name__}__", f"__{reflected}__")
+        return all(attributes.built_in(self.recorder, x, *names) for x in (a, b))
 
     def _identity(self, a: Any, b: Any, pa: Origin, pb: Origin) -> Origin:
         recorder = self.recorder
