@@ -6,6 +6,7 @@ Comes in: a call of a class. Goes out: a plan that makes the object, runs the in
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import types
@@ -30,7 +31,8 @@ def plan(call: Call) -> Plan | None:
         return _error(call)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _named_tuple(call)
-    plain = type(cls) is type and cls.__new__ is object.__new__ and cls.__flags__ & (1 << 9)
+    plain = type(cls) in (type, abc.ABCMeta) and cls.__new__ is object.__new__
+    plain = plain and cls.__flags__ & (1 << 9) and not getattr(cls, "__abstractmethods__", ())
     if not plain or "__del__" in dir(cls):
         call.refuse(f"an instance of {cls.__name__} is made")
         return None

@@ -16,7 +16,7 @@ from typing import Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers
+from . import attributes, calls, containers, managers
 from .construct import plain_text, text_of
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
@@ -731,19 +731,28 @@ class Frame:
         recorder = self.recorder
         if recorder.dead:
             return
-        error = sys.exc_info()[1]
+        origin = self.understood(sys.exc_info()[1])
+        if slot >= 0:
+            self.slots[slot] = origin
+
+    def understood(self, error: Any) -> Origin:
+        """The origin of an exception that was raised in the call."""
+        recorder = self.recorder
         if isinstance(error, (NameError, ImportError)):  # raised by no hook: nothing guards it
             recorder.refuse(f"a {type(error).__name__} caught")
         if recorder.known(error) is None:
             recorder.born(error, "error")
-        if slot >= 0:
-            self.slots[slot] = recorder.known(error)
+        return recorder.known(error)
 
     def with_(self, slot: int, shape: Any, manager: Any) -> Any:
         recorder = self.recorder
-        if not recorder.dead:
-            if not calls.known_manager(manager):
-                recorder.refuse(f"with {type(manager).__name__}")
+        if recorder.dead:
+            return manager
+        if calls.known_manager(manager):
             if type(shape) is int and shape >= 0:
                 self.slots[shape] = CONSTANT
-        return manager
+            return manager
+        origin = self.origin(slot, manager)
+        if not managers.follows(manager):
+            recorder.refuse(f"with {type(manager).__name__}")
+        return manager if recorder.dead else managers.Followed(self, manager, origin, shape)
