@@ -1213,7 +1213,39 @@ def test_numbers_of_an_object_in_a_differentiated_method():
 
         return make
 
-    agree(f, call(1.0), call(2.0), call(3.0))
+    assert agree(f, call(1.0), call(2.0), call(3.0)) == (1, 2, 0, 0)
+
+
+def test_gradient_of_the_method_of_another_object():
+    class Model:
+        def __init__(self, scale):
+            self.scale = scale
+
+        def loss(self, p, k):
+            return (p * p * self.scale * k).sum()
+
+    class Other(Model):
+        def loss(self, p, k):
+            return (p * self.scale / k).sum()
+
+    def f(model, p, k):
+        gradient = df.grad(model.loss)
+        return gradient(p, k), df.value_and_grad(model.loss)(p, k * 2)
+
+    calls = [lambda m=m, k=k: (m, vector(1, 2), k) for m in (Model(1.0), Model(2.0), Other(3.0))
+             for k in (1.0, 2.0)]  # fmt: skip
+    assert agree(f, *calls) == (2, 4, 0, 0)
+
+
+def test_gradient_of_a_compiled_function_in_a_compiled_function():
+    inner = [df.compile(lambda v, k: (v * v * k).sum(), wait=True),
+             df.compile(lambda v, k: (v / k).sum(), wait=True)]  # fmt: skip
+
+    def f(i, x, k):
+        return df.grad(inner[i])(x, k), df.grad(lambda v: inner[i](v, k) * k)(x)
+
+    calls = [lambda i=i, k=k: (i, vector(1, 2), k) for i in (0, 1) for k in (1.0, 2.0, 3.0)]
+    assert agree(f, *calls) == (2, 4, 0, 0)
 
 
 def test_compiled_gradient():

@@ -169,9 +169,13 @@ for _wrapper in (functional.grad(lambda x: x), functional.value_and_grad(lambda 
 @known(functional.grad, functional.value_and_grad)
 def _gradient_made(call: Call) -> Plan | None:
     recorder = call.recorder
-    if not isinstance(call.args[0], types.FunctionType):
+    f, origin = call.args[0], call.origins[0]
+    method = isinstance(f, types.MethodType) and isinstance(origin, Born)
+    if not (method or isinstance(f, types.FunctionType) or type(f) in SPECIAL):
         call.refuse("the gradient of something that is no plain function")
         return None
+    if method:
+        recorder.remember(f, origin)
     for value, origin in list(zip(call.args, call.origins, strict=True))[1:]:
         recorder.understand(origin, value)
     for key, value in call.kwargs.items():

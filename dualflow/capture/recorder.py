@@ -170,6 +170,11 @@ class Recorder:
         self._keep.append(value)
         return made
 
+    def remember(self, value: Any, origin: Origin) -> None:
+        """Let `value` be known by itself, wherever it turns up."""
+        self._ids[id(value)] = origin
+        self._keep.append(value)
+
     def forget(self, value: Any) -> None:
         self._ids.pop(id(value), None)
 
