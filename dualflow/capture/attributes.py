@@ -313,6 +313,8 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         return _of_property(frame, owner, origin, name, raw.fget)
     if name == "__dict__":
         return _open(recorder, owner, origin)
+    if raw is vars(object)["__class__"]:
+        return kind, CONSTANT
     if found and hasattr(type(raw), "__set__"):
         return _of_slot(recorder, owner, origin, name, raw, node)
     if held:
