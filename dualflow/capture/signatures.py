@@ -42,8 +42,9 @@ _FORMS: dict[Any, Callable[..., None]] = {
 
 @functools.cache
 def _signature(function: Any) -> inspect.Signature | None:
+    form: Any = _FORMS.get(function, function)
     try:
-        return inspect.signature(_FORMS.get(function, function))
+        return inspect.signature(form)
     except (TypeError, ValueError):
         return None
 
