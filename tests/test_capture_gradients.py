@@ -1,6 +1,6 @@
 """Compiled calls that take gradients: numbers that vary, tensors that share memory, `.grad`."""
 
-import copy
+import math
 
 import numpy as np
 import pytest
@@ -56,10 +56,12 @@ def agree(fn, *calls, after=None):
     return ways(compiled)
 
 
-# Numbers that vary, in gradients ------------------------------------------------------------------
+# Numbers that vary, in gradients ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("numbers", [(2, 2, 3, 4), (2.0, 2.0, 3.5, -0.0), (True, True, False, True)])
+@pytest.mark.parametrize(
+    "numbers", [(2, 2, 3, 4), (2.0, 2.0, 3.5, -0.0), (True, True, False, True)]
+)
 def test_number_in_a_loss(numbers):
     x = vector(1, 2, 3)
 
@@ -218,17 +220,6 @@ def test_backward_of_what_requires_no_gradient():
     agree(f, lambda: (vector(1, 2),), lambda: (parameter(1, 2),), lambda: (vector(1, 2),))
 
 
-def test_backward_of_what_requires_no_gradient():
-    def f(w):
-        try:
-            (w * 2).sum().backward()
-        except df.errors.GradientError:
-            return 1
-        return 2
-
-    agree(f, lambda: (vector(1, 2),), lambda: (parameter(1, 2),), lambda: (vector(1, 2),))
-
-
 # Tensors that share memory ----------------------------------------------------------------------
 
 
@@ -273,7 +264,7 @@ def test_detached_handle(write):
     def apart():
         return vector(1, 2), vector(3, 4)
 
-    assert agree(f, together, apart, together, apart)[1] + 0 >= 0
+    agree(f, together, apart, together, apart)
     agree(f, apart, together, apart, together)
 
 
@@ -506,7 +497,7 @@ def test_gradients_that_add_up_over_calls():
     assert ways(compiled)[1] >= 2
 
 
-# What else a gradient depends on ------------------------------------------------------------------
+# What else a gradient depends on ----------------------------------------------------------------
 
 
 def test_requires_grad_toggled():
@@ -624,22 +615,7 @@ def test_settings_of_an_optimizer_that_vary(name):
     assert compiled[2][1] >= 3
 
 
-def test_copies_of_a_model_have_their_own_state():
-    w = parameter(1, 2)
-
-    def f(p, k):
-        (p * k).sum().backward()
-        return p.grad
-
-    other = copy.deepcopy(w) if hasattr(df.Tensor, "__deepcopy__") else parameter(1, 2)
-    compiled = df.compile(f, wait=True)
-    for k in (1.0, 2.0):
-        assert compiled(w, k).tolist() is not None
-    assert w.grad.tolist() == [3.0, 3.0]
-    assert other.grad is None
-
-
-# Neighbours -----------------------------------------------------------------------------------------
+# Neighbours -------------------------------------------------------------------------------------
 
 
 def test_versions_of_memory_written_in_two_parts():
@@ -751,8 +727,6 @@ def test_create_graph():
 
 
 def test_python_functions_of_the_number():
-    import math
-
     def f(w, k, settings):
         scale = math.sqrt(abs(-k)) + max(k, 1.5) + min(k, 2) + round(k, 1) + float(k) ** 2 - -k
         loss = (w * scale * settings["a"] * settings["b"][1]).sum()
@@ -864,22 +838,6 @@ def test_second_derivative_of_a_history():
     assert agree(f, *calls, after=after) == (1, 2, 0, 0)
 
 
-def test_version_is_read():
-    def f(x):
-        return x * 1.0, x._memory().version if hasattr(x, "_memory") else 0
-
-    def call(times):
-        def make():
-            x = vector(1, 2)
-            for _ in range(times):
-                x += 1
-            return (x,)
-
-        return make
-
-    agree(f, call(0), call(1), call(2))
-
-
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_frozen_in_the_middle_of_training(name):
     def train(compiles):
@@ -986,7 +944,7 @@ def test_layer_norm_eps():
         np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-6)
 
 
-# Views made along the way ---------------------------------------------------------------------------
+# Views made along the way -----------------------------------------------------------------------
 
 
 def test_windows_of_one_array():
@@ -1154,7 +1112,7 @@ def test_noted_gradients_of_a_list_of_parameters():
     agree(f, *calls, *calls)
 
 
-# Histories of tensors from outside ------------------------------------------------------------------
+# Histories of tensors from outside --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -1250,4 +1208,146 @@ def test_gradient_of_a_compiled_function_in_a_compiled_function():
 
 def test_compiled_gradient():
     gradient = df.grad(lambda p, k: (p * p * k).sum())
-    assert agree(gradient, *[lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 3.0)]) == (1, 2, 0, 0)
+    calls = [lambda k=k: (vector(1, 2), k) for k in (1.0, 2.0, 3.0)]
+    assert agree(gradient, *calls) == (1, 2, 0, 0)
+
+
+# Every kind of sharing, in random orders --------------------------------------------------------
+
+
+def two_leaves(kind, k):
+    a, b = parameter(1, 2), parameter(3, 4)
+    if kind == 1:
+        b = a
+    elif kind == 2:
+        b = a.detach().requires_grad_()
+    elif kind == 3:
+        b = a.detach()
+    elif kind == 4:
+        a.grad = vector(1, 1)
+    elif kind == 5:
+        a.grad = b.grad = vector(1, 1)
+    elif kind == 6:
+        a.grad = vector(1, 1)
+        b.grad = a.grad.detach()
+    elif kind == 7:
+        a.grad = b.detach()
+    elif kind == 8:
+        b.grad = b.detach()
+    elif kind == 9:
+        a = vector(1, 2)
+    elif kind == 10:
+        b = a.detach()
+        b.grad = vector(1, 1)
+    elif kind == 11:
+        b = vector(1, 2)
+        a.grad = b
+    return a, b, k
+
+
+def accumulate(a, b, k):
+    loss = (a * b * k).sum()
+    loss.backward()
+    return loss
+
+
+def accumulate_or_scale(a, b, k):
+    loss = (a * b * k).sum()
+    if a.grad is None:
+        loss.backward()
+    else:
+        a.grad *= k
+    return loss
+
+
+def exchange(a, b, k):
+    before = a.grad
+    (a * k).sum().backward()
+    other = b.grad
+    b.grad = a.grad
+    a.grad = other
+    return before, other
+
+
+def descend(a, b, k):
+    loss = (a * b * k).sum()
+    loss.backward()
+    with df.no_grad():
+        for p in (a, b):
+            if p.grad is not None:
+                p -= p.grad * k
+                p.grad = None
+    return loss
+
+
+def histories(a, b, k):
+    return (a * b * k).sum(), a.detach(), b * k
+
+
+def backward_of_all(arguments, result):
+    for tensor in result if type(result) is tuple else ():
+        if type(tensor) is df.Tensor and tensor.requires_grad:
+            tensor.sum().backward()
+    return plain(arguments)
+
+
+@pytest.mark.parametrize("f", [accumulate, accumulate_or_scale, exchange, descend, histories])
+def test_leaves_that_share(f):
+    random = np.random.default_rng(3)
+    for _ in range(8):
+        kinds = random.integers(0, 12, 14).tolist()
+        numbers = random.choice([1.0, 2.0, 3.5], 14).tolist()
+        calls = [lambda kind=kind, k=k: two_leaves(kind, k)
+                 for kind, k in zip(kinds, numbers, strict=True)]  # fmt: skip
+        agree(f, *calls, after=backward_of_all)
+
+
+def two_parts(kind):
+    memory = np.arange(6, dtype=np.float32)
+    x = df.asarray(memory, copy=False) if kind < 5 else vector(0, 1, 2, 3, 4, 5)
+    place = kind % 5
+    if place == 0:
+        return x[:3], x[:3], 2.0
+    if place == 1:
+        return x[:3], x[1:4], 3.0
+    if place == 2:
+        return x[:3], x[3:], 4.0
+    if place == 3:
+        return (*[x[:3]] * 2, 5.0)
+    if kind == 4:
+        return (*[df.asarray(memory[i : i + 3], copy=False) for i in (0, 2)], 6.0)
+    return vector(1, 2, 3), vector(4, 5, 6), 7.0
+
+
+def write_both(a, b, k):
+    a *= k
+    c = a * b
+    b += c
+    return a + b
+
+
+def write_by_value(a, b, k):
+    s = (a * b).sum()
+    if s > 40:
+        a += k
+    b -= 1
+    return a * b + s
+
+
+def write_through_views(a, b, k):
+    v = a[1:]
+    b[:2] *= v
+    v += k
+    return v * b[1:], v
+
+
+@pytest.mark.parametrize("f", [write_both, write_by_value, write_through_views])
+def test_parts_of_one_memory(f):
+    def after(arguments, result):
+        arguments[0][1] = 50.0
+        return plain(arguments), plain(result)
+
+    random = np.random.default_rng(4)
+    for _ in range(8):
+        calls = [lambda kind=kind: two_parts(kind) for kind in random.integers(0, 10, 12).tolist()]
+        agree(f, *calls, after=after)

@@ -188,9 +188,9 @@ class Recorder:
             return node
         before = self._ids.get(id(value))
         if before is None:
-            if kind is Tensor and self.notes.knows(value):
-                if id(value._storage) not in self._handles:
-                    return TENSOR
+            made = kind is Tensor and self.notes.knows(value)
+            if made and id(value._storage) not in self._handles:
+                return TENSOR
             self._ids[id(value)] = node
             self._objects[id(value)] = value
             if kind is Tensor:
@@ -215,7 +215,7 @@ class Recorder:
             edge = edge_of(tensor)
             self.edges.setdefault(id(edge), node)
             self._keep.append(edge)
-        if grad is not None and id(grad) not in self._ids and not self.notes.knows(grad):
+        if grad is not None:
             self.read(self.nodes("{0}.grad", (node,)), grad)
 
     def _guard_shared(self, node: Node, tensor: Tensor) -> None:
@@ -246,7 +246,7 @@ class Recorder:
         return any(id(node) in self.edges for node in order)
 
     def history_changed(self) -> bool:
-        """Whether the call changed the history of a tensor from outside, by a write or otherwise."""
+        """Whether the call changed the history of a tensor from outside."""
         return any(edge_of(tensor) is not past for tensor, past in self._pasts)
 
     def gradients_stored(self) -> None:
