@@ -1315,6 +1315,77 @@ def tensor_method_patched(compile, see):
     see(f, tensor(*X))
 
 
+def tensor_operator_replaced(compile, see):
+    @compile
+    def f(x):
+        return x * 2, -x
+
+    see(f, tensor(*X))
+    see(f, tensor(*X))
+    before = df.Tensor.__mul__
+    try:
+        df.Tensor.__mul__ = lambda self, other: before(self, other) + 1
+        see(f, tensor(*X))
+    finally:
+        df.Tensor.__mul__ = before
+    see(f, tensor(*X))
+
+
+def enum_member_held_by_a_class(compile, see):
+    class Settings:
+        mode = Mode.ADD
+
+    @compile
+    def f(x):
+        return x * Settings.mode.value, Settings.mode.name
+
+    see(f, tensor(*X))
+    see(f, tensor(*X))
+    Settings.mode = Mode.MUL
+    see(f, tensor(*X))
+
+
+def starred_after_a_change(compile, see):
+    def last(*args):
+        return args[-1], len(args)
+
+    @compile
+    def f(x, xs):
+        xs.append(5)
+        return x + last(*xs)[0], last(*xs), [*xs, *xs]
+
+    for xs in ([1, 2], [1, 2], [1, 2, 9], []):
+        see(f, tensor(*X), xs)
+
+
+def property_set(compile, see):
+    class Rate:
+        def __init__(self):
+            self.value, self.times = 1.0, 0
+
+        @property
+        def lr(self):
+            return self.value
+
+        @lr.setter
+        def lr(self, value):
+            self.value = value
+            self.times += 1
+
+    o = Rate()
+
+    @compile
+    def f(x):
+        o.lr = o.lr * 0.5
+        return x * o.lr
+
+    for i in range(4):
+        see(f, tensor(*X))
+        see.that(vars(o))
+        if i == 2:
+            Rate.lr = property(lambda self: 3.0, lambda self, value: None)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)
