@@ -318,8 +318,8 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     if found and hasattr(type(raw), "__set__"):
         return _of_slot(recorder, owner, origin, name, raw, node)
     if held:
-        if node is not None:  # no descriptor takes its place
-            recorder.guard("{0} is {k0}", node, constants=(raw,))
+        if node is not None:
+            _guard_raw(recorder, node, raw)
         value = inside[name]  # type: ignore[index]
         return value, _instance_part(recorder, owner, origin, name, value, hidden=found)
     assert node is not None
@@ -497,8 +497,16 @@ def _guard_storing(recorder: Recorder, kind: type, name: str, raw: Any) -> None:
     """Guard what an instance's attribute is stored through: `raw` of the class, no __setattr__."""
     node = guard_class(recorder, kind, name)
     if node is not None:
-        recorder.guard("{0} is {k0}", node, constants=(raw,))
+        _guard_raw(recorder, node, raw)
     guard_class(recorder, kind, "__setattr__")
+
+
+def _guard_raw(recorder: Recorder, node: Node, raw: Any) -> None:
+    """Guard what a class holds under a name: no other descriptor takes its place."""
+    if type(raw) in SCALARS:
+        recorder.guard("type({0}) is {k0}", node, constants=(type(raw),))
+    else:
+        recorder.guard("{0} is {k0}", node, constants=(raw,))
 
 
 def set_by_property(

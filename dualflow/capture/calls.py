@@ -298,11 +298,11 @@ def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:
         recorder.guard("{0} is {k0}", origin, constants=(f,))
 
 
-def twin(call: Call) -> Plan | None:
-    """Call the instrumented copy of a Python function."""
+def twin(call: Call, ends: bool = False) -> Plan | None:
+    """Call the instrumented copy of a Python function; `ends`: see `instrumented`."""
     f, recorder = call.function, call.recorder
     try:
-        made = instrumented(f.__code__, f.__globals__)
+        made = instrumented(f.__code__, f.__globals__, ends)
     except (Refused, NoSource) as reason:
         call.refuse(f"{f.__qualname__} runs as it is: {reason}")
         return None

@@ -46,6 +46,7 @@ class Expressions:
         self.variables = {*code.co_varnames, *self.cells}
         self.scopes: list[dict[str, int]] = []  # targets of comprehensions
         self.temporaries = 0
+        self.managed: ast.expr | None = None  # what `with` enters at once
 
     # Slots and names ------------------------------------------------------------------------
 
@@ -299,7 +300,8 @@ class Expressions:
             keywords.append(at(ast.keyword(keyword.arg, value), keyword))
             slots.append((keyword.arg or "**", slot))
         slot = self.slot()
-        before = self.hook(node, "pre", slot, sf, tuple(slots), function, *arguments)
+        name = "pre_with" if node is self.managed else "pre"
+        before = self.hook(node, name, slot, sf, tuple(slots), function, *arguments)
         before.keywords = keywords
         # the call itself stays in the user's frame: super(), stacklevel, lines, recursion depth
         star = at(ast.Starred(self.hook(node, "arguments", slot), ast.Load()), node)

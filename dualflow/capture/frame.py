@@ -50,11 +50,12 @@ class Frame:
         slots: the origin of each expression's and variable's value.
         cells: captured variables, by name: the cell, and the origin of the cell itself.
         open: calls under way, by slot; values parked.
+        entering: whether the call under way makes what `with` enters.
         result: the origin of what the call returned.
     """
 
     __slots__ = (
-        "cells", "function", "generators", "names", "open", "recorder", "result", "slots",
+        "cells", "entering", "function", "generators", "names", "open", "recorder", "result", "slots",
         "stars",
     )  # fmt: skip
 
@@ -66,6 +67,7 @@ class Frame:
         self.slots[0] = CONSTANT
         self.cells: dict[str, tuple[Any, Origin]] = {}
         self.open: dict[Any, Any] = {}
+        self.entering = False
         self.result: Origin = CONSTANT
         self.generators: dict[int, Any] = {}
 
@@ -583,6 +585,14 @@ class Frame:
         self.open[slot] = (plan.args, plan.kwargs, plan)
         return plan.function
 
+    def pre_with(self, slot: int, *rest: Any, **kwargs: Any) -> Any:
+        """A call whose result `with` enters at once, and so leaves."""
+        self.entering = True
+        try:
+            return self.pre(slot, *rest, **kwargs)
+        finally:
+            self.entering = False
+
     def arguments(self, slot: int) -> Any:
         return self.open[slot][0]
 
@@ -753,6 +763,10 @@ class Frame:
                 self.slots[shape] = CONSTANT
             return manager
         origin = self.origin(slot, manager)
+        if isinstance(origin, Born) and managers.driven(manager, origin):
+            return managers.Driven(self, manager, origin, shape)
+        if isinstance(origin, Born) and origin.kind != "instance":
+            recorder.refuse(f"with {type(manager).__name__}")
         if not managers.follows(manager):
             recorder.refuse(f"with {type(manager).__name__}")
         return manager if recorder.dead else managers.Followed(self, manager, origin, shape)

@@ -199,6 +199,7 @@ class Statements(Expressions):
     def s_With(self, node: ast.With) -> ast.stmt:  # noqa: N802
         items, body = [], []
         for item in node.items:
+            self.managed = item.context_expr
             manager, slot = self.e(item.context_expr)
             native, shape, after = None, -1, []
             if item.optional_vars is not None:
@@ -261,34 +262,36 @@ class Copy:
         self.code, self.slots, self.count = code, slots, count
 
 
-_copies: dict[CodeType, Copy | Refused | NoSource] = {}
+_copies: dict[tuple[CodeType, bool], Copy | Refused | NoSource] = {}
 
 
-def instrumented(code: CodeType, namespace: dict[str, Any]) -> Copy:
-    """The instrumented copy of `code`; made once.
+def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) -> Copy:
+    """The instrumented copy of `code`; made once. A generator with try or with must be known to
+    end before the call (`ends`).
 
     Raises:
         Refused: it has a construct that is not in the table.
         NoSource: its source cannot be had.
     """
     # equal code objects of different functions differ in nothing that matters here
-    found = _copies.get(code)
+    found = _copies.get((code, ends))
     if found is None:
         try:
-            found = _instrument(code, namespace)
+            found = _instrument(code, namespace, ends)
         except (Refused, NoSource) as reason:
             found = reason
-        _copies[code] = found
+        _copies[code, ends] = found
     if isinstance(found, Copy):
         return found
     raise found.with_traceback(None)
 
 
-def _instrument(code: CodeType, namespace: dict[str, Any]) -> Copy:
+def _instrument(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
     if code.co_flags & _OTHER_KINDS:
         raise Refused("an async function", code.co_firstlineno)
     node, cls, module = locate(code, namespace)
-    if code.co_flags & 0x20 and any(isinstance(n, (ast.Try, ast.With)) for n in ast.walk(node)):
+    closed = any(isinstance(n, (ast.Try, ast.With)) for n in ast.walk(node))
+    if code.co_flags & 0x20 and closed and not ends:
         # when it is closed is visible, and hooks would keep it alive
         raise Refused("a generator with try or with", code.co_firstlineno)
     maker = Statements(code, cls)

@@ -1,16 +1,21 @@
-"""`with` on context managers of classes written in Python: both their methods are followed.
+"""`with` on context managers of classes written in Python, whose methods are followed, and on
+those that `contextlib` makes of generators.
 
 Comes in: the manager and its origin. Goes out: what takes its place in the `with` statement.
 """
 
 from __future__ import annotations
 
+import contextlib
+import types
 from typing import TYPE_CHECKING, Any, final
 
+from . import calls, known
 from .attributes import special
-from .provenance import CONSTANT, Origin
+from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:
+    from .calls import Call, Plan
     from .expressions import Shape
     from .frame import Frame
 
@@ -45,6 +50,65 @@ class Followed:
         if raised[1] is None:
             return False
         return bool(out) if frame.recorder.dead else frame._truth(origin, out)
+
+
+@final
+class Driven:
+    """Drives the instrumented generator of a manager that `contextlib` made."""
+
+    __slots__ = ("frame", "manager", "shape", "source")
+
+    def __init__(self, frame: Frame, manager: Any, origin: Born, shape: Shape) -> None:
+        self.frame, self.manager, self.shape = frame, manager, shape
+        self.source = origin.parts.parts()
+
+    def __enter__(self) -> Any:
+        del self.manager.args, self.manager.kwds, self.manager.func  # as contextlib does it
+        try:
+            out, origin = next(self.source)
+        except StopIteration:
+            raise RuntimeError("generator didn't yield") from None
+        if not self.frame.recorder.dead:
+            self.frame._spread(self.shape, out, origin)
+        return out
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        if raised[1] is not None and not self.frame.recorder.dead:
+            self.frame.understood(raised[1])
+        return self.manager.__exit__(*raised)
+
+
+def _made(call: Call) -> Plan | None:
+    """A call of what `contextlib.contextmanager` made of a generator function."""
+    helper, recorder = call.function, call.recorder
+    user = dict(zip(helper.__code__.co_freevars, helper.__closure__, strict=True))["func"]
+    f = user.cell_contents
+    if type(f) is not types.FunctionType or not f.__code__.co_flags & 0x20:
+        call.refuse(f"a context manager of {call.name}, which is no generator function")
+        return None
+    if not call.frame.entering:
+        call.refuse(f"{call.name}, a context manager that no with statement makes")
+        return None
+    plan = calls.twin(call.of(f, CONSTANT), True)
+    if plan is None:
+        return None
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        made = helper(*args, **kwargs)
+        made.gen = plan.function(*plan.args, **plan.kwargs)
+        recorder.born(made, "opaque", plan.finish(made.gen))
+        return made
+
+    return call.plan(recorder.known, run)
+
+
+known.BY_CODE[contextlib.contextmanager(lambda: iter(())).__code__] = _made
+
+
+def driven(manager: Any, origin: Origin) -> bool:
+    """Whether a manager is one that `_made` knows, not yet entered."""
+    made = isinstance(origin, Born) and origin.kind == "opaque" and isinstance(origin.parts, Born)
+    return made and hasattr(manager, "args")
 
 
 def follows(manager: Any) -> bool:
