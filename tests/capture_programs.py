@@ -1114,3 +1114,193 @@ def grad_read_through_another_name(wrap):
         b.grad = vector(7)
         out += [f(a, b, vector(1)), a.grad]
     return f, out
+
+
+class Scope:
+    def __init__(self, number, swallows=False):
+        self.number, self.swallows, self.depth, self.last = number, swallows, 0, None
+
+    def __enter__(self):
+        self.depth += 1
+        return self.number
+
+    def __exit__(self, kind, error, trace):
+        self.depth -= 1
+        self.last = None if kind is None else kind.__name__
+        return self.swallows
+
+
+NOTED = []
+
+
+@contextlib.contextmanager
+def noted(k):
+    NOTED.append(("in", k))
+    try:
+        yield k + 1
+    except KeyError:
+        NOTED.append("KeyError")
+    finally:
+        NOTED.append(("out", k))
+
+
+@program(replays=7)
+def own_manager(wrap):
+    def g(x, scope, k):
+        with scope as n:
+            x = x * n
+            if k == 3:
+                raise ValueError("three")
+        return x + k
+
+    f, scope, out = wrap(g), Scope(2, swallows=True), []
+    for k in (1, 1, 2, 2, 3, 3, 1, 3):
+        out += [f(vector(1), scope, k), scope.depth, scope.last]
+    before = Scope.__enter__
+    Scope.__enter__ = lambda self: 9
+    try:
+        out += [f(vector(1), scope, 1), f(vector(1), scope, 1)]
+    finally:
+        Scope.__enter__ = before
+    return f, out
+
+
+@program(replays=5)
+def generator_manager(wrap):
+    def g(x, k):
+        with noted(k) as n, contextlib.nullcontext(x) as y, contextlib.suppress(IndexError):
+            x = x * n + y
+            if k == 2:
+                raise KeyError("k")
+            if k == 3:
+                return [x][k]
+            if k == 4:
+                return x * 10
+        return x
+
+    f, out = wrap(g), []
+    NOTED.clear()
+    for k in (1, 1, 2, 2, 3, 3, 4, 4, 1):
+        out += [f(vector(1), k), list(NOTED)]
+    return f, out
+
+
+@program(co_executions=1)
+def generator_manager_left_alone(wrap):
+    def g(x):
+        manager = noted(1)
+        manager.__enter__()
+        del manager
+        NOTED.append("end")
+        return x
+
+    f, out = wrap(g), []
+    NOTED.clear()
+    for _ in range(2):
+        out += [f(vector(1)), list(NOTED)]
+    return f, out
+
+
+@program(replays=3)
+def same_number_at_another_place(wrap):
+    def g(x, n):
+        xs = [1, 1, 1]
+        backward, forward = reversed(xs), iter(xs)
+        xs[0] = n
+        for i, v in enumerate(xs):
+            x = x * v
+            if i == 0:
+                xs[1] = n
+        return x * list(backward)[-1] + next(forward)
+
+    f = wrap(g)
+    return f, [f(vector(1), n) for n in (1, 1, 2, 3)]
+
+
+@program(replays=3)
+def popped_until_empty(wrap):
+    def g(x, xs):
+        while True:
+            try:
+                x = x * xs.pop()
+            except IndexError:
+                return x, xs
+
+    f = wrap(g)
+    return f, [f(vector(1), xs) for xs in ([1, 2], [1, 2], [3, 4], [], [], [2])]
+
+
+@program(replays=2)
+def greatest_by_a_key(wrap):
+    factor = [1]
+
+    def g(x, xs):
+        return x * max(xs, key=lambda v: v * factor[0]) + min(1, 2, 3, key=lambda v: -v)
+
+    f = wrap(g)
+    out = [f(vector(1), [1, 3, 2]) for _ in range(3)]
+    factor[0] = -1
+    return f, [*out, f(vector(1), [1, 3, 2]), f(vector(1), [1, 3, 2])]
+
+
+class Length:
+    def __init__(self, v):
+        self.v = v
+
+    def __mul__(self, other):
+        return NotImplemented if isinstance(other, str) else Length(self.v * other)
+
+    def __rmul__(self, other):
+        return Length(other * self.v)
+
+    def __len__(self):
+        return self.v
+
+
+@program(replays=4)
+def operators_asked_in_turn(wrap):
+    class Unit:
+        def __rmul__(self, other):
+            return 7
+
+    class Plain:
+        pass
+
+    def g(x, a, b):
+        made = a * b
+        return x * (made.v if isinstance(made, Length) else made), bool(made)
+
+    f = wrap(g)
+    pairs = ((Length(2), 3), (2, Length(3)), (Length(0), 2), (Plain(), Unit()))
+    out = [f(vector(1), a, b) for a, b in pairs for _ in range(2)]
+    Plain.__mul__ = lambda self, other: 11
+    return f, [*out, f(vector(1), Plain(), Unit())]
+
+
+@program(replays=2)
+def changed_dict_read_as_a_whole(wrap):
+    def g(x, d):
+        d["n"] = x
+        d["n"] = x * 2
+        d["m"] = d.get("m", 0) + 1
+        return list(d), len(d), sum(v for k, v in d.items() if k != "n")
+
+    f = wrap(g)
+    return f, [f(vector(1), d) for d in ({}, {}, {"m": 1}, {"m": 2}, {"z": 3}, {"n": 1, "z": 3})]
+
+
+@program(co_executions=1)
+def calls_that_do_not_fit(wrap):
+    out = []
+    calls = (lambda: [].append(), lambda: len(), lambda: getattr(1), lambda: next(),
+             lambda: [1].insert(0), lambda: {}.get(), lambda: list(1, 2), lambda: isinstance(1),
+             lambda: enumerate(), lambda: map(), lambda: {}.items(1), lambda: dict([1]),
+             lambda: int(1, 2, 3), lambda: max(1, kee=1), lambda: sorted())  # fmt: skip
+    for call in calls:
+        f = wrap(call)
+        for _ in range(2):
+            try:
+                f()
+            except TypeError as error:
+                out.append(str(error))
+    return f, out
