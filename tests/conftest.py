@@ -10,6 +10,8 @@ from collections.abc import Iterator
 # Kernels of tests are kept between runs, away from the user's own; read when dualflow is imported.
 _KERNELS = os.path.join(tempfile.gettempdir(), f"dualflow-tests-{getpass.getuser()}")
 os.environ.setdefault("DUALFLOW_CACHE", _KERNELS)
+# Workers of pytest-xdist share the processors; BLAS threads of each would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 
