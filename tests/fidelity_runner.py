@@ -32,8 +32,7 @@ WAYS: dict[tuple[str, str], Counter[str]] = {}
 
 #: Known gaps: what is wrong, and the programs that show it where calls are replayed (with a star:
 #: in co-execution too). Strict: one that is mended turns the suite red until it is removed here.
-KNOWN_GAPS = {
-}
+KNOWN_GAPS: dict[str, str] = {}
 
 #: programs of which no call is replayed: right, but slower than it could be
 NOT_REPLAYED = frozenset(

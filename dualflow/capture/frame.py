@@ -55,8 +55,8 @@ class Frame:
     """
 
     __slots__ = (
-        "cells", "entering", "function", "generators", "names", "open", "recorder", "result", "slots",
-        "stars",
+        "cells", "entering", "function", "generators", "names", "open", "recorder", "result",
+        "slots", "stars",
     )  # fmt: skip
 
     def __init__(
