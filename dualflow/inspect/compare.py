@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.counters import stats
 from dualflow.base.trees import flatten
 from dualflow.capture import compile as df_compile
 from dualflow.explain.report import Report
@@ -172,9 +173,12 @@ def _compare(eager: Callable[..., Any], state: _State, seconds: float) -> dict[s
         notes.append("two eager runs from one state differ: compared for time only")
     compiled = df_compile(eager, wait=True)
     state.reset()
+    compiled_before = stats()["kernels_compiled"]
     start = time.perf_counter()
     state.call(compiled)
     first_call = time.perf_counter() - start
+    if stats()["kernels_compiled"] == compiled_before:
+        notes.append("the first call compiled no kernel: they were in the cache or in this process")
     for _ in range(2):  # a second path (state made by the first call) may be recorded
         state.reset()
         state.call(compiled)
