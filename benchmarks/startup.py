@@ -75,6 +75,7 @@ def _fresh(script: str, **environment: str) -> float:
 
 def _calls(count: int) -> dict[str, float]:
     x, y = df.ones((10,)), df.ones((10,))
+    m, c = df.ones((4, 6)), np.ones((4, 6))
     a, b = x.numpy().copy(), y.numpy().copy()
     small = df.compile(lambda x, y: x * y + 1, wait=True)
     small(x, y)
@@ -85,6 +86,7 @@ def _calls(count: int) -> dict[str, float]:
         ("x * 2.0", lambda: x * 2.0, lambda: a * 2.0),
         ("x.sum()", lambda: x.sum(), lambda: a.sum()),
         ("x[1:3]", lambda: x[1:3], lambda: a[1:3]),
+        ("m[1:3, ::2]", lambda: m[1:3, ::2], lambda: c[1:3, ::2]),
         ("exp(x)", lambda: df.exp(x), lambda: np.exp(a)),
         ("x.reshape((2, 5))", lambda: x.reshape((2, 5)), lambda: a.reshape((2, 5))),
     ]
