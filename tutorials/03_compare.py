@@ -28,7 +28,10 @@ found = df.compare(black_scholes, price, strike, time, seconds=0.5)
 show(found)
 assert found.how == "replay"
 assert found.kernels >= 1
-assert found.worst_ulp < 1e6
+# Both modes are as near to a run in float64 as float32 allows; ulp are many where a result is
+# a small difference of large numbers.
+errors = [output.compiled_error for output in found.outputs]
+assert all(error is not None and error < 1e-6 for error in errors)
 
 # The same from the command line, for a function of a file:
 #   dualflow compare yourfile.py:yourfunction

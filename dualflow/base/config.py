@@ -29,7 +29,6 @@ class Config:
         numerics: "strict" (README, section on rounding), "exact" (eager's own implementation for
             every op that is not bit-exact), "fast" (contraction and reassociation allowed).
         cache: where compiled kernels are kept; None keeps none.
-        threads: how many threads a kernel may use.
         retraces: how many recordings a function may make for changing Python values at one place
             before it is co-executed.
     """
@@ -37,22 +36,24 @@ class Config:
     on_compiler_error: str = "eager"
     numerics: str = "strict"
     cache: Path | None = None
-    threads: int = 1
     retraces: int = 16
 
 
 def _from_environment() -> Config:
     """The environment variables that dualflow reads, all of them.
 
-    DUALFLOW_CACHE: the cache folder; empty for none. DUALFLOW_NUM_THREADS: threads per kernel.
-    DUALFLOW_ON_COMPILER_ERROR: eager or raise.
+    DUALFLOW_CACHE: the cache folder; empty for none.
+    DUALFLOW_ON_COMPILER_ERROR: eager or raise; ConfigError for anything else.
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     cache = os.environ.get("DUALFLOW_CACHE", os.path.join(home, "dualflow"))
+    on_error = os.environ.get("DUALFLOW_ON_COMPILER_ERROR", "eager")
+    if on_error not in CHOICES["on_compiler_error"]:
+        choices = ", ".join(CHOICES["on_compiler_error"])
+        raise ConfigError(f"DUALFLOW_ON_COMPILER_ERROR={on_error!r}", instead=f"one of {choices}")
     return Config(
-        on_compiler_error=os.environ.get("DUALFLOW_ON_COMPILER_ERROR", "eager"),
+        on_compiler_error=on_error,
         cache=Path(cache) if cache else None,
-        threads=int(os.environ.get("DUALFLOW_NUM_THREADS", "1")),
     )
 
 
