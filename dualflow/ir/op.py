@@ -45,6 +45,11 @@ class Op:
         numpy: `numpy(*arrays, **attributes)` computes it on arrays of the rule's dtypes.
         gradient: `gradient(g, out, *inputs, **attributes)` gives a tuple, the gradient for each
             input (None for none), as tensors, written with public functions; None if there is none.
+            An op of several outputs gets `g` and `out` as tuples, zeros where nothing arrived.
+            Complex: `g` is dL/dRe + i dL/dIm, so a holomorphic op multiplies by conj(derivative).
+        forward: `forward(tangents, out, *inputs, **attributes)` gives the tangent of the output (a
+            tuple for several outputs) from those of the inputs (None: zero). None: derived from
+            the kind or from `gradient`, which is exact, if at times slower.
         no_gradient: why there is none; empty when there is a gradient.
         spelling: scalar code by backend, for example {"numba": "{0} + {1}", "triton": ...}, with
             `{dtype}` for the name of the output's dtype. A value may be a dict by dtype kind
@@ -76,6 +81,7 @@ class Op:
     numpy: Callable[..., Any]
     gradient: Callable[..., tuple[Any, ...]] | None = None
     no_gradient: str = ""
+    forward: Callable[..., Any] | None = None
     spelling: Mapping[str, Any] = field(default_factory=dict)
     identity: Callable[[Any], Any] | None = None
     view: Callable[..., Any] | None = None
