@@ -18,10 +18,11 @@ from dualflow.base.trees import Tree, flatten, tree_map, unflatten
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
-from .backward import ones_like, owned, walk
+from .backward import ones_like, owned
 from .grad_mode import enable_grad
 from .history import Argument, Edge, Node
 from .tape import edge_of
+from .walk import walk
 
 Function = Callable[..., Any]
 
@@ -216,12 +217,12 @@ def _rename(fn: Function, args: tuple[Any, ...], numbers: tuple[int, ...]) -> _R
 
 
 def _fresh(fn: Function, number: int, leaf: Any) -> Tensor:
-    if type(leaf) is not Tensor or leaf.dtype.kind != "f":
+    if type(leaf) is not Tensor or leaf.dtype.kind not in "fc":
         is_a = f"a tensor of {leaf.dtype.name}" if type(leaf) is Tensor else type(leaf).__name__
         raise GradientError(
             f"the gradient of {_name(fn)} with respect to argument {number}, which is or holds "
             f"{is_a}",
-            why="only tensors of floats have gradients",
+            why="only tensors of floats (or complex numbers) have gradients",
             instead="df.asarray(...) or astype(df.float32), or other argnums",
         )
     fresh = leaf._alias()
@@ -252,8 +253,14 @@ def _split(fn: Function, value: Any) -> tuple[Any, Any]:
 
 
 def _check_value(fn: Function, value: Any) -> None:
-    if type(value) is not Tensor or value.dtype.kind != "f":
+    if type(value) is not Tensor or value.dtype.kind not in "fc":
         raise _not_differentiable(fn, value)
+    if value.dtype.kind == "c":
+        raise GradientError(
+            f"the gradient of {_name(fn)}, which returned a tensor of {value.dtype.name}",
+            why="only a real number has a gradient: complex ones have no order",
+            instead="its real part or its abs(), or df.vjp with complex weights",
+        )
     if value.size != 1:
         raise GradientError(
             f"the gradient of {_name(fn)}, which returned a tensor of shape {value.shape}",

@@ -1,7 +1,8 @@
 """How a tensor came about: the nodes of the tape, and what each does on the way back.
 
     Edge = a node, or a leaf (a Tensor that requires a gradient and was not computed), or None
-    Node = Record (an op applied) | Write (memory written in place) | Argument (of `grad`)
+    Node = Record (an op applied) | Output (one of several outputs of a node)
+         | Write (memory written in place) | Argument (of `grad`)
 
 Comes in: the gradient for what a node made. Goes out: one gradient for each of its edges. A node
 knows what it was made from and nothing of what was made from it, so there are no cycles.
@@ -9,7 +10,9 @@ knows what it was made from and nothing of what was made from it, so there are n
 
 from __future__ import annotations
 
+import itertools
 import weakref
+from collections.abc import Callable
 from typing import Any, final
 
 from dualflow.array.storage import Storage
@@ -24,6 +27,8 @@ from dualflow.ops import primitives as p
 from dualflow.ops.primitives.movement import sum_to
 
 Edge = Any  # Node | Tensor | None
+#: numbers of nodes, in the order in which they were made
+count = itertools.count().__next__
 #: where a memory was last written with gradients at stake, for the message of an error
 written_at: weakref.WeakKeyDictionary[Storage, SourceLine] = weakref.WeakKeyDictionary()
 
@@ -34,11 +39,20 @@ class Node:
     Attributes:
         edges: for each input, where its gradient goes; None where none is wanted.
         kept: the tensor whose `.grad` is to be set, if `retain_grad` was called on it.
+        hooks: functions that the gradient for what was made passes, by number; None for none.
+        number: larger than that of every node made before.
     """
 
-    __slots__ = ("edges", "kept")
+    __slots__ = ("edges", "hooks", "kept", "number")
     edges: tuple[Edge, ...]
+    hooks: dict[int, Callable[[Tensor], Tensor | None]] | None
     kept: weakref.ref[Tensor] | None
+    number: int
+
+    def __init__(self, edges: tuple[Edge, ...]) -> None:
+        self.edges = edges
+        self.hooks = self.kept = None
+        self.number = count()
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         """For each edge the gradient, from the gradient `g` of what was made: a tensor, None for
@@ -56,13 +70,14 @@ class Record(Node):
 
     Attributes:
         op, attributes: what was applied.
-        inputs: what came to the door; of a tensor whose values the gradient rule does not use,
-            its (shape, dtype), or None if these are of no use either.
-        versions: of each kept tensor, the version of its memory; -1 elsewhere; last, that of `out`.
-        out: an alias of the output if the rule uses it.
+        inputs: what came to the door; of a tensor whose values the rules do not use, its
+            (shape, dtype).
+        versions: of each kept tensor, the version of its memory; -1 elsewhere; last, of `outs`.
+        outs: aliases of the outputs if a rule uses them, else empty.
+        types: (shape, dtype) of each output if there are several, else empty.
     """
 
-    __slots__ = ("attributes", "inputs", "op", "out", "versions")
+    __slots__ = ("attributes", "inputs", "op", "outs", "types", "versions")
 
     def __init__(
         self,
@@ -71,35 +86,58 @@ class Record(Node):
         inputs: tuple[Any, ...],
         edges: tuple[Edge, ...],
         versions: tuple[int, ...],
-        out: Tensor | None,
+        outs: tuple[Tensor, ...],
+        types: tuple[Any, ...] = (),
     ) -> None:
         self.op = op
         self.attributes = attributes
         self.inputs = inputs
         self.edges = edges
         self.versions = versions
-        self.out = out
-        self.kept = None
+        self.outs = outs
+        self.types = types
+        self.hooks = self.kept = None
+        self.number = count()
 
-    def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
+    def gradients(self, g: Any, differentiable: bool) -> tuple[Any, ...]:
         rule = self.op.gradient
         if rule is None:
             raise GradientError(f"{self.op.name} has no gradient", why=self.op.no_gradient,
                                 instead="detach() its input if none should flow")  # fmt: skip
-        if self.versions:
-            self._check_unwritten()
-        inputs, out = self.inputs, self.out
-        if differentiable:
-            inputs = tuple(map(_with_history, inputs, self.edges))
-            out = out if out is None else _made_by(self, out)
+        inputs, out = self.values(differentiable)
+        if self.types:
+            g = g.all(self.types)
         if self.op.kind is Kind.ELEMENTWISE and not self.attributes:
             return self._elementwise(rule, g, out, inputs)
         return rule(g, out, *map(_typed, inputs), **self.attributes)
 
+    def values(self, differentiable: bool) -> tuple[tuple[Any, ...], Any]:
+        """The inputs, and the output (a tuple of several) if a rule uses it; with their history if
+        `differentiable`.
+
+        Raises:
+            InPlaceError: one of them was written since.
+        """
+        if self.versions:
+            self._check_unwritten()
+        inputs, outs = self.inputs, self.outs
+        if differentiable:
+            inputs = tuple(map(_with_history, inputs, self.edges))
+        if self.types:
+            if differentiable:
+                outs = tuple(
+                    _made_by(Output(self, i), out) if out.dtype.kind in "fc" else out
+                    for i, out in enumerate(outs)
+                )
+            return inputs, outs
+        if not outs:
+            return inputs, None
+        return inputs, _made_by(self, outs[0]) if differentiable else outs[0]
+
     def _elementwise(self, rule: Any, g: Tensor, out: Any, inputs: tuple[Any, ...]) -> tuple:
         """The gradients, of the dtype and shape of the output; `fitted` undoes cast and expand."""
         dtype = g.dtype
-        return rule(g, out, *[_in_dtype(x, dtype) for x in inputs])
+        return rule(g, out, *[_as_seen(x, dtype) for x in inputs])
 
     def fitted(self, gradient: Tensor, i: int) -> Tensor:
         if self.op.kind is not Kind.ELEMENTWISE or self.attributes:
@@ -108,28 +146,28 @@ class Record(Node):
         shape, dtype = x if type(x) is tuple else (x.shape, x.dtype)
         if gradient.shape != shape:
             gradient = sum_to(gradient, shape)
-        return gradient if gradient.dtype == dtype else p.cast(gradient, dtype=dtype)
+        return in_dtype(gradient, dtype)
 
     def keep_from(self, target: Tensor) -> None:
         """Copy the inputs that show the memory of `target`, which is about to be overwritten by
         what this node made: so `x *= y` can be differentiated with respect to y."""
         memory = target._memory()
         inputs, versions = list(self.inputs), list(self.versions)
-        for i, version in enumerate(versions[:-1]):
-            x = inputs[i]
+        for i, x in enumerate(inputs):
+            version = versions[i]
             if version >= 0 and x._storage is memory and version == memory.version:
                 inputs[i], versions[i] = p.cast(x.detach(), dtype=x.dtype), 0
         self.inputs, self.versions = tuple(inputs), tuple(versions)
 
     def _check_unwritten(self) -> None:
         """InPlaceError if a tensor that the rule uses was written since."""
-        for x, version in zip((*self.inputs, self.out), self.versions, strict=True):
-            if version < 0 or x is None:
+        for x, version in zip((*self.inputs, *self.outs), self.versions, strict=True):
+            if version < 0:
                 continue
             storage = x._storage
             now = 0 if storage is None else storage.version
             if now != version:
-                role = "the output" if x is self.out else "an input"
+                role = "the output" if any(x is out for out in self.outs) else "an input"
                 line = written_at.get(x._memory())
                 raise InPlaceError(
                     f"{role} of {self.op.name}, of shape {x.shape}, was written in place "
@@ -141,6 +179,51 @@ class Record(Node):
 
 
 @final
+class Parts:
+    """Gradients for some outputs of a node that has several."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: dict[int, Tensor]) -> None:
+        self.found = found
+
+    def __add__(self, other: Parts) -> Parts:
+        found = dict(self.found)
+        for i, g in other.found.items():
+            found[i] = found[i] + g if i in found else g
+        return Parts(found)
+
+    def all(self, types: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """A gradient for every output: zeros where none arrived."""
+        return tuple(
+            self.found[i] if i in self.found
+            else p.full(shape=shape, value=_ZERO[dtype.kind], dtype=dtype)
+            for i, (shape, dtype) in enumerate(types)
+        )  # fmt: skip
+
+
+_ZERO = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
+
+
+@final
+class Output(Node):
+    """One of several outputs of a node.
+
+    Attributes:
+        index: which one.
+    """
+
+    __slots__ = ("index",)
+
+    def __init__(self, node: Node, index: int) -> None:
+        super().__init__((node,))
+        self.index = index
+
+    def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
+        return (lambda: Parts({self.index: g}),)
+
+
+@final
 class Write(Node):
     """Part of a root's memory written in place: the history of the root from then on.
 
@@ -149,15 +232,16 @@ class Write(Node):
     Attributes:
         chain: the views from the root to what was written.
         shape: of what was written.
+        root: (shape, dtype) of the root.
     """
 
-    __slots__ = ("chain", "shape")
+    __slots__ = ("chain", "root", "shape")
 
-    def __init__(self, before: Edge, value: Edge, chain: views.Chain, shape: Shape) -> None:
-        self.edges = (before, value)
-        self.chain = chain
-        self.shape = shape
-        self.kept = None
+    def __init__(
+        self, before: Edge, value: Edge, chain: views.Chain, shape: Shape, root: tuple[Any, Any]
+    ) -> None:
+        super().__init__((before, value))
+        self.chain, self.shape, self.root = chain, shape, root
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         def before() -> Tensor:
@@ -174,8 +258,7 @@ class Argument(Node):
     __slots__ = ()
 
     def __init__(self, edge: Edge) -> None:
-        self.edges = (edge,)
-        self.kept = None
+        super().__init__((edge,))
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         return (g,)
@@ -200,8 +283,18 @@ def _typed(x: Any) -> Any:
     return TensorType(*x) if type(x) is tuple else x
 
 
-def _in_dtype(x: Any, dtype: Any) -> Any:
+def _as_seen(x: Any, dtype: Any) -> Any:
     """An operand as the op saw it: numbers in the dtype of the result; conditions as they are."""
     if type(x) is Tensor and x.dtype != dtype and x.dtype.kind != "b":
         return p.cast(x, dtype=dtype)
     return x
+
+
+def in_dtype(x: Tensor, dtype: Any) -> Tensor:
+    """A gradient in the dtype of what it belongs to: of complex numbers for a real one the real
+    part counts."""
+    if x.dtype == dtype:
+        return x
+    if x.dtype.kind == "c" != dtype.kind:
+        x = p.real(x)
+    return x if x.dtype == dtype else p.cast(x, dtype=dtype)

@@ -38,7 +38,14 @@ class Plan:
 
 def plan(op: Op, wanted: tuple[bool, ...]) -> Plan:
     """What to save of an application of `op` whose inputs marked in `wanted` want a gradient."""
-    rule = op.gradient
+    found = _plan(op.gradient, wanted)
+    if op.forward is None:
+        return found
+    other = _plan(op.forward, wanted)
+    return Plan(tuple(map(max, found.inputs, other.inputs)), max(found.out, other.out))
+
+
+def _plan(rule: Any, wanted: tuple[bool, ...]) -> Plan:
     if rule is None:
         return Plan((Need.NOTHING,) * len(wanted), Need.NOTHING)
     if getattr(rule, "from_types", False):

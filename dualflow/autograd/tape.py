@@ -12,11 +12,11 @@ from typing import Any, Final, final
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError, InPlaceError
 from dualflow.base.source import user_line
-from dualflow.ir.op import Kind, Op
+from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
-from .history import Argument, Edge, Node, Record, Write, written_at
+from .history import Argument, Edge, Node, Output, Record, Write, written_at
 from .needs import Need, plan
 
 #: the `_tape` of a view whose root was written in place since: to be derived from the root anew.
@@ -28,16 +28,18 @@ class Tape:
     """See `ops.door.Tape`."""
 
     def __init__(self) -> None:
-        # op -> (which inputs want a gradient, as bits) -> (need of each input, of the output,
-        # whether types are kept, whether any value is kept)
-        self._plans: dict[Op, dict[int, tuple[tuple[Need, ...], bool, bool, bool]]] = {}
+        # op -> (which inputs want a gradient, as bits) -> (whether the value of each input is
+        # kept, whether the output is, whether any value is)
+        self._plans: dict[Op, dict[int, tuple[tuple[bool, ...], bool, bool]]] = {}
 
     def record(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any], out: Any) -> None:
         """Note how `out` came from `inputs`, at least one of which requires a gradient."""
-        if type(out) is not Tensor:
-            return self._record_several(op, out)
-        if out.dtype.kind != "f":
-            return None
+        outs = (out,) if type(out) is Tensor else out
+        for made in outs:
+            if made.dtype.kind in "fc":
+                break
+        else:
+            return
         wanted, bit = 0, 1
         edges: list[Edge] = []
         for x in inputs:
@@ -49,54 +51,43 @@ class Tape:
                 edges.append(None)
             bit <<= 1
         try:
-            needs, keeps_out, keeps_types, keeps_values = self._plans[op][wanted]
+            needs, keeps_out, keeps_values = self._plans[op][wanted]
         except KeyError:
-            needs, keeps_out, keeps_types, keeps_values = self._learn(op, wanted, len(inputs))
+            needs, keeps_out, keeps_values = self._learn(op, wanted, len(inputs))
         versions: list[int] = []
         kept: list[Any] = []
-        for x, need, edge in zip(inputs, needs, edges):  # noqa: B905 - hot, equal by construction
+        for x, needed in zip(inputs, needs):  # noqa: B905 - hot, equal by construction
             version = -1
             if type(x) is not Tensor:
                 kept.append(x)
-            elif need is Need.VALUE:
+            elif needed:
                 storage = x._storage
                 version = 0 if storage is None else storage.version
                 kept.append(x)
-            elif need is Need.TYPE or (keeps_types and edge is not None):
+            else:
                 array = x._array  # not x.shape and x.dtype: two calls less
                 kept.append((x.shape, x.dtype) if array is None else (array.shape, array.dtype))
-            else:
-                kept.append(None)
             versions.append(version)
-        alias = None
+        aliases: tuple[Tensor, ...] = ()
         if keeps_out:
-            alias = out._alias()
-            versions.append(alias._memory().version)
-        else:
-            versions.append(-1)
+            aliases = tuple([made._alias() for made in outs])
+            versions += [alias._memory().version for alias in aliases]
         seen = tuple(versions) if keeps_values else ()
-        out._tape = Record(op, attributes, tuple(kept), tuple(edges), seen, alias)
-        out.requires_grad = True
+        node = Record(op, attributes, tuple(kept), tuple(edges), seen, aliases)
+        if out is outs:
+            _give_several(node, outs)
+        else:
+            out._tape = node
+            out.requires_grad = True
 
-    def _learn(self, op: Op, wanted: int, count: int) -> tuple[tuple[Need, ...], bool, bool, bool]:
+    def _learn(self, op: Op, wanted: int, count: int) -> tuple[tuple[bool, ...], bool, bool]:
         found = plan(op, tuple(bool(wanted >> i & 1) for i in range(count)))
         keeps_out = found.out is Need.VALUE
-        learned = (
-            found.inputs,
-            keeps_out,
-            op.kind is Kind.ELEMENTWISE,
-            keeps_out or Need.VALUE in found.inputs,
-        )
+        keeps = tuple(need is Need.VALUE for need in found.inputs)
+        learned = keeps, keeps_out, keeps_out or any(keeps)
         if len(found.inputs) <= 4:  # concat of many: not worth keeping for every combination
             self._plans.setdefault(op, {})[wanted] = learned
         return learned
-
-    def _record_several(self, op: Op, outs: tuple[Tensor, ...]) -> None:
-        if any(out.dtype.kind == "f" for out in outs):
-            raise GradientError(
-                f"a gradient through {op.name}, which has several outputs",
-                instead="run it under no_grad(), or detach() its inputs",
-            )
 
     def written(self, target: Tensor, value: Tensor) -> None:
         """`target` is about to be overwritten by `value`: give its memory the new history.
@@ -125,10 +116,19 @@ class Tape:
         if type(after) is Record and after.versions:
             after.keep_from(target)
         if chain or not isinstance(after, Node):
-            after = Write(edge_of(root) if chain else None, after, chain, target.shape)
+            before = edge_of(root) if chain else None
+            after = Write(before, after, chain, target.shape, (root.shape, root.dtype))
         root._tape, root.requires_grad = after, True
         for view in live:
             view._tape, view.requires_grad = STALE, True
+
+
+def _give_several(node: Record, outs: tuple[Tensor, ...]) -> None:
+    """Let `node` be the history of those outputs that can have a gradient."""
+    node.types = tuple((out.shape, out.dtype) for out in outs)
+    for i, out in enumerate(outs):
+        if out.dtype.kind in "fc":
+            out._tape, out.requires_grad = Output(node, i), True
 
 
 def _check_writable(tensor: Tensor) -> None:
@@ -162,7 +162,7 @@ def derive(view: Tensor) -> Node:
     edge = edge_of(root)
     of = TensorType(root.shape, root.dtype)
     for op, attributes in view._view[len(root._view) :]:
-        edge = Record(op, attributes, ((of.shape, of.dtype),), (edge,), (), None)
+        edge = Record(op, attributes, ((of.shape, of.dtype),), (edge,), (), ())
         (of,) = op.infer((of,), attributes)
     view._tape = edge
     return edge

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
-from dualflow.autograd.backward import _order, walk
-from dualflow.autograd.history import Argument, Node, Record, Write
+from dualflow.autograd.history import Argument, Node, Output, Record, Write
+from dualflow.autograd.walk import order_of, walk
 from dualflow.base.errors import InPlaceError
 
 if TYPE_CHECKING:
@@ -93,11 +93,13 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
             raise Unknown("a tensor in a history with retain_grad")
         to = tuple(edge_to(edge) for edge in node.edges)
         if isinstance(node, Record):
-            inputs = tuple(map(keep, node.inputs))
-            out = None if node.out is None else keep(node.out)
-            step = ("record", (node.op, node.attributes, bool(node.versions)), (inputs, out), to)
+            kept_values = tuple(map(keep, (*node.inputs, *node.outs)))
+            fixed = (node.op, node.attributes, len(node.inputs), bool(node.versions), node.types)
+            step = ("record", fixed, kept_values, to)
+        elif isinstance(node, Output):
+            step = ("output", (node.index,), (), to)
         elif isinstance(node, Write):
-            step = ("write", (node.chain, node.shape), (), to)
+            step = ("write", (node.chain, node.shape, node.root), (), to)
         elif isinstance(node, Argument):
             step = ("argument", (), (), to)
         else:
@@ -109,7 +111,7 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
 
 def _walkable(recorder: Recorder, tape: Node) -> list[Node]:
     """The nodes made in the call, each after those that its edges lead to."""
-    order, _ = _order([tape], None)
+    order, _ = order_of([tape], None)
     if not any(id(node) in recorder.edges for node in order):
         return order
     inside: dict[int, Node] = {}
@@ -139,7 +141,8 @@ class Overwritten(Node):
     __slots__ = ("error",)
 
     def __init__(self, error: tuple[str, str, str]) -> None:
-        self.error, self.edges, self.kept = error, (), None
+        super().__init__(())
+        self.error = error
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         what, why, instead = self.error
@@ -165,9 +168,9 @@ class Replayed(Node):
         saved: tuple[Tensor, ...],
         numbers: tuple[Any, ...] = (),
     ) -> None:
-        self.plan, self.edges, self.saved, self.numbers = plan, edges, saved, numbers
+        super().__init__(edges)
+        self.plan, self.saved, self.numbers = plan, saved, numbers
         self.versions = tuple(0 if t._storage is None else t._storage.version for t in saved)
-        self.kept = None
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         last = self._rebuilt()
@@ -186,7 +189,9 @@ class Replayed(Node):
                 for edge in to
             )  # fmt: skip
             if kind == "write":
-                made.append(Write(edges[0], edges[1], fixed[0], fixed[1]))
+                made.append(Write(edges[0], edges[1], *fixed))
+            elif kind == "output":
+                made.append(Output(made[to[0][1]], fixed[0]))  # type: ignore[arg-type]
             elif kind == "argument":
                 made.append(Argument(*edges))
             else:
@@ -194,14 +199,9 @@ class Replayed(Node):
         return made[-1]
 
     def _record(self, fixed: Any, kept: Any, edges: tuple[Any, ...]) -> Record:
-        op, attributes, versioned = fixed
-        inputs, out = kept
-        everything = [*inputs, out]
-        values = [None if x is None else x[1] if x[0] == "plain"
-                  else self.numbers[x[1]] if x[0] == "number" else self.saved[x[1]]
-                  for x in everything]  # fmt: skip
-        versions = tuple(
-            self.versions[x[1]] if x is not None and x[0] == "saved" else -1 for x in everything
-        )
-        return Record(op, attributes, tuple(values[:-1]), edges, versions if versioned else (),
-                      values[-1])  # fmt: skip
+        op, attributes, count, versioned, types = fixed
+        values = tuple(x[1] if x[0] == "plain" else self.numbers[x[1]] if x[0] == "number"
+                       else self.saved[x[1]] for x in kept)  # fmt: skip
+        versions = tuple(self.versions[x[1]] if x[0] == "saved" else -1 for x in kept)
+        return Record(op, attributes, values[:count], edges, versions if versioned else (),
+                      values[count:], types)  # fmt: skip

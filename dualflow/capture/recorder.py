@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dualflow.array.tensor import Tensor
-from dualflow.autograd.backward import _order
 from dualflow.autograd.tape import edge_of
+from dualflow.autograd.walk import order_of
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
@@ -242,7 +242,7 @@ class Recorder:
             return False
         if start is None:
             return False
-        order, _ = _order([start], None)
+        order, _ = order_of([start], None)
         return any(id(node) in self.edges for node in order)
 
     def history_changed(self) -> bool:
