@@ -671,6 +671,21 @@ def match_statement(compile, see):
         see(f, tensor(*X), what)
 
 
+def walrus_after_use(compile, see):
+    """A variable is bound anew in the expression that uses its old value."""
+
+    @compile
+    def f(x, k):
+        pair = (k, (k := 2), k)
+        text = f"{k}{(k := k + 1)}{k}"
+        small = 1 if k < (k := 3) else 2
+        k += (k := 4)
+        return x + pair[0] * 100 + pair[1] + (k + (k := 5)) * small + max(k, (k := 0)), text
+
+    for k in (1, 4, 4, 5, 9):
+        see(f, tensor(*X), k)
+
+
 def walrus_and_chains(compile, see):
     @compile
     def f(x, a, b):

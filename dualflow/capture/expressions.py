@@ -47,6 +47,7 @@ class Expressions:
         self.scopes: list[dict[str, int]] = []  # targets of comprehensions
         self.temporaries = 0
         self.managed: ast.expr | None = None  # what `with` enters at once
+        self.rebound: set[str] = set()  # variables that expressions assign to
 
     # Slots and names ------------------------------------------------------------------------
 
@@ -130,9 +131,11 @@ class Expressions:
         if node.id in FRAME_READERS and self.kind(node.id) == "glob":
             raise Refused(f"{node.id} looks at the frame", node.lineno)
         kind = self.kind(node.id)
-        if kind == "local":
+        if kind == "local" and node.id not in self.rebound:
             return node, self.local(node.id)
         slot = self.into(to)
+        if kind == "local":  # in `x + (x := 2)` the old value is used after the slot has changed
+            return self.hook(node, "move", slot, self.local(node.id), node), slot
         return self.hook(node, kind, slot, node.id, node), slot
 
     def x_NamedExpr(self, node: ast.NamedExpr, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802

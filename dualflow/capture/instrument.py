@@ -295,6 +295,8 @@ def _instrument(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
         # when it is closed is visible, and hooks would keep it alive
         raise Refused("a generator with try or with", code.co_firstlineno)
     maker = Statements(code, cls)
+    walruses = (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+    maker.rebound = {walrus.target.id for walrus in walruses}
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     for name in code.co_varnames[:count]:
