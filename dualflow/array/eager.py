@@ -13,13 +13,23 @@ import numpy as np
 from dualflow.base.errors import DTypeError, DualflowError, InPlaceError
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
+from dualflow.ops import door
 from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
 
 from .storage import held_back
 from .tensor import Tensor
 
 _wrap = Tensor._wrap
+_wrap_view = Tensor._wrap_view
 _ndarray = np.ndarray
+#: by the kind of a dtype the Python scalars that can be stored in it
+_STORABLE: dict[str, frozenset[type]] = {
+    "b": frozenset({bool}),
+    "i": frozenset({bool, int}),
+    "u": frozenset({bool, int}),
+    "f": frozenset({bool, int, float}),
+    "c": frozenset({bool, int, float, complex}),
+}
 #: (op, dtype or scalar type of each operand) -> None: hand to NumPy; else: cast to these first
 _plans: dict[tuple[Any, ...], tuple[np.dtype, ...] | None] = {}
 
@@ -42,8 +52,12 @@ class EagerMode:
             raise
         if op.view is not None:
             x = arrays[0]
-            if x.flags.c_contiguous or op.view(view_of(x), **attributes) is not None:
-                return Tensor._wrap_view(made, inputs[0], op, attributes)
+            if (
+                x.flags.c_contiguous
+                or _is_part(made, x)
+                or op.view(view_of(x), **attributes) is not None
+            ):
+                return _wrap_view(made, inputs[0], op, attributes)
         if type(made) is tuple:
             return tuple(_own(array) for array in made)
         return _own(made)
@@ -89,6 +103,59 @@ class EagerMode:
         np.copyto(array, source)
         storage.version += 1
 
+    def part(self, x: Any, items: tuple[Any, ...]) -> Any:
+        if held_back:
+            _let_through((x,))
+        array = x._array if x._array is not None else x.array
+        try:
+            made = array[items]
+            if type(made) is not _ndarray:
+                made = array[(*items, ...)]  # a view of one element, where NumPy gives its value
+        except IndexError:
+            return None
+        return _wrap_view(made, x, array.shape, items)
+
+    def pick(self, x: Any, items: tuple[Any, ...]) -> Any:
+        if held_back:
+            _let_through((x, *items))
+        array = x._array if x._array is not None else x.array
+        found = _arrays(items)
+        if found is None:
+            return None
+        try:
+            return _own(array[found])
+        except IndexError:
+            return None
+
+    def put(self, x: Any, items: tuple[Any, ...], value: Any) -> bool:
+        array = x._array if x._array is not None else x.array
+        root = x if x._root is None else x._root
+        found = _arrays(items)
+        storage = x._memory()
+        source = value
+        if type(value) is Tensor:
+            chain = value._chain
+            if type(chain) is list and chain[0] is x._chain and chain[1:] == [array.shape, items]:
+                return True  # x[index] += y: the view that Python hands back has been written
+            source = value._array if value._array is not None else value.array
+            near = storage.exposed or value._storage is storage
+            if source.dtype != array.dtype or value.requires_grad or (near and found is not items):
+                return False  # NumPy minds overlaps of basic indices alone
+        elif type(value) not in _STORABLE[array.dtype.kind]:
+            return False
+        if found is None or (root.requires_grad and door.state.grad_enabled):
+            return False
+        if held_back:
+            _let_through((value, *items))
+        if storage.note is not None:
+            storage.note.changing(storage)
+        try:
+            array[found] = source
+        except (IndexError, ValueError, TypeError, OverflowError):
+            return False
+        storage.version += 1
+        return True
+
     def draw(self, generator: Any) -> Any:
         state = np.array([generator.key, generator.counter], np.uint64)
         generator.counter += 1
@@ -109,6 +176,30 @@ def _let_through(operands: tuple[Any, ...]) -> None:
     for x in operands:
         if type(x) is Tensor and x._storage is not None and x._storage.note is not None:
             x._storage.note.reading(x._storage)
+
+
+def _arrays(items: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Indices as NumPy takes them: the same tuple if there is no tensor among them; None if one of
+    them is a single number, which NumPy would take for an int."""
+    for item in items:
+        if type(item) is Tensor:
+            break
+    else:
+        return items
+    found = []
+    for item in items:
+        if type(item) is Tensor:
+            item = item._array if item._array is not None else item.array
+            if item.ndim == 0:
+                return None
+        found.append(item)
+    return tuple(found)
+
+
+def _is_part(made: np.ndarray, of: np.ndarray) -> bool:
+    """Whether `made` shows the memory of `of`, as far as NumPy tells at once."""
+    base = made.base
+    return base is not None and (base is of or base is of.base)
 
 
 def _own(made: Any) -> Tensor:

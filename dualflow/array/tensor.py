@@ -17,7 +17,7 @@ import numpy as np
 from dualflow.base.errors import ArgumentError, GradientError, ShapeError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
-from dualflow.ops import composites, door, operators
+from dualflow.ops import composites, door, operators, views
 from dualflow.ops.functions import creation, elementwise, indexing, linear, movement, reduction
 
 from .storage import Storage
@@ -25,10 +25,10 @@ from .storage import Storage
 _new = object.__new__
 ref = weakref.ref
 #: what the methods of gradients call, by name: the autograd room fills it.
-autograd_slot: dict[str, Callable[..., None]] = {}
+autograd_slot: dict[str, Callable[..., Any]] = {}
 
 
-def _autograd(name: str) -> Callable[..., None]:
+def _autograd(name: str) -> Callable[..., Any]:
     if name not in autograd_slot:
         raise GradientError(f"{name}() before dualflow.autograd is imported")
     return autograd_slot[name]
@@ -41,12 +41,13 @@ class Tensor:
     _array: np.ndarray | None = None
     _pending: Any = None
     _storage: Storage | None = None
-    _view: tuple[tuple[Op, dict[str, Any]], ...] = ()
+    _chain: Any = ()  # the view ops from the root of the memory, perhaps yet to be made: `_view`
     _root: Tensor | None = None  # the handle of which this is a view; None for roots and aliases
     _views: list[weakref.ref[Tensor]] | None = None  # of a root: its live views
     _tape: Any = None
     requires_grad: bool = False
     grad: Tensor | None = None
+    _hooks: dict[int, Any] | None = None  # of a leaf: what its gradients pass
 
     __array_ufunc__: ClassVar[None] = None
     __array_priority__ = 1000.0
@@ -65,15 +66,14 @@ class Tensor:
         return t
 
     @staticmethod
-    def _wrap_view(
-        array: np.ndarray | None, parent: Tensor, op: Op, attributes: dict[str, Any]
-    ) -> Tensor:
-        """A tensor that shows `array`, which is the view op of `parent`."""
+    def _wrap_view(array: np.ndarray | None, parent: Tensor, how: Any, what: Any) -> Tensor:
+        """A tensor that shows `array`, a view of `parent`: `how` and `what` are an op and its
+        attributes, or the shape of `parent` and basic indices."""
         t = _new(Tensor)
         t._array = array
         storage = parent._storage
         t._storage = parent._memory() if storage is None else storage
-        t._view = (*parent._view, (op, attributes))
+        t._chain = [parent._chain, how, what]
         root = parent._root
         t._root = root = parent if root is None else root
         views = root._views
@@ -91,7 +91,7 @@ class Tensor:
         t._array = self._array
         t._pending = self._pending
         t._storage = self._memory()
-        t._view = self._view
+        t._chain = self._chain
         return t
 
     def _memory(self) -> Storage:
@@ -100,6 +100,14 @@ class Tensor:
         if storage is None:
             storage = self._storage = Storage(self._array)
         return storage
+
+    @property
+    def _view(self) -> views.Chain:
+        """The view ops from the root of the memory to this tensor, with their attributes."""
+        chain = self._chain
+        if type(chain) is list:
+            chain = self._chain = _made(chain)
+        return chain
 
     # What it is -----------------------------------------------------------------------------
 
@@ -149,6 +157,16 @@ class Tensor:
         """The transposes of the matrices in the last two axes."""
         return movement.matrix_transpose(self)
 
+    @property
+    def real(self) -> Tensor:
+        """The real parts, in memory of their own."""
+        return elementwise.real(self)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary parts, in memory of their own."""
+        return elementwise.imag(self)
+
     # Values ---------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
@@ -157,7 +175,7 @@ class Tensor:
         self._memory().exposed = True
         return array
 
-    def item(self) -> bool | int | float:
+    def item(self) -> bool | int | float | complex:
         """The only element as a Python scalar; ShapeError if there is not exactly one."""
         array = door.state.mode.values(self)
         if array.size != 1:
@@ -178,6 +196,9 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self._scalar("float()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex()"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
@@ -256,9 +277,9 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients with respect to this tensor; returns it."""
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and self.dtype.kind not in "fc":
             raise GradientError(f"a gradient for a tensor of {self.dtype.name}",
-                                why="only floats have gradients")  # fmt: skip
+                                why="only floats and complex numbers have gradients")  # fmt: skip
         if not requires_grad and self._tape is not None:
             raise GradientError("requires_grad_(False) of a result of operations",
                                 instead="detach()")  # fmt: skip
@@ -276,6 +297,10 @@ class Tensor:
     def retain_grad(self) -> None:
         """Set `.grad` of this tensor, too, though it was computed."""
         _autograd("retain_grad")(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        """Call `hook` with each gradient of this tensor; see `autograd.register_hook`."""
+        return _autograd("register_hook")(self, hook)
 
     # Operations -----------------------------------------------------------------------------
 
@@ -328,6 +353,7 @@ class Tensor:
         elementwise.sigmoid,
         elementwise.erf,
     )
+    conj = conjugate = elementwise.conj
     isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
     clip = elementwise.clip
     reshape, flatten = movement.reshape, movement.flatten
@@ -367,6 +393,16 @@ class Tensor:
         """This tensor; DeviceError for another device than "cpu"."""
         creation.check_device(device)
         return self
+
+
+def _made(chain: Any) -> views.Chain:
+    """The view ops of a chain to which views were linked as they were made."""
+    parts: list[views.Chain] = []
+    while type(chain) is list:
+        chain, how, what = chain
+        parts.append(((how, what),) if type(how) is Op else indexing.chain(how, what))
+    parts.append(chain)
+    return tuple(step for part in reversed(parts) for step in part)
 
 
 def _rebuilt(array: np.ndarray, requires_grad: bool) -> Tensor:

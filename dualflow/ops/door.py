@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from dualflow.base.errors import GradientError
 from dualflow.ir.op import Op
 
-Scalar = bool | int | float
+Scalar = bool | int | float | complex
 
 
 class Mode(Protocol):
@@ -48,6 +48,23 @@ class Mode(Protocol):
         ...
 
 
+class Eager(Mode, Protocol):
+    """The mode that threads start in: it can also index in one step where nobody takes notes."""
+
+    def part(self, x: Any, items: tuple[Any, ...]) -> Any:
+        """The view `x[items]` for basic indices; None where NumPy refuses them."""
+        ...
+
+    def pick(self, x: Any, items: tuple[Any, ...]) -> Any:
+        """The tensor `x[items]` for indices with tensors among them; None where NumPy refuses
+        them or reads them in another way."""
+        ...
+
+    def put(self, x: Any, items: tuple[Any, ...], value: Any) -> bool:
+        """`x[items] = value`; False, with nothing written, where it takes more than that."""
+        ...
+
+
 class Tape(Protocol):
     """What autograd installs."""
 
@@ -63,10 +80,20 @@ class Tape(Protocol):
 
 
 class State(threading.local):
-    """The mode and the grad mode of a thread."""
+    """The mode and the grad mode of a thread.
+
+    Attributes:
+        mode: the active mode.
+        grad_enabled: whether the tape takes notes.
+        grad_asked: what the innermost `no_grad` or `enable_grad` of the user's says, if there is
+            one since the active mode began: it holds for the modes below as well.
+        draws: what gives the states of random generators instead of the mode, if anything does.
+    """
 
     mode: Mode
     grad_enabled: bool = True
+    grad_asked: bool | None = None
+    draws: Any = None
 
 
 class NoTape:
@@ -81,11 +108,13 @@ class NoTape:
 
 state = State()
 _tape: Tape = NoTape()
+_eager: Eager | None = None
 
 
-def install_eager(mode: Mode) -> None:
+def install_eager(mode: Eager) -> None:
     """Make `mode` the one that every thread starts in."""
-    State.mode = mode
+    global _eager
+    State.mode = _eager = mode
 
 
 def install_tape(tape: Tape) -> None:
@@ -120,6 +149,20 @@ def write(target: Any, value: Any) -> None:
     """Overwrite the memory that `target` shows with `value` (same shape and dtype)."""
     _tape.written(target, value)
     state.mode.write(target, value)
+
+
+def draw(generator: Any) -> Any:
+    """The state for the next draw of a random generator; see `Mode.draw`."""
+    draws = state.draws
+    return state.mode.draw(generator) if draws is None else draws.draw(generator)
+
+
+def unnoted(x: Any) -> Eager | None:
+    """The eager mode, if it is active and no gradient with respect to `x` is asked for: then an
+    operation on `x` may be done in one step instead of op by op."""
+    if state.mode is not _eager or (x.requires_grad and state.grad_enabled):
+        return None
+    return _eager
 
 
 @contextmanager

@@ -14,8 +14,9 @@ import numpy as np
 
 from dualflow.base.errors import DTypeError, IndexingError
 from dualflow.base.shapes import Shape
+from dualflow.ir.op import Op
 
-from .. import door
+from .. import door, views
 from .. import primitives as p
 from ..operands import tensor
 from ..primitives.indexing import out_of_bounds
@@ -24,8 +25,9 @@ from . import advanced
 
 Tensor = Any
 _slice = builtins.slice
-_SLICE, _SELECT = p.slice.op, p.select.op
-_BASIC = frozenset({int, _slice, type(None), type(Ellipsis)})
+_SLICE, _SELECT, _RESHAPE = p.slice.op, p.select.op, p.reshape.op
+_BASIC = frozenset({int, type(None), type(Ellipsis)})  # and slices of these:
+_BOUNDS = frozenset({int, type(None)})
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
@@ -34,29 +36,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     Raises:
         IndexingError: an index out of bounds, too many of them, or of a kind that cannot index.
     """
-    kind = type(index)
-    if kind is _slice and x.shape:  # the common cases, without loops
-        shape = x.shape
-        start, stop, step = index.indices(shape[0])
-        if start < 0:  # an empty slice from before the first element
-            start, stop, step = 0, 0, 1
-        if len(shape) == 1:
-            return door.apply(_SLICE, x, starts=(start,), stops=(stop,), steps=(step,))
-        zeros, ones = (0,) * (len(shape) - 1), (1,) * (len(shape) - 1)
-        starts, stops, steps = (start, *zeros), (stop, *shape[1:]), (step, *ones)
-        return door.apply(_SLICE, x, starts=starts, stops=stops, steps=steps)
-    if kind is int and x.shape:
-        size = x.shape[0]
-        if -size <= index < size:
-            return door.apply(_SELECT, x, axis=0, index=index + size if index < 0 else index)
-    items = index if kind is tuple else (index,)
-    for item in items:
-        if type(item) not in _BASIC:
-            items = advanced.normal(items)
-            if advanced.is_basic(items):
-                return basic(x, items)
-            return advanced.read(x, items, basic)
-    return basic(x, items)
+    items = index if type(index) is tuple else (index,)
+    if _is_plain(items):
+        eager = door.unnoted(x)
+        made = None if eager is None else eager.part(x, items)
+        return basic(x, items) if made is None else made
+    items = advanced.normal(items)
+    if advanced.is_basic(items):
+        return basic(x, items)
+    eager = door.unnoted(x)
+    made = None if eager is None else eager.pick(x, items)
+    return advanced.read(x, items, basic) if made is None else made
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
@@ -67,22 +57,48 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         ShapeError, DTypeError: see `write`.
     """
     items = index if type(index) is tuple else (index,)
-    for item in items:
-        if type(item) not in _BASIC:
-            items = advanced.normal(items)
-            if not advanced.is_basic(items):
-                advanced.write(x, items, value, basic, fitted)
-                return
-            break
+    plain = _is_plain(items)
+    if not plain:
+        items = advanced.normal(items)
+    eager = door.unnoted(x)
+    if eager is not None and eager.put(x, items, value):
+        return
+    if not plain and not advanced.is_basic(items):
+        advanced.write(x, items, value, basic, fitted)
+        return
     target = basic(x, items)
     if getattr(value, "_storage", None) is target._storage and value._view == target._view:
         return  # x[index] += y: the view that Python hands back has been written already
     write(target, value)
 
 
+def _is_plain(items: tuple[Any, ...]) -> bool:
+    """Whether all indices are basic, and immutable: no slice up to a tensor."""
+    for item in items:
+        kind = type(item)
+        if kind is _slice:
+            if not (
+                type(item.start) in _BOUNDS
+                and type(item.stop) in _BOUNDS
+                and type(item.step) in _BOUNDS
+            ):
+                return False
+        elif kind not in _BASIC:
+            return False
+    return True
+
+
 def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
-    """The view for integers, slices, None and Ellipsis: a slice, then selects, then new axes."""
-    shape = x.shape
+    """The view for integers, slices, None and Ellipsis."""
+    return views.read(door.apply, x, chain(x.shape, items))
+
+
+def chain(shape: Shape, items: tuple[Any, ...]) -> views.Chain:
+    """The view ops for basic indices: a slice, then selects, then new axes.
+
+    Raises:
+        IndexingError: see `getitem`.
+    """
     rank = len(shape)
     starts: list[int] = []
     stops: list[int] = []
@@ -95,7 +111,7 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
         kind = type(item)
         if kind is _slice:
             start, stop, step = item.indices(_size(shape, axis, items))
-            if start < 0:
+            if start < 0:  # an empty slice from before the first element
                 start, stop, step = 0, 0, 1
             starts.append(start)
             stops.append(stop)
@@ -121,21 +137,27 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
             stops += rest
             steps += (1,) * len(rest)
     rest = shape[len(starts) :]
-    if rest:
-        starts += (0,) * len(rest)
-        stops += rest
-        steps += (1,) * len(rest)
-    out = x
-    if not selected or builtins.any(starts) or tuple(stops) != shape or set(steps) - {1}:
-        out = door.apply(_SLICE, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+    whole = (*starts, *(0,) * len(rest)), (*stops, *rest), (*steps, *(1,) * len(rest))
+    return _steps(shape, *whole, selected, new)
+
+
+def _steps(
+    shape: Shape, starts: Shape, stops: Shape, steps: Shape, selected: list[tuple[int, int]],
+    new: list[int],
+) -> views.Chain:  # fmt: skip
+    found: list[tuple[Op, dict[str, Any]]] = []
+    if not selected or builtins.any(starts) or stops != shape or set(steps) - {1}:
+        found.append((_SLICE, {"starts": starts, "stops": stops, "steps": steps}))
     for axis, at in reversed(selected):
-        out = p.select(out, axis=axis, index=at)
-    if not new:
-        return out
-    kept = list(out.shape)
-    for axis in new:
-        kept.insert(axis, 1)
-    return p.reshape(out, shape=tuple(kept))
+        found.append((_SELECT, {"axis": axis, "index": at}))
+    if new:
+        taken = {axis for axis, _ in selected}
+        sizes = map(len, map(range, starts, stops, steps))
+        kept = [size for axis, size in enumerate(sizes) if axis not in taken]
+        for axis in new:
+            kept.insert(axis, 1)
+        found.append((_RESHAPE, {"shape": tuple(kept)}))
+    return tuple(found)
 
 
 def _size(shape: Shape, axis: int, items: tuple[Any, ...]) -> int:
@@ -166,9 +188,11 @@ def fitted(value: Any, shape: Shape, dtype: np.dtype) -> Tensor:
     """`value` as a tensor of `shape` and `dtype`."""
     kind = type(value)
     if kind in SCALARS:
-        if dtype.kind == "f":
+        if dtype.kind == "f" and kind is not complex:
             value = float(value)
-        elif kind is float or (kind is int and dtype.kind == "b"):
+        elif dtype.kind == "c":
+            value = complex(value)
+        elif kind in (float, complex) or (kind is int and dtype.kind == "b"):
             raise _storing(kind.__name__, dtype)
         elif dtype.kind in "iu":
             value = as_index(value)
@@ -190,7 +214,8 @@ def _from_list(value: Any, dtype: np.dtype) -> Any:
     if not isinstance(value, (list, tuple)):
         return value
     array = np.asarray(value)
-    return array.astype(dtype) if dtype.kind == "f" and array.dtype.kind in "biuf" else array
+    safe = {"f": "biuf", "c": "biufc"}.get(dtype.kind, "")
+    return array.astype(dtype) if array.dtype.kind in safe else array
 
 
 def _storing(what: str, dtype: np.dtype) -> DTypeError:
