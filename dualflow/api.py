@@ -23,6 +23,8 @@ from .base.config import config, set_config
 from .base.counters import stats
 from .base.dtypes import (
     bool_,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -69,6 +71,7 @@ from .ops.functions.elementwise import (
     acos,
     acosh,
     add,
+    angle,
     asin,
     asinh,
     astype,
@@ -84,6 +87,7 @@ from .ops.functions.elementwise import (
     bitwise_xor,
     ceil,
     clip,
+    conj,
     copysign,
     cos,
     cosh,
@@ -98,6 +102,7 @@ from .ops.functions.elementwise import (
     floor_divide,
     greater,
     greater_equal,
+    imag,
     isclose,
     isfinite,
     isinf,
@@ -121,6 +126,7 @@ from .ops.functions.elementwise import (
     positive,
     pow,
     power,
+    real,
     reciprocal,
     remainder,
     round,
@@ -148,7 +154,7 @@ from .ops.functions.indexing import (
     write,
 )
 from .ops.functions.information import finfo, iinfo, isdtype, result_type
-from .ops.functions.linear import matmul, vecdot
+from .ops.functions.linear import matmul, tensordot, vecdot
 from .ops.functions.movement import (
     broadcast_arrays,
     broadcast_to,
@@ -201,6 +207,7 @@ __all__ = [
     "add",
     "all",
     "allclose",
+    "angle",
     "any",
     "arange",
     "argmax",
@@ -228,8 +235,11 @@ __all__ = [
     "ceil",
     "check_grads",
     "clip",
+    "complex64",
+    "complex128",
     "concat",
     "config",
+    "conj",
     "copysign",
     "cos",
     "cosh",
@@ -270,6 +280,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "iinfo",
+    "imag",
     "inf",
     "int8",
     "int16",
@@ -323,6 +334,7 @@ __all__ = [
     "power",
     "prod",
     "random",
+    "real",
     "reciprocal",
     "relu",
     "remainder",
@@ -357,6 +369,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tensordot",
     "tile",
     "tril",
     "triu",

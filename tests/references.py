@@ -6,6 +6,7 @@ element. `SAMPLES` says with which shapes and attributes ops that are not elemen
 
 from __future__ import annotations
 
+import cmath
 import itertools
 import math
 from collections.abc import Callable
@@ -41,7 +42,12 @@ def each(function: Callable[..., Any], dtype: Any = None) -> Callable[..., Array
 
 def wide(function: Callable[..., Any]) -> Callable[..., Array]:
     """A NumPy function in long double."""
-    return lambda *arrays: np.asarray(function(*(array.astype(Wide) for array in arrays)))
+    return lambda *arrays: np.asarray(function(*map(widened, arrays)))
+
+
+def widened(array: Array) -> Array:
+    """`array` in long double, or the complex dtype of long doubles."""
+    return array.astype(np.clongdouble if array.dtype.kind == "c" else Wide)
 
 
 def precise(function: Callable[[Any], Any]) -> Callable[[Array], Array]:
@@ -73,10 +79,12 @@ def wrapped(function: Callable[[int, int], int]) -> Callable[..., Array]:
 
 
 def by_kind(**functions: Callable[..., Array]) -> Callable[..., Array]:
-    """One reference a kind of dtype: f (floats), i (integers of both kinds), b (booleans)."""
+    """One reference a kind of dtype: f (floats), c (complex, as f), i (integers), b (booleans)."""
 
     def apply(*arrays: Array) -> Array:
         kind = arrays[-1].dtype.kind
+        if kind == "c" and "c" not in functions:
+            kind = "f"
         return functions["i" if kind == "u" else kind](*arrays)
 
     return apply
@@ -88,6 +96,8 @@ def rounded(function: Callable[..., Any]) -> Callable[..., Array]:
 
     def apply(*arrays: Array) -> Array:
         dtype = arrays[0].dtype
+        if dtype.kind == "c":
+            return np.asarray(function(*map(widened, arrays)))
         if dtype == np.float64:
             return np.asarray(function(*arrays))
         return np.asarray(function(*(array.astype(np.float64) for array in arrays))).astype(dtype)
@@ -131,6 +141,28 @@ def _shift(make: Callable[[int], Callable[[int, int], int]]) -> Callable[..., Ar
     return lambda x, y: wrapped(make(8 * x.dtype.itemsize))(x, y)
 
 
+def _round(x: float) -> float:
+    return math.copysign(round(x), x) if math.isfinite(x) else x
+
+
+def _nextafter(x: Array, y: Array) -> Array:
+    """One step in the order of bits, which for floats of one sign is that of values."""
+    out = np.empty(x.shape, x.dtype)
+    bits = np.dtype(f"int{8 * x.dtype.itemsize}")
+    for place in np.ndindex(*x.shape):
+        a, b = x[place], y[place]
+        if a != a or b != b:
+            out[place] = math.nan
+        elif a == b:
+            out[place] = b
+        elif a == 0:
+            out[place] = np.copysign(np.finfo(x.dtype).smallest_subnormal, b)
+        else:
+            step = 1 if (b > a) == (a > 0) else -1
+            out[place] = (a.view(bits) + bits.type(step)).view(x.dtype)
+    return out
+
+
 def _float_remainder(x: Array, y: Array) -> Array:
     """As Python defines it; what Python refuses, NumPy says is NaN."""
 
@@ -162,7 +194,7 @@ def _cast(x: Array, *, dtype: np.dtype) -> Array:
 
 
 def _power(x: Array, y: Array) -> Array:
-    return np.power(x.astype(Wide), y.astype(Wide))
+    return np.power(widened(x), widened(y))
 
 
 REFERENCES: dict[str, Callable[..., Any]] = {
@@ -178,14 +210,18 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "power": _power,
     "integer_power": wrapped(lambda x, y: x**y),
     "negative": by_kind(f=each(lambda x: -x), i=wrapped(lambda x: -x)),  # type: ignore[arg-type]
-    "abs": by_kind(f=each(math.fabs), i=wrapped(abs)),  # type: ignore[arg-type]
+    "abs": by_kind(f=each(math.fabs), c=wide(np.abs), i=wrapped(abs)),  # type: ignore[arg-type]
+    "conj": each(lambda x: x.conjugate()),
+    "real": lambda x: each(lambda value: value.real, x.real.dtype)(x),
+    "imag": lambda x: each(lambda value: value.imag, x.real.dtype)(x),
+    "nextafter": _nextafter,
     "sign": each(_sign),
     "maximum": each(_maximum),
     "minimum": each(_minimum),
     "copysign": each(math.copysign),
     "floor": each(lambda x: math.copysign(math.floor(x), x) if math.isfinite(x) else x),
     "ceil": each(lambda x: math.copysign(math.ceil(x), x) if math.isfinite(x) else x),
-    "round": each(lambda x: math.copysign(round(x), x) if math.isfinite(x) else x),
+    "round": by_kind(f=each(_round), c=each(lambda x: complex(_round(x.real), _round(x.imag)))),
     "trunc": each(lambda x: math.copysign(math.trunc(x), x) if math.isfinite(x) else x),
     "equal": each(lambda x, y: x == y, bool),
     "not_equal": each(lambda x, y: x != y, bool),
@@ -193,9 +229,9 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "less_equal": each(lambda x, y: x <= y, bool),
     "greater": each(lambda x, y: x > y, bool),
     "greater_equal": each(lambda x, y: x >= y, bool),
-    "isnan": each(math.isnan, bool),
-    "isinf": each(math.isinf, bool),
-    "isfinite": each(math.isfinite, bool),
+    "isnan": each(cmath.isnan, bool),
+    "isinf": each(cmath.isinf, bool),
+    "isfinite": each(cmath.isfinite, bool),
     "signbit": each(lambda x: math.copysign(1, x) < 0, bool),
     "logical_and": each(lambda x, y: x and y),
     "logical_or": each(lambda x, y: x or y),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import DEFAULT_FLOAT, as_dtype
+from dualflow.base.dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, as_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ops.functions.creation import check_device
 from dualflow.ops.functions.elementwise import astype
@@ -20,7 +20,7 @@ def asarray(
     """`value` as a tensor.
 
     A NumPy array is adopted without a copy (both then show one memory) unless `copy` is True or
-    `dtype` differs. Lists and Python scalars become float32, int64 or bool.
+    `dtype` differs. Lists and Python scalars become float32, complex64, int64 or bool.
 
     Args:
         value: a tensor, a NumPy array, nested lists of scalars, or a scalar.
@@ -112,8 +112,8 @@ def _from_python(value: Any, wanted: np.dtype | None) -> np.ndarray:
     if array.dtype.kind == "O":
         raise ArgumentError(f"a {type(value).__name__} as a tensor",
                             instead="lists of Python scalars, or NumPy arrays")  # fmt: skip
-    if wanted is None and array.dtype == np.float64 and not _holds_arrays(value):
-        array = array.astype(DEFAULT_FLOAT)
+    if wanted is None and array.dtype.kind in "fc" and not _holds_arrays(value):
+        array = array.astype(DEFAULT_FLOAT if array.dtype.kind == "f" else DEFAULT_COMPLEX)
     if as_dtype(array.dtype) != array.dtype:
         raise DTypeError(f"values of {array.dtype}")
     return np.array(array, copy=True) if array.base is not None else array

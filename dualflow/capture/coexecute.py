@@ -40,7 +40,7 @@ _new = object.__new__
 _eager = EagerMode()
 _FULL = p.full.op
 #: types of attributes among whose values some compare equal that are not the same
-_INEXACT = frozenset({float, bool, np.float16, np.float32, np.float64, np.bool_})
+_INEXACT = frozenset({float, complex, bool, np.float16, np.float32, np.float64, np.bool_})
 #: gives another object whenever np.errstate or np.seterr changed something: 30 times faster to ask
 #: than np.geterr()
 _error_state: Callable[[], Any] = umath._extobj_contextvar.get
@@ -116,7 +116,7 @@ class CoexecuteMode:
                     else:
                         scalars = True
                         key.append(type(x))
-                        key.append(x or repr(x))
+                        key.append(x if x and type(x) is not complex else repr(x))
                 cell, tensor, found = Cell(), _new(Tensor), tuple(key)
                 if not run.open:
                     continue  # finding a slot has run the segment
@@ -265,7 +265,7 @@ class CoexecuteMode:
         """A constant tensor, whose value becomes an input once it varies."""
         shape, value, dtype = attributes["shape"], attributes["value"], attributes["dtype"]
         general = (_FULL, shape, dtype, type(value))
-        key = (*general, value or repr(value))
+        key = (*general, value if value and type(value) is not complex else repr(value))
         with lock:
             while True:
                 run = self._run

@@ -16,7 +16,7 @@ import numpy as np
 
 from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
-from dualflow.base.dtypes import float64
+from dualflow.base.dtypes import Number, float64
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Graph, GraphBuilder, Node, Value, attribute_key
@@ -38,7 +38,7 @@ class Owner(Protocol):
         (a view is an input by itself; the rest of its memory is not read)."""
         ...
 
-    def on_scalar(self, value: bool | int | float, position: int) -> Value | None:
+    def on_scalar(self, value: Number, position: int) -> Value | None:
         """A value of shape () that stands for a Python scalar, operand number `position` of an
         elementwise op; None to write the scalar into the graph as a constant."""
         ...
@@ -78,7 +78,7 @@ class NodeBuilder(GraphBuilder):
 
     def constant(
         self,
-        value: bool | int | float,
+        value: Number,
         dtype: np.dtype,
         shape: Shape,
         line: SourceLine | None = None,
@@ -249,7 +249,7 @@ class Notes:
 
     def _scalar(
         self,
-        value: bool | int | float,
+        value: Number,
         position: int,
         dtype: np.dtype,
         shape: Shape,
@@ -318,11 +318,13 @@ def is_view(out: Any, of: Tensor) -> bool:
     return type(out) is Tensor and out._storage is not None and out._storage is of._storage
 
 
-def scalar_of(value: bool | int | float, dtype: np.dtype) -> bool | int | float:
+def scalar_of(value: Number, dtype: np.dtype) -> Number:
     """The Python scalar of the kind of `dtype` that `value` becomes beside a tensor of it."""
+    if dtype.kind == "c":
+        return complex(value)
     if dtype.kind == "f":
-        return float(value)
-    return bool(value) if dtype.kind == "b" else int(value)
+        return float(value)  # type: ignore[arg-type]
+    return bool(value) if dtype.kind == "b" else int(value)  # type: ignore[arg-type]
 
 
 def chain_key(chain: views.Chain) -> ChainKey:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dualflow.array.eager import EagerMode
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import Number
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Op
@@ -90,7 +91,7 @@ class Constant:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: bool | int | float) -> None:
+    def __init__(self, value: Number) -> None:
         self.value = value
 
 

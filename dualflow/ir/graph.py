@@ -131,6 +131,8 @@ def attribute_key(value: Any) -> Hashable:
     """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN."""
     if isinstance(value, (float, np.floating)):
         return type(value).__name__, np.float64(value).tobytes()
+    if isinstance(value, complex):
+        return "complex", np.complex128(value).tobytes()
     if isinstance(value, tuple):
         return tuple(map(attribute_key, value))
     if isinstance(value, np.dtype):

@@ -17,7 +17,7 @@ from dualflow.base.errors import DTypeError
 from dualflow.base.shapes import Shape, broadcast
 from dualflow.ir.op import Op
 
-SCALARS = frozenset({bool, int, float})
+SCALARS = frozenset({bool, int, float, complex})
 
 
 def plan(op: Op, operands: Sequence[Any]) -> tuple[tuple[np.dtype, ...], Shape]:
@@ -57,7 +57,7 @@ def operand_dtypes(op: Op, kinds: tuple[np.dtype | type, ...]) -> tuple[np.dtype
 
 def check_fits(scalar: int, dtype: np.dtype) -> None:
     """DTypeError unless the integer `scalar` is a value of `dtype`."""
-    if dtype.kind == "f" and abs(scalar) >= 1 << 1023:
+    if dtype.kind in "fc" and abs(scalar) >= 1 << 1023:
         raise DTypeError("a Python integer beyond all floats", instead="float('inf')")
     if dtype.kind not in "iu":
         return

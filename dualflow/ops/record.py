@@ -59,6 +59,7 @@ def elementwise(
     *,
     accepts: str = "iuf",
     result: np.dtype | None = None,
+    to_real: bool = False,
     to_float: bool = False,
     to_bool: bool = False,
     condition: bool = False,
@@ -67,7 +68,7 @@ def elementwise(
     **parts: Any,
 ) -> Strict:
     """Enter the record of an elementwise op; see `rules.ElementwiseRule` and `ir.op.Op`."""
-    rule = ElementwiseRule(name, accepts, result, to_float, to_bool, condition)
+    rule = ElementwiseRule(name, accepts, result, to_real, to_float, to_bool, condition)
     spelling = {"numba": numba, "triton": triton}
     spelling = {backend: text for backend, text in spelling.items() if text is not None}
     return primitive(name, Kind.ELEMENTWISE, rule, numpy, doc=doc, spelling=spelling, **parts)

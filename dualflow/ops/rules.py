@@ -9,11 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualflow.base.dtypes import bool_, floating
+from dualflow.base.dtypes import Number, bool_, floating, real_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ir.types import TensorType
 
-KIND_NAMES = {"b": "booleans", "i": "signed integers", "u": "unsigned integers", "f": "floats"}
+KIND_NAMES = {
+    "b": "booleans",
+    "i": "signed integers",
+    "u": "unsigned integers",
+    "f": "floats",
+    "c": "complex numbers",
+}
 
 
 def check_kind(what: str, dtype: np.dtype, kinds: str) -> None:
@@ -30,8 +36,9 @@ class ElementwiseRule:
 
     Attributes:
         name: the op's name, for messages.
-        accepts: letters of the dtype kinds that it takes ('b', 'i', 'u', 'f').
+        accepts: letters of the dtype kinds that it takes ('b', 'i', 'u', 'f', 'c').
         result: the dtype of the result; None for that of the operands.
+        to_real: the result of complex numbers is real (abs, real).
         to_float: public functions turn integers into the default float (exp, divide).
         to_bool: public functions turn everything into booleans (logical_and).
         condition: the first operand is a condition, a boolean, whatever the others are.
@@ -40,6 +47,7 @@ class ElementwiseRule:
     name: str
     accepts: str = "biuf"
     result: np.dtype | None = None
+    to_real: bool = False
     to_float: bool = False
     to_bool: bool = False
     condition: bool = False
@@ -61,13 +69,18 @@ class ElementwiseRule:
                 raise DTypeError(f"{self.name} of {valued[0].dtype.name} and {other.dtype.name}",
                                  why="primitives do not promote", instead="cast first")  # fmt: skip
         check_kind(self.name, valued[0].dtype, self.accepts)
-        return TensorType(first.shape, self.result or valued[0].dtype)
+        dtype = self.result or valued[0].dtype
+        return TensorType(first.shape, real_dtype(dtype) if self.to_real else dtype)
 
     def operand_dtype(self, joined: np.dtype) -> np.dtype:
         """The dtype to which public functions cast operands that join to `joined`."""
         dtype = bool_ if self.to_bool else floating(joined) if self.to_float else joined
         check_kind(self.name, dtype, self.accepts)
         return dtype
+
+
+#: kinds of dtypes that hold a Python scalar of each type
+_FILLED: dict[type, str] = {bool: "biufc", int: "iufc", float: "fc", complex: "c"}
 
 
 def check_axes(name: str, axes: tuple[int, ...], rank: int) -> None:
@@ -82,13 +95,11 @@ def check_axis(name: str, axis: int, rank: int) -> None:
     check_axes(name, (axis,), rank)
 
 
-def check_fill(value: bool | int | float, dtype: np.dtype) -> None:
+def check_fill(value: Number, dtype: np.dtype) -> None:
     """ArgumentError unless `value` is a Python scalar; DTypeError if it is none of `dtype`."""
-    if type(value) not in (bool, int, float):
+    if type(value) not in (bool, int, float, complex):
         raise ArgumentError(f"a fill of type {type(value).__name__}", instead="a Python scalar")
-    kind_fits = dtype.kind == "f" or type(value) is bool or (
-        type(value) is int and dtype.kind in "iu")  # fmt: skip
-    if not kind_fits:
+    if dtype.kind not in _FILLED[type(value)]:
         raise DTypeError(f"a {type(value).__name__} for a tensor of {dtype.name}")
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:  # type: ignore[operator]
         raise DTypeError(f"the Python integer {value} is no {dtype.name}")

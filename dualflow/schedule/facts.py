@@ -120,6 +120,8 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
     op, kind = node.op, node.op.kind
     if exact and not op.exact:
         return "library"
+    if any(value.dtype.kind == "c" for value in (*node.operands, *node.results)):
+        return "library"  # kernels hold no complex numbers
     if kind is Kind.MOVEMENT:
         if op.view is not None:
             return "view"

@@ -42,7 +42,7 @@ def full(
     Args:
         shape: its sizes.
         value: a Python or NumPy scalar.
-        dtype: by default float32, int64 or bool, as `value` is.
+        dtype: by default float32, complex64, int64 or bool, as `value` is.
         device: "cpu", or None, which is the same.
 
     Raises:
@@ -62,11 +62,13 @@ def full(
                                 instead="a Python scalar")  # fmt: skip
         value = value.item()
     found = of_scalar(value) if dtype is None else as_dtype(dtype)
-    if found.kind == "f":
+    if found.kind == "f" and type(value) is not complex:
         value = float(value)
+    elif found.kind == "c":
+        value = complex(value)
     elif found.kind == "b" and value in (0, 1):
         value = bool(value)
-    elif type(value) is float or found.kind == "b":
+    elif type(value) in (float, complex) or found.kind == "b":
         check_fill(value, found)
     return p.full(shape=as_shape(shape), value=value, dtype=found)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dualflow.base.dtypes import as_dtype, is_float, of_scalar
+from dualflow.base.dtypes import as_dtype, is_complex, is_float, is_inexact, of_scalar
 from dualflow.ir.op import Op
 
 from .. import door
@@ -41,7 +41,7 @@ def _integral(primitive: Strict, example: str, result: str) -> Unary:
 
     def function(x: Tensor) -> Tensor:
         x = tensor(x)
-        if not is_float(x.dtype):
+        if not is_inexact(x.dtype):
             return p.cast(x, dtype=x.dtype)
         return door.elementwise(op, x)
 
@@ -54,7 +54,7 @@ def _question(primitive: Strict, example: str, result: str, of_integers: bool) -
 
     def function(x: Tensor) -> Tensor:
         x = tensor(x)
-        if not is_float(x.dtype):
+        if not is_inexact(x.dtype):
             return p.full(shape=x.shape, value=of_integers, dtype=as_dtype("bool"))
         return door.elementwise(op, x)
 
@@ -123,7 +123,6 @@ copysign = _binary(p.copysign, "[1.0, 2.0]; -0.0", "[-1.0, -2.0]")
 
 negative = _unary(p.negative, "[1, -2]", "[-1, 2]")
 abs = _unary(p.abs, "[1, -2]", "[1, 2]")
-sign = _unary(p.sign, "[3, 0, -2]", "[1, 0, -1]")
 logical_not = _unary(p.logical_not, "[True, False]", "[False, True]")
 bitwise_invert = _unary(p.bitwise_invert, "[0, 1]", "[-1, -2]")
 exp = _unary(p.exp, "[0.0]", "[1.0]")
@@ -157,6 +156,68 @@ trunc = _integral(p.trunc, "[1.5, -1.5]", "[1.0, -1.0]")
 isnan = _question(p.isnan, "[1.0, float('nan')]", "[False, True]", False)
 isinf = _question(p.isinf, "[1.0, float('inf')]", "[False, True]", False)
 isfinite = _question(p.isfinite, "[1.0, float('inf')]", "[True, False]", True)
+
+
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1; NaN for NaN. Of complex numbers x / |x|, and 0 for 0.
+
+    >>> import dualflow as df
+    >>> df.sign(df.asarray([3, 0, -2])).tolist()
+    [1, 0, -1]
+    """
+    x = tensor(x)
+    if not is_complex(x.dtype):
+        return door.elementwise(p.sign.op, x)
+    zero = equal(x, 0)
+    return where(zero, 0, divide(x, where(zero, 1, abs(x))))
+
+
+def conj(x: Tensor) -> Tensor:
+    """The complex conjugate; a real tensor is its own, and is returned itself.
+
+    >>> import dualflow as df
+    >>> df.conj(df.asarray([1 + 2j])).tolist()
+    [(1-2j)]
+    """
+    if type(x) not in TENSORS:
+        x = tensor(x)
+    return door.elementwise(p.conj.op, x) if is_complex(x.dtype) else x
+
+
+def real(x: Tensor) -> Tensor:
+    """The real part, in memory of its own; of a real tensor a copy.
+
+    >>> import dualflow as df
+    >>> df.real(df.asarray([1 + 2j])).tolist()
+    [1.0]
+    """
+    x = tensor(x)
+    return door.elementwise(p.real.op, x) if is_complex(x.dtype) else p.cast(x, dtype=x.dtype)
+
+
+def imag(x: Tensor) -> Tensor:
+    """The imaginary part, in memory of its own; zeros of a real tensor.
+
+    >>> import dualflow as df
+    >>> df.imag(df.asarray([1 + 2j])).tolist()
+    [2.0]
+    """
+    x = tensor(x)
+    if is_complex(x.dtype):
+        return door.elementwise(p.imag.op, x)
+    zero = {"f": 0.0, "b": False}.get(x.dtype.kind, 0)
+    return p.full(shape=x.shape, value=zero, dtype=x.dtype)
+
+
+def angle(x: Tensor) -> Tensor:
+    """The angle of a complex number in radians, from -pi to pi; 0 or pi of a real one.
+
+    >>> import dualflow as df
+    >>> df.angle(df.asarray([1j])).tolist()
+    [1.5707963705062866]
+    """
+    x = tensor(x)
+    return atan2(imag(x), real(x))
 
 
 def signbit(x: Tensor) -> Tensor:
@@ -263,15 +324,16 @@ def power(x: Tensor, y: Tensor) -> Tensor:
     if type(x) not in TENSORS:
         x = operand(x) if type(y) in TENSORS else tensor(x)
     if type(y) in (int, float) and type(x) in TENSORS:
-        if y == 2 and (type(y) is int or is_float(x.dtype)):
+        if y == 2 and (type(y) is int or is_inexact(x.dtype)):
             return multiply(x, x)
         if y == 0.5:
             return sqrt(x)
-        if y == -1 and is_float(x.dtype):
+        if y == -1 and is_inexact(x.dtype):
             return divide(1, x)
     y = operand(y)
     kinds = [(of_scalar(v) if type(v) in SCALARS else v.dtype).kind for v in (x, y)]
-    return door.elementwise(p.power.op if "f" in kinds else p.integer_power.op, x, y)
+    inexact = "f" in kinds or "c" in kinds
+    return door.elementwise(p.power.op if inexact else p.integer_power.op, x, y)
 
 
 #: the Array API's name
@@ -288,7 +350,7 @@ def isclose(
     [True, False]
     """
     x, y = tensor(x), tensor(y)
-    if not is_float(y.dtype):
+    if not is_inexact(y.dtype):
         y = astype(y, "float64")
     finite = logical_and(isfinite(x), isfinite(y))
     gap = abs(subtract(where(finite, x, 0), where(finite, y, 0)))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
-from dualflow.base.shapes import broadcast
+from dualflow.base.shapes import as_integer, broadcast, normal_axis, size_of
 
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 from ..rules import check_kind
-from .elementwise import multiply
+from .elementwise import conj, multiply
 from .reduction import sum
 
 Tensor = Any
@@ -40,7 +43,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         dtype = promote(x.dtype, y.dtype)
         x, y = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (x, y))
     if x.dtype.kind == "b":
-        check_kind("matmul", x.dtype, "iuf")
+        check_kind("matmul", x.dtype, "iufc")
     a, b = x.shape, y.shape
     if not a or not b or a[-1] != b[-2 if len(b) > 1 else -1]:
         raise ShapeError(f"matmul of {a} and {b}",
@@ -64,10 +67,169 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 
 
 def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
-    """The sums of products along `axis` of tensors that broadcast.
+    """The sums of conj(x) * y along `axis` of tensors that broadcast on the other axes.
+
+    Args:
+        x, y: numbers.
+        axis: of both; negative where they have not the same number of axes.
+
+    Raises:
+        ShapeError: the sizes of that axis differ.
 
     >>> import dualflow as df
     >>> df.vecdot(df.asarray([1.0, 2.0]), df.asarray([3.0, 4.0])).item()
     11.0
     """
-    return sum(multiply(tensor(x), y), axis=axis)
+    x, y = promoted("vecdot", x, y)
+    rank = builtins.max(x.ndim, y.ndim)
+    at = normal_axis(axis, rank)
+    sizes = [((1,) * (rank - v.ndim) + v.shape)[at] for v in (x, y)]
+    if sizes[0] != sizes[1]:
+        raise ShapeError(f"vecdot of {x.shape} and {y.shape} along axis {axis}",
+                         why="the sizes of that axis must be equal")  # fmt: skip
+    out = sum(multiply(conj(x), y), axis=at)
+    return out if out.dtype == x.dtype else p.cast(out, dtype=x.dtype)
+
+
+def outer(x: Tensor, y: Tensor) -> Tensor:
+    """The products of each element of `x` with each of `y`.
+
+    Args:
+        x: (n,) numbers.
+        y: (m,) numbers.
+
+    Returns:
+        (n, m).
+
+    Raises:
+        ShapeError: other shapes.
+
+    >>> import dualflow as df
+    >>> df.linalg.outer(df.asarray([1.0, 2.0]), df.asarray([3.0, 4.0])).tolist()
+    [[3.0, 4.0], [6.0, 8.0]]
+    """
+    x, y = promoted("outer", x, y)
+    if x.ndim != 1 or y.ndim != 1:
+        raise ShapeError(f"outer of {x.shape} and {y.shape}", why="it takes two vectors",
+                         instead="kron(), or multiply() with new axes")  # fmt: skip
+    return multiply(p.reshape(x, shape=(*x.shape, 1)), y)
+
+
+def kron(x: Tensor, y: Tensor) -> Tensor:
+    """The Kronecker product: blocks of `y`, each times an element of `x`.
+
+    >>> import dualflow as df
+    >>> df.linalg.kron(df.asarray([1.0, 10.0]), df.asarray([1.0, 2.0])).tolist()
+    [1.0, 2.0, 10.0, 20.0]
+    """
+    x, y = promoted("kron", x, y)
+    rank = builtins.max(x.ndim, y.ndim)
+    a, b = ((1,) * (rank - v.ndim) + v.shape for v in (x, y))
+    left = p.reshape(x, shape=tuple(n for size in a for n in (size, 1)))
+    right = p.reshape(y, shape=tuple(n for size in b for n in (1, size)))
+    return p.reshape(multiply(left, right), shape=tuple(n * m for n, m in zip(a, b, strict=True)))
+
+
+def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:
+    """Sums of products over pairs of axes; left are the other axes of `x`, then those of `y`.
+
+    Args:
+        x, y: numbers.
+        axes: how many of the last axes of `x` go with the first of `y`; or two lists, of the
+            axes of `x` and of those of `y` that go with them.
+
+    Raises:
+        ShapeError: axes that do not exist, or of different sizes.
+
+    >>> import dualflow as df
+    >>> df.tensordot(df.ones((2, 3)), df.ones((3, 4)), axes=1).shape
+    (2, 4)
+    """
+    x, y = promoted("tensordot", x, y)
+    first, second = _paired_axes(axes, x.ndim, y.ndim)
+    if [x.shape[i] for i in first] != [y.shape[i] for i in second]:
+        raise ShapeError(f"tensordot of {x.shape} and {y.shape} over axes {first} and {second}",
+                         why="the sizes of axes that go together must be equal")  # fmt: skip
+    left = [i for i in range(x.ndim) if i not in first]
+    right = [i for i in range(y.ndim) if i not in second]
+    rows, columns = (tuple(v.shape[i] for i in rest) for v, rest in ((x, left), (y, right)))
+    inner = size_of(tuple(x.shape[i] for i in first))
+    a = p.reshape(p.permute(x, axes=(*left, *first)), shape=(size_of(rows), inner))
+    b = p.reshape(p.permute(y, axes=(*second, *right)), shape=(inner, size_of(columns)))
+    return p.reshape(p.matmul(a, b), shape=rows + columns)
+
+
+def _paired_axes(axes: Any, x_rank: int, y_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if isinstance(axes, Sequence):
+        first, second = ((v,) if not isinstance(v, Sequence) else tuple(v) for v in axes)
+    else:
+        count = as_integer(axes, "axes")
+        if not 0 <= count <= builtins.min(x_rank, y_rank):
+            raise ShapeError(f"tensordot over {count} axes of tensors with {x_rank} and {y_rank}")
+        first, second = range(x_rank - count, x_rank), range(count)
+    found = (
+        tuple(normal_axis(axis, x_rank) for axis in first),
+        tuple(normal_axis(axis, y_rank) for axis in second),
+    )
+    if len(found[0]) != len(found[1]) or any(len(set(part)) != len(part) for part in found):
+        raise ShapeError(f"tensordot over axes {found[0]} and {found[1]}",
+                         instead="as many axes of one as of the other, each once")  # fmt: skip
+    return found
+
+
+def promoted(name: str, *operands: Any) -> list[Tensor]:
+    """The operands as tensors of one dtype; DTypeError for booleans."""
+    given = [tensor(x) for x in operands]
+    dtype = reduce(promote, (x.dtype for x in given))
+    check_kind(name, dtype, "iufc")
+    return [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of several matrices, in the order of multiplication that costs least.
+
+    The first and the last may be vectors (a row, a column; that axis is dropped).
+
+    Raises:
+        ShapeError: fewer than two, or shapes that do not fit.
+
+    >>> import dualflow as df
+    >>> df.linalg.multi_dot([df.ones((2, 9)), df.ones((9, 1)), df.ones((1, 9))]).shape
+    (2, 9)
+    """
+    given = promoted("multi_dot", *tensors)
+    if len(given) < 2:
+        raise ShapeError(f"multi_dot of {len(given)} tensors", instead="at least two")
+    for i, x in enumerate(given):
+        if x.ndim != 2 and not (x.ndim == 1 and i in (0, len(given) - 1)):
+            raise ShapeError(f"multi_dot of {', '.join(str(v.shape) for v in given)}",
+                             why="all but the first and the last must be matrices")  # fmt: skip
+    sizes = [1 if given[0].ndim == 1 else given[0].shape[0]]
+    sizes += [1 if x.ndim == 1 and i else x.shape[-1] for i, x in enumerate(given)]
+    cut = _cheapest_cuts(tuple(sizes))
+
+    def product(low: int, high: int) -> Tensor:
+        if high - low == 1:
+            return given[low]
+        middle = cut[low, high]
+        return matmul(product(low, middle), product(middle, high))
+
+    return product(0, len(given))
+
+
+def _cheapest_cuts(sizes: tuple[int, ...]) -> dict[tuple[int, int], int]:
+    """For each run of matrices, number low to high, where the last product splits it."""
+    count = len(sizes) - 1
+    cost: dict[tuple[int, int], int] = {(i, i + 1): 0 for i in range(count)}
+    cut: dict[tuple[int, int], int] = {}
+    for length in range(2, count + 1):
+        for low in range(count - length + 1):
+            high = low + length
+            costs = {
+                middle: cost[low, middle] + cost[middle, high]
+                + sizes[low] * sizes[middle] * sizes[high]
+                for middle in range(low + 1, high)
+            }  # fmt: skip
+            cut[low, high] = builtins.min(costs, key=costs.__getitem__)
+            cost[low, high] = costs[cut[low, high]]
+    return cut

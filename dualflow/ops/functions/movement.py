@@ -284,8 +284,8 @@ def pad(x: Tensor, widths: Any, fill: float = 0.0) -> Tensor:
     x = tensor(x)
     if isinstance(widths, int):
         widths = ((widths, widths),) * x.ndim
-    kind = {"f": float, "b": bool}.get(x.dtype.kind, int)
-    fits = kind is float or fill == kind(fill)
+    kind = {"f": float, "c": complex, "b": bool}.get(x.dtype.kind, int)
+    fits = kind is complex or (type(fill) is not complex and (kind is float or fill == kind(fill)))
     try:
         pairs = tuple((as_integer(a, "a width"), as_integer(b, "a width")) for a, b in widths)
     except (TypeError, ValueError) as cause:

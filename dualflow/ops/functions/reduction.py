@@ -9,7 +9,15 @@ import builtins
 import math
 from typing import Any
 
-from dualflow.base.dtypes import as_dtype, bool_, float16, float32, float64, floating
+from dualflow.base.dtypes import (
+    as_dtype,
+    bool_,
+    float16,
+    float32,
+    floating,
+    is_complex,
+    is_inexact,
+)
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis, reduced
 
@@ -17,7 +25,7 @@ from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 from ..record import Strict
-from .elementwise import isclose, sqrt
+from .elementwise import conj, isclose, real, sqrt
 
 Tensor = Any
 _DIVIDE = p.divide.op
@@ -150,7 +158,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """
     x = tensor(x)
     dtype = x.dtype
-    if dtype in (float32, float64):
+    if dtype != float16 and is_inexact(dtype):
         out = sum(x, axis, keepdims=keepdims)
         count = x.size if axis is None else _count(x, axis)
         return door.elementwise(_DIVIDE, out, float(count))
@@ -170,11 +178,12 @@ def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = 
     wide = float32 if dtype == float16 else dtype
     values = x if x.dtype == wide else p.cast(x, dtype=wide)
     gap = values - mean(values, axis, keepdims=True)
+    squared = real(gap * conj(gap)) if is_complex(wide) else gap * gap
     out = p.divide.of(
-        sum(gap * gap, axis, keepdims=keepdims),
+        sum(squared, axis, keepdims=keepdims),
         builtins.max(float(_count(x, axis) - correction), 0.0),
     )
-    return out if wide == dtype else p.cast(out, dtype=dtype)
+    return p.cast(out, dtype=dtype) if dtype == float16 else out
 
 
 def std(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
@@ -235,7 +244,7 @@ def _running(
     if not initial:
         return out
     shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    value = float(start) if out.dtype.kind == "f" else start
+    value = float(start) if is_inexact(out.dtype) else start
     return p.concat(p.full(shape=shape, value=value, dtype=out.dtype), out, axis=axis)
 
 

@@ -26,12 +26,12 @@ def _matmul_rule(x: TensorType, y: TensorType) -> TensorType:
     if x.dtype != y.dtype:
         raise DTypeError(f"matmul of {x.dtype.name} and {y.dtype.name}",
                          why="primitives do not promote", instead="cast first")  # fmt: skip
-    check_kind("matmul", x.dtype, "iuf")
+    check_kind("matmul", x.dtype, "iufc")
     return TensorType((*x.shape[:-1], y.shape[-1]), x.dtype)
 
 
 def _matmul_gradient(g, out, x, y):
-    return lambda: matmul(g, y.mT), lambda: matmul(x.mT, g)
+    return lambda: matmul(g, y.mT.conjugate()), lambda: matmul(x.mT.conjugate(), g)
 
 
 matmul = primitive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype
+from dualflow.base.dtypes import Number, as_dtype
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape
 from dualflow.ir.op import Kind
@@ -21,13 +21,13 @@ def _check_shape(shape: Shape) -> None:
         raise ShapeError(f"a shape with a negative size: {shape}")
 
 
-def _full_rule(*, shape: Shape, value: bool | int | float, dtype: np.dtype) -> TensorType:
+def _full_rule(*, shape: Shape, value: Number, dtype: np.dtype) -> TensorType:
     _check_shape(shape)
     check_fill(value, as_dtype(dtype))
     return TensorType(shape, dtype)
 
 
-def _full(*, shape: Shape, value: bool | int | float, dtype: np.dtype) -> np.ndarray:
+def _full(*, shape: Shape, value: Number, dtype: np.dtype) -> np.ndarray:
     out = np.empty(shape, dtype)
     out.fill(value)
     return out

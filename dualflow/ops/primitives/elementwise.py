@@ -2,7 +2,8 @@
 
 Gradients take the operands as they came to the door, so a scalar may stand in for a tensor and
 shapes may still broadcast; autograd sums each gradient to its input's shape. An element of the
-tuple may be a function, called only if that gradient is wanted.
+tuple may be a function, called only if that gradient is wanted. Of complex numbers a gradient is
+dL/dRe + i dL/dIm, so rules take the conjugate of a derivative; that of a real number is itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from .. import domains
 from ..record import elementwise, primitive
 from .transcendental import log
 
-ALL = "biuf"
+ALL = "biufc"
+ORDERED = "biuf"
+NUMBERS = "iufc"
+INEXACT = "fc"
 BOOLEAN = "the result is boolean"
 INTEGER = "it works on integers"
 
@@ -40,17 +44,35 @@ where = elementwise(
 
 
 def _cast_rule(x: TensorType, *, dtype: np.dtype) -> TensorType:
-    return TensorType(x.shape, as_dtype(dtype))
+    wanted = as_dtype(dtype)
+    if x.dtype.kind == "c" and wanted.kind not in "bc":
+        raise DTypeError(f"a cast of {x.dtype.name} to {wanted.name}",
+                         why="imaginary parts would be dropped",
+                         instead="real(x) or abs(x) first")  # fmt: skip
+    return TensorType(x.shape, wanted)
 
 
 def _cast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
+    if x.dtype.kind == "c":
+        _cast_rule(TensorType(x.shape, x.dtype), dtype=dtype)  # NumPy would only warn
     return x.astype(dtype)
+
+
+def _cast_gradient(g, out, x, dtype):
+    return (in_dtype(g, x.dtype) if x.dtype.kind in "fc" else None,)
+
+
+def in_dtype(g, dtype: np.dtype):
+    """A gradient in `dtype`; for a real number only the real part counts."""
+    if g.dtype.kind == "c" and dtype.kind == "f":
+        g = real(g)
+    return g if g.dtype == dtype else cast(g, dtype=dtype)
 
 
 cast = primitive(
     "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
     doc="the values in another dtype (or a copy in the same)",
-    gradient=lambda g, out, x, dtype: (cast(g, dtype=x.dtype) if x.dtype.kind == "f" else None,),
+    gradient=_cast_gradient,
     spelling={"numba": "cast({0}, {dtype})", "triton": "{0}.to({dtype})"},
     domain=domains.CASTABLE,
 )  # fmt: skip
@@ -85,19 +107,20 @@ add = elementwise(
     triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
 )  # fmt: skip
 subtract = elementwise(
-    "subtract", np.subtract, "x - y",
+    "subtract", np.subtract, "x - y", accepts=NUMBERS,
     gradient=lambda g, out, x, y: (g, lambda: -g),
     numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}"}, triton="{0} - {1}",
 )  # fmt: skip
 multiply = elementwise(
     "multiply", np.multiply, "x * y (and, for booleans)", accepts=ALL,
-    gradient=lambda g, out, x, y: (lambda: g * y, lambda: g * x),
+    gradient=lambda g, out, x, y: (lambda: g * y.conjugate(), lambda: g * x.conjugate()),
     numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}"},
     triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
 )  # fmt: skip
 divide = elementwise(
-    "divide", np.true_divide, "x / y, of floats", accepts="f", to_float=True,
-    gradient=lambda g, out, x, y: (lambda: g / y, lambda: -(g * out) / y),
+    "divide", np.true_divide, "x / y, of floats", accepts=INEXACT, to_float=True,
+    gradient=lambda g, out, x, y: (
+        lambda: g / y.conjugate(), lambda: -(g * out.conjugate()) / y.conjugate()),
     numba="{0} / {1}", triton="divide({0}, {1})", domain=domains.DIVISION,
 )  # fmt: skip
 floor_divide = elementwise(
@@ -116,12 +139,12 @@ remainder = elementwise(
 def _power_gradient(g, out, x, y):
     def to_base():
         if isinstance(y, (int, float)):
-            return g * (y * power.of(x, y - 1.0)) if y else g * 0.0
-        return g * where.of(y == 0, 0.0, y * power.of(x, y - 1.0))
+            return g * (y * power.of(x, y - 1.0)).conjugate() if y else g * 0.0
+        return g * where.of(y == 0, 0.0, y * power.of(x, y - 1.0)).conjugate()
 
     def to_exponent():  # at x = 0 the limit of x**y log(x), 0, is taken
         logarithm = log_or_zero(x, y)
-        return g * (out * logarithm)
+        return g * (out * logarithm).conjugate()
 
     return to_base, to_exponent
 
@@ -133,7 +156,7 @@ def log_or_zero(x, like):
 
 
 power = elementwise(
-    "power", np.power, "x ** y, of floats", accepts="f", to_float=True,
+    "power", np.power, "x ** y, of floats", accepts=INEXACT, to_float=True,
     gradient=_power_gradient,
     numba="m_pow({0}, {1})", triton="libdevice.pow({0}, {1})", exact=False, domain=domains.POWER,
 )  # fmt: skip
@@ -156,13 +179,14 @@ integer_power = elementwise(
     no_gradient=INTEGER, may_raise=True, domain=domains.INTEGER_POWER,
 )  # fmt: skip
 negative = elementwise(
-    "negative", np.negative, "-x",
+    "negative", np.negative, "-x", accepts=NUMBERS,
     gradient=lambda g, out, x: (-g,),
     numba={"iu": "wrap_negative({0})", "f": "-{0}"}, triton="-{0}",
 )  # fmt: skip
 abs = elementwise(
-    "abs", np.absolute, "|x|; the gradient at 0 is 0",
-    gradient=lambda g, out, x: (g * sign.of(x),),
+    "abs", np.absolute, "|x|; the gradient at 0 is 0", accepts=NUMBERS, to_real=True,
+    gradient=lambda g, out, x: (g * x.sign(),),
+    forward=lambda t, out, x: in_dtype(t[0] * x.sign().conjugate(), out.dtype),
     numba="absolute({0})", triton="tl.abs({0})", domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 sign = elementwise(
@@ -182,14 +206,16 @@ def _larger_gradient(g, x, y, x_wins):
 
 
 maximum = elementwise(
-    "maximum", np.maximum, "the larger; NaN if either is; equals share the gradient", accepts=ALL,
+    "maximum", np.maximum, "the larger; NaN if either is; equals share the gradient",
+    accepts=ORDERED,
     gradient=lambda g, out, x, y: _larger_gradient(g, x, y, lambda: x > y),
     numba={"b": "{0} | {1}", "iuf": "maximum({0}, {1})"},
     triton={"b": "{0} | {1}",
             "iuf": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"},
 )  # fmt: skip
 minimum = elementwise(
-    "minimum", np.minimum, "the smaller; NaN if either is; equals share the gradient", accepts=ALL,
+    "minimum", np.minimum, "the smaller; NaN if either is; equals share the gradient",
+    accepts=ORDERED,
     gradient=lambda g, out, x, y: _larger_gradient(g, x, y, lambda: x < y),
     numba={"b": "{0} & {1}", "iuf": "minimum({0}, {1})"},
     triton={"b": "{0} & {1}",
@@ -201,6 +227,29 @@ copysign = elementwise(
     gradient=lambda g, out, x, y: (lambda: g * (sign.of(x) * copysign.of(1.0, y)), None),
     numba="copysign({0}, {1})", triton="libdevice.copysign({0}, {1})",
     domain=domains.AWAY_FROM_ZERO,
+)  # fmt: skip
+nextafter = elementwise(
+    "nextafter", np.nextafter, "the float next to x towards y", accepts="f", to_float=True,
+    no_gradient="the next float is no smooth function of a float",
+)  # fmt: skip
+
+# Complex numbers. No backend has them in kernels: NumPy runs them.
+
+conj = elementwise(
+    "conj", np.conjugate, "the complex conjugate", accepts="c",
+    gradient=lambda g, out, x: (g.conjugate(),),
+    forward=lambda t, out, x: t[0].conjugate(),
+)  # fmt: skip
+real = elementwise(
+    "real", lambda x: x.real.copy(), "the real part of complex numbers", accepts="c", to_real=True,
+    gradient=lambda g, out, x: (cast(g, dtype=x.dtype),),
+    forward=lambda t, out, x: real(t[0]),
+)  # fmt: skip
+imag = elementwise(
+    "imag", lambda x: x.imag.copy(), "the imaginary part of complex numbers", accepts="c",
+    to_real=True,
+    gradient=lambda g, out, x: (g * 1j,),
+    forward=lambda t, out, x: imag(t[0]),
 )  # fmt: skip
 
 # Rounding: the gradient is 0 wherever there is one, and 0 is taken elsewhere too.
@@ -216,7 +265,7 @@ ceil = elementwise(
     numba="ceil({0})", triton="tl.ceil({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 round = elementwise(
-    "round", np.rint, "the nearest integral value, the even one of two", accepts="f",
+    "round", np.rint, "the nearest integral value, the even one of two", accepts=INEXACT,
     gradient=lambda g, out, x: (None,),
     numba="rint({0})", triton="libdevice.rint({0})", domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
@@ -229,32 +278,32 @@ trunc = elementwise(
 # Comparison.
 
 _COMPARISONS = (
-    ("equal", np.equal, "=="),
-    ("not_equal", np.not_equal, "!="),
-    ("less", np.less, "<"),
-    ("less_equal", np.less_equal, "<="),
-    ("greater", np.greater, ">"),
-    ("greater_equal", np.greater_equal, ">="),
+    ("equal", np.equal, "==", ALL),
+    ("not_equal", np.not_equal, "!=", ALL),
+    ("less", np.less, "<", ORDERED),
+    ("less_equal", np.less_equal, "<=", ORDERED),
+    ("greater", np.greater, ">", ORDERED),
+    ("greater_equal", np.greater_equal, ">=", ORDERED),
 )
 equal, not_equal, less, less_equal, greater, greater_equal = (
     elementwise(
         name, numpy, f"whether x {sign} y; false if either is NaN (!=: true)",
-        accepts=ALL, result=bool_, no_gradient=BOOLEAN,
+        accepts=accepts, result=bool_, no_gradient=BOOLEAN,
         numba=infix(sign), triton=infix(sign), domain=domains.FEW_VALUES,
     )
-    for name, numpy, sign in _COMPARISONS
+    for name, numpy, sign, accepts in _COMPARISONS
 )  # fmt: skip
 isnan = elementwise(
-    "isnan", np.isnan, "whether x is NaN", accepts="f", result=bool_, no_gradient=BOOLEAN,
+    "isnan", np.isnan, "whether x is NaN", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
     numba="{0} != {0}", triton="{0} != {0}",
 )  # fmt: skip
 isinf = elementwise(
-    "isinf", np.isinf, "whether x is infinite", accepts="f", result=bool_, no_gradient=BOOLEAN,
+    "isinf", np.isinf, "whether x is infinite", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
     numba="isinf({0})", triton="tl.abs({0}) == float('inf')",
 )  # fmt: skip
 isfinite = elementwise(
     "isfinite", np.isfinite, "whether x is neither infinite nor NaN",
-    accepts="f", result=bool_, no_gradient=BOOLEAN,
+    accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
     numba="isfinite({0})", triton="tl.abs({0}) < float('inf')",
 )  # fmt: skip
 signbit = elementwise(

@@ -10,18 +10,20 @@ from dualflow.ir.types import TensorType
 
 from .. import domains
 from ..record import primitive
-from ..rules import check_axis
+from ..rules import check_axis, check_kind
 from .creation import full
 from .indexing import scatter_add
 
 
 def _sort_rule(x: TensorType, *, axis: int) -> TensorType:
     check_axis("sort", axis, len(x.shape))
+    check_kind("sort", x.dtype, "biuf")
     return x
 
 
 def _argsort_rule(x: TensorType, *, axis: int) -> TensorType:
     check_axis("argsort", axis, len(x.shape))
+    check_kind("argsort", x.dtype, "biuf")
     return TensorType(x.shape, int64)
 
 

@@ -19,7 +19,7 @@ from .. import domains
 from ..record import Strict, primitive
 from ..rules import check_axes, check_axis, check_kind
 from .creation import iota
-from .elementwise import where
+from .elementwise import ALL, where
 from .movement import expand
 
 Axes = tuple[int, ...]
@@ -27,7 +27,7 @@ Axes = tuple[int, ...]
 
 def wide(dtype: np.dtype) -> np.dtype:
     """The dtype of a sum of `dtype`: 64 bits for integers and booleans."""
-    return dtype if dtype.kind == "f" else uint64 if dtype.kind == "u" else int64
+    return dtype if dtype.kind in "fc" else uint64 if dtype.kind == "u" else int64
 
 
 def _reduction_rule(name: str, accepts: str, dtype_of, empty: bool):
@@ -85,7 +85,8 @@ def _prod_gradient(g, out, x, axes):
     flat = moved.reshape((*(x.shape[axis] for axis in kept), -1))
     others = _exclusive(flat) * _exclusive(flat.flip(-1)).flip(-1)
     back = tuple(order.index(axis) for axis in range(len(order)))
-    return (others.reshape(moved.shape).permute(back) * spread(g, x.shape, axes),)
+    others = others.reshape(moved.shape).permute(back)
+    return (others.conjugate() * spread(g, x.shape, axes),)
 
 
 def _exclusive(x):
@@ -120,13 +121,13 @@ def _limits(dtype: np.dtype):
 
 
 sum = _reduction(
-    "sum", _sum, "the sum; of integers and booleans in 64 bits",
+    "sum", _sum, "the sum; of integers and booleans in 64 bits", accepts=ALL,
     dtype_of=wide, identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
     spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"}, exact=False,
 )  # fmt: skip
 prod = _reduction(
-    "prod", _prod, "the product; of integers and booleans in 64 bits",
+    "prod", _prod, "the product; of integers and booleans in 64 bits", accepts=ALL,
     dtype_of=wide, identity=lambda dtype: dtype.type(1).item(), gradient=_prod_gradient,
     spelling={"numba": "{0} * {1}", "triton": "{0} * {1}"}, exact=False,
     domain=domains.Domain(((0.5, 1.5),), ((-3, 3),)),
@@ -201,8 +202,9 @@ def _cumprod_gradient(g, out, x, axis):
     i, j = iota(shape=(n, n), axis=0, dtype=int64), iota(shape=(n, n), axis=1, dtype=int64)
     after = cumprod(where.of(j > i, rows, 1.0), axis=last)
     before = _exclusive(moved)
-    triangle = where.of(j >= i, after, 0.0) * weights.reshape((*moved.shape[:-1], 1, n))
-    return (move_axis(triangle.sum(axis=(last,)) * before, last - 1, axis),)
+    after = where.of(j >= i, after, 0.0).conjugate()
+    triangle = after * weights.reshape((*moved.shape[:-1], 1, n))
+    return (move_axis(triangle.sum(axis=(last,)) * before.conjugate(), last - 1, axis),)
 
 
 def move_axis(x, source: int, target: int):
