@@ -281,7 +281,7 @@ BAD_VALUES = {
     "ragged": ([[1, 2], [3]], errors.ShapeError, "unequal"),
     "text": (["a"], errors.DTypeError, "dtype"),
     "object": (object(), errors.ArgumentError, "object"),
-    "complex": (np.zeros(2, complex), errors.DTypeError, "complex128"),
+    "complex": (np.zeros(2, np.clongdouble), errors.DTypeError, "complex256"),
     "structured": (np.zeros(2, [("a", int)]), errors.DTypeError, "dtype"),
 }
 
