@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store
+from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store, Total
 from dualflow.ir.op import CATALOGUE, Kind
 from dualflow.ir.program import Call, Launch, Operand, Program
 
@@ -121,7 +121,7 @@ class KernelRun:
         self.position = {}
         for n, axis in enumerate(self.kernel.axes):
             low = self.numbers.get(f"lo_{axis.name}", 0)
-            high = self.numbers[f"hi_{axis.name}" if axis.role == "grid" else f"n_{axis.name}"]
+            high = self.numbers[f"hi_{axis.name}" if axis.role != "loop" else f"n_{axis.name}"]
             shape = [1] * self.rank
             shape[n] = -1
             self.position[axis.name] = np.arange(low, high).reshape(shape)
@@ -129,9 +129,13 @@ class KernelRun:
         for scalar, number in zip(self.kernel.scalars, launch.scalars, strict=True):
             self.lasting[scalar.name] = np.full([1] * self.rank, number, scalar.dtype)
         self.status = 0
+        self.closed = False  # whether values are one for each point of the total axes no more
 
     def run(self) -> int:
         for stage in self.kernel.stages:
+            self.stage(stage)
+        self.closed = True
+        for stage in self.kernel.closing:
             self.stage(stage)
         return self.status
 
@@ -186,6 +190,8 @@ class KernelRun:
     def full(self, value: np.ndarray, over: tuple[str, ...]) -> np.ndarray:
         """The value at every point of the grid and the loops `over`."""
         live = self.kernel.grid + over
+        if self.closed:
+            live = tuple(axis for axis in live if axis not in self.kernel.totals)
         shape = [self.position[a.name].size if a.name in live else 1 for a in self.kernel.axes]
         return np.broadcast_to(value, shape)
 
@@ -200,9 +206,10 @@ class KernelRun:
         made = {}
         for sink in stage.sinks:
             value = self.full(get(sink.value), stage.over)
-            if isinstance(sink, Fold):
+            if isinstance(sink, (Fold, Total)):
                 names = [a.name for a in self.kernel.axes]
-                axes = tuple(names.index(a) for a in stage.over)
+                over = self.kernel.totals if isinstance(sink, Total) else stage.over
+                axes = tuple(names.index(a) for a in over)
                 with np.errstate(all="ignore"):
                     folded = CATALOGUE[sink.op].numpy(value, axes=axes)
                 made[sink.name] = np.expand_dims(folded, axes).astype(sink.dtype)

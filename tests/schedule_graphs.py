@@ -81,7 +81,7 @@ def layout(draw: Callable, shape: tuple[int, ...]) -> View:
 def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
     """New values made from some of the pool."""
     x = draw(st.sampled_from(pool[-6:]))
-    kinds = (unary, binary, binary, move, move, reduce_, assemble, create, look_up)
+    kinds = (unary, binary, binary, move, move, reduce_, fold_twice, assemble, create, look_up)
     kind = draw(st.sampled_from(kinds))
     return draw(kind(b, pool, x))
 
@@ -163,6 +163,19 @@ def reduce_(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Val
     if x.dtype == bool_:
         return [folded, b(p.logical_xor, x, again)]
     return [folded, b(p.subtract, x, again)]
+
+
+@st.composite
+def fold_twice(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    """Rows folded, and some of the results folded again: the second may be a total of the first."""
+    if len(x.shape) < 2 or x.dtype == bool_ or not x.type.size:
+        return [x]
+    axis = draw(st.integers(0, len(x.shape) - 1))
+    rows = b(draw(st.sampled_from((p.sum, p.max))), x, axes=(axis,))
+    changed = draw(st.sampled_from((rows, b(p.add, rows, rows), b(p.abs, rows))))
+    axes = tuple(a for a in range(len(rows.shape)) if draw(st.integers(0, 3)))
+    op = draw(st.sampled_from((p.sum, p.max, p.min)))
+    return [draw(st.sampled_from((rows, changed))), b(op, changed, axes=axes)]
 
 
 @st.composite

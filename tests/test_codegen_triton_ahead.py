@@ -31,6 +31,7 @@ from triton_kernels import (
 
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import Variant, signature, variant
+from dualflow.ir.backend import TRITON
 from dualflow.ir.kernel import Access, Kernel, Let
 from dualflow.ir.text import KernelText
 from dualflow.passes import simplify
@@ -132,7 +133,7 @@ def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(
 def test_the_kernels_of_graphs_compile(ahead_of_time, tmp_path, name):
     """As scheduled; where rows lie as they are read, they are loaded 16 bytes at a time."""
     wide = 0
-    for step in plan(simplify(GRAPHS[name](64))).launches:
+    for step in plan(simplify(GRAPHS[name](64)), backend=TRITON).launches:
         chosen = variant(step.kernel, step.integers, [True] * len(step.operands))
         built = ahead_of_time(step.kernel, chosen)
         assert len(built.asm["cubin"]) > 1000

@@ -20,6 +20,7 @@ from triton_interpreter import Interpreter, Job
 from dualflow.base.dtypes import int64
 from dualflow.codegen import triton as triton_codegen
 from dualflow.codegen.triton_variants import launch_grid, variant
+from dualflow.ir.backend import TRITON
 from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.ir.program import Call, Launch, Operand, Program
@@ -98,7 +99,7 @@ def test_two_batches_through_one_text(interpreter, name):
         ]  # fmt: skip
         if name in ("softmax_rows", "chain"):
             arrays[0][1, 2], arrays[0][3, 4], arrays[0][5, 6] = np.nan, np.inf, -0.0
-        program = plan(simplify(graph))
+        program = plan(simplify(graph), backend=TRITON)
         found = run(interpreter, program, arrays)
         for one, other in zip(found, wanted(graph, arrays), strict=True):
             assert one.dtype == other.dtype
@@ -121,7 +122,7 @@ def test_strided_inputs(interpreter, name):
             rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
             else rng.integers(0, 72, v.shape) for v in graph.inputs
         ]  # fmt: skip
-        found = run(interpreter, plan(simplify(graph), layouts), arrays)
+        found = run(interpreter, plan(simplify(graph), layouts, TRITON), arrays)
         for one, other in zip(found, wanted(graph, arrays), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
@@ -135,7 +136,7 @@ def test_strided_inputs(interpreter, name):
 def test_random_graphs(interpreter, drawn, seed):
     graph, layouts = drawn
     arrays = arrays_for(graph, seed)
-    found = run(interpreter, plan(simplify(graph), layouts), arrays)
+    found = run(interpreter, plan(simplify(graph), layouts, TRITON), arrays)
     for one, other in zip(found, wanted(graph, arrays), strict=True):
         if other.dtype.kind == "f":
             assert one.dtype == other.dtype

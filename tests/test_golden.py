@@ -1,4 +1,4 @@
-"""What the stages print, for three computations: graph, program, kernel, Numba and Triton text.
+"""What the stages print, for four computations: graph, program, kernel, Numba and Triton text.
 
 A change here is a change that a person reading `explain` sees. `pytest tests/test_golden.py
 --update-golden` writes the texts anew; read the difference before committing it.
@@ -13,6 +13,7 @@ import pytest
 from schedule_graphs import Builder
 
 from dualflow.codegen import numba, triton
+from dualflow.ir.backend import NUMBA, TRITON
 from dualflow.ir.graph import Graph, print_graph
 from dualflow.ops import primitives as p
 from dualflow.passes import simplify
@@ -47,17 +48,30 @@ def chain() -> Graph:
     return b.build([b(p.tanh, b(p.add, back, b(p.expand, row, shape=(8, 32))))])
 
 
+def mean_of_rows() -> Graph:
+    """The mean of log(sum(exp)) over rows of 8 x 32: one kernel where a backend has totals."""
+    b = Builder()
+    rows = b(p.log, b(p.sum, b(p.exp, b.tensor(8, 32)), axes=(1,)))
+    return b.build([b(p.divide, b(p.sum, rows, axes=(0,)), b.full((), 8.0))])
+
+
 def printed(make: Callable[[], Graph]) -> str:
     """All stages of a computation as one text."""
     graph = simplify(make())
-    program = plan(graph)
-    parts = [print_graph(graph), str(program)]
-    for kernel in dict.fromkeys(launch.kernel for launch in program.launches):
-        parts += [str(kernel), numba.emit(kernel).source, triton.emit(kernel).source]
+    programs = [plan(graph, backend=backend) for backend in (NUMBA, TRITON)]
+    kernels, others = ([launch.kernel for launch in each.launches] for each in programs)
+    parts = [print_graph(graph), str(programs[0])]
+    for kernel in dict.fromkeys(kernels):
+        parts += [str(kernel), numba.emit(kernel).source]
+        parts += [triton.emit(kernel).source] if kernel in others else []
+    for kernel in dict.fromkeys(others):
+        parts += [str(kernel), triton.emit(kernel).source] if kernel not in kernels else []
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-@pytest.mark.parametrize("make", [softmax, column_sum, chain], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [softmax, column_sum, chain, mean_of_rows], ids=lambda make: make.__name__
+)
 def test_stages_print_as_before(make: Callable[[], Graph], update_golden: bool):
     text = printed(make)
     file = FOLDER / f"{make.__name__}.txt"

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dualflow.ir.kernel import Check, Fold, Kernel, Stage, Store
+from dualflow.ir.kernel import Check, Fold, Kernel, Stage, Store, Total
 from dualflow.ir.op import CATALOGUE
 
-from .numba_rows import RowEmitter
+from .numba_rows import SUM_BLOCK, RowEmitter
 from .numba_values import (
     BETTER,
     BOOL,
@@ -60,11 +60,12 @@ class ColumnEmitter(RowEmitter):
         return FLOAT64 if self._in_blocks(fold) else held_as(fold.dtype)
 
     def _grid(self) -> None:
-        *outer, lanes = self.kernel.grid
+        lanes = self.kernel.lanes
         hi = self.integers[f"hi_{lanes}"]
-        heads = [f"for {self.axes[axis]} in range({self._range(axis)}):" for axis in outer]
+        inside = self.kernel.totals or (lanes,)
+        heads = [self._walk(axis) for axis in inside if axis != lanes]
         heads.append(f"for {self.start} in range({self._range(lanes)}, {COLUMN_BLOCK}):")
-        with self.block(*heads):
+        with self._closed(), self.block(*heads):
             self.put(f"{self.end} = min({self.start} + {COLUMN_BLOCK}, {hi})")
             for stage in self.kernel.stages:
                 self._stage(stage)
@@ -120,23 +121,42 @@ class ColumnEmitter(RowEmitter):
         self.put(f"{array} = {boxed(literal(identity(dtype), dtype), dtype)}")
 
     def _pass(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
-        """One walk along the lanes, for each of `points` (the rows taken in at once)."""
-        with self.block(self._lane_loop()):
-            self._read_folds(stage)
-            rows = []
-            for axes in points:
-                self._lets(stage, axes)
-                rows.append({sink: self.names[sink.value] for sink in stage.sinks})
-            for sink in stage.sinks:
-                values = [row[sink] for row in rows]
-                if isinstance(sink, Store):
-                    access = self.kernel.access(sink.access)
-                    place = self._element(access, points[0])
-                    self.put(f"{place} = {packed(values[0], access.dtype)}")
-                elif isinstance(sink, Check):
-                    self.put(f"ok{self.checks.index(sink)} &= {values[0]}")
-                elif isinstance(sink, Fold):
-                    self._accumulate_cell(sink, stage, values)
+        """One walk along the lanes, for each of `points` (the rows taken in at once); in blocks
+        where a total adds floats."""
+        sums = [s for s in stage.sinks if isinstance(s, Total) and self._in_blocks(s)]
+        if not sums:
+            with self.block(self._lane_loop()):
+                self._point(stage, points)
+            return
+        part = f"q{self.lane[1:]}"
+        with self.block(f"for {part} in range({self.start}, {self.end}, {SUM_BLOCK}):"):
+            for total in sums:
+                self.put(f"{self.names[total.name]} = {literal(0, held_as(total.dtype))}")
+            end = f"min({part} + {SUM_BLOCK}, {self.end})"
+            with self.block(f"for {self.lane} in range({part}, {end}):"):
+                self._point(stage, points)
+            for total in sums:
+                self._join(total)
+
+    def _point(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
+        """What happens at one lane."""
+        self._read_folds(stage)
+        rows = []
+        for axes in points:
+            self._lets(stage, axes)
+            rows.append({sink: self.names[sink.value] for sink in stage.sinks})
+        for sink in stage.sinks:
+            values = [row[sink] for row in rows]
+            if isinstance(sink, Store):
+                access = self.kernel.access(sink.access)
+                place = self._element(access, points[0])
+                self.put(f"{place} = {packed(values[0], access.dtype)}")
+            elif isinstance(sink, Check):
+                self.put(f"ok{self.checks.index(sink)} &= {values[0]}")
+            elif isinstance(sink, Fold):
+                self._accumulate_cell(sink, stage, values)
+            elif isinstance(sink, Total):
+                self._accumulate(sink, self.kernel.totals)
 
     def _read_folds(self, stage: Stage) -> None:
         used = {name for let in stage.lets for name in let.arguments}

@@ -1,7 +1,7 @@
 """The map and row forms: grid loops outside, stages one after the other inside each grid point.
 
 Comes in: a Kernel. Goes out: its KernelText. Names are numbered (i axes, p accesses, c scalars,
-v values, f folds, k keeps), so kernels that differ in names alone have one text.
+v values, f folds, g totals, k keeps), so kernels that differ in names alone have one text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from contextlib import contextmanager
 import numpy as np
 
 from dualflow.base.config import active
-from dualflow.ir.kernel import BUILT_IN, Access, Check, Fold, Keep, Kernel, Let, Stage, Store
+from dualflow.ir.kernel import (
+    BUILT_IN,
+    Access,
+    Check,
+    Fold,
+    Keep,
+    Kernel,
+    Let,
+    Stage,
+    Store,
+    Total,
+)
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
@@ -66,11 +77,13 @@ class RowEmitter:
         self.dtypes: dict[str, np.dtype] = {s.name: s.dtype for s in kernel.scalars}
         self.folds = [s for s in kernel.sinks if isinstance(s, Fold)]
         self.keeps = [s for s in kernel.sinks if isinstance(s, Keep)]
+        self.totals = [s for s in kernel.sinks if isinstance(s, Total)]
         self.checks = [s for s in kernel.sinks if isinstance(s, Check)]
         self.keep_stage = {s.name: stage for stage in kernel.stages for s in stage.sinks
                            if isinstance(s, Keep)}  # fmt: skip
         self.names |= {fold.name: f"f{n}" for n, fold in enumerate(self.folds)}
         self.names |= {keep.name: f"k{n}" for n, keep in enumerate(self.keeps)}
+        self.names |= {total.name: f"g{n}" for n, total in enumerate(self.totals)}
         self.integers = self._integer_names()
         self.strided = self._strided()
         #: accesses read and written in a copy of the block at hand, and where
@@ -146,10 +159,31 @@ class RowEmitter:
             with self.block(f"if status[0] == 0 and not ok{n}:"):
                 self.put(f"status[0] = {check.code}")
 
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        """The lines put inside are nested in the grid axes other than lanes and total axes, between
+        the start of the totals and the closing stages."""
+        inside = (*self.kernel.totals, self.kernel.lanes)
+        with self.block(*(self._walk(axis) for axis in self.kernel.grid if axis not in inside)):
+            for total in self.totals:
+                self._start(total, self._in_blocks(total))
+            yield
+            for total in self.totals:
+                self._finish(total, self._in_blocks(total))
+            for stage in self.kernel.closing:
+                self._body(stage)
+
+    def _walk(self, axis: str) -> str:
+        return f"for {self.axes[axis]} in range({self._range(axis)}):"
+
     def _grid(self) -> None:
+        if self.kernel.totals:
+            with self._closed(), self.block(*map(self._walk, self.kernel.totals)):
+                for stage in self.kernel.stages:
+                    self._stage(stage)
+            return
         blocked = self._blocked()
-        heads = [f"for {self.axes[axis]} in range({self._range(axis)}):"
-                 for axis in self.kernel.grid if axis not in blocked]  # fmt: skip
+        heads = [self._walk(axis) for axis in self.kernel.grid if axis not in blocked]
         inside, places = [], []
         for axis, size in blocked.items():
             i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
@@ -304,8 +338,10 @@ class RowEmitter:
                 self.dtypes[sink.name] = sink.dtype
                 place = f"row_{self.names[sink.name]}[{self._keep_index(sink.name)}]"
                 self.put(f"{place} = {packed(value, sink.dtype)}")
+            elif isinstance(sink, Total):
+                self._add_to_total(sink, stage)
             else:
-                self._accumulate(sink, stage)
+                self._accumulate(sink, stage.over)
 
     def _read_keeps(self, stage: Stage) -> None:
         used = {name for let in stage.lets for name in let.arguments}
@@ -367,19 +403,20 @@ class RowEmitter:
         return f"{self.pointers[access.name]}[{' + '.join(terms) or '0'}]"
 
     # Folds. A float sum adds SUM_BLOCK elements in its own dtype, reordered, into f; blocks join
-    # a float64 total t, compensated by e where the sum itself is float64 (Neumaier 1974).
+    # a float64 total t, compensated by e where the sum itself is float64 (Neumaier 1974). So do
+    # totals, by blocks of one value where the values come one by one.
 
-    def _value_dtype(self, fold: Fold) -> np.dtype:
+    def _value_dtype(self, fold: Fold | Total) -> np.dtype:
         lets = (let for stage in self.kernel.stages for let in stage.lets)
         known = {sink.name: sink.dtype for sink in (*self.folds, *self.keeps)}
         known |= {let.name: let.dtype for let in lets}
         known |= {scalar.name: scalar.dtype for scalar in self.kernel.scalars}
         return known[fold.value]
 
-    def _in_blocks(self, fold: Fold) -> bool:
+    def _in_blocks(self, fold: Fold | Total) -> bool:
         return fold.dtype.kind == "f" and spelling(fold.op, fold.dtype) in REORDERED
 
-    def _start(self, fold: Fold, blocked: bool) -> None:
+    def _start(self, fold: Fold | Total, blocked: bool) -> None:
         name, value = self.names[fold.name], self._value_dtype(fold)
         self.dtypes[fold.name] = fold.dtype
         if blocked:
@@ -394,12 +431,21 @@ class RowEmitter:
             assert identity is not None, f"{fold.op} has no identity to start from"
             self.put(f"{name} = {literal(identity(fold.dtype), fold.dtype)}")
 
-    def _accumulate(self, fold: Fold, stage: Stage) -> None:
+    def _add_to_total(self, total: Total, stage: Stage) -> None:
+        """One value more for a total."""
+        if not self._in_blocks(total):
+            self._accumulate(total, self.kernel.totals)
+            return
+        value = converted(self.names[total.value], self.dtypes[total.value], held_as(total.dtype))
+        self.put(f"{self.names[total.name]} = {value}")
+        self._join(total)
+
+    def _accumulate(self, fold: Fold | Total, over: tuple[str, ...]) -> None:
         name, value = self.names[fold.name], self.names[fold.value]
         given = self.dtypes[fold.value]
         spelled = spelling(fold.op, given)
         if spelled in BETTER:
-            self._accumulate_position(fold, stage)
+            self._accumulate_position(fold, over)
             return
         value = converted(value, given, fold.dtype)
         combine = spelling(fold.op, fold.dtype)
@@ -407,15 +453,15 @@ class RowEmitter:
             combine = REORDERED[combine]
         self.put(f"{name} = {narrow(combine.format(name, value), held_as(fold.dtype))}")
 
-    def _accumulate_position(self, fold: Fold, stage: Stage) -> None:
+    def _accumulate_position(self, fold: Fold | Total, over: tuple[str, ...]) -> None:
         name, value = self.names[fold.name], self.names[fold.value]
-        position = self._position(stage.over)
+        position = self._position(over)
         better = BETTER[spelling(fold.op, self.dtypes[fold.value])]
         self.put(f"better = ({name} < 0) | {better.format(value, f'best{name}')}")
         self.put(f"{name} = select(better, {position}, {name})")
         self.put(f"best{name} = select(better, {value}, best{name})")
 
-    def _join(self, fold: Fold) -> None:
+    def _join(self, fold: Fold | Total) -> None:
         name = self.names[fold.name]
         if fold.dtype != FLOAT64:
             self.put(f"t{name} += {name}")
@@ -425,7 +471,7 @@ class RowEmitter:
         self.put(f"e{name} += (t{name} - (u{name} - z{name})) + ({name} - z{name})")
         self.put(f"t{name} = u{name}")
 
-    def _finish(self, fold: Fold, blocked: bool) -> None:
+    def _finish(self, fold: Fold | Total, blocked: bool) -> None:
         name = self.names[fold.name]
         if blocked and fold.dtype == FLOAT64:
             self.put(f"{name} = select(e{name} == e{name}, t{name} + e{name}, t{name})")

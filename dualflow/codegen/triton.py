@@ -41,8 +41,11 @@ def emit(kernel: Kernel) -> KernelText:
     """The text of `kernel`: a Triton function `kernel(pointers, scalars, integers, constexprs)`.
 
     Raises:
-        NotImplementedError: an op of the kernel has no spelling for this backend.
+        NotImplementedError: an op of the kernel has no spelling for this backend, or the kernel has
+            totals, which a schedule for this backend makes kernels of their own.
     """
+    if kernel.totals:
+        raise NotImplementedError("program instances share no totals")
     return _Emitter(kernel).text()
 
 
@@ -250,7 +253,7 @@ class _Emitter:
             elif isinstance(sink, Keep):
                 if self.whole:
                     self.kept[sink.name] = value
-            else:
+            elif isinstance(sink, Fold):
                 self._accumulate(sink, value, stage)
 
     def _forget(self, access: str) -> None:

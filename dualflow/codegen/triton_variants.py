@@ -153,7 +153,7 @@ def _blocks(kernel: Kernel, lanes: int) -> tuple[dict[str, int], bool, int]:
         width = min(width, COLUMN_LANES)
         return {axes[0]: COLUMN_TILE // width, axes[1]: width}, False, 4
     items = [a.dtype.itemsize for a in kernel.accesses if _lane_stride(kernel, a) != 0]
-    whole = can_be_whole(kernel) and width * max(4, *items) <= WHOLE_ROW
+    whole = can_be_whole(kernel) and width * max([4, *items]) <= WHOLE_ROW
     width = width if whole else min(width, ROW_PIECE)
     blocks = {axis: max(1, TILE // width) for axis in axes[:-1]} | {axes[-1]: width}
     return blocks, whole, 4 if width < 2048 else 8 if width < 8192 else 16

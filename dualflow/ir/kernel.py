@@ -1,14 +1,18 @@
 """Kernel: loop-level. Axes, accesses to buffers, stages of scalar code; no size, no backend.
 
-    Kernel = axes: Axis* (grid axes first, outermost first), accesses: Access*, scalars: Scalar*,
-             stages: Stage*, lanes: the axis whose points run side by side
-    Stage  = over: loop axes (() = once per grid point), lets: Let*, sinks: (Fold|Keep|Store|Check)*
+    Kernel = axes: Axis* (grid, total, loop; outermost first), accesses: Access*, scalars: Scalar*,
+             stages: Stage*, lanes: the axis whose points run side by side, closing: Stage*
+    Stage  = over: loop axes (() = once per grid point), lets: Let*, sinks: Sink*
+    Sink   = Fold | Keep | Total | Store | Check
     Let    = name = op(arguments): dtype       one value per point of grid and stage loops
 
-A *grid* axis has independent points and a run-time range; a *loop* axis is walked inside a grid
-point and has a run-time size. Values live along the axes of their stage; a Fold makes one value
-per grid point, a Keep one per loop point, both for later stages. Sizes and strides are arguments,
-so one kernel serves every batch size. Comes in: `schedule/`. Goes out: `codegen/`.
+A *grid* axis has independent points and a run-time range; a *total* axis too, but for Totals; a
+*loop* axis is walked inside a grid point and has a run-time size. Values live along the axes of
+their stage; a Fold makes one value per grid point, a Keep one per loop point, both for later
+stages. A Total folds one value per grid point over the total axes, for the closing stages, which
+run once for each point of the other grid axes. Whoever divides the range of a total axis has to
+join the totals of its parts. Sizes and strides are arguments, so one kernel serves every batch
+size. Comes in: `schedule/`. Goes out: `codegen/`.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ class Axis:
     """One loop of the kernel."""
 
     name: str
-    role: Literal["grid", "loop"]
+    role: Literal["grid", "total", "loop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,19 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """`value`, one per grid point, reduced over the total axes by `op`; for the closing stages.
+
+    `dtype` is that of the result; accumulation may be wider.
+    """
+
+    name: str
+    op: str
+    value: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """`value` written at this point of `access`."""
 
@@ -108,7 +125,7 @@ class Check:
     code: int
 
 
-Sink = Fold | Keep | Store | Check
+Sink = Fold | Keep | Total | Store | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +146,16 @@ class Kernel:
     scalars: tuple[Scalar, ...]
     stages: tuple[Stage, ...]
     lanes: str
+    closing: tuple[Stage, ...] = ()
 
     @property
     def grid(self) -> tuple[str, ...]:
-        return tuple(axis.name for axis in self.axes if axis.role == "grid")
+        """The axes of the grid, total axes included."""
+        return tuple(axis.name for axis in self.axes if axis.role != "loop")
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        return tuple(axis.name for axis in self.axes if axis.role == "total")
 
     @property
     def loops(self) -> tuple[str, ...]:
@@ -140,7 +163,7 @@ class Kernel:
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
-        return tuple(sink for stage in self.stages for sink in stage.sinks)
+        return tuple(sink for stage in self.stages + self.closing for sink in stage.sinks)
 
     @property
     def folds_across_lanes(self) -> bool:
@@ -162,21 +185,32 @@ class Kernel:
 
     def verify(self) -> Kernel:
         """Check names, scopes and dtypes; returns the kernel. Errors are faults of `schedule/`."""
-        roles = [axis.role for axis in self.axes]
-        assert roles == sorted(roles), "grid axes come first"
+        roles = [("grid", "total", "loop").index(axis.role) for axis in self.axes]
+        assert roles == sorted(roles), "grid axes come first, then total axes"
         assert self.lanes in (self.grid[-1:] + self.loops[-1:]), "lanes: the last grid or loop axis"
         for access in self.accesses:
             assert len(access.strides) == len(self.axes), f"{access.name}: a stride for each axis"
             assert all(s in (0, 1, -1, "s") for s in access.strides), f"strides of {access.name}"
         lasting = {scalar.name: scalar.dtype for scalar in self.scalars}
+        closed = dict(lasting)
         for stage in self.stages:
             assert set(stage.over) <= set(self.loops), f"a stage loops over {stage.over}"
-            self._verify_stage(stage, lasting)
+            self._verify_stage(stage, self.grid + stage.over, lasting)
+        totals = [sink for sink in self.sinks if isinstance(sink, Total)]
+        assert bool(totals) == bool(self.totals), "totals fold over total axes"
+        closed |= {total.name: total.dtype for total in totals}
+        for stage in self.closing:
+            assert self.totals, "closing stages follow totals"
+            assert not stage.over, "a closing stage has no loop"
+            assert all(isinstance(sink, (Store, Check)) for sink in stage.sinks), "closing stores"
+            self._verify_stage(stage, self.grid[: -len(self.totals)], closed)
         return self
 
-    def _verify_stage(self, stage: Stage, lasting: dict[str, np.dtype]) -> None:
+    def _verify_stage(
+        self, stage: Stage, live: tuple[str, ...], lasting: dict[str, np.dtype]
+    ) -> None:
+        """Check one stage where the axes `live` are walked and the values `lasting` are known."""
         seen = dict(lasting)
-        live = self.grid + stage.over
         for let in stage.lets:
             assert let.name not in seen, f"{let.name} is defined twice"
             values = let.arguments
@@ -203,9 +237,10 @@ class Kernel:
                 assert access.mode != "in", f"store to the input {access.name}"
                 assert access.dtype == seen[sink.value], f"store to {access.name}: dtype"
                 self._verify_reach(access, live)
-            elif isinstance(sink, (Fold, Keep)):
+            elif isinstance(sink, (Fold, Keep, Total)):
                 assert sink.name not in lasting, f"{sink.name} is defined twice"
                 lasting[sink.name] = sink.dtype
+                assert not (isinstance(sink, Total) and stage.over), f"{sink.name} is in a loop"
 
     def _verify_reach(self, access: Access, live: tuple[str, ...]) -> None:
         for axis, stride in zip(self.axes, access.strides, strict=True):
@@ -216,8 +251,9 @@ class Kernel:
 
 
 def _lines(kernel: Kernel) -> Iterator[str]:
-    grid, loops = ", ".join(kernel.grid), ", ".join(kernel.loops)
-    yield f"kernel grid({grid}) loop({loops}) lanes {kernel.lanes}"
+    kept = ", ".join(axis for axis in kernel.grid if axis not in kernel.totals)
+    totals = f" total({', '.join(kernel.totals)})" if kernel.totals else ""
+    yield f"kernel grid({kept}){totals} loop({', '.join(kernel.loops)}) lanes {kernel.lanes}"
     for access in kernel.accesses:
         steps = zip(kernel.axes, access.strides, strict=True)
         where = " + ".join(f"{axis.name}*{stride}" for axis, stride in steps if stride != 0)
@@ -226,14 +262,22 @@ def _lines(kernel: Kernel) -> Iterator[str]:
         yield f"  value {scalar.name}: {scalar.dtype.name}"
     for stage in kernel.stages:
         yield f"  for {', '.join(stage.over)}:" if stage.over else "  once:"
-        for let in stage.lets:
-            yield f"    {let.name}: {let.dtype.name} = {let.op}({', '.join(let.arguments)})"
-        for sink in stage.sinks:
-            if isinstance(sink, Store):
-                yield f"    {sink.access}[...] = {sink.value}"
-            elif isinstance(sink, Check):
-                yield f"    check {sink.value} else {sink.code}"
-            elif isinstance(sink, Keep):
-                yield f"    {sink.name} = keep {sink.value}"
-            else:
-                yield f"    {sink.name}: {sink.dtype.name} = {sink.op} over {sink.value}"
+        yield from _stage_lines(stage)
+    for stage in kernel.closing:
+        yield "  closing:"
+        yield from _stage_lines(stage)
+
+
+def _stage_lines(stage: Stage) -> Iterator[str]:
+    for let in stage.lets:
+        yield f"    {let.name}: {let.dtype.name} = {let.op}({', '.join(let.arguments)})"
+    for sink in stage.sinks:
+        if isinstance(sink, Store):
+            yield f"    {sink.access}[...] = {sink.value}"
+        elif isinstance(sink, Check):
+            yield f"    check {sink.value} else {sink.code}"
+        elif isinstance(sink, Keep):
+            yield f"    {sink.name} = keep {sink.value}"
+        else:
+            whole = " of the grid" if isinstance(sink, Total) else ""
+            yield f"    {sink.name}: {sink.dtype.name} = {sink.op} over {sink.value}{whole}"

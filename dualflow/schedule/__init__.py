@@ -2,8 +2,8 @@
 
 Comes in: a simplified Graph. Goes out: a Program of Kernels and library calls, and the reasons.
 The stages: `splitting` (of folds), `facts` (of values), `fusion` (groups), `lowering` (a group's
-scalar code), `shaping` (its loops), `memory` (the arena), `assemble` (the Program). `maps` is the
-index arithmetic.
+scalar code), `totals` (groups that fold what another's grid computes), `shaping` (loops), `memory`
+(the arena), `assemble` (the Program). `maps` is the index arithmetic.
 """
 
 from .assemble import Plan, plan, plan_with_reasons

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from dualflow.base import config
 from dualflow.base.errors import IndexingError
 from dualflow.base.shapes import size_of
+from dualflow.ir.backend import NUMBA, Backend
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.program import Buffer, Call, Launch, Operand, Program, Step
 from dualflow.ir.types import View
 
 from .fusion import Fusion
-from .lowering import Lowering
 from .memory import Life, place
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
+from .totals import join_totals, lower
 from .units import Group, Library
 
 #: What the status that a check sets means.
@@ -69,14 +70,14 @@ class Plan:
 def plan(
     graph: Graph,
     layouts: Sequence[View] | None = None,
-    backend: str = "numba",
+    backend: Backend = NUMBA,
     into: Mapping[int, int] | None = None,
 ) -> Program:
     """The Program of `graph`.
 
     Args:
         layouts: how each input lies; by default packed.
-        backend: whose spellings decide which ops can stand in a kernel.
+        backend: decides which ops can stand in a kernel, and whether it may hold totals.
         into: for outputs that are to overwrite an input in the end, the number of that input. Where
             it can be done safely, the output is stored there at once, after all that may raise:
             `program.outputs[i]` then lies in the input's buffer. Else it is an output as any other.
@@ -87,7 +88,7 @@ def plan(
 def plan_with_reasons(
     graph: Graph,
     layouts: Sequence[View] | None = None,
-    backend: str = "numba",
+    backend: Backend = NUMBA,
     into: Mapping[int, int] | None = None,
 ) -> Plan:
     """As `plan`, with what was decided and why."""
@@ -98,14 +99,17 @@ def plan_with_reasons(
 
 class _Assembly:
     def __init__(
-        self, graph: Graph, layouts: Sequence[View], backend: str, into: Mapping[int, int]
+        self, graph: Graph, layouts: Sequence[View], backend: Backend, into: Mapping[int, int]
     ) -> None:
         exact = config.active().numerics == "exact"
         self.graph, self.layouts = split_folds(graph, backend, exact), layouts
         graph = self.graph
-        self.fusion = fusion = Fusion(graph, layouts, backend, exact, into)
+        self.fusion = fusion = Fusion(graph, layouts, backend.name, exact)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
         self.lies.update(zip(graph.inputs, layouts, strict=True))
+        if backend.totals:
+            join_totals(fusion, self.lies)
+        fusion.finish(layouts, into)
         self.nodes: list[tuple[Node, ...]] = []
         self.works: list[Lowered | Library] = []
         for unit in fusion.units:
@@ -119,11 +123,11 @@ class _Assembly:
                 self.nodes.append((unit.node,))
             self._settle(unit.node.results)
             return
-        roots = [value for value, _ in unit.roots]
+        roots = unit.stores
         if all(value.type.size == 0 for value in roots):
             self._settle(roots)
             return
-        lowering = Lowering(self.fusion, unit, self.lies)
+        lowering = lower(self.fusion, unit, self.lies)
         for value in roots:
             given = self.fusion.into.get(value)
             if given is not None and not lowering.store_in_place(value, given):

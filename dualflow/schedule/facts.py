@@ -10,7 +10,7 @@ from typing import Any
 
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
-from dualflow.ir.op import Kind, Op
+from dualflow.ir.op import CATALOGUE, Kind, Op
 from dualflow.ir.types import View
 
 #: How dear an elementwise op that no backend computes exactly (exp, tanh) is beside an addition.
@@ -168,6 +168,11 @@ def folds(op: Op, node: Node, backend: str) -> bool:
         return False
     sizes = [node.operands[0].shape[axis] for axis in node.attributes["axes"]]  # type: ignore[union-attr]
     return "{1}" in text or sum(n != 1 for n in sizes) <= 1
+
+
+def folds_positions(op: str, backend: str) -> bool:
+    """Whether a reduction that the backend folds gives a position, not a value."""
+    return "{1}" not in str(CATALOGUE[op].spelling[backend])
 
 
 def _assembles(node: Node) -> bool:

@@ -13,7 +13,7 @@ axes (which see each result once) and loop axes (the reduced ones); else it gets
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
@@ -23,7 +23,7 @@ from dualflow.ir.types import View
 from .facts import Facts
 from .maps import Map, is_onto, natural, points, positions, still_axes, through
 from .operands import Operands, axis_runs, folded_shape
-from .units import Group, Library, Unit, current, in_order, reaches
+from .units import Closing, Group, Library, Unit, current, in_order, reaches
 
 #: A group with more members takes no further ones: registers and compile time are finite.
 MOST_MEMBERS = 100
@@ -51,10 +51,7 @@ class Fusion:
         reasons: why a value is stored, as text.
     """
 
-    def __init__(
-        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool,
-        into: Mapping[int, int],
-    ) -> None:  # fmt: skip
+    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool) -> None:
         self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
         self.seen = Operands(self.facts)
         self.stored: dict[Value, Unit] = {}
@@ -74,9 +71,34 @@ class Fusion:
         for value in graph.inputs:
             self._read(value)
         self.into: dict[Value, Value] = {}
+        self.units: list[Unit] = []
+
+    def finish(self, layouts: Sequence[View], into: Mapping[int, int]) -> None:
+        """Choose what is stored in place of an input, and put the units into order."""
         for output, input_ in into.items():
-            self._store_into(self.outputs[output], graph.inputs[input_], layouts[input_])
+            given = self.graph.inputs[input_]
+            self._store_into(self.outputs[output], given, layouts[input_])
         self.units = in_order(self._all, self._rank)
+
+    def alive(self) -> Iterator[Unit]:
+        """The units from first to last; one may take over another's work meanwhile."""
+        for unit in sorted(self._all, key=self._rank.__getitem__):
+            if current(unit) is unit:
+                yield unit
+
+    def close(self, group: Group, after: Group, links: Mapping[Value, Map]) -> None:
+        """`after`, which folds the values `links` of `group`, becomes a part of it."""
+        group.closing.append(Closing(after, links))
+        group.loaded.update(dict.fromkeys(v for v in after.loaded if v not in group.stores))
+        group.members += after.members
+        group.readers |= after.readers
+        group.may_raise |= after.may_raise
+        after.into = group
+        readers = {current(unit) for unit in group.readers} - {group}
+        wanted = {v for unit in readers if isinstance(unit, Group) for v in unit.loaded}
+        for value in links.keys() - wanted - self._needed.keys():
+            group.roots = [(root, map_) for root, map_ in group.roots if root is not value]
+            self.stored.pop(value, None)
 
     def _want_outputs(self) -> None:
         """Ask for the outputs of the graph; each gets memory of its own, but for plain inputs."""

@@ -29,11 +29,11 @@ class Term:
     """One scalar value of a kernel to be.
 
     Attributes:
-        op: a record's name, or "load", "gather", "place", "scalar", "fold".
+        op: a record's name, or "load", "gather", "place", "scalar", "fold", "total".
         dtype: of the value.
         arguments: terms it is computed from.
         key: load, gather: the `Look`; place (a position): strides and offset; scalar: the number;
-            fold: the op.
+            fold, total: the op.
         axes: the domain axes along which it changes.
         depth: how many folds have to come before it.
         dear: whether it is better kept than computed again.
@@ -59,7 +59,15 @@ class Look:
 
 
 class Lowering:
-    """The lowering of one group."""
+    """The lowering of one group.
+
+    Attributes:
+        nodes: what is computed.
+        checks: what has to be true at every point.
+        stores: what is stored at every point.
+        totalled: the axes of the grid that totals fold, if something is stored after them.
+        closing: what is stored when the totals are known.
+    """
 
     def __init__(self, fusion: Fusion, group: Group, layouts: dict[Value, View]) -> None:
         self.fusion, self.group, self.layouts = fusion, group, layouts
@@ -69,18 +77,21 @@ class Lowering:
         self._terms: dict[object, Term] = {}
         self._looks: dict[object, Look] = {}
         self.nodes: dict[object, None] = {}
-        self.checks: dict[Term, None] = {}  # what has to be true at every point
+        self.checks: dict[Term, None] = {}
         self.stores: list[tuple[Look, Term]] = []
+        self.totalled: frozenset[int] = frozenset()
+        self.closing: list[tuple[Look, Term]] = []
         for value, map_ in group.roots:
-            term = self._evaluate(value, map_, store=True)
+            term = self.evaluate(value, map_, store=True)
             look = Look(value, padded(map_.strides, self.rank), map_.offset, "out")
             self.stores.append((look, term))
 
     def store_in_place(self, value: Value, given: Value) -> bool:
         """Store `value` where the input `given` lies, element upon element; False if the group
         sees the input in another way too, or reads it after the store."""
-        at = next(i for i, (look, _) in enumerate(self.stores) if look.value is value)
-        look, term = self.stores[at]
+        stores = [*self.stores, *self.closing]
+        at = next(i for i, (look, _) in enumerate(stores) if look.value is value)
+        look, term = stores[at]
         layout = self.layouts[given]
         target = Look(given, look.strides, look.offset + layout.offset, "out")
         seen = [look for look in self._looks.values() if look.value is given]
@@ -88,18 +99,23 @@ class Lowering:
             (first, *others) = seen
             if others or (first.strides, first.offset) != (target.strides, target.offset):
                 return False
+            if self.closing:
+                return False
             deepest = max(t.depth for t in self._terms.values())
             inside = any(look.strides[k] for k in self.loops)
             if self.loops and inside and term.depth < deepest:
                 return False
             first.mode = "inout"
             target = first
-        self.stores[at] = (target, term)
+        if at < len(self.stores):
+            self.stores[at] = (target, term)
+        else:
+            self.closing[at - len(self.stores)] = (target, term)
         return True
 
     # Terms -------------------------------------------------------------------------------------
 
-    def _term(
+    def term(
         self, op: str, dtype: np.dtype, arguments: tuple[Term, ...] = (), key: Any = None,
         axes: frozenset[int] = frozenset(), depth: int = 0, dear: bool = False,
     ) -> Term:  # fmt: skip
@@ -113,12 +129,20 @@ class Lowering:
             found = self._terms[name] = Term(op, dtype, arguments, key, axes, depth, dear)
         return found
 
+    def folded(
+        self, kind: str, dtype: np.dtype, argument: Term, op: str, axes: frozenset[int]
+    ) -> Term:
+        """The fold or total of `argument`, made once; it changes along `axes`."""
+        name = (kind, dtype, id(argument), op)
+        made = Term(kind, dtype, (argument,), op, axes, argument.depth + 1)
+        return self._terms.setdefault(name, made)
+
     def _scalar(self, number: bool | int | float, dtype: np.dtype, role: object = None) -> Term:
         """A number that the launch passes; numbers in different roles stay apart, so that a
         kernel does not depend on which sizes happen to be equal."""
-        return self._term("scalar", dtype, key=(np.array(number, dtype).tobytes(), role))
+        return self.term("scalar", dtype, key=(np.array(number, dtype).tobytes(), role))
 
-    def _evaluate(self, value: Value, map_: Map, store: bool = False) -> Term:
+    def evaluate(self, value: Value, map_: Map, store: bool = False) -> Term:
         """The term of a value at the points of the domain."""
         known = (value, map_, store)
         found = self._terms.get(known)
@@ -131,7 +155,7 @@ class Lowering:
         if value in self.group.loaded and not store:
             return self._load(value, map_, None)
         if value in self.fusion.copy_of:
-            return self._evaluate(self.fusion.copy_of[value], map_)
+            return self.evaluate(self.fusion.copy_of[value], map_)
         node = value.node
         assert node is not None, f"{value} is neither loaded nor computed"
         self.nodes[node] = None
@@ -142,10 +166,7 @@ class Lowering:
         seen = through(map_, self.domain, value.shape, layout.strides, layout.offset)
         assert seen is not None, f"{value} has no affine index map"
         strides = padded(seen.strides, self.rank)
-        key = (value, strides, seen.offset)
-        look = self._looks.get(key)
-        if look is None:
-            look = self._looks[key] = Look(value, strides, seen.offset)
+        look = self.look(value, strides, seen.offset)
         dtype = value.dtype
         axes = frozenset(k for k, s in enumerate(strides) if s)
         further = self._further(seen)
@@ -153,8 +174,13 @@ class Lowering:
         if map_.box:
             masked = (self._inside(map_.box), other or self._scalar(0, dtype))
         if further is None:
-            return self._term("load", dtype, masked, look, axes)
-        return self._term("gather", dtype, (further, *masked), look, axes)
+            return self.term("load", dtype, masked, look, axes)
+        return self.term("gather", dtype, (further, *masked), look, axes)
+
+    def look(self, value: Value, strides: tuple[int, ...], offset: int) -> Look:
+        """The access, made once."""
+        key = (value, strides, offset)
+        return self._looks.setdefault(key, Look(value, strides, offset))
 
     def _further(self, seen: Map) -> Term | None:
         """How many elements further the picks of a map look."""
@@ -169,7 +195,7 @@ class Lowering:
 
     def _picked(self, pick: Pick) -> tuple[Term, Term]:
         """The coordinate, counted from the start and in range; and whether it was in range."""
-        index = self._evaluate(pick.indices, pick.map)
+        index = self.evaluate(pick.indices, pick.map)
         if index.dtype != int64:
             index = self._call(p.cast, int64, index)
         size, zero = self._scalar(pick.size, int64, pick), self._scalar(0, int64, "zero")
@@ -200,7 +226,7 @@ class Lowering:
         """`offset + sum(steps[k] * position along axis k)`, int64; picks are further axes."""
         strides = tuple(s if n != 1 else 0 for s, n in zip(steps, self.domain, strict=False))
         axes = frozenset(k for k, s in enumerate(strides) if s)
-        total = self._term("place", int64, key=(padded(strides, self.rank), offset), axes=axes)
+        total = self.term("place", int64, key=(padded(strides, self.rank), offset), axes=axes)
         for (pick, _), step in zip(picks, steps[self.rank :], strict=False):
             if step:
                 along, _ = self._picked(pick)
@@ -210,7 +236,7 @@ class Lowering:
         return total
 
     def _call(self, primitive: Strict, dtype: np.dtype, *arguments: Term) -> Term:
-        return self._term(primitive.op.name, dtype, arguments)
+        return self.term(primitive.op.name, dtype, arguments)
 
     def _seen(self, node: Node, map_: Map) -> Seen:
         """The operands of a node of this group, and their maps."""
@@ -219,8 +245,8 @@ class Lowering:
         return found
 
     def _elementwise(self, node: Node, map_: Map) -> Term:
-        arguments = tuple(self._evaluate(value, map_) for value in node.operands)
-        return self._term(node.op.name, node.result.dtype, arguments, dear=not node.op.exact)
+        arguments = tuple(self.evaluate(value, map_) for value in node.operands)
+        return self.term(node.op.name, node.result.dtype, arguments, dear=not node.op.exact)
 
     def _constant(self, node: Node, map_: Map) -> Term:
         dtype = node.result.dtype
@@ -241,31 +267,26 @@ class Lowering:
 
     def _view(self, node: Node, map_: Map) -> Term:
         ((operand, moved),) = self._seen(node, map_)
-        return self._evaluate(operand, moved)
+        return self.evaluate(operand, moved)
 
     def _reduction(self, node: Node, map_: Map) -> Term:
         ((operand, moved),) = self._seen(node, map_)
-        argument = self._evaluate(operand, moved)
+        argument = self.evaluate(operand, moved)
         dtype = node.result.dtype
         axes = frozenset(self.group.grid)
-        name = ("fold", dtype, id(argument), node.op.name)
-        found = self._terms.get(name)
-        if found is None:
-            found = Term("fold", dtype, (argument,), node.op.name, axes, argument.depth + 1)
-            self._terms[name] = found
-        return found
+        return self.folded("fold", dtype, argument, node.op.name, axes)
 
     def _random(self, node: Node, map_: Map) -> Term:
         (state,) = node.operands
-        words = [self._evaluate(state, Map((), word)) for word in range(2)]
+        words = [self.evaluate(state, Map((), word)) for word in range(2)]
         steps = padded(map_.strides, self.rank) + tuple(stride for _, stride in map_.picks)
         place = self._index(steps, map_.offset, map_.picks)
-        return self._term(node.op.name, node.result.dtype, (place, *words), dear=True)
+        return self.term(node.op.name, node.result.dtype, (place, *words), dear=True)
 
     def _lookup(self, node: Node, map_: Map) -> Term:
         (_, _), (x, seen) = self._seen(node, map_)
         self.checks[self._picked(seen.picks[-1][0])[1]] = None
-        return self._evaluate(x, seen)
+        return self.evaluate(x, seen)
 
     def _scatter(self, node: Node, map_: Map) -> Term:
         (x, same), (indices, at), (values, _) = self._seen(node, map_)
@@ -276,9 +297,9 @@ class Lowering:
         here = self._index(steps, offset, map_.picks)
         chosen, valid = self._picked(Pick(indices, at, node.result.shape[axis]))
         self.checks[valid] = None
-        old, value = self._evaluate(x, same), self._evaluate(values, at)
+        old, value = self.evaluate(x, same), self.evaluate(values, at)
         if node.op.scatter:
-            value = self._term(node.op.scatter, dtype, (old, value))
+            value = self.term(node.op.scatter, dtype, (old, value))
         return self._call(p.where, dtype, self._call(p.equal, bool_, here, chosen), value, old)
 
     def _assembly(self, node: Node, map_: Map) -> Term:
@@ -292,11 +313,11 @@ class Lowering:
             if seen is None:
                 continue
             if seen.box == map_.box:
-                result = self._evaluate(value, seen)
+                result = self.evaluate(value, seen)
             elif value in self.group.loaded:
                 result = self._load(value, seen, result)
             else:
-                part = self._evaluate(value, seen)
+                part = self.evaluate(value, seen)
                 inside = self._inside(seen.box)
                 result = part if result is None else self._call(
                     p.where, dtype, inside, part, result)  # fmt: skip

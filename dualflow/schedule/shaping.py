@@ -25,6 +25,7 @@ from dualflow.ir.kernel import (
     Sink,
     Stage,
     Store,
+    Total,
 )
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
@@ -60,23 +61,33 @@ def shape_kernel(lowering: Lowering) -> Lowered:
     return _Shaping(lowering).lowered()
 
 
+def lanes_in_loop(lowering: Lowering) -> bool:
+    """Whether the points that run side by side are those of a loop, not of the grid."""
+    shaping = _Shaping(lowering)
+    return shaping.lanes in shaping.loop_names
+
+
 class _Shaping:
     def __init__(self, lowering: Lowering) -> None:
         self.lowering = lowering
         self.domain, self.loops = lowering.domain, lowering.loops
-        self.used = _used([*lowering.checks, *(term for _, term in lowering.stores)])
+        every = [*lowering.stores, *lowering.closing]
+        self.used = terms_under([*lowering.checks, *(term for _, term in every)])
         self.looks = [t.key for t in self.used if t.op in ("load", "gather")]
-        stored = [look for look, _ in lowering.stores]
+        stored = [look for look, _ in every]
         self.looks = list(dict.fromkeys([*self.looks, *stored]))
         self.vectors = [look.strides for look in self.looks]
         self.vectors += [t.key[0] for t in self.used if t.op == "place"]  # type: ignore[index]
-        self.grid_axes = self._ordered(k for k in range(len(self.domain)) if k not in self.loops)
-        self.loop_axes = self._ordered(self.loops)
         # kernel axes: runs of domain axes that lie one after the other in every access
-        self.grid = self._runs(self.grid_axes) or [[]]
-        self.loop = self._runs(self.loop_axes)
+        inside = self.loops | lowering.totalled
+        self.kept = self._runs(self._ordered(k for k in range(len(self.domain)) if k not in inside))
+        self.total = self._runs(self._ordered(lowering.totalled))
+        self.loop = self._runs(self._ordered(self.loops))
+        if lowering.closing and not self.total:
+            self.total = [[]]
         if self.loops and not self.loop:
             self.loop = [[]]
+        self.grid = [*self.kept, *self.total] or [[]]
         self.names = [f"i{n}" for n in range(len(self.grid))]
         self.loop_names = tuple(f"j{n}" for n in range(len(self.loop)))
         self.lanes = self._lanes()
@@ -137,7 +148,7 @@ class _Shaping:
     # Stages ------------------------------------------------------------------------------------
 
     def lowered(self) -> Lowered:
-        stages = self._stages()
+        stages, closing = self._stages(), self._closing()
         runs = self.grid + self.loop
         sizes = tuple(self._size(run) for run in runs)
         accesses, looks, steps = [], [], []
@@ -147,10 +158,12 @@ class _Shaping:
             accesses.append(Access(name, look.value.dtype, look.mode, spelled))  # type: ignore[arg-type]
             looks.append((look.value, View(sizes, strides, look.offset)))
             steps += [s for s in strides if s not in (0, 1, -1)]
-        axes = [Axis(name, "grid") for name in self.names]
+        first = len(self.grid) - len(self.total)
+        axes = [Axis(name, "grid") for name in self.names[:first]]
+        axes += [Axis(name, "total") for name in self.names[first:]]
         axes += [Axis(name, "loop") for name in self.loop_names]
         scalars = tuple(Scalar(name, term.dtype) for term, name in self.scalars.items())
-        kernel = Kernel(tuple(axes), tuple(accesses), scalars, stages, self.lanes)
+        kernel = Kernel(tuple(axes), tuple(accesses), scalars, stages, self.lanes, closing)
         ends = [end for n in sizes[: len(self.grid)] for end in (0, n)]
         integers = (*ends, *sizes[len(self.grid) :], *steps)
         numbers = tuple(_number(term) for term in self.scalars)
@@ -180,9 +193,14 @@ class _Shaping:
                 keep = [t for t, first in kept.items() if first == depth]
                 stages.append(self._stage(self.loop_names, mine, stores, keep, tests))
         outer = [t for t in checks if t not in inner]
-        if once or outer:
-            stages.append(self._stage((), [], once, [], outer))
+        totals = [t for t in self.used if t.op == "total"]
+        if once or outer or totals:
+            stages.append(self._stage((), totals, once, [], outer))
         return tuple(stages)
+
+    def _closing(self) -> tuple[Stage, ...]:
+        stores = self.lowering.closing
+        return (self._stage((), [], stores, [], []),) if stores else ()
 
     def _in_loop(self, look: Look) -> bool:
         return any(look.strides[k] for k in self.loops)
@@ -235,7 +253,8 @@ class _Shaping:
         for term in folds:
             value = self._name(term.arguments[0], lets, known)
             lasting[term] = f"f{len(self.lasting) + len(lasting)}"
-            sinks.append(Fold(lasting[term], str(term.key), value, term.dtype))
+            made = Fold if term.op == "fold" else Total
+            sinks.append(made(lasting[term], str(term.key), value, term.dtype))
         sinks += [Check(self._name(term, lets, known), OUT_OF_BOUNDS) for term in checks]
         for look, term in stores:
             sinks.append(Store(self.accesses[look], self._name(term, lets, known)))
@@ -289,7 +308,7 @@ def _integer(number: int) -> Term:
     return Term("scalar", int64, (), (np.int64(number).tobytes(), None))
 
 
-def _used(roots: Iterable[Term]) -> list[Term]:
+def terms_under(roots: Iterable[Term]) -> list[Term]:
     """The terms under the roots, each after its arguments."""
     seen: dict[Term, None] = {}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from dualflow.base.shapes import size_of
+from dualflow.ir.backend import Backend
 from dualflow.ir.graph import Graph, Node, Value
 
 from .facts import role_of
@@ -22,7 +23,7 @@ LARGE = 1 << 16
 ENOUGH = 1 << 10
 
 
-def split_folds(graph: Graph, backend: str, exact: bool) -> Graph:
+def split_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
     """See the module."""
     rows: dict[Value, int] = {}  # how many results the folds on the way to a value have
     instead: dict[Value, Value] = {}
@@ -30,9 +31,9 @@ def split_folds(graph: Graph, backend: str, exact: bool) -> Graph:
     for node in graph.nodes:
         operands = tuple([instead.get(value, value) for value in node.operands])
         kept = node if operands == node.operands else _copy(node, operands, node.attributes)
-        role = role_of(node, backend, exact)
+        role = role_of(node, backend.name, exact)
         before = max((rows.get(value, 0) for value in operands), default=0)
-        inner = _inner_axes(node, before) if role == "reduction" else ()
+        inner = _inner_axes(node, before, backend) if role == "reduction" else ()
         if inner:
             outer = tuple(a for a in node.attributes["axes"] if a not in inner)  # type: ignore[union-attr]
             first = _copy(node, operands, {"axes": inner})
@@ -55,12 +56,12 @@ def _copy(node: Node, operands: tuple[Value, ...], attributes: Mapping[str, Hash
     return Node(node.op, operands, attributes, types, node.line)
 
 
-def _inner_axes(node: Node, rows: int) -> tuple[int, ...]:
+def _inner_axes(node: Node, rows: int, backend: Backend) -> tuple[int, ...]:
     """The axes to fold first; none if the fold is better left whole. `rows`: how many results the
-    folds before it have."""
+    folds before it have; where it folds just these, it can be a total of their kernel."""
     operand, results = node.operands[0], node.result.type.size
     real = [axis for axis in node.attributes["axes"] if operand.shape[axis] != 1]  # type: ignore[union-attr]
-    if len(real) < 2:
+    if len(real) < 2 or (backend.totals and rows >= operand.type.size):
         return ()
     if rows > results:
         return (real[-1],)

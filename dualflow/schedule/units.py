@@ -5,7 +5,7 @@ Comes in: what `fusion.py` decides. Goes out: units, and the order in which they
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dualflow.base.shapes import Shape
@@ -28,6 +28,7 @@ class Group:
         members: how many nodes are evaluated.
         may_raise: whether one of them may raise.
         readers: units that need what this one stores.
+        closing: groups whose work is done here too, as totals over axes of the grid.
     """
 
     domain: Shape
@@ -39,12 +40,32 @@ class Group:
     members: int = 0
     may_raise: bool = False
     readers: set[Unit] = field(default_factory=set)
+    closing: list[Closing] = field(default_factory=list)
     into: Group | None = None  # the group that took this one's work over
 
     @property
     def grid(self) -> tuple[int, ...]:
         loops = self.loops or ()
         return tuple(k for k in range(len(self.domain)) if k not in loops)
+
+    @property
+    def stores(self) -> list[Value]:
+        """What is stored here, by the closing groups too."""
+        closing = [value for each in self.closing for value, _ in each.group.roots]
+        return [*(value for value, _ in self.roots), *closing]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A group that folds what another computes at its grid points, as seen by that other.
+
+    Attributes:
+        links: the values that go from the one to the other, and the maps into them from the
+            domain of the group that computes them.
+    """
+
+    group: Group
+    links: Mapping[Value, Map]
 
 
 @dataclass(eq=False)
