@@ -87,6 +87,9 @@ def test_bounds_are_read_when_the_view_is_made():
 
 def test_a_write_into_memory_that_the_value_shows():
     for memory in (df.tensor(np.arange(6.0)), df.asarray(np.arange(6.0))):
+        memory[1:3] = df.tensor(np.arange(10.0, 16.0))[1:3]
+        assert memory.tolist() == [0, 11, 12, 3, 4, 5]
+        memory[1:3] = df.arange(1, 3, dtype="float64")
         memory[1:] = memory[:-1]
         assert memory.tolist() == [0, 0, 1, 2, 3, 4]
         memory[df.asarray([True] * 6)] = memory.flip(0)

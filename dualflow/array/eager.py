@@ -6,6 +6,7 @@ asked only when NumPy refuses, to say why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,10 @@ class EagerMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         if held_back:
             _let_through(inputs)
-        arrays = [x._array if x._array is not None else x.array for x in inputs]
+        if len(inputs) == 1:
+            arrays = (inputs[0]._array if inputs[0]._array is not None else inputs[0].array,)
+        else:
+            arrays = tuple([x._array if x._array is not None else x.array for x in inputs])
         try:
             made = op.numpy(*arrays, **attributes)
         except DualflowError:
@@ -58,6 +62,8 @@ class EagerMode:
                 or op.view(view_of(x), **attributes) is not None
             ):
                 return _wrap_view(made, inputs[0], op, attributes)
+        if type(made) is _ndarray and made.flags.c_contiguous:
+            return _wrap(made)
         if type(made) is tuple:
             return tuple(_own(array) for array in made)
         return _own(made)
@@ -134,12 +140,12 @@ class EagerMode:
         storage = x._memory()
         source = value
         if type(value) is Tensor:
-            chain = value._chain
-            if type(chain) is list and chain[0] is x._chain and chain[1:] == [array.shape, items]:
-                return True  # x[index] += y: the view that Python hands back has been written
             source = value._array if value._array is not None else value.array
-            near = storage.exposed or value._storage is storage
-            if source.dtype != array.dtype or value.requires_grad or (near and found is not items):
+            if source.dtype != array.dtype or value.requires_grad:
+                return False
+            if value._storage is storage and _is_handed_back(value, x, items):
+                return True
+            if (value._storage is storage or storage.exposed) and found is not items:
                 return False  # NumPy minds overlaps of basic indices alone
         elif type(value) not in _STORABLE[array.dtype.kind]:
             return False
@@ -155,6 +161,15 @@ class EagerMode:
             return False
         storage.version += 1
         return True
+
+    def shaped(self, made: Any, shape: tuple[int, ...]) -> Any:
+        return _wrap(made._array.reshape(shape))
+
+    def compute(self, function: Any, tensors: Sequence[Any], *arguments: Any) -> Any:
+        if held_back:
+            _let_through(tuple(tensors))
+        arrays = [x._array if x._array is not None else x.array for x in tensors]
+        return _own(function(*arrays, *arguments))
 
     def draw(self, generator: Any) -> Any:
         state = np.array([generator.key, generator.counter], np.uint64)
@@ -194,6 +209,12 @@ def _arrays(items: tuple[Any, ...]) -> tuple[Any, ...] | None:
                 return None
         found.append(item)
     return tuple(found)
+
+
+def _is_handed_back(value: Tensor, x: Tensor, items: tuple[Any, ...]) -> bool:
+    """Whether `value` is `x[items]`: `x[items] += y` writes it, then stores it in itself."""
+    chain = value._chain
+    return type(chain) is list and chain[0] is x._chain and chain[1:] == [x.shape, items]
 
 
 def _is_part(made: np.ndarray, of: np.ndarray) -> bool:

@@ -61,6 +61,8 @@ def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
     """`axes` as a sorted tuple counted from 0; None means all of them."""
     if axes is None:
         return tuple(range(rank))
+    if type(axes) is int and -rank <= axes < rank:  # the common case
+        return (axes % rank,)
     given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
     found = sorted(normal_axis(axis, rank) for axis in given)
     if len(set(found)) != len(found):
@@ -71,7 +73,7 @@ def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
 def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
     """The shape left when `axes` (normal) are reduced."""
     if keepdims:
-        return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+        return tuple([1 if axis in axes else size for axis, size in enumerate(shape)])
     return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 

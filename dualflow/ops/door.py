@@ -9,7 +9,7 @@ above install themselves: `install_eager` (array), `install_tape` (autograd).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -62,6 +62,14 @@ class Eager(Mode, Protocol):
 
     def put(self, x: Any, items: tuple[Any, ...], value: Any) -> bool:
         """`x[items] = value`; False, with nothing written, where it takes more than that."""
+        ...
+
+    def shaped(self, made: Any, shape: tuple[int, ...]) -> Any:
+        """The tensor `made`, which nobody else holds, in another shape."""
+        ...
+
+    def compute(self, function: Any, tensors: Sequence[Any], *arguments: Any) -> Any:
+        """`function(*tensors, *arguments)` of NumPy's, which moves elements and no more."""
         ...
 
 
@@ -123,7 +131,7 @@ def install_tape(tape: Tape) -> None:
     _tape = tape
 
 
-def apply(op: Op, *inputs: Any, **attributes: Any) -> Any:
+def run(op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
     """Run a strict primitive in the active mode; a tensor, or a tuple of them."""
     out = state.mode.apply(op, inputs, attributes)
     if state.grad_enabled:
@@ -132,6 +140,11 @@ def apply(op: Op, *inputs: Any, **attributes: Any) -> Any:
                 _tape.record(op, inputs, attributes, out)
                 break
     return out
+
+
+def apply(op: Op, *inputs: Any, **attributes: Any) -> Any:
+    """`run`, called as the primitive is."""
+    return run(op, inputs, attributes)
 
 
 def elementwise(op: Op, *operands: Any) -> Any:
@@ -157,11 +170,14 @@ def draw(generator: Any) -> Any:
     return state.mode.draw(generator) if draws is None else draws.draw(generator)
 
 
-def unnoted(x: Any) -> Eager | None:
-    """The eager mode, if it is active and no gradient with respect to `x` is asked for: then an
-    operation on `x` may be done in one step instead of op by op."""
-    if state.mode is not _eager or (x.requires_grad and state.grad_enabled):
+def unnoted(*tensors: Any) -> Eager | None:
+    """The eager mode, if it is active and no gradient with respect to `tensors` is asked for: then
+    what is done with them may be done in one step instead of op by op."""
+    if state.mode is not _eager:
         return None
+    for tensor in tensors:
+        if tensor.requires_grad and state.grad_enabled:
+            return None
     return _eager
 
 

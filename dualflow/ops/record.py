@@ -30,7 +30,7 @@ class Strict:
         self.op, self.__name__ = op, op.name
 
     def __call__(self, *inputs: Any, **attributes: Any) -> Any:
-        return door.apply(self.op, *inputs, **attributes)
+        return door.run(self.op, inputs, attributes)
 
     def of(self, *operands: Any) -> Any:
         """The op on tensors and Python scalars, promoted and broadcast."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import (
     DEFAULT_FLOAT,
     DEFAULT_INT,
@@ -18,6 +20,7 @@ from dualflow.base.dtypes import (
 )
 from dualflow.base.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 
+from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from ..promotion import SCALARS
@@ -26,6 +29,7 @@ from .elementwise import where
 from .movement import as_shape
 
 Tensor = Any
+_FULL = p.full.op
 
 
 def check_device(device: str | None) -> None:
@@ -70,7 +74,7 @@ def full(
         value = bool(value)
     elif type(value) in (float, complex) or found.kind == "b":
         check_fill(value, found)
-    return p.full(shape=as_shape(shape), value=value, dtype=found)
+    return door.run(_FULL, (), {"shape": as_shape(shape), "value": value, "dtype": found})
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None, device: str | None = None) -> Tensor:
@@ -213,8 +217,11 @@ def eye(
     [[1.0, 0.0], [0.0, 1.0]]
     """
     check_device(device)
-    gap = _column_minus_row((rows, rows if columns is None else columns))
-    return p.cast(gap == k, dtype=as_dtype(dtype or DEFAULT_FLOAT))
+    columns, found = rows if columns is None else columns, as_dtype(dtype or DEFAULT_FLOAT)
+    eager = door.unnoted()
+    if eager is not None and rows >= 0 <= columns:
+        return eager.compute(np.eye, (), rows, columns, k, found)
+    return p.cast(_column_minus_row((rows, columns)) == k, dtype=found)
 
 
 def _column_minus_row(shape: tuple[int, ...]) -> Tensor:
@@ -233,6 +240,9 @@ def tril(x: Tensor, k: int = 0) -> Tensor:
     [[1.0, 0.0], [1.0, 1.0]]
     """
     x = tensor(x)
+    eager = door.unnoted(x)
+    if eager is not None and x.ndim > 1:
+        return eager.compute(np.tril, (x,), k)
     return where(_column_minus_row(x.shape) <= k, x, False)
 
 
@@ -244,6 +254,9 @@ def triu(x: Tensor, k: int = 0) -> Tensor:
     [[1.0, 1.0], [0.0, 1.0]]
     """
     x = tensor(x)
+    eager = door.unnoted(x)
+    if eager is not None and x.ndim > 1:
+        return eager.compute(np.triu, (x,), k)
     return where(_column_minus_row(x.shape) >= k, x, False)
 
 

@@ -146,7 +146,7 @@ def _steps(
     new: list[int],
 ) -> views.Chain:  # fmt: skip
     found: list[tuple[Op, dict[str, Any]]] = []
-    if not selected or builtins.any(starts) or stops != shape or set(steps) - {1}:
+    if not (selected or new) or builtins.any(starts) or stops != shape or set(steps) - {1}:
         found.append((_SLICE, {"starts": starts, "stops": stops, "steps": steps}))
     for axis, at in reversed(selected):
         found.append((_SELECT, {"axis": axis, "index": at}))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 from operator import index
 from typing import Any
+
+import numpy as np
 
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ArgumentError, ShapeError
@@ -23,10 +26,12 @@ from dualflow.base.shapes import (
 from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
+from .indexing import getitem
 
 Tensor = Any
 _slice = builtins.slice
 _RESHAPE, _PERMUTE = p.reshape.op, p.permute.op
+_WHOLE, _REVERSED = _slice(None), _slice(None, None, -1)
 
 
 def as_shape(shape: int | Sequence[int]) -> Shape:
@@ -60,7 +65,7 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
     wanted = as_shape(shape[0] if len(shape) == 1 else shape)
     if -1 in wanted:
         wanted = _inferred(x.shape, wanted)
-    made = door.apply(_RESHAPE, x, shape=wanted)
+    made = door.run(_RESHAPE, (x,), {"shape": wanted})
     if copy is None:
         return made
     if copy:
@@ -73,13 +78,15 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
 
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
-    rest = size_of(tuple(size for size in wanted if size != -1))
     total = size_of(shape)
-    if wanted.count(-1) > 1 or rest == 0 or total % rest:
+    place = wanted.index(-1)
+    before, after = wanted[:place], wanted[place + 1 :]
+    rest = size_of(before) * size_of(after)
+    if -1 in after or rest == 0 or total % rest:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
                          instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
-    return tuple(total // rest if size == -1 else size for size in wanted)
+    return (*before, total // rest, *after)
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -89,7 +96,8 @@ def flatten(x: Tensor) -> Tensor:
     >>> df.flatten(df.asarray([[1, 2], [3, 4]])).tolist()
     [1, 2, 3, 4]
     """
-    return reshape(x, -1) if tensor(x).size else reshape(x, 0)
+    x = tensor(x)
+    return p.reshape(x, shape=(x.size,))
 
 
 def permute_dims(x: Tensor, *axes: Any) -> Tensor:
@@ -103,8 +111,10 @@ def permute_dims(x: Tensor, *axes: Any) -> Tensor:
     (4, 2, 3)
     """
     x = tensor(x)
+    rank = len(x.shape)
     order = as_shape(axes[0] if len(axes) == 1 else axes)
-    return p.permute(x, axes=tuple(normal_axis(axis, x.ndim) for axis in order))
+    order = tuple([i if 0 <= i < rank else normal_axis(i, rank) for i in order])
+    return door.run(_PERMUTE, (x,), {"axes": order})
 
 
 def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
@@ -140,7 +150,8 @@ def matrix_transpose(x: Tensor) -> Tensor:
     rank = len(x.shape)
     if rank < 2:
         raise ShapeError(f"matrix_transpose of {x.shape}", instead="a tensor with 2 or more axes")
-    return door.apply(_PERMUTE, x, axes=(*range(rank - 2), rank - 1, rank - 2))
+    axes = (1, 0) if rank == 2 else (*range(rank - 2), rank - 1, rank - 2)
+    return door.run(_PERMUTE, (x,), {"axes": axes})
 
 
 def expand_dims(x: Tensor, axis: Axes = 0) -> Tensor:
@@ -152,9 +163,10 @@ def expand_dims(x: Tensor, axis: Axes = 0) -> Tensor:
     """
     x = tensor(x)
     given = as_shape(axis)  # type: ignore[arg-type]
-    new = normal_axes(given, x.ndim + len(given))
-    old = iter(x.shape)
-    return p.reshape(x, shape=tuple(1 if i in new else next(old) for i in range(x.ndim + len(new))))
+    shape = list(x.shape)
+    for i in normal_axes(given, len(shape) + len(given)):
+        shape.insert(i, 1)
+    return p.reshape(x, shape=tuple(shape))
 
 
 def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
@@ -168,13 +180,14 @@ def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
     (3, 1)
     """
     x = tensor(x)
+    shape = x.shape
     if axis is None:
-        return p.reshape(x, shape=tuple(size for size in x.shape if size != 1))
-    axes = normal_axes(axis, x.ndim)
+        return p.reshape(x, shape=tuple([size for size in shape if size != 1]))
+    axes = normal_axes(axis, len(shape))
     for i in axes:
-        if x.shape[i] != 1:
-            raise ShapeError(f"squeeze of axis {i} of {x.shape}", why="its size is not 1")
-    return p.reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+        if shape[i] != 1:
+            raise ShapeError(f"squeeze of axis {i} of {shape}", why="its size is not 1")
+    return p.reshape(x, shape=tuple([n for i, n in enumerate(shape) if i not in axes]))
 
 
 def broadcast_to(x: Tensor, *shape: Any) -> Tensor:
@@ -212,26 +225,14 @@ def flip(x: Tensor, axis: Axes = None) -> Tensor:
     [3, 2, 1]
     """
     x = tensor(x)
-    axes = normal_axes(axis, x.ndim)
-    shape = x.shape
-    reverse = [i in axes and n > 0 for i, n in enumerate(shape)]
-    return p.slice(
-        x,
-        starts=tuple(n - 1 if r else 0 for r, n in zip(reverse, shape, strict=True)),
-        stops=tuple(-1 if r else n for r, n in zip(reverse, shape, strict=True)),
-        steps=tuple(-1 if r else 1 for r in reverse),
-    )
+    rank = len(x.shape)
+    axes = normal_axes(axis, rank)
+    return getitem(x, tuple([_REVERSED if i in axes else _WHOLE for i in range(rank)]))
 
 
 def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     """The view of `x` from `start` to `stop` along `axis` (all normal)."""
-    shape = x.shape
-    return p.slice(
-        x,
-        starts=tuple(start if i == axis else 0 for i in range(len(shape))),
-        stops=tuple(stop if i == axis else n for i, n in enumerate(shape)),
-        steps=(1,) * len(shape),
-    )
+    return getitem(x, (*(_WHOLE,) * axis, _slice(start, stop)))
 
 
 def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
@@ -254,9 +255,12 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
         shifts = shifts * len(axes)
     if len(shifts) != len(axes):
         raise ShapeError(f"roll by {len(shifts)} shifts along {len(axes)} axes")
+    axes = tuple([normal_axis(one, x.ndim) for one in axes])
+    eager = door.unnoted(x)
+    if eager is not None:
+        return eager.compute(np.roll, (x,), shifts, axes)
     rolled = False
-    for by, one in zip(shifts, axes, strict=True):
-        i = normal_axis(one, x.ndim)
+    for by, i in zip(shifts, axes, strict=True):
         size = x.shape[i]
         by = by % size if size else 0
         if by:
@@ -328,16 +332,25 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
             raise ShapeError(f"stack of {given[0].shape} and {x.shape}",
                              instead="tensors of one shape, or concat")  # fmt: skip
     at = normal_axis(axis, given[0].ndim + 1)
+    eager = door.unnoted(*given)
+    if eager is not None:
+        return eager.compute(_stack, given, at)
     return p.concat(*(expand_dims(x, at) for x in given), axis=at)
+
+
+def _stack(*arrays_and_axis: Any) -> np.ndarray:
+    *arrays, axis = arrays_and_axis
+    return np.stack(arrays, axis)
 
 
 def _same_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
     given = [tensor(x) for x in tensors]
     if not given:
         raise ShapeError(f"{name} of nothing", instead="at least one tensor")
-    dtype = given[0].dtype
-    for x in given:
-        dtype = promote(dtype, x.dtype)
+    dtypes = [x.dtype for x in given]
+    if dtypes.count(dtypes[0]) == len(dtypes):
+        return given
+    dtype = reduce(promote, dtypes)
     return [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
 
 
@@ -379,7 +392,8 @@ def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
     """
     x = tensor(x)
     axis = normal_axis(axis, x.ndim)
-    return tuple(p.select(x, axis=axis, index=i) for i in range(x.shape[axis]))
+    before = (_WHOLE,) * axis
+    return tuple([getitem(x, (*before, i)) for i in range(x.shape[axis])])
 
 
 def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:
@@ -393,6 +407,9 @@ def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:
     times = as_shape(repetitions)
     rank = max(x.ndim, len(times))
     times = (1,) * (rank - len(times)) + times
+    eager = door.unnoted(x)
+    if eager is not None and builtins.min(times, default=0) >= 0:
+        return eager.compute(np.tile, (x,), times)
     shape = (1,) * (rank - x.ndim) + x.shape
     paired = p.reshape(x, shape=tuple(n for size in shape for n in (1, size)))
     wanted = tuple(n for t, size in zip(times, shape, strict=True) for n in (t, size))
@@ -411,6 +428,9 @@ def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = flatten(x), 0
     axis, repeats = normal_axis(axis, x.ndim), as_integer(repeats, "repeats")
+    eager = door.unnoted(x)
+    if eager is not None and repeats >= 0:
+        return eager.compute(np.repeat, (x,), repeats, axis)
     shape = x.shape
     before, after = shape[: axis + 1], shape[axis + 1 :]
     paired = p.reshape(x, shape=(*before, 1, *after))

@@ -33,9 +33,13 @@ _DIVIDE = p.divide.op
 
 def _fold(primitive: Strict, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
     shape = x.shape
-    axes = tuple(range(len(shape))) if axis is None else normal_axes(axis, len(shape))
-    out = door.apply(primitive.op, x, axes=axes)
-    return p.reshape(out, shape=reduced(shape, axes, True)) if keepdims else out
+    axes = normal_axes(axis, len(shape))
+    out = door.run(primitive.op, (x,), {"axes": axes})
+    if not keepdims:
+        return out
+    kept = reduced(shape, axes, True)
+    eager = door.unnoted(x)
+    return p.reshape(out, shape=kept) if eager is None else eager.shaped(out, kept)
 
 
 def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:

@@ -28,9 +28,13 @@ def out_of_bounds(index: int, size: int, axis: int) -> IndexingError:
                          why=f"indices of this axis run from {-size} to {size - 1}")  # fmt: skip
 
 
-def _check_bounds(indices: np.ndarray, size: int, axis: int) -> None:
+def _check_integers(indices: np.ndarray) -> None:
     if indices.dtype.kind not in "iu":
         raise TypeError("indices are not integers")  # the rule says more
+
+
+def _check_bounds(indices: np.ndarray, size: int, axis: int) -> None:
+    _check_integers(indices)
     if indices.size:
         low, high = int(indices.min()), int(indices.max())
         if low < -size or high >= size:
@@ -44,8 +48,12 @@ def _take_rule(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
 
 
 def _take(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
-    _check_bounds(indices, x.shape[axis], axis)
-    return np.take(x, indices.astype(np.int64, copy=False), axis=axis)
+    _check_integers(indices)
+    try:
+        return x.take(indices.astype(np.int64, copy=False), axis)
+    except IndexError:
+        _check_bounds(indices, x.shape[axis], axis)
+        raise
 
 
 def along(indices, shape, axis: int, rank: int):
