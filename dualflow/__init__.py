@@ -32,10 +32,23 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "compile": "dualflow.capture:compile",
     "pure": "dualflow.capture:pure",
+    "checkpoint": "dualflow.autograd.recompute:checkpoint",
     "compare": "dualflow.inspect.compare:compare",
+    "custom_gradient": "dualflow.autograd.custom:custom_gradient",
     "data": "dualflow.data",
+    "fft": "dualflow.ops.functions.fft",
+    "linalg": "dualflow.ops.functions.linalg",
+    "hessian": "dualflow.autograd.jacobians:hessian",
+    "hvp": "dualflow.autograd.forward:hvp",
+    "jacfwd": "dualflow.autograd.jacobians:jacfwd",
+    "jacobian": "dualflow.autograd.jacobians:jacobian",
+    "jacrev": "dualflow.autograd.jacobians:jacrev",
+    "jvp": "dualflow.autograd.forward:jvp",
+    "linearize": "dualflow.autograd.forward:linearize",
     "nn": "dualflow.nn",
     "optim": "dualflow.optim",
+    "stop_gradient": "dualflow.autograd.custom:stop_gradient",
+    "vmap": "dualflow.autograd.mapping:vmap",
 }
 
 

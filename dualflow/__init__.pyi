@@ -4,6 +4,17 @@ from . import data as data
 from . import nn as nn
 from . import optim as optim
 from .api import *  # noqa: F403
+from .autograd.custom import custom_gradient as custom_gradient
+from .autograd.custom import stop_gradient as stop_gradient
+from .autograd.forward import hvp as hvp
+from .autograd.forward import jvp as jvp
+from .autograd.forward import linearize as linearize
+from .autograd.jacobians import hessian as hessian
+from .autograd.jacobians import jacfwd as jacfwd
+from .autograd.jacobians import jacobian as jacobian
+from .autograd.jacobians import jacrev as jacrev
+from .autograd.mapping import vmap as vmap
+from .autograd.recompute import checkpoint as checkpoint
 from .capture import compile as compile
 from .capture import pure as pure
 from .inspect.compare import compare as compare

@@ -251,6 +251,9 @@ class Tensor:
 
     def __repr__(self) -> str:
         array = door.state.mode.values(self)
+        text = getattr(self._pending, "text", None)
+        if text is not None:  # it stands for a batch
+            return text()
         text = np.array2string(array, separator=", ", prefix="Tensor(")
         parts = [text, f"shape={self.shape}", f"dtype={self.dtype.name}", f"device={self.device}"]
         if self.requires_grad:

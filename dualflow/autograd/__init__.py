@@ -1,7 +1,12 @@
 """Gradients: a tape of how tensors were made, and the way back along it, in every mode.
 
 Comes in: operations on tensors that require gradients, through `ops.door`. Goes out: `.grad` of
-leaves by `backward`, gradients of functions by `grad`, `value_and_grad` and `vjp`.
+leaves by `backward`; derivatives of functions: `grad`, `vjp`, and, in files that are loaded when
+they are used, `jvp`, Jacobians, `vmap`, checkpoints, gradients that users give.
+
+Complex numbers: the gradient of a real value L with respect to z is dL/dRe(z) + i dL/dIm(z), the
+direction of steepest ascent, as in PyTorch (JAX gives its conjugate). So a holomorphic function
+multiplies gradients by the conjugate of its derivative, and tangents by the derivative.
 """
 
 from dualflow.array.tensor import autograd_slot
@@ -11,12 +16,14 @@ from .backward import backward
 from .check import check_grads
 from .functional import grad, value_and_grad, vjp
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
+from .hooks import Hook, register_hook
 from .tape import Tape, retain_grad
 
 door.install_tape(Tape())
-autograd_slot.update(backward=backward, retain_grad=retain_grad)
+autograd_slot.update(backward=backward, retain_grad=retain_grad, register_hook=register_hook)
 
 __all__ = [
+    "Hook",
     "Tape",
     "backward",
     "check_grads",
@@ -24,6 +31,7 @@ __all__ = [
     "grad",
     "is_grad_enabled",
     "no_grad",
+    "register_hook",
     "retain_grad",
     "value_and_grad",
     "vjp",

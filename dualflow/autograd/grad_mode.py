@@ -5,7 +5,8 @@ Comes in: `with no_grad():` or a decorated function. Goes out: `door.state.grad_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ClassVar, ParamSpec, TypeVar, final
 
@@ -21,14 +22,15 @@ class GradMode:
     enabled: ClassVar[bool]
 
     def __init__(self) -> None:
-        self._before: list[bool] = []
+        self._before: list[tuple[bool, bool | None]] = []
 
     def __enter__(self) -> None:
-        self._before.append(door.state.grad_enabled)
-        door.state.grad_enabled = self.enabled
+        state = door.state
+        self._before.append((state.grad_enabled, state.grad_asked))
+        state.grad_enabled = state.grad_asked = self.enabled
 
     def __exit__(self, *raised: object) -> None:
-        door.state.grad_enabled = self._before.pop()
+        door.state.grad_enabled, door.state.grad_asked = self._before.pop()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """`function`, run in this grad mode."""
@@ -63,6 +65,18 @@ class enable_grad(GradMode):  # noqa: N801 - reads as a statement
     """Operations within are noted, also inside `no_grad`."""
 
     enabled = True
+
+
+@contextmanager
+def taping(enabled: bool = True) -> Iterator[None]:
+    """Whether the tape takes notes within, for the active mode alone: what this room needs itself,
+    which says nothing of what the user asked for."""
+    before = door.state.grad_enabled
+    door.state.grad_enabled = enabled
+    try:
+        yield
+    finally:
+        door.state.grad_enabled = before
 
 
 def is_grad_enabled() -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 from dualflow.array.storage import Storage
@@ -25,6 +25,8 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door, views
 from dualflow.ops import primitives as p
 from dualflow.ops.primitives.movement import sum_to
+
+from . import tangents
 
 Edge = Any  # Node | Tensor | None
 #: numbers of nodes, in the order in which they were made
@@ -54,14 +56,20 @@ class Node:
         self.hooks = self.kept = None
         self.number = count()
 
-    def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
+    def gradients(self, g: Any, differentiable: bool) -> tuple[Any, ...]:
         """For each edge the gradient, from the gradient `g` of what was made: a tensor, None for
-        zero, or a function that makes it. They can be differentiated if `differentiable`."""
+        zero, or a function that makes it. They can be differentiated if `differentiable`. A node
+        of several outputs is given `Parts`."""
         raise NotImplementedError
 
     def fitted(self, gradient: Tensor, i: int) -> Tensor:
         """The gradient for edge `i`, of the shape and dtype of that input."""
         return gradient
+
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        """The tangent of what was made (a tuple for several outputs; None for zero), from the
+        tangent of each edge (None for zero), not all of which are None."""
+        raise NotImplementedError
 
 
 @final
@@ -82,7 +90,7 @@ class Record(Node):
     def __init__(
         self,
         op: Op,
-        attributes: dict[str, Any],
+        attributes: Mapping[str, Any],
         inputs: tuple[Any, ...],
         edges: tuple[Edge, ...],
         versions: tuple[int, ...],
@@ -111,6 +119,11 @@ class Record(Node):
             return self._elementwise(rule, g, out, inputs)
         return rule(g, out, *map(_typed, inputs), **self.attributes)
 
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        inputs, out = self.values(differentiable)
+        op, inputs = self.op, tuple(map(_typed, inputs))
+        return tangents.tangent(op, self.attributes, inputs, out, given, differentiable)
+
     def values(self, differentiable: bool) -> tuple[tuple[Any, ...], Any]:
         """The inputs, and the output (a tuple of several) if a rule uses it; with their history if
         `differentiable`.
@@ -123,6 +136,8 @@ class Record(Node):
         inputs, outs = self.inputs, self.outs
         if differentiable:
             inputs = tuple(map(_with_history, inputs, self.edges))
+        elif door.state.mode.name == "vmap":  # the mode around may take notes all the same
+            inputs, outs = tuple(map(_detached, inputs)), tuple(map(_detached, outs))
         if self.types:
             if differentiable:
                 outs = tuple(
@@ -137,7 +152,7 @@ class Record(Node):
     def _elementwise(self, rule: Any, g: Tensor, out: Any, inputs: tuple[Any, ...]) -> tuple:
         """The gradients, of the dtype and shape of the output; `fitted` undoes cast and expand."""
         dtype = g.dtype
-        return rule(g, out, *[_as_seen(x, dtype) for x in inputs])
+        return rule(g, out, *[_as_seen(_typed(x), dtype) for x in inputs])
 
     def fitted(self, gradient: Tensor, i: int) -> Tensor:
         if self.op.kind is not Kind.ELEMENTWISE or self.attributes:
@@ -196,13 +211,9 @@ class Parts:
     def all(self, types: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """A gradient for every output: zeros where none arrived."""
         return tuple(
-            self.found[i] if i in self.found
-            else p.full(shape=shape, value=_ZERO[dtype.kind], dtype=dtype)
-            for i, (shape, dtype) in enumerate(types)
-        )  # fmt: skip
-
-
-_ZERO = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
+            self.found[i] if i in self.found else tangents.zeros(TensorType(*type_))
+            for i, type_ in enumerate(types)
+        )
 
 
 @final
@@ -221,6 +232,9 @@ class Output(Node):
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         return (lambda: Parts({self.index: g}),)
+
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        return given[0][self.index]
 
 
 @final
@@ -250,6 +264,17 @@ class Write(Node):
 
         return before, lambda: views.read(door.apply, g, self.chain)
 
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        before, value = given
+        dtype = self.root[1]
+        if value is None:
+            value = tangents.zeros(TensorType(self.shape, dtype))
+        if not self.chain:
+            return value
+        if before is None:
+            before = tangents.zeros(TensorType(*self.root))
+        return views.put(door.apply, before, self.chain, value)
+
 
 @final
 class Argument(Node):
@@ -263,6 +288,9 @@ class Argument(Node):
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         return (g,)
 
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        return given[0]
+
 
 def _with_history(x: Any, edge: Edge) -> Any:
     """An input as it was when the op was applied: with that history, whatever it has now."""
@@ -271,6 +299,10 @@ def _with_history(x: Any, edge: Edge) -> Any:
     if edge is None:
         return x._alias() if x.requires_grad else x
     return x if x._tape is edge else _made_by(edge, x)
+
+
+def _detached(x: Any) -> Any:
+    return x._alias() if type(x) is Tensor and x.requires_grad else x
 
 
 def _made_by(node: Node, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""The way back: from outputs to leaves, each node once, in topological order, without recursion.
+"""The ways along the tape: back with gradients, forward with tangents; each node once, in
+topological order, without recursion.
 
-Comes in: edges with the gradients of something with respect to them. Goes out: gradients for the
-leaves, or for chosen edges.
+Comes in: edges with the gradients of something with respect to them, or with tangents. Goes out:
+gradients for the leaves or for chosen edges; tangents of results.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> t
         g = arrived.pop(id(node), None)
         if g is None:
             continue
+        if node.hooks is not None:
+            g = hooked(node.hooks, g)
         if node.kept is not None and (tensor := node.kept()) is not None:
             kept.append((tensor, g))
         found = node.gradients(g, create_graph)
@@ -45,9 +48,37 @@ def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> t
             if type(gradient) is not Tensor:
                 gradient = gradient()
             _arrive(edge, node.fitted(gradient, i), arrived, leaves)
-    if targets is None:
-        return [(leaf, arrived[number]) for number, leaf in leaves.items()], kept
-    return [(edge, arrived[id(edge)]) for edge in targets if id(edge) in arrived], kept
+    reached = leaves.values() if targets is None else targets
+    ends = []
+    for edge in reached:
+        g = arrived.get(id(edge))
+        if g is not None:
+            hooks = edge._hooks if type(edge) is Tensor else edge.hooks
+            ends.append((edge, g if hooks is None else hooked(hooks, g)))
+    return ends, kept
+
+
+def hooked(hooks: dict[int, Any], g: Tensor) -> Tensor:
+    """A gradient after hooks have seen it, in the order in which they were registered."""
+    for hook in list(hooks.values()):
+        g = hook(g)
+    return g
+
+
+def push(outs: Sequence[Edge], given: Found, create_graph: bool) -> list[Any]:
+    """The tangent of each of `outs` (None: zero), from those `given` for edges. Grad mode must
+    already be `create_graph`."""
+    sources = [edge for edge, _ in given]
+    tangents: dict[int, Any] = {id(edge): tangent for edge, tangent in given}
+    order, useful = order_of([edge for edge in outs if edge is not None], sources)
+    assert useful is not None
+    for node in order:
+        if id(node) in tangents or id(node) not in useful:
+            continue
+        arrived = tuple([None if edge is None else tangents.get(id(edge)) for edge in node.edges])
+        if any(tangent is not None for tangent in arrived):
+            tangents[id(node)] = node.tangent(arrived, create_graph)
+    return [None if edge is None else tangents.get(id(edge)) for edge in outs]
 
 
 def _arrive(edge: Edge, g: Tensor, arrived: dict[int, Tensor], leaves: dict[int, Tensor]) -> None:

@@ -69,3 +69,7 @@ class CompileError(DualflowError, RuntimeError):
 
 class ConfigError(DualflowError, ValueError):
     """A setting that does not exist, or a value it cannot take."""
+class BatchError(DualflowError, RuntimeError):
+    """Something that a function under `vmap` cannot do with tensors that stand for a batch."""
+
+

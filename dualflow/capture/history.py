@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.history import Argument, Node, Output, Record, Write
-from dualflow.autograd.walk import order_of, walk
+from dualflow.autograd.walk import order_of, push, walk
 from dualflow.base.errors import InPlaceError
 
 if TYPE_CHECKING:
@@ -144,9 +144,12 @@ class Overwritten(Node):
         super().__init__(())
         self.error = error
 
-    def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
+    def gradients(self, g: Any, differentiable: bool) -> tuple[Any, ...]:
         what, why, instead = self.error
         raise InPlaceError(what, why=why, instead=instead)
+
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        return self.gradients(given, differentiable)
 
 
 @final
@@ -179,6 +182,11 @@ class Replayed(Node):
         by_edge = {id(edge): gradient for edge, gradient in found}
         # one tensor may have been given twice: its whole gradient goes to the first place
         return tuple(by_edge.pop(id(edge), None) for edge in self.edges)
+
+    def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
+        known = {id(edge): t for edge, t in zip(self.edges, given, strict=True) if t is not None}
+        pairs = [(edge, known[id(edge)]) for edge in self.edges if id(edge) in known]
+        return push([self._rebuilt()], pairs, differentiable)[0]
 
     def _rebuilt(self) -> Node:
         made: list[Node] = []

@@ -58,7 +58,7 @@ class Generator:
 
     def bits(self, shape: ShapeLike = ()) -> Tensor:
         """Independent bits, as uint32."""
-        return p.random_bits(door.state.mode.draw(self), shape=as_shape(shape))
+        return p.random_bits(door.draw(self), shape=as_shape(shape))
 
     def uniform(
         self, shape: ShapeLike = (), low: float = 0.0, high: float = 1.0, dtype: Any = None

@@ -1,0 +1,261 @@
+"""The mode of the door within `vmap`: operations on tensors that stand for a batch of them.
+
+    Batched = what a tensor holds there: a tensor of the mode around, with the batch as axis 0, or
+              one that is the same for all of the batch
+
+Comes in: operations. Goes out: operations of the mode around, by the rules of `batching.py`. The
+tape of this mode and that of the mode around are two: each notes its own tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, final
+
+from dualflow.array.tensor import Tensor
+from dualflow.base.errors import BatchError, InPlaceError
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.types import TensorType
+from dualflow.ops import door
+from dualflow.ops import primitives as p
+
+from . import batching
+
+_new = object.__new__
+
+
+@final
+class Batched:
+    """See the module.
+
+    Attributes:
+        mode: whose tensor it is.
+        value: the tensor of the mode around.
+        batched: whether axis 0 of `value` is the batch.
+        born: whether `value` was made within this mode, so that nobody else holds it.
+        parent, op, attributes: of a view: what it is a view of, and by which op.
+        drawn: whether it is the state of a random generator.
+        run, root: None; so pending values of co-executed calls are told from it.
+    """
+
+    __slots__ = (
+        "_type", "attributes", "batched", "born", "drawn", "mode", "op", "parent", "value",
+    )  # fmt: skip
+    run = root = None
+
+    def __init__(self, mode: VmapMode, value: Tensor, batched: bool, born: bool) -> None:
+        self.mode, self.value, self.batched, self.born = mode, value, batched, born
+        self.parent: Batched | None = None
+        self.op: Op | None = None
+        self.attributes: dict[str, Any] = {}
+        self.drawn = False
+        self._type: TensorType | None = None
+
+    @property
+    def type(self) -> TensorType:
+        """Shape and dtype without the batch."""
+        found = self._type
+        if found is None:
+            shape = self.value.shape
+            found = TensorType(shape[1:] if self.batched else shape, self.value.dtype)
+            self._type = found
+        return found
+
+    def force(self, tensor: Tensor) -> NoReturn:
+        """Its values were asked for outside of the call of `vmap` that it belongs to."""
+        raise BatchError(
+            f"a tensor of shape {tensor.shape} of a function under vmap, used outside of its call",
+            why="it stands for a batch that nobody maps over any more",
+            instead="return it from the function",
+        )
+
+    def text(self) -> str:
+        """For printing."""
+        what = f"{self.mode.size} at once" if self.batched else "the same for all"
+        return f"Tensor({what}: {self.value!r})"
+
+
+@final
+class VmapMode:
+    """See `ops.door.Mode`.
+
+    Attributes:
+        name_of: the function that is mapped, for messages.
+        size: of the batch.
+        randomness: see `vmap`.
+        outer: the mode around; `grad`, `asked`, `draws`: its part of the door's state.
+    """
+
+    name = "vmap"
+
+    def __init__(self, name_of: str, size: int, randomness: str) -> None:
+        state = door.state
+        self.name_of, self.size, self.randomness = name_of, size, randomness
+        self.outer = state.mode
+        self.grad, self.asked, self.draws = state.grad_enabled, state.grad_asked, state.draws
+
+    def around(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """`act(*args, **kwargs)` in the mode around."""
+        state = door.state
+        grad, asked, draws = state.grad_enabled, state.grad_asked, state.draws
+        state.mode = self.outer
+        if asked is None:
+            state.grad_enabled, state.grad_asked = self.grad, self.asked
+        else:
+            state.grad_enabled = asked
+        state.draws = self.draws
+        try:
+            return act(*args, **kwargs)
+        finally:
+            state.mode = self
+            state.grad_enabled, state.grad_asked, state.draws = grad, asked, draws
+
+    # What tensors hold ----------------------------------------------------------------------
+
+    def lift(self, tensor: Tensor) -> Tensor:
+        """`tensor` as one of this mode."""
+        cell = tensor._pending
+        if type(cell) is Batched and cell.mode is self:
+            return tensor
+        return _holding(Batched(self, tensor, False, False))
+
+    def cell(self, tensor: Tensor) -> Batched:
+        """What `tensor` holds; one from around is the same for all."""
+        cell = tensor._pending
+        if type(cell) is Batched and cell.mode is self:
+            return cell if cell.parent is None else self._current(cell)
+        return Batched(self, tensor, False, False)
+
+    def _current(self, cell: Batched) -> Batched:
+        """A view, after its root may have become batched."""
+        parent = cell.parent
+        if parent is not None and not cell.batched and self._current(parent).batched:
+            assert cell.op is not None
+            again = cell.op, [parent.value], [True], cell.attributes, self.size
+            cell.value, cell.batched = self.around(batching.batched, *again), True
+        return cell
+
+    def _result(self, value: Any, batched: bool) -> Any:
+        if type(value) is tuple:
+            return tuple([_holding(Batched(self, one, batched, True)) for one in value])
+        return _holding(Batched(self, value, batched, True))
+
+    # The door -------------------------------------------------------------------------------
+
+    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        values, ranks, batched, uneven = [], [], False, False
+        for x in operands:
+            if type(x) is Tensor:
+                cell = x._pending
+                if type(cell) is Batched and cell.mode is self:
+                    if cell.parent is not None:
+                        self._current(cell)
+                    x = cell.value
+                    ranks.append(len(x.shape) - cell.batched)
+                    batched = batched or cell.batched
+                    values.append((x, cell.batched))
+                    uneven = uneven or ranks[-1] != ranks[0]
+                    continue
+                ranks.append(len(x.shape))
+                uneven = uneven or ranks[-1] != ranks[0]
+            values.append((x, False))
+        if batched and uneven:
+            made = self.around(_aligned, op, values, max(ranks))
+        else:
+            made = self.around(door.elementwise, op, *[x for x, _ in values])
+        return _holding(Batched(self, made, batched, True))
+
+    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+        cells = [self.cell(x) for x in inputs]
+        values, flags = [cell.value for cell in cells], [cell.batched for cell in cells]
+        batched = any(flags)
+        if op.kind is Kind.RANDOM and cells[0].drawn and self.randomness == "different":
+            attributes = {**attributes, "shape": (self.size, *attributes["shape"])}
+            return self._result(self.around(door.apply, op, *values, **attributes), True)
+        if batched:
+            act = batching.batched
+            made = self.around(act, op, values, flags, attributes, self.size)
+        else:
+            made = self.around(door.apply, op, *values, **attributes)
+        if (
+            op.view is not None
+            and made._storage is not None
+            and made._storage is values[0]._storage
+        ):
+            view = Tensor._wrap_view(None, self.lift(inputs[0]), op, attributes)
+            cell = view._pending = Batched(self, made, batched, cells[0].born)
+            cell.parent, cell.op, cell.attributes = cells[0], op, attributes
+            return view
+        return self._result(made, batched)
+
+    def write(self, target: Any, value: Any) -> None:
+        source, into = self.cell(value), self.cell(target)
+        if source.batched and not into.batched:
+            self._spread(into)
+            into = self.cell(target)
+        stored = source.value
+        if into.batched and not source.batched:
+            stored = self.around(p.expand, stored, shape=into.value.shape)
+        self.around(door.write, into.value, stored)
+        target._memory().version += 1
+
+    def _spread(self, cell: Batched) -> None:
+        """Let memory that was the same for all be one for each, before it is written to."""
+        while cell.parent is not None:
+            cell = cell.parent
+        if not cell.born:
+            raise InPlaceError(
+                f"a tensor of shape {cell.value.shape} from outside of vmap({self.name_of}) was to "
+                f"be written in place by one that differs in each of {self.size} calls",
+                why="there is one memory for all of them",
+                instead="write into a copy(), or give the tensor as an argument that is mapped",
+            )
+        wide = (self.size, *cell.value.shape)
+        cell.value = self.around(_copied, cell.value, wide)
+        cell.batched = True
+
+    def draw(self, generator: Any) -> Any:
+        if self.randomness == "error":
+            raise BatchError(
+                f"a random draw within vmap({self.name_of}, randomness='error')",
+                instead="randomness='different' (numbers for each) or 'same' (for all)",
+            )
+        state = _holding(Batched(self, self.around(door.draw, generator), False, True))
+        state._pending.drawn = True
+        return state
+
+    def values(self, tensor: Any) -> Any:
+        cell = self.cell(tensor)
+        if cell.batched:
+            raise BatchError(
+                f"a Python value of a tensor of shape {cell.type.shape} within vmap("
+                f"{self.name_of})",
+                why=f"the tensor stands for {self.size} of them, which may differ",
+                instead="df.where(condition, x, y) or df.cond for a choice, tensor operations for "
+                "item() and float(); or compute it outside of the function",
+            )
+        return self.around(_values, cell.value)
+
+
+def _values(tensor: Tensor) -> Any:
+    return door.state.mode.values(tensor)
+
+
+def _holding(cell: Batched) -> Tensor:
+    tensor = _new(Tensor)
+    tensor._pending = cell
+    return tensor
+
+
+def _copied(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return p.cast(p.expand(value, shape=shape), dtype=value.dtype)
+
+
+def _aligned(op: Op, values: list[tuple[Any, bool]], rank: int) -> Tensor:
+    """An elementwise op, after axes of size 1 behind the batch where an operand has fewer."""
+    operands = [
+        p.reshape(x, shape=(x.shape[0], *(1,) * (rank + 1 - len(x.shape)), *x.shape[1:]))
+        if batched and len(x.shape) <= rank else x
+        for x, batched in values
+    ]  # fmt: skip
+    return door.elementwise(op, *operands)
