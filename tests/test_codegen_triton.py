@@ -308,8 +308,9 @@ def test_a_range_cut_into_pieces_gives_the_whole(interpreter, random):
 
 
 def test_every_elementwise_op_that_cannot_raise_is_spelled():
-    assert [op.name for op in CATALOGUE.values() if op.kind is Kind.ELEMENTWISE
-            and not op.may_raise and "triton" not in op.spelling] == []  # fmt: skip
+    by_numpy = {"nextafter", "conj", "real", "imag"}  # of bits, and of complex numbers
+    assert {op.name for op in CATALOGUE.values() if op.kind is Kind.ELEMENTWISE
+            and not op.may_raise and "triton" not in op.spelling} == by_numpy  # fmt: skip
 
 
 def operands(dtype: np.dtype, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

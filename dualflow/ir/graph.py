@@ -59,7 +59,7 @@ class Node:
         line: SourceLine | None,
     ) -> None:
         self.op, self.operands, self.attributes, self.line = op, operands, attributes, line
-        self.results = tuple(Value(type_, self, i) for i, type_ in enumerate(types))
+        self.results = tuple([Value(type_, self, i) for i, type_ in enumerate(types)])
 
     @property
     def result(self) -> Value:
@@ -128,11 +128,11 @@ class Graph:
 
 
 def attribute_key(value: Any) -> Hashable:
-    """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN."""
+    """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN, also as parts."""
     if isinstance(value, (float, np.floating)):
         return type(value).__name__, np.float64(value).tobytes()
-    if isinstance(value, complex):
-        return "complex", np.complex128(value).tobytes()
+    if isinstance(value, (complex, np.complexfloating)):
+        return type(value).__name__, np.complex128(value).tobytes()
     if isinstance(value, tuple):
         return tuple(map(attribute_key, value))
     if isinstance(value, np.dtype):

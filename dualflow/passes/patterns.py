@@ -6,7 +6,8 @@
 
 Comes in: such pairs. Goes out: `RULES`, and `rewrite`, which also folds constants. A pattern is
 traced through the door in a mode of its own: parameters stand for any value, or, used as an
-attribute, for any attribute; a number stands for a constant of that value everywhere.
+attribute, for any attribute; a number stands for a constant of that value everywhere, of a real
+dtype: 1 times a complex number is not always that number.
 """
 
 from __future__ import annotations
@@ -199,6 +200,9 @@ def _fits_value(wanted: Any, value: Value, bound: dict[str, Any]) -> bool:
         node = value.node
         return node is not None and _fits(wanted, node.op, node.operands, node.attributes, bound)
     number = constant(value)
-    if number is None or number != wanted:
+    if number is None or isinstance(number, complex) or number != wanted:
         return False
-    return number != 0 or copysign(1, number) == copysign(1, wanted)
+    if number != 0:
+        return True
+    signs = (number.real, number.imag) if isinstance(number, complex) else (number,)
+    return all(copysign(1, part) == copysign(1, wanted) for part in signs)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import Number
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Node, Value, attribute_key
 from dualflow.ir.op import Kind, Op
@@ -110,7 +111,7 @@ def copy_outputs(before: Graph, after: Graph) -> Graph:
     return Graph(after.inputs, tuple(rewriter.nodes), tuple(outputs))
 
 
-def constant(value: Value) -> bool | int | float | None:
+def constant(value: Value) -> Number | None:
     """The number that every element of `value` is; None if that is not known."""
     node = value.node
     if node is None or node.op is not p.full.op:
@@ -147,6 +148,6 @@ def folded(op: Op, operands: tuple[Value, ...], attributes: Mapping[str, Any]) -
     return found[0].item() if found.size and np.all(found == found[0]) else None
 
 
-def full_of(number: bool | int | float, type_: TensorType) -> dict[str, Any]:
+def full_of(number: Number, type_: TensorType) -> dict[str, Any]:
     """The attributes of a `full` of that type."""
     return {"shape": type_.shape, "value": number, "dtype": type_.dtype}

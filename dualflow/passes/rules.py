@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualflow.base.dtypes import is_inexact, is_integer
 from dualflow.ir.graph import Value
 from dualflow.ops import primitives as p
 
@@ -15,7 +16,7 @@ from .patterns import rule
 
 
 def _is_integer(x: Value, **_: object) -> bool:
-    return x.dtype.kind in "iu"
+    return is_integer(x.dtype)
 
 
 def holds(wide: np.dtype, narrow: np.dtype) -> bool:
@@ -24,7 +25,7 @@ def holds(wide: np.dtype, narrow: np.dtype) -> bool:
     >>> holds(np.dtype("float64"), np.dtype("int32")), holds(np.dtype("float64"), np.dtype("int64"))
     (True, False)
     """
-    if narrow.kind in "iu" and wide.kind == "f" and narrow.itemsize == 8:
+    if is_integer(narrow) and is_inexact(wide) and narrow.itemsize == 8:
         return False
     return np.can_cast(narrow, wide, "safe")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import CATALOGUE, Kind, Op
@@ -120,11 +121,11 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
     op, kind = node.op, node.op.kind
     if exact and not op.exact:
         return "library"
-    if any(value.dtype.kind == "c" for value in (*node.operands, *node.results)):
+    if kind is Kind.MOVEMENT and op.view is not None:
+        return "view"
+    if any(is_complex(value.dtype) for value in (*node.operands, *node.results)):
         return "library"  # kernels hold no complex numbers
     if kind is Kind.MOVEMENT:
-        if op.view is not None:
-            return "view"
         return "assembly" if _assembles(node) else "library"
     if kind is Kind.CREATION:
         return "constant" if "value" in node.attributes else "position"

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
+from dualflow.ops import primitives as p
 
 from .facts import Facts
 from .maps import Map, is_onto, natural, points, positions, still_axes, through
@@ -139,13 +141,21 @@ class Fusion:
             return False
         if not isinstance(unit, Library) or unit.node.op.kind is not Kind.CONTRACTION:
             return True
+        if is_complex(value.dtype):  # which NumPy multiplies, however it lies
+            return True
         view = self.facts.lies[value]
         assert view is not None
         (rows, columns), (down, across) = view.shape[-2:], view.strides[-2:]
         return (across == 1 and down >= columns) or (down == 1 and across >= rows)
 
     def _copy(self, value: Value, reason: str) -> Value:
-        """A value that is a packed copy of another, stored by a group of its own."""
+        """A value that is a packed copy of another, stored by a unit of its own."""
+        if is_complex(value.dtype):
+            attributes = {"shape": value.shape}
+            node = Node(p.reshape.op, (value,), attributes, (value.type,), None)
+            self._place[node] = len(self.graph.nodes)
+            self._visit_library(node)
+            return node.result
         copy = Value(value.type)
         self.copy_of[copy] = value
         self._ask(value, self._new_group(copy, reason, len(self.graph.nodes)), natural_map(value))
@@ -169,7 +179,7 @@ class Fusion:
                 return
             needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
-        if role == "library":
+        if role == "library" or is_complex(node.result.dtype):
             self._visit_library(node)
             return
         asks = self._asks.pop(node.result, {})
