@@ -23,6 +23,7 @@ COUNTERS: dict[str, str] = {
     "kernels_loaded": "kernels loaded from the disk cache",
     "kernel_launches": "kernel launches",
     "library_calls": "ops run by a library (BLAS, NumPy) inside a compiled program",
+    "numpy_fallbacks": "functions of NumPy for which dualflow has no operation, computed by NumPy",
     "cache_rebuilds": "cache entries found damaged and made anew",
     "cache_errors": "times the cache folder could not be read or written",
     "helper_failures": "kernels compiled in this process because the helper process failed",

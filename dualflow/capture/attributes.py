@@ -9,12 +9,14 @@ from __future__ import annotations
 import builtins
 import enum
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 
+from . import numpy_calls
+from .numpy_arrays import TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -34,12 +36,18 @@ _STORES: tuple[Any, ...] = (object.__setattr__, types.SimpleNamespace.__setattr_
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
     """The origin of a global variable of `function`."""
     namespace = function.__globals__
-    stored = recorder.stored.get(("global", id(namespace), name))
+    before = recorder.reads.get((id(namespace), name))
+    key = "global", id(namespace), name
+    stored = recorder.stored.get(key)
     if stored is not None:
         return stored
+    if before is not None and before[3] is value and name in namespace:
+        return before[4]
     if name in namespace:
         node = recorder.nodes("{k0}[{k1}]", (), (namespace, name))
-        return recorder.read(node, value)
+        found = recorder.read(node, value)
+        recorder.reads[id(namespace), name] = (namespace, None, namespace, value, found, key)
+        return found
     recorder.guard("{k1} not in {k0}", constants=(namespace, name))
     if vars(builtins) is not _BUILTIN_DICT:
         recorder.refuse("builtins of its own")
@@ -47,8 +55,10 @@ def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Ori
     return recorder.read(node, value)
 
 
-def of_module(recorder: Recorder, module: types.ModuleType, name: str, value: Any) -> Origin:
-    """The origin of a name in a module."""
+def of_module(
+    recorder: Recorder, module: types.ModuleType, name: str, value: Any, origin: Origin = None
+) -> Origin:
+    """The origin of a name in a module, itself of `origin`."""
     namespace = vars(module)
     stored = recorder.stored.get(("global", id(namespace), name))
     if stored is not None:
@@ -56,7 +66,10 @@ def of_module(recorder: Recorder, module: types.ModuleType, name: str, value: An
     if namespace.get(name, MISSING) is not value:
         recorder.refuse(f"{module.__name__}.{name}, which the module computes")
         return None
-    return recorder.read(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
+    found = recorder.read(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
+    key = "global", id(namespace), name
+    recorder.reads[id(module), name] = (module, origin, namespace, value, found, key)
+    return found
 
 
 def _absent_from_module(recorder: Recorder, module: types.ModuleType, name: str) -> None:
@@ -71,9 +84,16 @@ def _absent_from_module(recorder: Recorder, module: types.ModuleType, name: str)
 def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` and its origin."""
     recorder = frame.recorder
+    before = recorder.reads.get((id(owner), name))
+    if before is not None and before[1] is origin:
+        again = _read_again(recorder, name, *before)
+        if again is not None:
+            return again
     kind = type(owner)
     if kind is Tensor:
         return _of_tensor(recorder, owner, origin, name)
+    if kind in TYPES:
+        return numpy_calls.attribute(recorder, owner, origin, name)
     if kind is types.ModuleType:
         recorder.pin(origin, owner)
         try:
@@ -81,7 +101,7 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         except AttributeError:
             _absent_from_module(recorder, owner, name)
             raise
-        return value, of_module(recorder, owner, name, value)
+        return value, of_module(recorder, owner, name, value, origin)
     if isinstance(owner, type):
         return _of_class(recorder, owner, origin, name)
     if kind is super:
@@ -121,6 +141,34 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return _of_instance(frame, owner, origin, name)
+
+
+def _read_again(
+    recorder: Recorder, name: str, owner: Any, _: Origin, inside: dict, raw: Any, found: Origin,
+    stored: tuple[Any, ...],
+) -> Read | None:  # fmt: skip
+    """What `owner.name` was read to be before, all guards being there; None if it has changed.
+
+    `raw` is a part of the namespace `inside`, or a method that the class has and `inside` not.
+    """
+    if stored in recorder.stored:
+        return None
+    held = inside.get(name, MISSING)
+    if held is raw:
+        return raw, found
+    if held is MISSING and type(raw) is _Method:
+        return types.MethodType(raw.function, owner), found
+    return None
+
+
+@final
+class _Method:
+    """Marks a function that is read as a method."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self.function = function
 
 
 def _of_member(frame: Frame, owner: enum.Enum, name: str) -> Read:
@@ -180,7 +228,8 @@ def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> 
 def tensor_method(recorder: Recorder, name: str) -> Any:
     """What the class of tensors holds under `name`; guarded, for programs may replace it."""
     raw = vars(Tensor).get(name)
-    if raw is not None:
+    if raw is not None and recorder.methods.get(name) is not raw:
+        recorder.methods[name] = raw
         node = recorder.nodes("{k0}[{k1}]", (), (recorder.proxy(Tensor), name))
         recorder.guard("{0} is {k0}", node, constants=(raw,))
     return raw
@@ -321,7 +370,12 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
         if node is not None:
             _guard_raw(recorder, node, raw)
         value = inside[name]  # type: ignore[index]
-        return value, _instance_part(recorder, owner, origin, name, value, hidden=found)
+        part = _instance_part(recorder, owner, origin, name, value, hidden=found)
+        if isinstance(origin, Node) and not recorder.dead:
+            recorder.reads[id(owner), name] = (
+                owner, origin, inside, value, part, (id(owner), name)
+            )  # fmt: skip
+        return value, part
     assert node is not None
     _guard_absent(recorder, origin, owner, name)
     return _bound(recorder, owner, origin, name, raw, node)
@@ -413,7 +467,13 @@ def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, 
     """What an instance finds in its class."""
     value = recorder.guarded(getattr, owner, name)
     if isinstance(raw, types.FunctionType):
-        return value, Born("method", (recorder.read(node, raw), origin))
+        method = Born("method", (recorder.read(node, raw), origin))
+        inside = getattr(owner, "__dict__", {})
+        if isinstance(origin, Node) and not recorder.dead:
+            recorder.reads[id(owner), name] = (
+                owner, origin, inside, _Method(raw), method, (id(owner), name)
+            )  # fmt: skip
+        return value, method
     if isinstance(raw, staticmethod):
         recorder.guard("{0} is {k0}", node, constants=(raw,))
         return value, CONSTANT

@@ -16,11 +16,12 @@ import numpy as np
 
 from dualflow.autograd.grad_mode import GradMode
 
-from . import construct, known
+from . import construct, known, numpy_calls
 from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
 from .locate import NoSource
+from .numpy_arrays import TYPES
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import FIXED, Recorder
 from .signatures import fits
@@ -172,6 +173,9 @@ def find(call: Call) -> Plan | None:
         return follow(call)
     if kind is types.MethodType:
         return _method(call)
+    plan = numpy_calls.find(call)
+    if plan is not None:
+        return plan
     if kind is types.FunctionType:
         return _function(call)
     if kind in (types.BuiltinFunctionType, types.MethodWrapperType) and not isinstance(
@@ -233,6 +237,8 @@ def _builtin_method(call: Call) -> Plan | None:
     else:
         call.refuse()
         return None
+    if type(owner) in TYPES or isinstance(owner, np.ufunc):
+        return numpy_calls.method(call, owner, owner_origin)
     handler = known.METHODS.get((type(owner), f.__name__))
     if handler is None:
         call.refuse(f"{type(owner).__name__}.{f.__name__}, which is in no table")
@@ -281,7 +287,7 @@ def _function(call: Call) -> Plan | None:
     f, recorder = call.function, call.recorder
     handler = known.TABLE.get(f)
     if handler is None:
-        handler = known.BY_CODE.get(f.__code__)
+        handler = known.BY_CODE.get(id(f.__code__))
     if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
         handler = construct.replaced
     if handler is not None:

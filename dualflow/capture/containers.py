@@ -10,9 +10,13 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from dualflow.array.tensor import Tensor
 
+from . import numpy_calls
 from .attributes import built_in, special
+from .numpy_arrays import TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -88,6 +92,9 @@ def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin)
     """`owner[key]` and its origin."""
     recorder = frame.recorder
     kind: Any = type(owner)
+    if isinstance(key, np.integer) and kind in (list, tuple):
+        recorder.pin(key_origin, key)
+        key, key_origin = int(key), CONSTANT
     if kind is Tensor:
         recorder.understand(key_origin, key)
         if not recorder.dead:
@@ -96,6 +103,10 @@ def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin)
         return owner[key], None
     if kind in (list, tuple) or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
         return _of_sequence(recorder, owner, key, origin, key_origin)
+    if kind in TYPES:
+        return numpy_calls.item(recorder, owner, key, origin, key_origin)
+    if kind in numpy_calls.INDEXED and isinstance(origin, Node):
+        return numpy_calls.index(recorder, owner, key, origin, key_origin)
     if kind is dict:
         return _of_dict(recorder, owner, key, origin, key_origin)  # type: ignore[arg-type]
     if kind in (str, bytes, range):
@@ -197,6 +208,9 @@ def set_item(
         with recorder.with_scalars(scalars):
             recorder.guarded(operator.setitem, owner, key, value)
         return
+    if kind is np.ndarray:
+        numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
+        return
     if kind is dict:
         if key_node(recorder, ko, key):
             _set_in_dict(recorder, owner, key, value, origin, part)
@@ -295,6 +309,9 @@ def length(frame: Frame, value: Any, origin: Origin) -> Read:
     if kind is Tensor:
         recorder.tensor(value)
         return recorder.guarded(len, value), CONSTANT
+    if kind is np.ndarray:
+        numpy_calls.guard_type(recorder, value, origin)
+        return recorder.guarded(len, value), CONSTANT
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
         if kind is list and shadow.parts is None:
@@ -343,6 +360,10 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
         recorder.tensor(value)  # type: ignore[arg-type]
         for element in value:
             yield element, recorder.origin(None, element)
+    elif kind is np.ndarray:
+        numpy_calls.guard_type(recorder, value, origin)
+        for i in range(len(value)):  # as NumPy does; raises for no axes
+            yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
         yield from origin.parts()
     else:

@@ -11,13 +11,17 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any, final
 
+import numpy as np
+
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers, managers
+from . import attributes, calls, containers, managers, numpy_calls
 from .construct import plain_text, text_of
+from .numpy_arrays import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -38,6 +42,12 @@ COMPARE: dict[str, tuple[Any, str]] = {
 UNARY: dict[str, tuple[Any, str]] = {
     "USub": (o.neg, "-"), "UAdd": (o.pos, "+"), "Invert": (o.invert, "~"), "Not": (o.not_, "not "),
 }  # fmt: skip
+
+
+@cache
+def _method_name(f: Any, reflected: bool) -> str:
+    """The method of tensors that an operator asks."""
+    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
 
 
 @final
@@ -72,7 +82,10 @@ class Frame:
         self.generators: dict[int, Any] = {}
 
     def origin(self, slot: int, value: Any) -> Origin:
-        return self.known(self.slots[slot], value)
+        found = self.slots[slot]
+        if found is not None and type(value) is not Tensor:
+            return found
+        return self.known(found, value)
 
     def known(self, origin: Origin, value: Any) -> Origin:
         """The origin of a value that a slot or container knows as `origin`; unknown: refused."""
@@ -209,6 +222,12 @@ class Frame:
             return function(a, b)
         if type(a) is Tensor or type(a) in SCALARS or type(a) is tuple:
             return self._binary(slot, function, symbol, sa, sb, a, b)
+        if type(a) in SCALAR_TYPES:
+            return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
+        if type(a) is np.ndarray and numpy_calls.concerned(a, b):
+            origins = self.origin(sa, a), self.origin(sb, b)
+            out, self.slots[slot] = numpy_calls.in_place(self.recorder, function, (a, b), origins)
+            return out
         if type(a) is list and name == "Add":
             method = Born("method", (None, self.origin(sa, a)))
             self.invoke(a.extend, method, (b,), (self.origin(sb, b),))
@@ -229,6 +248,9 @@ class Frame:
         if type(a) in SCALARS and type(b) in SCALARS:
             out = recorder.guarded(f, a, b)
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
+            return out
+        if numpy_calls.concerned(a, b):
+            out, self.slots[slot] = numpy_calls.operator(recorder, f, (a, b), (pa, pb))
             return out
         made = containers.arithmetic(self, f, symbol, a, b, pa, pb)
         if made is not None:
@@ -254,7 +276,7 @@ class Frame:
 
     def _own_operator(self, f: Any, reflected: bool) -> None:
         """Guard that an operator of tensors is dualflow's own."""
-        name = f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
+        name = _method_name(f, reflected)
         method = attributes.tensor_method(self.recorder, name)
         if method is not None and not calls.trusted(method):
             self.recorder.refuse(f"the method {name} of tensors, which was replaced")
@@ -264,7 +286,7 @@ class Frame:
         recorder = self.recorder
         self._own_operator(f, type(values[0]) is not Tensor)
         scalars = []
-        tensor = next(value for value in values if type(value) is Tensor)
+        tensor = values[0] if type(values[0]) is Tensor else values[1]
         operands = list(values)
         for i, (value, origin) in enumerate(zip(values, origins, strict=True)):
             if type(value) is Tensor or origin is CONSTANT:
@@ -277,6 +299,8 @@ class Frame:
                     scalars.append((value, origin))
             else:
                 recorder.pin(origin, value)
+        if not scalars:
+            return recorder.guarded(f, *operands)
         with recorder.with_scalars(scalars):
             return recorder.guarded(f, *operands)
 
@@ -326,6 +350,8 @@ class Frame:
         elif type(a) in NUMBERS:
             out = function(a)
             self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
+        elif type(a) in TYPES:
+            out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
         else:
             recorder.refuse(f"{symbol} of a {type(a).__name__}")
             out = function(a)
@@ -350,6 +376,9 @@ class Frame:
                 recorder.refuse("a tensor compared with None")
             out = self._tensor_op(function, symbol, (a, b), (pa, pb))
             self.slots[slot] = recorder.origin(CONSTANT, out)
+            return out
+        if numpy_calls.concerned(a, b):
+            out, self.slots[slot] = numpy_calls.operator(recorder, function, (a, b), (pa, pb))
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
             out = recorder.guarded(function, a, b)
@@ -383,7 +412,7 @@ class Frame:
                     text = "{0} is {k0}" if y is x else "{0} is not {k0}"
                     recorder.guard(text, py, constants=(x,))
                 return CONSTANT
-        numbers = (int, float, complex, str, bytes)
+        numbers = (int, float, complex, str, bytes, *SCALAR_TYPES)
         if type(a) in numbers or type(b) in numbers:
             recorder.refuse("`is` of numbers or text")
             return None
@@ -422,6 +451,8 @@ class Frame:
             if node is not None:
                 recorder.check(node, out)
             return out
+        if kind in TYPES:
+            return numpy_calls.truth(recorder, value, origin)
         if isinstance(value, enum.Enum):
             recorder.pin(origin, value)
             if attributes.built_in(recorder, value, "__bool__", "__len__"):
@@ -534,6 +565,13 @@ class Frame:
             return format(convert(value) if convert else value, spec)
         origin = self.origin(sv, value)
         recorder.pin(self.origin(ss, spec), spec)
+        if type(value) in SCALAR_TYPES:
+            node = recorder.as_node(origin, value)
+            inner = f"{convert.__name__}({{0}})" if convert else "{0}"
+            if node is not None:
+                recorder.typed(origin, value)
+                self.slots[slot] = recorder.nodes(f"format({inner}, {{k0}})", (node,), (spec,))
+            return format(convert(value) if convert else value, spec)
         constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
         constant = constant and plain_text(recorder, value)
         if not constant or (type(value) is tuple and origin is not CONSTANT):

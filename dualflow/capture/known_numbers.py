@@ -16,9 +16,10 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import containers
+from . import containers, numpy_calls
 from .construct import plain_text, text_of
 from .known import TABLE, constant_only, known, reading
+from .numpy_arrays import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def _arithmetic(call: Call) -> Plan | None:
     if call.function is abs and call.args and type(call.args[0]) is Tensor:
         run = functools.partial(recorder.guarded, abs)
         return call.plan(lambda out: recorder.origin(None, out), run)
-    if call.kwargs or not all(type(value) in NUMBERS for value in call.args):
+    if call.function is abs and call.args and type(call.args[0]) in TYPES:
+        return numpy_calls.ufunc(call, np.absolute)
+    numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES
+    if call.kwargs or not all(type(value) in numbers for value in call.args):
         return constant_only(call)
 
     def finish(out: Any) -> Origin:
@@ -72,6 +76,11 @@ def _conversion(call: Call) -> Plan | None:
     recorder = call.recorder
     if len(call.args) == 1 and type(call.args[0]) is Tensor and call.function in NUMBERS:
         return reading(call, call.function)
+    one = len(call.args) == 1 and not call.kwargs
+    if one and type(call.args[0]) in TYPES and call.function in (*NUMBERS, complex):
+        return numpy_calls.converted(call)
+    if one and type(call.args[0]) in SCALAR_TYPES:
+        return call.plan(lambda out: _expression(call))
     if len(call.args) == 1 and type(call.args[0]) in SCALARS and not call.kwargs:
         run = functools.partial(recorder.guarded, call.function)
         return call.plan(lambda out: _expression(call), run)
@@ -107,7 +116,7 @@ def _folding(call: Call) -> Plan | None:
     else:
         pairs = list(zip(args, call.origins, strict=True))
     values = [value for value, _ in pairs]
-    if not pairs or not all(type(value) in NUMBERS for value in values):
+    if not pairs or not all(type(value) in NUMBERS | SCALAR_TYPES for value in values):
         if any(type(value) is Tensor for value in values):
             call.refuse(f"{call.name} of tensors")
         for value, origin in pairs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import containers
 from .known import METHODS, constant_only, known, methods
+from .numpy_arrays import SCALAR_TYPES
 from .provenance import CONSTANT, SCALARS, Origin
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _join(call: Call) -> Plan | None:
 @known(print)
 def _print(call: Call) -> Plan | None:
     recorder = call.recorder
-    plain = (str, int, float, bool, type(None))
+    plain = (str, int, float, bool, type(None), *SCALAR_TYPES)
     if "file" in call.kwargs or not all(type(v) in plain for v in call.args):
         call.refuse("print of something that is no plain value")
         return None

@@ -27,6 +27,7 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from .notes import ChainKey, Notes, chain_key
+from .numpy_arrays import SCALAR_TYPES, Arrays
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
@@ -51,7 +52,7 @@ class Recorder:
     """Everything known of one recorded call.
 
     Attributes:
-        reason: why the call cannot be replayed; None while it can.
+        reason: why the call cannot be replayed; None while it can, and then `dead` is False.
         events: ("guard", condition) | ("test", late node, outcome), in order.
         late: the tensor values that Python read: (graph value, dtype), by number.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
@@ -62,7 +63,9 @@ class Recorder:
     def __init__(self) -> None:
         self.nodes = Nodes()
         self.notes = Notes(self)
+        self.arrays = Arrays(self)
         self.reason: Reason | None = None
+        self.dead = False
         self.events: list[tuple[Any, ...]] = []
         self.late: list[Value] = []
         self.inputs: list[tuple[Any, ...]] = []
@@ -83,6 +86,8 @@ class Recorder:
         self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # from outside, by storage
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
+        self.reads: dict[tuple[int, str], tuple[Any, ...]] = {}  # see `attributes._read_again`
+        self.methods: dict[str, Any] = {}  # of tensors, guarded
         self._late_numbers: dict[Any, Node] = {}
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
@@ -95,14 +100,10 @@ class Recorder:
 
     # Refusing -------------------------------------------------------------------------------
 
-    @property
-    def dead(self) -> bool:
-        return self.reason is not None
-
     def refuse(self, why: str, line: SourceLine | None = None) -> None:
         """This call cannot be replayed."""
         if self.reason is None:
-            self.reason = Reason(why, line or user_line())
+            self.reason, self.dead = Reason(why, line or user_line()), True
 
     def guarded(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call something that is not expected to raise."""
@@ -145,9 +146,7 @@ class Recorder:
 
     def const_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
         """One object for equal tuples, so that equal guards are one."""
-        key = tuple(map(identity, value))
-        self._keep.append(value)
-        return self._tuples.setdefault(key, value)
+        return self._tuples.setdefault(tuple(map(identity, value)), value)
 
     # Origins --------------------------------------------------------------------------------
 
@@ -159,7 +158,7 @@ class Recorder:
             if found is None and (self.notes.knows(value) or self._alias_of(value) is not None):
                 return TENSOR
             return found
-        if origin is not None or kind in SCALARS:
+        if origin is not None or kind in SCALARS or kind in SCALAR_TYPES:
             return origin
         return self._ids.get(id(value))
 
@@ -172,11 +171,9 @@ class Recorder:
 
     def remember(self, value: Any, origin: Origin) -> None:
         """Let `value` be known by itself, wherever it turns up."""
+        self.reads.clear()
         self._ids[id(value)] = origin
         self._keep.append(value)
-
-    def forget(self, value: Any) -> None:
-        self._ids.pop(id(value), None)
 
     def known(self, value: Any) -> Origin:
         return self._ids.get(id(value))
@@ -184,7 +181,7 @@ class Recorder:
     def read(self, node: Node, value: Any) -> Origin:
         """A value was read through the path `node`: its origin."""
         kind = type(value)
-        if kind in SCALARS:
+        if kind in SCALARS or kind in SCALAR_TYPES:
             return node
         before = self._ids.get(id(value))
         if before is None:
@@ -264,6 +261,8 @@ class Recorder:
         """A node for the value; None if it was born."""
         if isinstance(origin, Node):
             return origin
+        if isinstance(origin, Born) and origin.kind == "scalar":
+            return self.arrays.scalar_node(value, origin)
         return self.constant(value) if origin is CONSTANT else None
 
     # Guards ---------------------------------------------------------------------------------
@@ -316,6 +315,9 @@ class Recorder:
         if origin is CONSTANT or self.dead:
             return
         kind = type(value)
+        if kind in SCALAR_TYPES:
+            self.arrays.pin(origin, value)
+            return
         if isinstance(origin, Born):
             self._pin_born(origin, value)
             return
@@ -437,8 +439,9 @@ class Recorder:
             return before
         if kind in SCALARS or isinstance(value, FIXED):
             return CONSTANT
-        if kind in (list, tuple):
-            return self.born(value, kind.__name__, [self.adopt(item) for item in value])
+        if kind is list or isinstance(value, tuple) and (kind is tuple or hasattr(kind, "_fields")):
+            made = "list" if kind is list else "tuple"
+            return self.born(value, made, [self.adopt(item) for item in value])
         if kind is dict:
             return self.born(value, "dict", {key: self.adopt(item) for key, item in value.items()})
         return self.born(value, "opaque")
@@ -628,8 +631,7 @@ class Recorder:
             self.refuse("reading the value of a tensor raised an error")
             raise
         finally:
-            self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
-        self._reading = False
+            self._reading = False
         if self.dead:
             return value, None
         noted = self.notes.value_of(tensor, user_line())

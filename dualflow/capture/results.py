@@ -18,6 +18,7 @@ from dualflow.ops import door
 
 from . import history
 from .emit import Emitter
+from .numpy_arrays import TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -56,6 +57,8 @@ class Maker:
         kind = type(value)
         if kind is Tensor:
             return self._once(value, lambda: self._tensor(value))
+        if kind in TYPES and not isinstance(self.recorder.origin(origin, value), Node):
+            return self._numpy(value, self.recorder.origin(origin, value))
         if isinstance(origin, Node):
             self.nodes[origin] = None
             return ("node", origin)
@@ -74,6 +77,20 @@ class Maker:
         if not isinstance(found, Born):
             raise Unsupported(f"a {kind.__name__} of unknown origin")
         return self._once(value, lambda: self._born(value, found))
+
+    def _numpy(self, value: Any, origin: Origin) -> tuple[Any, ...]:
+        """An array or scalar of NumPy made in the call: what its stand-in becomes."""
+        if origin is CONSTANT:
+            return ("constant", value)
+        if type(value) is not np.ndarray:
+            stand_in = origin.parts if isinstance(origin, Born) else None
+        else:
+            stand_in = self.recorder.arrays.known(value)
+        if type(stand_in) is not Tensor:
+            raise Unsupported(f"a {type(value).__name__} of unknown origin")
+        if type(value) is not np.ndarray:
+            return ("numpy scalar", self.plan(stand_in, None))
+        return self._once(value, lambda: ("numpy array", self.plan(stand_in, None)))
 
     def _once(self, value: Any, make: Any) -> tuple[Any, ...]:
         number = id(value)
@@ -208,6 +225,8 @@ class Maker:
             return emitter.constant(plan[1])
         if kind == "node":
             return emitter.node(plan[1])
+        if kind == "numpy scalar":
+            return f"{self.write(emitter, plan[1], outputs)}._array[()]"
         if kind == "object":
             number = plan[1]
             if number not in self._made:
@@ -220,7 +239,9 @@ class Maker:
         if kind == "node":
             return emitter.node(plan[1])
         name = emitter.name()
-        if kind == "tensor":
+        if kind == "numpy array":
+            emitter.line(f"{name} = {self.write(emitter, plan[1], outputs)}._array")
+        elif kind == "tensor":
             self._write_tensor(emitter, name, plan, outputs)
             if plan[4] is not None:
                 self.late_histories.append((name, plan[4]))

@@ -1,0 +1,437 @@
+"""NumPy in recorded functions: `@df.compile` on code written with `numpy`, unchanged.
+
+Recording runs NumPy itself on real arrays, so results, types, identities and errors are NumPy's.
+Then the hook notes what it did: by a rule (`numpy_rules`) on stand-ins (`numpy_arrays`), or as a
+node that calls NumPy (`numpy_library`); both are checked against what NumPy made. What is in
+neither refuses the recording: the function runs as it is. A replay finds the caller's arrays by
+their paths (guarded: dtype, shape, strides, overlap with what is written), writes into them after
+the commit point, and gives new ndarrays and scalars.
+"""
+
+from __future__ import annotations
+
+import operator as o
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.ops import door
+
+from . import numpy_library, numpy_names, numpy_rules
+from .numpy_arrays import SCALAR_TYPES, TYPES, NotCovered, Number, ValuesDecide, leaves
+from .numpy_library import Scalar
+from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+    from .recorder import Recorder
+
+Read = tuple[Any, Origin]
+#: A recording of more nodes than this is given up: planning it would take too long.
+MOST_NODES = 20_000
+OPERATORS: dict[Any, np.ufunc] = {
+    o.add: np.add, o.sub: np.subtract, o.mul: np.multiply, o.truediv: np.true_divide,
+    o.floordiv: np.floor_divide, o.mod: np.remainder, o.pow: np.power, o.matmul: np.matmul,
+    o.and_: np.bitwise_and, o.or_: np.bitwise_or, o.xor: np.bitwise_xor, o.lshift: np.left_shift,
+    o.rshift: np.right_shift, o.neg: np.negative, o.pos: np.positive, o.invert: np.invert,
+    o.lt: np.less, o.le: np.less_equal, o.gt: np.greater, o.ge: np.greater_equal,
+    o.eq: np.equal, o.ne: np.not_equal,
+}  # fmt: skip
+IN_PLACE: dict[Any, np.ufunc] = {
+    o.iadd: np.add, o.isub: np.subtract, o.imul: np.multiply, o.itruediv: np.true_divide,
+    o.ifloordiv: np.floor_divide, o.imod: np.remainder, o.ipow: np.power, o.imatmul: np.matmul,
+    o.iand: np.bitwise_and, o.ior: np.bitwise_or, o.ixor: np.bitwise_xor,
+    o.ilshift: np.left_shift, o.irshift: np.right_shift,
+}  # fmt: skip
+#: what `x ** exponent` calls for some exponents, where x is an array
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+#: the classes of np.mgrid, np.ogrid, np.r_ and np.c_
+INDEXED = frozenset([type(np.mgrid), type(np.ogrid), type(np.r_), type(np.c_)])
+_OTHERS = (*NUMBERS, complex, list, tuple)
+
+
+def concerned(*values: Any) -> bool:
+    """Whether an operator on these values is NumPy's."""
+    return any(type(v) in TYPES for v in values) and all(
+        type(v) in TYPES or type(v) in _OTHERS for v in values
+    )
+
+
+# Noting -------------------------------------------------------------------------------------
+
+
+def perform(
+    recorder: Recorder,
+    function: Any,
+    real: Callable[[], Any],
+    args: Sequence[Any],
+    origins: Sequence[Origin],
+    kwargs: dict[str, Any] | None = None,
+    where: dict[str, Origin] | None = None,
+) -> Read:
+    """What `real()` gives, which calls `function` with the arguments, and its origin."""
+    out = recorder.guarded(real)
+    if recorder.dead:
+        return out, None
+    if len(recorder.notes.builder.nodes) > MOST_NODES:
+        recorder.refuse(f"more than {MOST_NODES} operations")
+        return out, None
+    arrays, origin = recorder.arrays, None
+    kwargs, where = kwargs or {}, where or {}
+
+    def note() -> Origin:
+        kinds = _numbers(function)
+        operands = [operand(recorder, v, q, kinds) for v, q in zip(args, origins, strict=True)]
+        keywords = {key: operand(recorder, kwargs[key], where[key], kinds) for key in kwargs}
+        if recorder.dead:
+            return None
+        return _noted(recorder, function, out, operands, keywords, (*args, *kwargs.values()))
+
+    try:
+        origin = arrays.noted(note)
+    except NotCovered as why:
+        recorder.refuse(f"{name_of(function)}: {why}")
+    if recorder.notes.broken:
+        recorder.refuse(recorder.notes.broken)
+    return out, origin
+
+
+def name_of(function: Any) -> str:
+    module = "np." if isinstance(function, np.ufunc) else ""
+    return module + (getattr(function, "__qualname__", None) or function.__name__)
+
+
+def _numbers(function: Any) -> tuple[type, ...]:
+    """Which Python numbers may change between calls of `function`; others are pinned. Elsewhere
+    than in rules, integers are counts and axes, which decide shapes."""
+    if function is np.arange:
+        return ()
+    known = function in numpy_rules.OPS or function in numpy_rules.RULES
+    return (int, float) if known or function in numpy_rules.CHANGES else (float,)
+
+
+def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, ...]) -> Any:
+    """An argument as rules take it: a stand-in, a Number (of `kinds`), or a constant (pinned)."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return recorder.arrays.tensor(value, recorder.origin(origin, value))
+    if kind in SCALAR_TYPES:
+        return Scalar(recorder.arrays.tensor(value, origin))
+    if kind in kinds and isinstance(origin, Node):
+        return Number(recorder.arrays, origin, value)
+    if kind in (list, tuple):
+        items = recorder.items(value, origin)
+        return kind(operand(recorder, item, part, kinds) for item, part in items)
+    recorder.pin(origin, value)
+    return value
+
+
+def _noted(
+    recorder: Recorder, function: Any, out: Any, operands: list, keywords: dict, values: Sequence
+) -> Origin:
+    arrays = recorder.arrays
+    given = [*leaves(operands), *leaves(list(keywords.values()))]
+    if not any(type(x) in (Tensor, Scalar, Number) for x in given):
+        if function in (np.empty, np.ndarray):  # whatever is in that memory
+            return arrays.made(out, numpy_rules.fit(0, out.dtype, out.shape), [])
+        return arrays.constant(out)
+    used = [
+        (value, tensor) for value in leaves(list(values)) if type(value) is np.ndarray
+        and (tensor := arrays.known(value)) is not None
+    ]  # fmt: skip
+    if keywords.get("out") is not None:
+        return _into(recorder, function, out, operands, keywords)
+    if numpy_names.changes(function):
+        return _changed(function, operands, keywords, out)
+    noted = _result(arrays, function, out, operands, keywords)
+    return arrays.made(out, noted, used)
+
+
+def _result(arrays: Any, function: Any, out: Any, operands: list, keywords: dict) -> Any:
+    """The stand-in of a result: by the rule of the function, or by calling NumPy."""
+    rule = numpy_rules.ufunc(function) or numpy_rules.reduction(function)
+    why = None
+    if rule is not None:
+        marks = len(arrays.recorder.notes.builder.nodes)
+        try:
+            return arrays.noted(lambda: rule(arrays, out, *_plain(operands), **_plain(keywords)))
+        except ValuesDecide:
+            raise
+        except NotCovered as reason:
+            del arrays.recorder.notes.builder.nodes[marks:]
+            why = reason
+    if not numpy_names.is_pure(function):
+        raise why or NotCovered("is in no table")
+    numpy_names.count(function, str(why or ""))
+    if isinstance(function, type(np.ndarray.sum)):
+        operands = [operands[0].tensor if type(operands[0]) is Scalar else operands[0],
+                    *operands[1:]]  # fmt: skip
+    return numpy_library.note(function, out, operands, keywords)
+
+
+def _plain(part: Any) -> Any:
+    """Operands for rules, for which a scalar is an array of shape ()."""
+    kind = type(part)
+    if kind is Scalar:
+        return part.tensor
+    if kind in (list, tuple):
+        return kind(map(_plain, part))
+    if kind is dict:
+        return {name: _plain(value) for name, value in part.items()}
+    return part
+
+
+def _into(recorder: Recorder, function: Any, out: Any, operands: list, keywords: dict) -> Origin:
+    """A call with `out=`: what it gives, stored there."""
+    keywords = dict(keywords)
+    target, mask = keywords.pop("out"), None
+    if isinstance(target, tuple) and len(target) == 1:
+        (target,) = target
+    if isinstance(function, np.ufunc):
+        mask = keywords.pop("where", None)
+    if type(target) is not Tensor:
+        raise NotCovered("out= of such a kind")
+    same = all(x.dtype == target.dtype for x in leaves(_plain(operands)) if type(x) is Tensor)
+    if not (same or function in numpy_rules.OPS):
+        raise NotCovered("out= of such a kind")
+    made = _result(recorder.arrays, function, out, operands, keywords)
+    value = numpy_rules.fit(made, target.dtype, target.shape)
+    if mask is not None and mask is not True:
+        value = numpy_rules.where(mask, value, target)
+    door.write(target, value)
+    return recorder.known(out)
+
+
+def _changed(function: Any, operands: list, keywords: dict, out: Any) -> Origin:
+    """A call that changes its first argument and returns None."""
+    target = operands[0]
+    if type(target) is not Tensor or out is not None:
+        raise NotCovered("changes something that is no array")
+    rule = numpy_rules.CHANGES.get(function)
+    if rule is not None:
+        try:
+            rule(target, *_plain(operands[1:]), **_plain(keywords))
+            return CONSTANT
+        except NotCovered:
+            pass  # nothing was written yet
+    like = np.empty(target.shape, target.dtype)
+    made = numpy_library.note(function, like, operands, keywords, changes=True)
+    door.write(target, made)
+    return CONSTANT
+
+
+# Operators ----------------------------------------------------------------------------------
+
+
+def operator(recorder: Recorder, f: Any, values: tuple, origins: tuple) -> Read:
+    """`f(*values)`, an operator of Python."""
+    function: Any = OPERATORS[f]
+    if f is o.pow:
+        function, values, origins = _power(recorder, values, origins)
+        if len(values) == 1:
+            return perform(recorder, function, lambda: values[0] ** _exponent(function), values,
+                           origins)  # fmt: skip
+    return perform(recorder, function, lambda: f(*values), values, origins)
+
+
+def _power(recorder: Recorder, values: tuple, origins: tuple) -> tuple[Any, tuple, tuple]:
+    """`x ** y` as the ufunc that NumPy calls: for some exponents another than power."""
+    x, y = values
+    plain = type(x) is np.ndarray and type(y) in NUMBERS and type(y) is not bool
+    if plain:
+        recorder.pin(origins[1], y)
+    if plain and y in _POWERS and (x.dtype.kind in "fc" or (x.dtype.kind in "iu" and y == 2
+                                                            and type(y) is int)):  # fmt: skip
+        return _POWERS[y], values[:1], origins[:1]
+    return np.power, values, origins
+
+
+def _exponent(function: Any) -> float | int:
+    return next(y for y, found in _POWERS.items() if found is function)
+
+
+def in_place(recorder: Recorder, f: Any, values: tuple, origins: tuple) -> Read:
+    """`a op= b` of an array `a`."""
+    function, (a, b) = IN_PLACE[f], values
+    if function is np.power:
+        function, rest, _ = _power(recorder, values, origins)
+        args, where = (a, *rest[1:]), (origins[0], *origins[1 : len(rest)])
+    else:
+        args, where = values, origins
+    keywords, out_where = {"out": a}, {"out": origins[0]}
+    out, _ = perform(recorder, function, lambda: f(a, b), args, where, keywords, out_where)
+    return out, origins[0]
+
+
+def item(recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    """`owner[key]` of an array."""
+    key, key_origin = _key(recorder, key, key_origin)
+    return perform(recorder, o.getitem, lambda: owner[key], (owner, key), (origin, key_origin))
+
+
+def set_item(
+    recorder: Recorder, owner: Any, key: Any, value: Any, origins: tuple[Origin, Origin, Origin]
+) -> None:
+    """`owner[key] = value` of an array."""
+    origin, key_origin, part = origins
+    real_key = key
+    key, key_origin = _key(recorder, key, key_origin)
+
+    def store() -> None:
+        owner[real_key] = value
+
+    perform(recorder, o.setitem, store, (owner, key, value), (origin, key_origin, part))
+
+
+def _key(recorder: Recorder, key: Any, origin: Origin) -> Read:
+    """An index in which integers are pinned: they decide what is shown."""
+    if isinstance(key, tuple):
+        pairs = [_key(recorder, x, part) for x, part in recorder.items(key, origin)]
+        return tuple(x for x, _ in pairs), Born("tuple", [part for _, part in pairs])
+    if type(key) in SCALARS or isinstance(key, np.integer) or type(key) is slice:
+        recorder.pin(origin, key)
+        return (int(key) if isinstance(key, np.integer) else key), CONSTANT
+    return key, origin
+
+
+# Attributes, length, truth ------------------------------------------------------------------
+
+_STATIC = frozenset(["shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides"])
+
+
+def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
+    """`owner.name` of an array or scalar."""
+    if name in _STATIC:
+        guard_type(recorder, owner, origin)
+        return getattr(owner, name), CONSTANT
+    if name == "__class__":
+        recorder.typed(origin, owner)
+        return type(owner), CONSTANT
+    if name in numpy_rules.ATTRIBUTES and type(owner) is np.ndarray:
+        function = numpy_rules.ATTRIBUTES[name]
+        return perform(recorder, function, lambda: getattr(owner, name), (owner,), (origin,))
+    value = recorder.guarded(getattr, owner, name)
+    if name == "base" and type(owner) is np.ndarray:
+        return value, _base(recorder, value, origin)
+    if callable(value):
+        recorder.typed(origin, owner)
+        return value, Born("method", (None, origin))
+    recorder.refuse(f"{name} of a {type(owner).__name__}")
+    return value, None
+
+
+def _base(recorder: Recorder, value: Any, origin: Origin) -> Origin:
+    if isinstance(origin, Node):
+        return recorder.read(recorder.nodes("{0}.base", (origin,)), value)
+    return CONSTANT if value is None else recorder.known(value)
+
+
+def guard_type(recorder: Recorder, value: Any, origin: Origin) -> None:
+    """Guard dtype and layout of an array, or the type of a scalar."""
+    if type(value) is not np.ndarray or not isinstance(origin, Node):
+        recorder.typed(origin, value)
+        return
+    try:
+        recorder.tensor(recorder.arrays.tensor(value, origin))
+    except NotCovered as why:
+        recorder.refuse(str(why))
+
+
+def truth(recorder: Recorder, value: Any, origin: Origin) -> bool:
+    """`if value` of an array or scalar."""
+    out, node = recorder.arrays.number(value, origin, bool)
+    if isinstance(node, Node):
+        if node.late:
+            recorder.check(node, out)
+        else:
+            recorder.guard("{0}" if out else "not {0}", node)
+    return out
+
+
+# Calls --------------------------------------------------------------------------------------
+
+
+def find(call: Call) -> Plan | None:
+    """The plan of a call of a function of NumPy that is in a table; None if it is in none."""
+    f = call.function
+    if not numpy_names.is_known(f) or _has_tensor(call):
+        return None
+    if isinstance(call.origin, Node):
+        call.recorder.guard("{0} is {k0}", call.origin, constants=(f,))
+    return _plan(call, f)
+
+
+def method(call: Call, owner: Any, origin: Origin) -> Plan | None:
+    """The plan of a call of a method of an array, scalar or ufunc."""
+    f, recorder = call.function, call.recorder
+    if isinstance(owner, np.ufunc):
+        recorder.pin(origin, owner)
+        return _plan(call, f)
+    call.origins = (recorder.origin(origin, owner), *call.origins)
+    call.args = (owner, *call.args)
+    name = f.__name__
+    if name == "item" and len(call.args) == 1:
+        found = recorder.arrays.number(owner, call.origins[0], _item)
+        return None if recorder.dead else planned(call, lambda: found[0], lambda out: found[1])
+    function = getattr(np.ndarray, name, None)
+    if function is None:
+        call.refuse(f"{name} of a {type(owner).__name__}")
+        return None
+    return _plan(call, function, (lambda *args, **kwargs: f(*args[1:], **kwargs)))
+
+
+def _item(value: Any) -> Any:
+    return value.item()
+
+
+def _plan(call: Call, function: Any, real: Any = None) -> Plan | None:
+    recorder, made = call.recorder, real or call.function
+    if not (numpy_names.is_known(function)):
+        call.refuse(f"a call of {name_of(function)}, which is in no table")
+        return None
+    found: list[Origin] = [None]
+    call.args, call.kwargs = call.args, dict(call.kwargs)
+
+    def run() -> Any:
+        out, found[0] = perform(
+            recorder, function, lambda: made(*call.args, **call.kwargs),
+            call.args, call.origins, call.kwargs, call.where,
+        )  # fmt: skip
+        return out
+
+    return planned(call, run, lambda out: found[0])
+
+
+def planned(call: Call, run: Any, finish: Any) -> Plan:
+    return call.plan(finish, lambda *args, **kwargs: run())
+
+
+def ufunc(call: Call, function: np.ufunc) -> Plan | None:
+    """The plan of a built-in function that is a ufunc on what it is given."""
+    return _plan(call, function)
+
+
+def converted(call: Call) -> Plan | None:
+    """The plan of int, float, bool or complex of an array or scalar."""
+    found: list[Origin] = [None]
+
+    def run() -> Any:
+        value, origin = call.args[0], call.origins[0]
+        out, found[0] = call.recorder.arrays.number(value, origin, call.function)
+        return out
+
+    return planned(call, run, lambda out: found[0])
+
+
+def _has_tensor(call: Call) -> bool:
+    return any(type(x) is Tensor for x in leaves([*call.args, *call.kwargs.values()]))
+
+
+def index(recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    """`np.mgrid[key]` and the like."""
+    recorder.guard("{0} is {k0}", origin, constants=(owner,))  # type: ignore[arg-type]
+    key, key_origin = _key(recorder, key, key_origin)
+    function = type(owner).__getitem__
+    return perform(recorder, function, lambda: owner[key], (key,), (key_origin,))
