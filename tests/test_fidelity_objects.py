@@ -434,6 +434,22 @@ def one_object_under_two_names(compile, see):
         see(f, tensor(*X), one, one)
 
 
+def dict_read_before_a_value(compile, see):
+    """A value read in between does not make it forgotten that an object's __dict__ was read."""
+    box = types.SimpleNamespace(a=1.0, b=2.0)
+
+    @compile
+    def f(x):
+        held = box.__dict__
+        if x[0].item() > 0:
+            box.a = box.a + 1
+        return x + held["a"]
+
+    for _ in range(4):
+        see(f, tensor(*X))
+    see.that(box.a)
+
+
 def object_and_its_dict(compile, see):
     o = Plain(n=1)
 

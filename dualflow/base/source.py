@@ -10,10 +10,12 @@ import os
 import sys
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: The demonstration is a user's program that happens to lie in the package.
 _PROGRAM = os.path.join(_PACKAGE, "inspect", "demonstration.py")
+_MOST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,29 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
 
     Where no frame lies outside, the outermost frame is given.
     """
-    here = frame or sys._getframe(1)
-    last = here
+    here = last = frame or sys._getframe(1)
     while here is not None:
         file = here.f_code.co_filename
-        if not file.startswith((_PACKAGE, "<frozen ")) or file == _PROGRAM:
-            return SourceLine(here.f_code.co_filename, here.f_lineno, here.f_code.co_name)
-        last, here = here, here.f_back
-    return SourceLine(last.f_code.co_filename, last.f_lineno, last.f_code.co_name)
+        outside = _outside.get(file)
+        if outside is None:
+            outside = not file.startswith((_PACKAGE, "<frozen ")) or file == _PROGRAM
+            _keep(_outside, file, outside)
+        last = here
+        if outside:
+            break
+        here = here.f_back
+    code = last.f_code
+    key = code.co_filename, last.f_lineno, code.co_name
+    return _lines.get(key) or _keep(_lines, key, SourceLine(*key))
+
+
+#: whether a file lies outside the package; every line ever given (each operation asks for one)
+_outside: dict[str, bool] = {}
+_lines: dict[tuple[str, int, str], SourceLine] = {}
+
+
+def _keep(found: dict[Any, Any], key: Any, value: Any) -> Any:
+    if len(found) >= _MOST:
+        found.clear()
+    found[key] = value
+    return value

@@ -13,6 +13,7 @@ import ast
 import copy
 from types import CodeType
 from typing import Any
+from weakref import ref
 
 from .expressions import FRAME, Expressions, Refused, Shape, at
 from .locate import NoSource, locate, rebuild
@@ -262,7 +263,8 @@ class Copy:
         self.code, self.slots, self.count = code, slots, count
 
 
-_copies: dict[tuple[CodeType, bool], Copy | Refused | NoSource] = {}
+#: by the id of the code, which the weak reference keeps from meaning another one later
+_copies: dict[tuple[int, bool], tuple[ref[CodeType], Copy | Refused | NoSource]] = {}
 
 
 def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) -> Copy:
@@ -273,14 +275,16 @@ def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) 
         Refused: it has a construct that is not in the table.
         NoSource: its source cannot be had.
     """
-    # equal code objects of different functions differ in nothing that matters here
-    found = _copies.get((code, ends))
-    if found is None:
+    key = id(code), ends
+    entry = _copies.get(key)
+    if entry is not None:
+        found = entry[1]
+    else:
         try:
             found = _instrument(code, namespace, ends)
         except (Refused, NoSource) as reason:
             found = reason
-        _copies[code, ends] = found
+        _copies[key] = ref(code, lambda _: _copies.pop(key, None)), found
     if isinstance(found, Copy):
         return found
     raise found.with_traceback(None)

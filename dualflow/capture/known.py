@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Handler = Callable[["Call"], "Plan | None"]
 TABLE: dict[Any, Handler] = {}
 METHODS: dict[tuple[type, str], Handler] = {}
-BY_CODE: dict[types.CodeType, Handler] = {}
+#: by the id of the code of an inner function of a library, which lives as long as that does
+BY_CODE: dict[int, Handler] = {}
 SPECIAL: dict[type, Handler] = {}
 
 
@@ -163,7 +164,7 @@ def _with_cell(f: Any, name: str, value: Any) -> Any:
 
 
 for _wrapper in (functional.grad(lambda x: x), functional.value_and_grad(lambda x: x)):
-    BY_CODE[_wrapper.__code__] = _gradient
+    BY_CODE[id(_wrapper.__code__)] = _gradient
 
 
 @known(functional.grad, functional.value_and_grad)

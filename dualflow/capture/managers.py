@@ -102,7 +102,7 @@ def _made(call: Call) -> Plan | None:
     return call.plan(recorder.known, run)
 
 
-known.BY_CODE[contextlib.contextmanager(lambda: iter(())).__code__] = _made
+known.BY_CODE[id(contextlib.contextmanager(lambda: iter(())).__code__)] = _made
 
 
 def driven(manager: Any, origin: Origin) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, final
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 from dualflow.ops import views
 from dualflow.ops.door import Mode
-from dualflow.ops.promotion import SCALARS, plan
+from dualflow.ops.promotion import SCALARS, operand_dtypes
 
 ChainKey = tuple[Any, ...]
 
@@ -58,10 +58,12 @@ class NodeBuilder(GraphBuilder):
         operands: Sequence[Value],
         attributes: Mapping[str, Any] | None = None,
         line: SourceLine | None = None,
+        types: tuple[TensorType, ...] | None = None,
     ) -> Node:
-        """A node that applies `op`, with types from a cache."""
+        """A node that applies `op`; its types come from a cache if they are not known."""
         attributes = dict(attributes or {})
-        types = infer(op, tuple(value.type for value in operands), attributes)
+        if types is None:
+            types = infer(op, tuple(value.type for value in operands), attributes)
         node = Node(op, tuple(operands), attributes, types, line)
         self.nodes.append(node)
         return node
@@ -71,9 +73,11 @@ class NodeBuilder(GraphBuilder):
     ) -> Value:
         """`value` cast to `dtype` and expanded to `shape`, where it is not so already."""
         if value.dtype != dtype:
-            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line).result
+            types = (TensorType(value.shape, dtype),)
+            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line, types).results[0]
         if value.shape != shape:
-            value = self.add(p.expand.op, (value,), {"shape": shape}, line).result
+            types = (TensorType(shape, dtype),)
+            value = self.add(p.expand.op, (value,), {"shape": shape}, line, types).results[0]
         return value
 
     def constant(
@@ -85,7 +89,7 @@ class NodeBuilder(GraphBuilder):
     ) -> Value:
         """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
         attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        return self.add(p.full.op, (), attributes, line).result
+        return self.add(p.full.op, (), attributes, line, (TensorType(shape, dtype),)).results[0]
 
 
 @final
@@ -110,6 +114,24 @@ class Base:
 
 
 @final
+class ByStorage:
+    """The bases of each storage that still lives (a WeakKeyDictionary takes five times as long)."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[ref[Storage], list[Base]]] = {}
+
+    def get(self, storage: Storage) -> list[Base] | None:
+        found = self._found.get(id(storage))
+        return None if found is None else found[1]
+
+    def put(self, storage: Storage, bases: list[Base]) -> None:
+        number, forget = id(storage), self._found.pop
+        self._found[number] = ref(storage, lambda _: forget(number, None)), bases
+
+
+@final
 class Notes:
     """See the module.
 
@@ -126,7 +148,7 @@ class Notes:
         self.builder = NodeBuilder()
         self.written: dict[Storage, list[Base]] = {}
         self.broken = ""
-        self._bases: WeakKeyDictionary[Storage, list[Base]] = WeakKeyDictionary()
+        self._bases = ByStorage()
         self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
 
     # Values ---------------------------------------------------------------------------------
@@ -139,7 +161,12 @@ class Notes:
         key = chain_key(rest)
         value = base.views.get(key)
         if value is None:
-            value = views.read(self._adding(line), base.value, rest)
+            if len(rest) == 1:
+                op, attributes = rest[0]
+                types = (TensorType(tensor.shape, tensor.dtype),)
+                value = self.builder.add(op, (base.value,), attributes, line, types).results[0]
+            else:
+                value = views.read(self._adding(line), base.value, rest)
             base.views[key] = value
         return value
 
@@ -148,6 +175,8 @@ class Notes:
         bases = self._bases.get(tensor._storage) if tensor._storage is not None else None
         if bases is None:
             return False
+        if not bases[0].chain:
+            return True
         key = chain_key(tensor._view)
         return any(key[: len(base.chain)] == base.chain for base in bases)
 
@@ -168,14 +197,17 @@ class Notes:
                 if key[: len(base.chain)] == base.chain:
                     return base, tensor._view[len(base.chain) :]
         base = Base(chain_key(tensor._view), self.owner.on_input(tensor), tensor.array)
-        self._bases.setdefault(storage, []).append(base)
+        if bases is None:
+            self._bases.put(storage, [base])
+        else:
+            bases.append(base)
         self._check_overlap(base, storage)
         self._outside.append((base, storage.exposed))
         return base, ()
 
     def _check_overlap(self, base: Base, storage: Storage) -> None:
         """Break the notes if `base` shares memory with another one and either was written to."""
-        siblings = self._bases[storage]
+        siblings = self._bases.get(storage) or []
         for other, exposed in self._outside:
             if other is base or not (other.written or base.written):
                 continue
@@ -201,7 +233,9 @@ class Notes:
             self.meet(inputs[0])
             return
         operands = [self.value_of(tensor, line) for tensor in inputs]
-        self._made(out, self.builder.add(op, operands, attributes, line))
+        made = out if isinstance(out, tuple) else (out,)
+        types = tuple([TensorType(tensor.shape, tensor.dtype) for tensor in made])
+        self._made(made, self.builder.add(op, operands, attributes, line, types))
 
     def elementwise(
         self, op: Op, operands: Sequence[Any], out: Tensor, line: SourceLine | None = None
@@ -209,14 +243,17 @@ class Notes:
         """Note an elementwise op on tensors and Python scalars: cast, expand (or `full`), apply."""
         if self.broken:
             return
-        dtypes, shape = plan(op, operands)
+        shape = out.shape
+        kinds = tuple([type(x) if type(x) in SCALARS else x.dtype for x in operands])
+        dtypes = operand_dtypes(op, kinds)
         values = []
         for position, (operand, dtype) in enumerate(zip(operands, dtypes, strict=True)):
             if type(operand) in SCALARS:
                 values.append(self._scalar(operand, position, dtype, shape, line))
             else:
                 values.append(self.builder.fit(self.value_of(operand, line), dtype, shape, line))
-        self._made(out, self.builder.add(op, values, {}, line))
+        types = (TensorType(shape, out.dtype),)
+        self._made((out,), self.builder.add(op, values, None, line, types))
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""
@@ -239,7 +276,7 @@ class Notes:
 
     def bind(self, tensor: Tensor, value: Value) -> None:
         """Let `tensor`, the root of memory born here, have `value` from now on."""
-        self._bases[tensor._memory()] = [Base((), value, None)]
+        self._bases.put(tensor._memory(), [Base((), value, None)])
 
     # Nodes ----------------------------------------------------------------------------------
 
@@ -262,10 +299,8 @@ class Notes:
             return self.builder.fit(hidden, dtype, shape, line)
         return self.builder.constant(value, dtype, shape, line)
 
-    def _made(self, out: Tensor | tuple[Tensor, ...], node: Node) -> None:
-        for tensor, value in zip(
-            out if isinstance(out, tuple) else (out,), node.results, strict=True
-        ):
+    def _made(self, out: tuple[Tensor, ...], node: Node) -> None:
+        for tensor, value in zip(out, node.results, strict=True):
             self.bind(tensor, value)
 
     def _adding(self, line: SourceLine | None) -> Callable[..., Value]:

@@ -44,7 +44,7 @@ class Block:
         kinds: the types and layouts that its guards ask for: what differs otherwise between two
             recordings are Python values.
         exports: the numbers of the values that it leaves for later blocks.
-        guards, effects, text: for readers.
+        effects, text: for readers.
     """
 
     def __init__(self, key: Any) -> None:
@@ -56,7 +56,6 @@ class Block:
         self.leaf = False
         self.outcome: Any = None
         self.reason: Reason | None = None
-        self.guards: list[str] = []
         self.effects: list[str] = []
         self.text = ""
         self._namespace: dict[str, Any] = {}
@@ -205,14 +204,11 @@ class Builder:
         for event in guards:
             if event[0] == "guard":
                 emitter.guard(event[1])
-                block.guards.append(str(event[1]))
                 keys.append(node_key(event[1], self.keys))
             else:
                 _, node, layout, requires, taped = event
                 emitter.tensor(node, layout, requires, taped)
                 shape, dtype, strides = layout
-                text = f"{node}: {dtype}{list(shape)} strides {strides}"
-                block.guards.append(text + (" requires_grad" if requires else ""))
                 keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped))
                 kinds.append(keys[-1])
             if event[0] == "guard" and event[1].template.startswith("type("):

@@ -100,7 +100,7 @@ class Nodes:
         late: bool = False,
     ) -> Node:
         """The node of `template`; equal ones are one."""
-        key = (template, tuple(map(id, parents)), tuple(map(identity, constants)))
+        key = (template, parents, *map(identity, constants))
         node = self._found.get(key)
         if node is None:
             late = late or any(parent.late for parent in parents)
@@ -110,8 +110,11 @@ class Nodes:
 
 def identity(constant: Any) -> Any:
     """A key in which only what is the same everywhere is the same: 1, True, 1.0, -0.0 differ."""
-    if type(constant) in SCALARS:
-        return type(constant), repr(constant)
-    if type(constant) is tuple:
+    kind = type(constant)
+    if kind is str:
+        return constant
+    if kind in SCALARS:
+        return kind, repr(constant) if kind is float or kind is complex else constant
+    if kind is tuple:
         return tuple(map(identity, constant))
     return id(constant)

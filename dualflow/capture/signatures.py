@@ -40,6 +40,10 @@ _FORMS: dict[Any, Callable[..., None]] = {
 }
 
 
+#: functions with the numbers and names of arguments that they take
+_fitting: set[tuple[Any, ...]] = set()
+
+
 @functools.cache
 def _signature(function: Any) -> inspect.Signature | None:
     form: Any = _FORMS.get(function, function)
@@ -51,6 +55,9 @@ def _signature(function: Any) -> inspect.Signature | None:
 
 def fits(call: Call, function: Any) -> bool:
     """Whether `function` takes the arguments; if not, the recording is refused."""
+    form = function, len(call.args), *call.kwargs
+    if form in _fitting:
+        return True
     signature = _signature(function)
     if signature is None:
         return True
@@ -59,4 +66,5 @@ def fits(call: Call, function: Any) -> bool:
     except TypeError as error:
         call.refuse(f"a call of {call.name}: {error}")
         return False
+    _fitting.add(form)
     return True
