@@ -27,9 +27,11 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
 
 #: where a name is that is not in `dualflow.api`: "module:attribute", or a module
 _ELSEWHERE = {
+    "__array_namespace_info__": "dualflow.ops.functions.information:__array_namespace_info__",
     "compile": "dualflow.capture:compile",
     "pure": "dualflow.capture:pure",
     "checkpoint": "dualflow.autograd.recompute:checkpoint",
@@ -55,8 +57,9 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE})
-    module, _, attribute = _ELSEWHERE.get(name, f"dualflow.api:{name}").partition(":")
-    found = None if name.startswith("__") else import_module(module)
+    api = "" if name.startswith("__") else "dualflow.api"
+    module, _, attribute = _ELSEWHERE.get(name, f"{api}:{name}").partition(":")
+    found = import_module(module) if module else None
     if attribute and not hasattr(found, attribute):
         raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
     found = getattr(found, attribute) if attribute else found

@@ -66,6 +66,7 @@ from .ops.functions.creation import (
     zeros,
     zeros_like,
 )
+from .ops.functions.differences import diff, interp
 from .ops.functions.elementwise import (
     abs,
     acos,
@@ -102,6 +103,7 @@ from .ops.functions.elementwise import (
     floor_divide,
     greater,
     greater_equal,
+    hypot,
     imag,
     isclose,
     isfinite,
@@ -122,6 +124,7 @@ from .ops.functions.elementwise import (
     minimum,
     multiply,
     negative,
+    nextafter,
     not_equal,
     positive,
     pow,
@@ -153,7 +156,13 @@ from .ops.functions.indexing import (
     take_along_axis,
     write,
 )
-from .ops.functions.information import finfo, iinfo, isdtype, result_type
+from .ops.functions.information import (
+    can_cast,
+    finfo,
+    iinfo,
+    isdtype,
+    result_type,
+)
 from .ops.functions.linear import matmul, tensordot, vecdot
 from .ops.functions.movement import (
     broadcast_arrays,
@@ -172,6 +181,7 @@ from .ops.functions.movement import (
     split,
     squeeze,
     stack,
+    swapaxes,
     tile,
     unstack,
 )
@@ -193,6 +203,14 @@ from .ops.functions.reduction import (
     std,
     sum,
     var,
+)
+from .ops.functions.searching import (
+    isin,
+    searchsorted,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
 )
 
 newaxis = None
@@ -232,6 +250,7 @@ __all__ = [
     "bool_",
     "broadcast_arrays",
     "broadcast_to",
+    "can_cast",
     "ceil",
     "check_grads",
     "clip",
@@ -249,6 +268,7 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "diff",
     "divide",
     "dropout",
     "e",
@@ -279,6 +299,7 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hypot",
     "iinfo",
     "imag",
     "inf",
@@ -286,10 +307,12 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "interp",
     "is_grad_enabled",
     "isclose",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "layer_norm",
@@ -321,6 +344,7 @@ __all__ = [
     "nan",
     "negative",
     "newaxis",
+    "nextafter",
     "no_grad",
     "nonzero",
     "not_equal",
@@ -346,6 +370,7 @@ __all__ = [
     "round",
     "scatter",
     "scatter_add",
+    "searchsorted",
     "set_config",
     "sigmoid",
     "sign",
@@ -364,6 +389,7 @@ __all__ = [
     "std",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
@@ -378,6 +404,10 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
     "unstack",
     "value_and_grad",
     "var",

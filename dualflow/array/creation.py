@@ -8,8 +8,8 @@ import numpy as np
 
 from dualflow.base.dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, as_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
-from dualflow.ops.functions.creation import check_device
 from dualflow.ops.functions.elementwise import astype
+from dualflow.ops.rules import check_device
 
 from .tensor import Tensor
 

@@ -18,7 +18,8 @@ from dualflow.base.errors import ArgumentError, GradientError, ShapeError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
 from dualflow.ops import composites, door, operators, views
-from dualflow.ops.functions import creation, elementwise, indexing, linear, movement, reduction
+from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
+from dualflow.ops.rules import check_device
 
 from .storage import Storage
 
@@ -250,10 +251,10 @@ class Tensor:
         return sys.modules["dualflow"]
 
     def __repr__(self) -> str:
-        array = door.state.mode.values(self)
         text = getattr(self._pending, "text", None)
         if text is not None:  # it stands for a batch
             return text()
+        array = door.state.mode.values(self)
         text = np.array2string(array, separator=", ", prefix="Tensor(")
         parts = [text, f"shape={self.shape}", f"dtype={self.dtype.name}", f"device={self.device}"]
         if self.requires_grad:
@@ -359,9 +360,9 @@ class Tensor:
     conj = conjugate = elementwise.conj
     isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
     clip = elementwise.clip
-    reshape, flatten = movement.reshape, movement.flatten
-    permute = permute_dims = movement.permute_dims
-    expand = broadcast_to = movement.broadcast_to
+    reshape, flatten = movement.reshaped, movement.flatten
+    permute = permute_dims = movement.permuted
+    expand = broadcast_to = movement.expanded
     squeeze, expand_dims = movement.squeeze, movement.expand_dims
     flip, roll, pad, repeat, tile = (
         movement.flip,
@@ -394,7 +395,7 @@ class Tensor:
 
     def to_device(self, device: str) -> Tensor:
         """This tensor; DeviceError for another device than "cpu"."""
-        creation.check_device(device)
+        check_device(device)
         return self
 
 

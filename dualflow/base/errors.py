@@ -6,6 +6,8 @@ NumPy user would expect (TypeError, ValueError, IndexError, RuntimeError).
 
 from __future__ import annotations
 
+import numpy as np
+
 from .source import user_line
 
 
@@ -35,6 +37,10 @@ class ShapeError(DualflowError, ValueError):
     """Shapes that do not fit together, or an axis that does not exist."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that a tensor does not have."""
+
+
 class DTypeError(DualflowError, TypeError):
     """A dtype that does not exist here or that an op does not take."""
 
@@ -51,12 +57,20 @@ class DomainError(DualflowError, ValueError):
     """A value for which an op has no result."""
 
 
+class LinearAlgebraError(DualflowError, np.linalg.LinAlgError):
+    """A matrix that has no such result: a singular one that was to be inverted, say."""
+
+
 class IndexingError(DualflowError, IndexError):
     """An index out of bounds, or of a kind that cannot index."""
 
 
 class GradientError(DualflowError, RuntimeError):
     """A gradient that cannot be computed as asked."""
+
+
+class BatchError(DualflowError, RuntimeError):
+    """Something that a function under `vmap` cannot do with tensors that stand for a batch."""
 
 
 class InPlaceError(GradientError):
@@ -69,7 +83,3 @@ class CompileError(DualflowError, RuntimeError):
 
 class ConfigError(DualflowError, ValueError):
     """A setting that does not exist, or a value it cannot take."""
-class BatchError(DualflowError, RuntimeError):
-    """Something that a function under `vmap` cannot do with tensors that stand for a batch."""
-
-

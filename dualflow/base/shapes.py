@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from operator import index
 
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, AxisError, ShapeError
 
 Shape = tuple[int, ...]
 Axes = int | Sequence[int] | None
@@ -49,11 +49,11 @@ def as_integer(value: object, what: str) -> int:
 
 
 def normal_axis(axis: int, rank: int) -> int:
-    """`axis` counted from 0; ShapeError if a tensor of `rank` axes has none such."""
+    """`axis` counted from 0; AxisError if a tensor of `rank` axes has none such."""
     axis = as_integer(axis, "an axis")
     if not -rank <= axis < rank:
-        raise ShapeError(f"axis {axis} of a tensor with {rank} axes",
-                         instead=f"an axis from {-rank} to {rank - 1}")  # fmt: skip
+        raise AxisError(f"axis {axis} of a tensor with {rank} axes",
+                        instead=f"an axis from {-rank} to {rank - 1}")  # fmt: skip
     return axis % rank
 
 

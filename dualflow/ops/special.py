@@ -1,4 +1,5 @@
-"""erf, erfc, sigmoid and Philox in NumPy, which lacks them (sigmoid: NumPy's exp is less accurate).
+"""What NumPy lacks: erf, erfc, sigmoid (its exp is less accurate) and Philox; and expm1 and tanh,
+which it has, but with other values at complex infinities than C99 and the Array API say.
 
 Comes in: float arrays (Philox: key, counter, shape). Goes out: arrays of the same dtype, within
 2 ulp. erfc and sigmoid of float32 and float16 are computed in float64 and then rounded. Long
@@ -155,6 +156,33 @@ def erf(x: np.ndarray) -> np.ndarray:
 
 erfc = _in_blocks(_erfc)
 sigmoid = _in_blocks(_sigmoid)
+
+
+
+def expm1(x: np.ndarray) -> np.ndarray:
+    """exp(x) - 1; of complex numbers with C99's values at infinities and NaN."""
+    out = np.expm1(x)
+    if x.dtype.kind == "c" and not np.isfinite(x).all():
+        re, im = x.real, x.imag
+        nan = np.isnan(re) | ~np.isfinite(im)
+        out = np.where((re == -np.inf) & nan, -1.0, out)
+        out = np.where((re == np.inf) & nan, complex(np.inf, np.nan), out)
+        still = (im == 0) & ~np.isfinite(re) & (re != -np.inf)
+        out.real[still], out.imag[still] = re[still], im[still]
+    return out.astype(x.dtype, copy=False)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """The hyperbolic tangent; of complex numbers with the imaginary part C99 says at infinities."""
+    out = np.tanh(x)
+    if x.dtype.kind == "c":
+        far = np.isinf(x.real)
+        if far.any():
+            side = np.isfinite(x.imag) & far
+            out = np.array(out)
+            out.imag[side] = np.copysign(0.0, np.sin(2 * x.imag[side]))
+    return out
+
 
 # Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -18,13 +18,13 @@ from dualflow.base.dtypes import (
     int64,
     of_scalar,
 )
-from dualflow.base.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 
 from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from ..promotion import SCALARS
-from ..rules import check_fill
+from ..rules import check_device, check_fill
 from .elementwise import where
 from .movement import as_shape
 
@@ -32,27 +32,21 @@ Tensor = Any
 _FULL = p.full.op
 
 
-def check_device(device: str | None) -> None:
-    """DeviceError unless `device` is None or "cpu", where all tensors are."""
-    if device not in (None, "cpu"):
-        raise DeviceError(f"device {device!r}", why="tensors live on the CPU", instead='"cpu"')
-
-
 def full(
-    shape: int | Sequence[int], value: Any, dtype: Any = None, device: str | None = None
+    shape: int | Sequence[int], fill_value: Any, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """A tensor whose elements are all `value`.
+    """A tensor whose elements are all `fill_value`.
 
     Args:
         shape: its sizes.
-        value: a Python or NumPy scalar.
-        dtype: by default float32, complex64, int64 or bool, as `value` is.
+        fill_value: a Python or NumPy scalar.
+        dtype: by default float32, complex64, int64 or bool, as `fill_value` is.
         device: "cpu", or None, which is the same.
 
     Raises:
         DeviceError: another device.
-        ArgumentError: `value` is no scalar.
-        DTypeError: `value` does not fit `dtype`.
+        ArgumentError: `fill_value` is no scalar.
+        DTypeError: `fill_value` does not fit `dtype`.
 
     >>> import dualflow as df
     >>> df.full((2,), 7).tolist()
@@ -60,6 +54,7 @@ def full(
     """
     if device is not None:
         check_device(device)
+    value = fill_value
     if type(value) not in SCALARS:
         if not hasattr(value, "item"):
             raise ArgumentError(f"a fill of type {type(value).__name__}",
@@ -101,15 +96,15 @@ def ones(shape: int | Sequence[int], dtype: Any = None, device: str | None = Non
     return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
-def full_like(x: Tensor, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`value` in the shape, and by default the dtype, of `x`.
+def full_like(x: Tensor, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`fill_value` in the shape, and by default the dtype, of `x`.
 
     >>> import dualflow as df
     >>> df.full_like(df.zeros(2), 3).tolist()
     [3.0, 3.0]
     """
     x = tensor(x)
-    return full(x.shape, value, x.dtype if dtype is None else dtype, device)
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, device)
 
 
 def zeros_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -158,7 +153,7 @@ def arange(
         start, stop = 0, start
     if step == 0:
         raise ArgumentError("arange with step 0", instead="a step above or below 0")
-    floats = any(isinstance(value, float) for value in (start, stop, step))
+    floats = isinstance(start, float) or isinstance(stop, float) or isinstance(step, float)
     found = as_dtype(dtype or (DEFAULT_FLOAT if floats else DEFAULT_INT))
     if found == bool_:
         raise DTypeError("arange of booleans")
@@ -168,21 +163,29 @@ def arange(
         start, step = index(start), index(step)
         size = len(range(start, index(stop), step))
     wide = float64 if floats or found.kind == "f" else int64
-    i = p.iota(shape=(size,), axis=0, dtype=wide if (start, step) != (0, 1) else found)
-    if (start, step) != (0, 1):
+    plain = start == 0 and step == 1
+    i = p.iota(shape=(size,), axis=0, dtype=found if plain else wide)
+    if not plain:
         i = i * step + start
     return i if i.dtype == found else p.cast(i, dtype=found)
 
 
 def linspace(
-    start: float,
-    stop: float,
+    start: complex,
+    stop: complex,
     num: int,
     dtype: Any = None,
     device: str | None = None,
     endpoint: bool = True,
 ) -> Tensor:
     """`num` values evenly from `start` to `stop`, which is the last one if `endpoint`.
+
+    Args:
+        start, stop: numbers; if one is complex, so are the values.
+        num: how many values.
+        dtype: by default float32, or complex64.
+        device: "cpu", or None, which is the same.
+        endpoint: whether `stop` is a value.
 
     Raises:
         ShapeError: `num` is negative.
@@ -194,12 +197,14 @@ def linspace(
     check_device(device)
     if num < 0:
         raise ShapeError(f"linspace of {num} values")
+    kind = complex if complex in (type(start), type(stop)) else float
+    low, high = kind(start), kind(stop)  # type: ignore[arg-type]
     i = p.iota(shape=(index(num),), axis=0, dtype=float64)
     parts = num - 1 if endpoint else num
-    values = i * ((float(stop) - float(start)) / max(parts, 1)) + float(start)
+    values = i * ((high - low) / max(parts, 1)) + low
     if endpoint and num > 1:
-        values = where(i == num - 1, float(stop), values)
-    return p.cast(values, dtype=as_dtype(dtype or DEFAULT_FLOAT))
+        values = where(i == num - 1, high, values)
+    return p.cast(values, dtype=as_dtype(dtype or of_scalar(low)))
 
 
 def eye(

@@ -17,7 +17,7 @@ from .. import primitives as p
 from ..operands import KNOWN, TENSORS, operand, tensor
 from ..promotion import SCALARS
 from ..record import Strict
-from ..rules import KIND_NAMES
+from ..rules import KIND_NAMES, check_device
 
 Tensor = Any
 Unary = Callable[[Any], Any]
@@ -119,6 +119,8 @@ bitwise_xor = _binary(p.bitwise_xor, "[6, 5]; 3", "[5, 6]")
 bitwise_left_shift = _binary(p.left_shift, "[1, 3]; 2", "[4, 12]")
 bitwise_right_shift = _binary(p.right_shift, "[8, -1]; 2", "[2, -1]")
 atan2 = _binary(p.atan2, "[0.0]; 1.0", "[0.0]")
+hypot = _binary(p.hypot, "[3.0]; 4.0", "[5.0]")
+nextafter = _binary(p.nextafter, "[0.0]; 1.0", "[1.401298464324817e-45]")
 copysign = _binary(p.copysign, "[1.0, 2.0]; -0.0", "[-1.0, -2.0]")
 
 negative = _unary(p.negative, "[1, -2]", "[-1, 2]")
@@ -359,16 +361,19 @@ def isclose(
     return logical_or(close, logical_and(isnan(x), isnan(y))) if equal_nan else close
 
 
-def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
+def astype(x: Tensor, dtype: Any, *, copy: bool = True, device: str | None = None) -> Tensor:
     """`x` in another dtype; with copy=False `x` itself where it has it already.
 
     Raises:
-        DTypeError: there is no such dtype.
+        DTypeError: there is no such dtype, or complex numbers would lose their imaginary parts.
+        DeviceError: another device than "cpu".
 
     >>> import dualflow as df
     >>> df.astype(df.asarray([1.5, -1.5]), df.int32).tolist()
     [1, -1]
     """
+    if device is not None:
+        check_device(device)
     x = tensor(x)
     found = as_dtype(dtype)
     return x if not copy and x.dtype == found else p.cast(x, dtype=found)

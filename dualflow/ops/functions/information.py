@@ -1,4 +1,4 @@
-"""What is known of dtypes: limits, kinds, the dtype of a result."""
+"""What is known of dtypes and of the namespace: limits, kinds, capabilities, defaults."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype, of_scalar, promote, weak
+from dualflow.base.dtypes import (
+    BY_NAME,
+    DEFAULT_COMPLEX,
+    DEFAULT_FLOAT,
+    DEFAULT_INT,
+    as_dtype,
+    is_inexact,
+    of_scalar,
+    promote,
+    real_dtype,
+    weak,
+)
 from dualflow.base.errors import ArgumentError, DTypeError
 
 from ..promotion import SCALARS
+from ..rules import check_device
 
 _KINDS = {
     "bool": "b",
@@ -18,8 +30,8 @@ _KINDS = {
     "unsigned integer": "u",
     "integral": "iu",
     "real floating": "f",
-    "complex floating": "",
-    "numeric": "iuf",
+    "complex floating": "c",
+    "numeric": "iufc",
 }
 
 
@@ -46,18 +58,19 @@ class IntegerInfo:
 
 
 def finfo(dtype: Any) -> FloatInfo:
-    """The limits of a float dtype, or of that of a tensor.
+    """The limits of a float dtype, or of that of a tensor; of a complex one those of its parts.
 
     Raises:
-        DTypeError: it is no float dtype.
+        DTypeError: it is no float or complex dtype.
 
     >>> import dualflow as df
     >>> df.finfo(df.float32).eps
     1.1920928955078125e-07
     """
     found = as_dtype(getattr(dtype, "dtype", dtype))
-    if found.kind != "f":
+    if not is_inexact(found):
         raise DTypeError(f"finfo of {found.name}", instead="iinfo")
+    found = real_dtype(found)
     info = np.finfo(found)
     eps, high, low, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
     return FloatInfo(info.bits, eps, high, low, normal, found)
@@ -97,6 +110,21 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     return found == as_dtype(kind)
 
 
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether promotion can make `to` of `from_`: whether beside `to` the result is of `to`.
+
+    Args:
+        from_: a dtype or a tensor.
+        to: a dtype.
+
+    >>> import dualflow as df
+    >>> df.can_cast(df.int8, df.int32), df.can_cast(df.float64, df.float32)
+    (True, False)
+    """
+    found, wanted = as_dtype(getattr(from_, "dtype", from_)), as_dtype(to)
+    return promote(found, wanted) == wanted
+
+
 def result_type(*values: Any) -> np.dtype:
     """The dtype of an elementwise result of tensors, dtypes and Python scalars.
 
@@ -116,3 +144,75 @@ def result_type(*values: Any) -> np.dtype:
             found = of_scalar(value) if found is None else weak(value, found)
     assert found is not None
     return found
+
+
+class NamespaceInfo:
+    """What the Array API says a namespace can tell of itself; see `__array_namespace_info__`."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """What optional parts of the standard work: boolean indices, shapes that depend on data,
+        and as many axes as NumPy has.
+
+        >>> import dualflow as df
+        >>> df.__array_namespace_info__().capabilities()["boolean indexing"]
+        True
+        """
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+
+    def default_device(self) -> str:
+        """Where new tensors are.
+
+        >>> import dualflow as df
+        >>> df.__array_namespace_info__().default_device()
+        'cpu'
+        """
+        return "cpu"
+
+    def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
+        """The dtypes of new tensors made of Python scalars, and of positions.
+
+        >>> import dualflow as df
+        >>> df.__array_namespace_info__().default_dtypes()["real floating"].name
+        'float32'
+        """
+        check_device(device)
+        return {
+            "real floating": DEFAULT_FLOAT,
+            "complex floating": DEFAULT_COMPLEX,
+            "integral": DEFAULT_INT,
+            "indexing": DEFAULT_INT,
+        }
+
+    def dtypes(
+        self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None
+    ) -> dict[str, np.dtype]:
+        """The dtypes of the standard by name, or those of some kinds (see `isdtype`).
+
+        >>> import dualflow as df
+        >>> list(df.__array_namespace_info__().dtypes(kind="real floating"))
+        ['float32', 'float64']
+        """
+        check_device(device)
+        standard = {name: dtype for name, dtype in BY_NAME.items() if name != "float16"}
+        if kind is None:
+            return standard
+        return {name: dtype for name, dtype in standard.items() if isdtype(dtype, kind)}
+
+    def devices(self) -> list[str]:
+        """Where tensors can be.
+
+        >>> import dualflow as df
+        >>> df.__array_namespace_info__().devices()
+        ['cpu']
+        """
+        return ["cpu"]
+
+
+def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807 - the standard's name
+    """What this namespace can do, and its dtypes, devices and defaults.
+
+    >>> import dualflow as df
+    >>> df.__array_namespace_info__().default_device()
+    'cpu'
+    """
+    return NamespaceInfo()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.dtypes import promote
-from dualflow.base.errors import ArgumentError, ShapeError
+from dualflow.base.errors import ArgumentError, DomainError, ShapeError
 from dualflow.base.shapes import (
     Axes,
     Shape,
@@ -25,7 +25,8 @@ from dualflow.base.shapes import (
 
 from .. import door
 from .. import primitives as p
-from ..operands import TENSORS, tensor
+from ..operands import TENSORS, own, tensor
+from ..rules import check_kind
 from .indexing import getitem
 
 Tensor = Any
@@ -45,7 +46,7 @@ def as_shape(shape: int | Sequence[int]) -> Shape:
                             instead="an integer or a tuple of integers") from cause  # fmt: skip
 
 
-def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
+def reshape(x: Tensor, shape: int | Sequence[int], *, copy: bool | None = None) -> Tensor:
     """The elements of `x`, row by row, in another shape; a view where the strides allow it.
 
     Args:
@@ -62,7 +63,7 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
     """
     if type(x) not in TENSORS:
         x = tensor(x)
-    wanted = as_shape(shape[0] if len(shape) == 1 else shape)
+    wanted = as_shape(shape)
     if -1 in wanted:
         wanted = _inferred(x.shape, wanted)
     made = door.run(_RESHAPE, (x,), {"shape": wanted})
@@ -75,6 +76,11 @@ def reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
                          why="the elements do not lie evenly in memory",
                          instead="copy=None")  # fmt: skip
     return made
+
+
+def reshaped(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
+    """The method: `reshape` whose sizes may be arguments of their own."""
+    return reshape(x, shape[0] if len(shape) == 1 else shape, copy=copy)
 
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
@@ -100,7 +106,7 @@ def flatten(x: Tensor) -> Tensor:
     return p.reshape(x, shape=(x.size,))
 
 
-def permute_dims(x: Tensor, *axes: Any) -> Tensor:
+def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     """A view of `x` with its axes in the order `axes`.
 
     Raises:
@@ -112,9 +118,14 @@ def permute_dims(x: Tensor, *axes: Any) -> Tensor:
     """
     x = tensor(x)
     rank = len(x.shape)
-    order = as_shape(axes[0] if len(axes) == 1 else axes)
+    order = as_shape(axes)
     order = tuple([i if 0 <= i < rank else normal_axis(i, rank) for i in order])
     return door.run(_PERMUTE, (x,), {"axes": order})
+
+
+def permuted(x: Tensor, *axes: Any) -> Tensor:
+    """The method: `permute_dims` whose axes may be arguments of their own."""
+    return permute_dims(x, axes[0] if len(axes) == 1 else axes)
 
 
 def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
@@ -190,7 +201,7 @@ def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
     return p.reshape(x, shape=tuple([n for i, n in enumerate(shape) if i not in axes]))
 
 
-def broadcast_to(x: Tensor, *shape: Any) -> Tensor:
+def broadcast_to(x: Tensor, shape: int | Sequence[int]) -> Tensor:
     """A read-only view of `x`, repeated along new axes and axes of size 1 to `shape`.
 
     Raises:
@@ -201,8 +212,12 @@ def broadcast_to(x: Tensor, *shape: Any) -> Tensor:
     [[1, 2], [1, 2]]
     """
     x = tensor(x)
-    wanted = as_shape(shape[0] if len(shape) == 1 else shape)
-    return p.expand(x, shape=wanted)
+    return p.expand(x, shape=as_shape(shape))
+
+
+def expanded(x: Tensor, *shape: Any) -> Tensor:
+    """The method: `broadcast_to` whose sizes may be arguments of their own."""
+    return broadcast_to(x, shape[0] if len(shape) == 1 else shape)
 
 
 def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
@@ -248,8 +263,9 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     [4, 1, 2, 3]
     """
     x = tensor(x)
-    if axis is None:
+    if axis is None and x.ndim != 1:
         return p.reshape(roll(flatten(x), shift, 0), shape=x.shape)
+    axis = 0 if axis is None else axis
     shifts, axes = as_shape(shift), as_shape(axis)  # type: ignore[arg-type]
     if len(shifts) == 1:
         shifts = shifts * len(axes)
@@ -334,13 +350,8 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     at = normal_axis(axis, given[0].ndim + 1)
     eager = door.unnoted(*given)
     if eager is not None:
-        return eager.compute(_stack, given, at)
+        return eager.compute(lambda *arrays: np.stack(arrays, at), given)
     return p.concat(*(expand_dims(x, at) for x in given), axis=at)
-
-
-def _stack(*arrays_and_axis: Any) -> np.ndarray:
-    *arrays, axis = arrays_and_axis
-    return np.stack(arrays, axis)
 
 
 def _same_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
@@ -414,11 +425,21 @@ def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:
     paired = p.reshape(x, shape=tuple(n for size in shape for n in (1, size)))
     wanted = tuple(n for t, size in zip(times, shape, strict=True) for n in (t, size))
     whole = tuple(t * size for t, size in zip(times, shape, strict=True))
-    return p.reshape(p.expand(paired, shape=wanted), shape=whole)
+    return _owned(p.reshape(p.expand(paired, shape=wanted), shape=whole))
 
 
-def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
+def repeat(x: Tensor, repeats: int | Tensor, axis: int | None = None) -> Tensor:
     """Each element of `x` `repeats` times along `axis` (None: of the flattened elements).
+
+    Args:
+        x: a tensor.
+        repeats: an integer, or integers, one for each element along `axis`; their values decide
+            the shape of the result, so Python has to know them.
+        axis: an axis of `x`.
+
+    Raises:
+        ShapeError: not one number of repetitions for each element.
+        DomainError: a negative one.
 
     >>> import dualflow as df
     >>> df.repeat(df.asarray([1, 2]), 2).tolist()
@@ -427,7 +448,10 @@ def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = flatten(x), 0
-    axis, repeats = normal_axis(axis, x.ndim), as_integer(repeats, "repeats")
+    axis = normal_axis(axis, x.ndim)
+    if type(repeats) in TENSORS or isinstance(repeats, (np.ndarray, Sequence)):
+        return p.take(x, _repeated(tensor(repeats), x.shape[axis]), axis=axis)
+    repeats = as_integer(repeats, "repeats")
     eager = door.unnoted(x)
     if eager is not None and repeats >= 0:
         return eager.compute(np.repeat, (x,), repeats, axis)
@@ -435,4 +459,35 @@ def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
     before, after = shape[: axis + 1], shape[axis + 1 :]
     paired = p.reshape(x, shape=(*before, 1, *after))
     wide = p.expand(paired, shape=(*before, repeats, *after))
-    return p.reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after))
+    return _owned(p.reshape(wide, shape=(*before[:-1], before[-1] * repeats, *after)))
+
+
+def _owned(x: Tensor) -> Tensor:
+    """`x` in memory of its own: repeated elements of size 1 may still be a view."""
+    return p.cast(x, dtype=x.dtype) if x._view else x
+
+
+def _repeated(repeats: Tensor, size: int) -> Tensor:
+    """The positions 0 to size - 1, each as often as `repeats` says."""
+    if repeats.ndim > 1 or repeats.size not in (1, size):
+        raise ShapeError(f"repeats of shape {repeats.shape} for {size} elements",
+                         instead="one number, or one for each element")  # fmt: skip
+    check_kind("repeats", repeats.dtype, "iu")
+    times = door.state.mode.values(repeats).reshape(-1).astype(np.int64)
+    if (times < 0).any():
+        raise DomainError("a negative number of repetitions")
+    return own(np.repeat(np.arange(size), times))
+
+
+def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
+    """A view of `x` with two axes exchanged.
+
+    >>> import dualflow as df
+    >>> df.swapaxes(df.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
+    x = tensor(x)
+    first, second = normal_axis(axis1, x.ndim), normal_axis(axis2, x.ndim)
+    order = list(range(x.ndim))
+    order[first], order[second] = second, first
+    return p.permute(x, axes=tuple(order))

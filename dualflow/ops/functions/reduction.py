@@ -42,6 +42,11 @@ def _fold(primitive: Strict, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
     return p.reshape(out, shape=kept) if eager is None else eager.shaped(out, kept)
 
 
+def _in_dtype(x: Tensor, dtype: Any) -> Tensor:
+    found = as_dtype(dtype)
+    return x if x.dtype == found else p.cast(x, dtype=found)
+
+
 def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum; integers and booleans are summed in 64 bits.
 
@@ -54,9 +59,9 @@ def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False)
     """
     if type(x) not in TENSORS:
         x = tensor(x)
-    if dtype is not None:
-        x = p.cast(x, dtype=as_dtype(dtype))
-    return _fold(p.sum, x, axis, keepdims)
+    if dtype is None:
+        return _fold(p.sum, x, axis, keepdims)
+    return _in_dtype(_fold(p.sum, _in_dtype(x, dtype), axis, keepdims), dtype)
 
 
 def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
@@ -67,9 +72,9 @@ def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False
     24
     """
     x = tensor(x)
-    if dtype is not None:
-        x = p.cast(x, dtype=as_dtype(dtype))
-    return _fold(p.prod, x, axis, keepdims)
+    if dtype is None:
+        return _fold(p.prod, x, axis, keepdims)
+    return _in_dtype(_fold(p.prod, _in_dtype(x, dtype), axis, keepdims), dtype)
 
 
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -242,9 +247,10 @@ def _running(
             raise ShapeError(f"{primitive.op.name} of {x.shape}", instead="axis=...")
         axis = 0
     axis = normal_axis(axis, x.ndim)
-    if dtype is not None:
-        x = p.cast(x, dtype=as_dtype(dtype))
-    out = primitive(x, axis=axis)
+    if dtype is None:
+        out = primitive(x, axis=axis)
+    else:
+        out = _in_dtype(primitive(_in_dtype(x, dtype), axis=axis), dtype)
     if not initial:
         return out
     shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])

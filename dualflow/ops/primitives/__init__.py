@@ -24,6 +24,7 @@ from .elementwise import (
     floor_divide,
     greater,
     greater_equal,
+    hypot,
     imag,
     integer_power,
     isfinite,
@@ -54,7 +55,7 @@ from .elementwise import (
     where,
 )
 from .indexing import gather, put, scatter_add, take
-from .library import argsort, sort
+from .library import argsort, searchsorted, sort
 from .movement import concat, expand, pad, permute, reshape, select, slice, slice_update
 from .random import random_bits
 from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
@@ -129,6 +130,7 @@ __all__ = [
     "gather",
     "greater",
     "greater_equal",
+    "hypot",
     "imag",
     "integer_power",
     "iota",
@@ -168,6 +170,7 @@ __all__ = [
     "right_shift",
     "round",
     "scatter_add",
+    "searchsorted",
     "select",
     "sigmoid",
     "sign",

@@ -72,7 +72,7 @@ def in_dtype(g, dtype: np.dtype):
 cast = primitive(
     "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
     doc="the values in another dtype (or a copy in the same)",
-    gradient=_cast_gradient,
+    gradient=_cast_gradient, forward=lambda tangents, out, x, dtype: cast(tangents[0], dtype=dtype),
     spelling={"numba": "cast({0}, {dtype})", "triton": "{0}.to({dtype})"},
     domain=domains.CASTABLE,
 )  # fmt: skip
@@ -226,6 +226,14 @@ copysign = elementwise(
     accepts="f", to_float=True,
     gradient=lambda g, out, x, y: (lambda: g * (sign.of(x) * copysign.of(1.0, y)), None),
     numba="copysign({0}, {1})", triton="libdevice.copysign({0}, {1})",
+    domain=domains.AWAY_FROM_ZERO,
+)  # fmt: skip
+hypot = elementwise(
+    "hypot", np.hypot, "sqrt(x*x + y*y), with no overflow; the gradient at 0 is 0",
+    accepts="f", to_float=True, exact=False,
+    gradient=lambda g, out, x, y: (
+        lambda: g * (x / where.of(out == 0, 1.0, out)),
+        lambda: g * (y / where.of(out == 0, 1.0, out))),
     domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 nextafter = elementwise(

@@ -1,10 +1,11 @@
-"""Records that a library runs and that are never fused: sorting."""
+"""Records that a library runs and that are never fused: sorting and searching."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from dualflow.base.dtypes import int64
+from dualflow.base.errors import DTypeError, ShapeError
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
@@ -12,7 +13,7 @@ from .. import domains
 from ..record import primitive
 from ..rules import check_axis, check_kind
 from .creation import full
-from .indexing import scatter_add
+from .indexing import gather, scatter_add
 
 
 def _sort_rule(x: TensorType, *, axis: int) -> TensorType:
@@ -36,10 +37,40 @@ sort = primitive(
     "sort", Kind.LIBRARY, _sort_rule, lambda x, *, axis: np.sort(x, axis=axis, kind="stable"),
     doc="the elements in rising order along an axis, NaN last",
     gradient=_sort_gradient, domain=domains.FEW_VALUES,
+    forward=lambda tangents, out, x, axis: gather(tangents[0], argsort(x, axis=axis), axis=axis),
 )  # fmt: skip
 argsort = primitive(
     "argsort", Kind.LIBRARY, _argsort_rule,
-    lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
+    lambda x, *, axis: x.argsort(axis, kind="stable"),
     doc="positions that sort along an axis; equals keep their order, NaN last",
+    no_gradient="the result is a position", domain=domains.FEW_VALUES,
+)  # fmt: skip
+
+
+def _searchsorted_rule(x: TensorType, v: TensorType, *, right: bool) -> TensorType:
+    if not x.shape or x.shape[:-1] != v.shape[:-1]:
+        raise ShapeError(f"searchsorted of {v.shape} in {x.shape}",
+                         why="it takes (..., n) and (..., m)")  # fmt: skip
+    check_kind("searchsorted", x.dtype, "biuf")
+    if x.dtype != v.dtype:
+        raise DTypeError(f"searchsorted of {v.dtype.name} in {x.dtype.name}",
+                         why="primitives do not promote", instead="cast first")  # fmt: skip
+    return TensorType(v.shape, int64)
+
+
+def _searchsorted(x: np.ndarray, v: np.ndarray, *, right: bool) -> np.ndarray:
+    side = "right" if right else "left"
+    _searchsorted_rule(TensorType(x.shape, x.dtype), TensorType(v.shape, v.dtype), right=right)
+    if x.ndim == 1:
+        return np.searchsorted(x, v, side)
+    out = np.empty(v.shape, np.int64)
+    for place in np.ndindex(*x.shape[:-1]):
+        out[place] = np.searchsorted(x[place], v[place], side)
+    return out
+
+
+searchsorted = primitive(
+    "searchsorted", Kind.LIBRARY, _searchsorted_rule, _searchsorted,
+    doc="how many elements of each sorted row are less than (right: at most) the value",
     no_gradient="the result is a position", domain=domains.FEW_VALUES,
 )  # fmt: skip

@@ -77,7 +77,7 @@ def _all(x: np.ndarray, *, axes: Axes) -> np.ndarray:
     return np.logical_and.reduce(x, axis=axes)
 
 
-def _prod_gradient(g, out, x, axes):
+def _others(x, axes):
     """Products of the others: those before times those after, so zeros need no division."""
     kept = tuple(axis for axis in range(len(x.shape)) if axis not in axes)
     order = kept + axes
@@ -85,8 +85,11 @@ def _prod_gradient(g, out, x, axes):
     flat = moved.reshape((*(x.shape[axis] for axis in kept), -1))
     others = _exclusive(flat) * _exclusive(flat.flip(-1)).flip(-1)
     back = tuple(order.index(axis) for axis in range(len(order)))
-    others = others.reshape(moved.shape).permute(back)
-    return (others.conjugate() * spread(g, x.shape, axes),)
+    return others.reshape(moved.shape).permute(back)
+
+
+def _prod_gradient(g, out, x, axes):
+    return (_others(x, axes).conjugate() * spread(g, x.shape, axes),)
 
 
 def _exclusive(x):
@@ -101,6 +104,13 @@ def _extreme_gradient(g, out, x, axes):
     chosen = x == spread(out, x.shape, axes)
     count = chosen.astype(g.dtype).sum(axis=axes)
     return (where.of(chosen, spread(g / count, x.shape, axes), 0.0),)
+
+
+def _extreme_forward(tangents, out, x, axes):
+    """The mean over equal extremes."""
+    chosen = x == spread(out, x.shape, axes)
+    count = chosen.astype(x.dtype).sum(axis=axes)
+    return where.of(chosen, tangents[0], 0.0).sum(axis=axes) / count
 
 
 def _lowest(dtype: np.dtype):
@@ -124,24 +134,26 @@ sum = _reduction(
     "sum", _sum, "the sum; of integers and booleans in 64 bits", accepts=ALL,
     dtype_of=wide, identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
+    forward=lambda tangents, out, x, axes: sum(tangents[0], axes=axes),
     spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"}, exact=False,
 )  # fmt: skip
 prod = _reduction(
     "prod", _prod, "the product; of integers and booleans in 64 bits", accepts=ALL,
     dtype_of=wide, identity=lambda dtype: dtype.type(1).item(), gradient=_prod_gradient,
+    forward=lambda tangents, out, x, axes: sum(_others(x, axes) * tangents[0], axes=axes),
     spelling={"numba": "{0} * {1}", "triton": "{0} * {1}"}, exact=False,
     domain=domains.Domain(((0.5, 1.5),), ((-3, 3),)),
 )  # fmt: skip
 max = _reduction(
     "max", _max, "the largest; NaN if any is; equals share the gradient",
-    empty=False, identity=_lowest, gradient=_extreme_gradient,
+    empty=False, identity=_lowest, gradient=_extreme_gradient, forward=_extreme_forward,
     spelling={"numba": {"b": "{0} | {1}", "iuf": "maximum({0}, {1})"},
               "triton": {"b": "{0} | {1}",
                          "iuf": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"}},
 )  # fmt: skip
 min = _reduction(
     "min", _min, "the smallest; NaN if any is; equals share the gradient",
-    empty=False, identity=_highest, gradient=_extreme_gradient,
+    empty=False, identity=_highest, gradient=_extreme_gradient, forward=_extreme_forward,
     spelling={"numba": {"b": "{0} & {1}", "iuf": "minimum({0}, {1})"},
               "triton": {"b": "{0} & {1}",
                          "iuf": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"}},
@@ -191,20 +203,29 @@ def _scan_rule(name: str):
     return rule
 
 
-def _cumprod_gradient(g, out, x, axis):
-    """Sum over j >= i of g[j] out[j] / x[i], with the product written out so that zeros do no
-    harm: row i of a triangle of running products that start after i."""
-    n = x.shape[axis]
-    last = len(x.shape)
-    moved = move_axis(x, axis, last - 1)
-    weights = move_axis(g, axis, last - 1)
+def _cumprod_parts(moved):
+    """Along the last axis: products before i, and [..., i, j] those after i up to j >= i. So the
+    product of both is out[j] / x[i], with no division, which zeros would harm."""
+    n, last = moved.shape[-1], len(moved.shape)
     rows = expand(moved.reshape((*moved.shape[:-1], 1, n)), shape=(*moved.shape[:-1], n, n))
     i, j = iota(shape=(n, n), axis=0, dtype=int64), iota(shape=(n, n), axis=1, dtype=int64)
     after = cumprod(where.of(j > i, rows, 1.0), axis=last)
-    before = _exclusive(moved)
-    after = where.of(j >= i, after, 0.0).conjugate()
-    triangle = after * weights.reshape((*moved.shape[:-1], 1, n))
-    return (move_axis(triangle.sum(axis=(last,)) * before.conjugate(), last - 1, axis),)
+    return _exclusive(moved), where.of(j >= i, after, 0.0)
+
+
+def _cumprod_gradient(g, out, x, axis):
+    last = len(x.shape) - 1
+    before, after = _cumprod_parts(move_axis(x, axis, last))
+    g = move_axis(g, axis, last)
+    triangle = after.conjugate() * g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+    return (move_axis(triangle.sum(axis=(last + 1,)) * before.conjugate(), last, axis),)
+
+
+def _cumprod_forward(tangents, out, x, axis):
+    last = len(x.shape) - 1
+    before, after = _cumprod_parts(move_axis(x, axis, last))
+    t = before * move_axis(tangents[0], axis, last)
+    return move_axis((after * t.reshape((*t.shape, 1))).sum(axis=(last,)), last, axis)
 
 
 def move_axis(x, source: int, target: int):
@@ -227,12 +248,14 @@ cumsum = primitive(
     doc="running sums along an axis, in order",
     identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axis: (cumsum(g.flip(axis), axis=axis).flip(axis),),
+    forward=lambda tangents, out, x, axis: cumsum(tangents[0], axis=axis),
     spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"},
 )  # fmt: skip
 cumprod = primitive(
     "cumprod", Kind.SCAN, _scan_rule("cumprod"), _cumprod,
     doc="running products along an axis, in order",
     identity=lambda dtype: dtype.type(1).item(), gradient=_cumprod_gradient,
+    forward=_cumprod_forward,
     spelling={"numba": "{0} * {1}", "triton": "{0} * {1}"},
     domain=domains.Domain(((0.5, 1.5),), ((-3, 3),)),
 )  # fmt: skip

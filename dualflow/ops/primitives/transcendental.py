@@ -34,7 +34,7 @@ exp2 = _function(
     lambda g, out, x: (g * (out * math.log(2.0)).conjugate(),), _libdevice("exp2"),
 )  # fmt: skip
 expm1 = _function(
-    "expm1", np.expm1, "e ** x - 1, accurate near 0",
+    "expm1", special.expm1, "e ** x - 1, accurate near 0",
     lambda g, out, x: (g * (out + 1.0).conjugate(),), _libdevice("expm1"),
 )  # fmt: skip
 log = _function(
@@ -98,7 +98,7 @@ cosh = _function(
     _libdevice("cosh"),
 )  # fmt: skip
 tanh = _function(
-    "tanh", np.tanh, "the hyperbolic tangent",
+    "tanh", special.tanh, "the hyperbolic tangent",
     lambda g, out, x: (g * (1.0 - out * out).conjugate(),), _libdevice("tanh"),
 )  # fmt: skip
 asinh = _function(

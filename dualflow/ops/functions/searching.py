@@ -1,0 +1,155 @@
+"""Finding: places in sorted values, unique values, membership.
+
+How many unique values there are depends on values, so Python has to know them (`mode.values`);
+the results are then taken out of the tensor, and so carry gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dualflow.base.dtypes import promote
+from dualflow.base.errors import ArgumentError, ShapeError
+
+from .. import door
+from .. import primitives as p
+from ..operands import own, tensor
+from .elementwise import logical_not
+from .movement import flatten
+
+Tensor = Any
+
+
+class UniqueAll(NamedTuple):
+    """See `unique_all`."""
+
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+class UniqueCounts(NamedTuple):
+    """See `unique_counts`."""
+
+    values: Tensor
+    counts: Tensor
+
+
+class UniqueInverse(NamedTuple):
+    """See `unique_inverse`."""
+
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_all(x: Tensor) -> UniqueAll:
+    """The different elements of `x` in rising order, and where they are.
+
+    NaN differs from itself, so each NaN is a value of its own; 0.0 and -0.0 are one.
+
+    Args:
+        x: a tensor of any shape.
+
+    Returns:
+        values: (n,) of the dtype of `x`, sorted.
+        indices: (n,) where each stands first in the flattened `x`.
+        inverse_indices: of the shape of `x`: which value each element is.
+        counts: (n,) how often each occurs.
+
+    >>> import dualflow as df
+    >>> df.unique_all(df.asarray([3, 1, 3])).counts.tolist()
+    [1, 2]
+    """
+    x = tensor(x)
+    array = door.state.mode.values(x)
+    _, first, inverse, counts = np.unique(
+        array, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    indices = own(first)
+    values = p.take(flatten(x), indices, axis=0)
+    return UniqueAll(values, indices, own(inverse.reshape(array.shape)), own(counts))
+
+
+def unique_counts(x: Tensor) -> UniqueCounts:
+    """The different elements of `x` in rising order, and how often each occurs.
+
+    >>> import dualflow as df
+    >>> df.unique_counts(df.asarray([3, 1, 3])).counts.tolist()
+    [1, 2]
+    """
+    found = unique_all(x)
+    return UniqueCounts(found.values, found.counts)
+
+
+def unique_inverse(x: Tensor) -> UniqueInverse:
+    """The different elements of `x` in rising order, and which of them each element is.
+
+    >>> import dualflow as df
+    >>> df.unique_inverse(df.asarray([3, 1, 3])).inverse_indices.tolist()
+    [1, 0, 1]
+    """
+    found = unique_all(x)
+    return UniqueInverse(found.values, found.inverse_indices)
+
+
+def unique_values(x: Tensor) -> Tensor:
+    """The different elements of `x`, in rising order.
+
+    >>> import dualflow as df
+    >>> df.unique_values(df.asarray([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    return unique_all(x).values
+
+
+def searchsorted(
+    x: Tensor, v: Tensor, *, side: str = "left", sorter: Tensor | None = None
+) -> Tensor:
+    """Where to put the elements of `v` in the sorted `x` so that it stays sorted.
+
+    Args:
+        x: (n,) real numbers, sorted in rising order unless `sorter` is given.
+        v: of any shape.
+        side: "left" for the first such place (before equals), "right" for the last.
+        sorter: (n,) integers that sort `x`, such as `argsort(x)`.
+
+    Raises:
+        ArgumentError: another `side`.
+        ShapeError: `x` has not one axis.
+        DTypeError: complex numbers.
+
+    >>> import dualflow as df
+    >>> df.searchsorted(df.asarray([1, 3, 5]), df.asarray([3, 4])).tolist()
+    [1, 2]
+    """
+    if side not in ("left", "right"):
+        raise ArgumentError(f"side={side!r}", instead='"left" or "right"')
+    x, v = tensor(x), tensor(v)
+    if x.ndim != 1:
+        raise ShapeError(f"searchsorted in {x.shape}", instead="a tensor with one axis")
+    if sorter is not None:
+        x = p.take(x, tensor(sorter), axis=0)
+    dtype = promote(x.dtype, v.dtype)
+    x, v = (t if t.dtype == dtype else p.cast(t, dtype=dtype) for t in (x, v))
+    found = p.searchsorted(x, p.reshape(v, shape=(v.size,)), right=side == "right")
+    return p.reshape(found, shape=v.shape)
+
+
+def isin(x: Tensor, values: Tensor, *, invert: bool = False) -> Tensor:
+    """Whether each element of `x` is one of `values`; NaN never is.
+
+    Args:
+        x, values: tensors of any shapes.
+        invert: whether it is none of them, instead.
+
+    >>> import dualflow as df
+    >>> df.isin(df.asarray([1, 2, 3]), df.asarray([2, 5])).tolist()
+    [False, True, False]
+    """
+    x, values = tensor(x), tensor(values)
+    wide = p.reshape(x, shape=(*x.shape, 1))
+    found = p.any(p.equal.of(wide, flatten(values)), axes=(x.ndim,))
+    return logical_not(found) if invert else found
