@@ -105,16 +105,18 @@ OTHERS = [op for op in DIFFERENTIABLE if op not in ELEMENTWISE]
 def arity(op: Op) -> int:
     return op.gradient.__code__.co_argcount - 2
 
+REAL = [op for op in ELEMENTWISE if "f" in op.rule.accepts]
+COMPLEX = [op for op in ELEMENTWISE if "c" in op.rule.accepts]
 
-SEVERAL = [op for op in ELEMENTWISE if arity(op) > 1]
-TWO = [op for op in ELEMENTWISE if arity(op) == 2]
+SEVERAL = [op for op in REAL if arity(op) > 1]
+TWO = [op for op in REAL if arity(op) == 2]
 
 
 def check(op: Op, inputs: Sequence, attributes: dict) -> None:
     check_grads(lambda *xs: door.apply(op, *xs, **attributes), *inputs, order=2, rtol=1e-4)
 
 
-@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", REAL, ids=lambda op: op.name)
 @pytest.mark.parametrize("shape", [(2, 3), (), (0, 2)], ids=str)
 def test_elementwise(op: Op, shape: tuple[int, ...]):
     check(op, _operands(op, [shape, shape]), {})
@@ -123,6 +125,26 @@ def test_elementwise(op: Op, shape: tuple[int, ...]):
 @pytest.mark.parametrize("op", SEVERAL, ids=lambda op: op.name)
 def test_elementwise_of_broadcast_operands(op: Op):
     operands = _operands(op, [(2, 1), (3,)])
+    check_grads(lambda *xs: door.elementwise(op, *xs), *operands, order=2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("op", COMPLEX, ids=lambda op: op.name)
+def test_elementwise_of_complex_numbers(op: Op):
+    operands = _operands(op, [(3,), (3,)])
+    rng = np.random.default_rng(len(op.name))
+    parts = [x if x.dtype == bool else _complex(rng, x.array) for x in operands]
+    check(op, parts, {})
+
+
+def _complex(rng, real: np.ndarray) -> Tensor:
+    """Away from the cuts of the plane, which lie on the axes."""
+    return Tensor._wrap(real + 1j * rng.uniform(0.2, 0.8, real.shape))
+
+
+@pytest.mark.parametrize("op", [op for op in COMPLEX if arity(op) > 1], ids=lambda op: op.name)
+def test_elementwise_of_a_real_and_a_complex_operand(op: Op):
+    operands = _operands(op, [(2, 1), (3,)])
+    operands[-1] = _complex(np.random.default_rng(1), operands[-1].array)
     check_grads(lambda *xs: door.elementwise(op, *xs), *operands, order=2, rtol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Gradients held against central differences.
+"""Gradients held against central differences, and tangents against gradients.
 
 Comes in: a function and a point. Goes out: nothing, or a GradientError that names the worst
 element.
@@ -17,6 +17,7 @@ from dualflow.base.errors import GradientError
 from dualflow.base.trees import flatten, unflatten
 from dualflow.ops import primitives as p
 
+from .forward import jvp
 from .functional import grad
 
 Function = Callable[..., Any]
@@ -25,10 +26,12 @@ Function = Callable[..., Any]
 def check_grads(
     fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, atol: float = 1e-6
 ) -> None:
-    """Compare gradients of `fn` at `args` with central differences, in float64, up to `order`.
+    """Compare gradients of `fn` at `args` with central differences, in float64, up to `order`;
+    and tangents, along a direction, with the gradients.
 
-    All float outputs count, each element with a weight of its own; all float tensors in `args` are
-    taken as variables, in float64; everything else is passed on as it is.
+    All float outputs count, each element with a weight of its own, of complex ones both parts; all
+    float and complex tensors in `args` are taken as variables, in float64 (and complex128, real
+    and imaginary parts by themselves); everything else is passed on as it is.
 
     Args:
         fn: a function of tensors that gives a tensor or a container of tensors, and the same for
@@ -45,22 +48,35 @@ def check_grads(
     """
     leaves, tree = flatten(args)
     places = [i for i, leaf in enumerate(leaves) if _is_float(leaf)]
-    point = [np.array(leaves[i].array, np.float64) for i in places]
+    point = [part for i in places for part in _parts(leaves[i].array)]
 
     def scalar(*variables: Tensor) -> Tensor:
-        filled = list(leaves)
-        for i, variable in zip(places, variables, strict=True):
-            filled[i] = variable
+        filled, rest = list(leaves), iter(variables)
+        for i in places:
+            is_complex = leaves[i].dtype.kind == "c"
+            filled[i] = next(rest) + next(rest) * 1j if is_complex else next(rest)
         return _weighted(fn(*unflatten(tree, filled)))
 
     for number in range(1, order + 1):
-        gradients = grad(scalar, tuple(range(len(places))))
-        _compare(scalar, gradients, point, number, rtol, atol)
+        gradients = grad(scalar, tuple(range(len(point))))
+        found = gradients(*map(_fresh, point))
+        _compare(scalar, found, point, number, rtol, atol)
+        _compare_tangent(scalar, found, point, number, rtol, atol)
         scalar = _next(gradients)
 
 
+def _parts(array: np.ndarray) -> list[np.ndarray]:
+    """The real variables of an array."""
+    parts = [array.real, array.imag] if array.dtype.kind == "c" else [array]
+    return [np.array(part, np.float64) for part in parts]
+
+
+def _fresh(array: np.ndarray) -> Tensor:
+    return Tensor._wrap(array.copy())
+
+
 def _is_float(leaf: Any) -> bool:
-    return type(leaf) is Tensor and leaf.dtype.kind == "f"
+    return type(leaf) is Tensor and leaf.dtype.kind in "fc"
 
 
 def _next(gradients: Function) -> Function:
@@ -71,18 +87,19 @@ def _weighted(value: Any) -> Tensor:
     """All elements of all float tensors in `value`, each with a weight of its own, summed."""
     total, count = p.full(shape=(), value=0.0, dtype=np.dtype(np.float64)), 1
     for out in flatten(value)[0]:
-        if _is_float(out):
+        if not _is_float(out):
+            continue
+        for part in (out.real, out.imag) if out.dtype.kind == "c" else (out,):
             weights = np.cos(np.arange(count, count + out.size, dtype=np.float64))
-            total = total + (out * Tensor._wrap(weights.reshape(out.shape))).sum()
+            total = total + (part * Tensor._wrap(weights.reshape(out.shape))).sum()
             count += out.size
     return total
 
 
 def _compare(
-    scalar: Function, gradients: Function, point: list[np.ndarray], order: int,
+    scalar: Function, found: tuple[Tensor, ...], point: list[np.ndarray], order: int,
     rtol: float, atol: float,
 ) -> None:  # fmt: skip
-    found = gradients(*(Tensor._wrap(array.copy()) for array in point))
     worst: tuple[float, str] = (0.0, "")
     for argument, g in enumerate(found):
         for index in np.ndindex(g.shape):
@@ -101,6 +118,20 @@ def _compare(
         raise GradientError(f"a derivative of order {order} is wrong at {worst[1]}",
                             why="a gradient rule is wrong, or the function bends here, or gives "
                             "other values when called again")  # fmt: skip
+
+
+def _compare_tangent(
+    scalar: Function, found: tuple[Tensor, ...], point: list[np.ndarray], order: int,
+    rtol: float, atol: float,
+) -> None:  # fmt: skip
+    along = [np.sin(np.arange(1.0, array.size + 1)).reshape(array.shape) for array in point]
+    tangent = jvp(scalar, [*map(_fresh, point)], [*map(_fresh, along)])[1].item()
+    terms = [g.array * t for g, t in zip(found, along, strict=True)]
+    expected = sum(float(term.sum()) for term in terms)
+    size = sum(float(np.abs(term).sum()) for term in terms)
+    if not abs(tangent - expected) <= atol + rtol * size:
+        raise GradientError(f"a tangent of order {order} is wrong: {tangent!r}, by the gradient "
+                            f"{expected!r}", why="a forward rule is wrong")  # fmt: skip
 
 
 def _central(

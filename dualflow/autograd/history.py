@@ -316,10 +316,11 @@ def _typed(x: Any) -> Any:
 
 
 def _as_seen(x: Any, dtype: Any) -> Any:
-    """An operand as the op saw it: numbers in the dtype of the result; conditions as they are."""
-    if type(x) is Tensor and x.dtype != dtype and x.dtype.kind != "b":
-        return p.cast(x, dtype=dtype)
-    return x
+    """An operand as the op saw it: numbers in the dtype of the result; conditions, and complex
+    numbers of which the result is real, as they are."""
+    if type(x) is not Tensor or x.dtype == dtype or x.dtype.kind == "b":
+        return x
+    return x if x.dtype.kind == "c" != dtype.kind else p.cast(x, dtype=dtype)
 
 
 def in_dtype(x: Tensor, dtype: Any) -> Tensor:
