@@ -18,6 +18,8 @@ from .autograd.recompute import checkpoint as checkpoint
 from .capture import compile as compile
 from .capture import pure as pure
 from .inspect.compare import compare as compare
+from .ops.functions import fft as fft
+from .ops.functions import linalg as linalg
 from .ops.functions.information import __array_namespace_info__ as __array_namespace_info__
 
 __version__: str

@@ -15,6 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import references_linalg
 
 from dualflow.ir.graph import GraphBuilder
 from dualflow.ir.op import CATALOGUE
@@ -598,3 +599,5 @@ SAMPLES: dict[str, Sample] = {
                      accepts="b", arrays=_branch_arrays, layouts=()),
 }  # fmt: skip
 
+REFERENCES |= references_linalg.REFERENCES
+SAMPLES |= references_linalg.samples(Sample)

@@ -439,7 +439,7 @@ class Recorder:
             return before
         if kind in SCALARS or isinstance(value, FIXED):
             return CONSTANT
-        if kind is list or isinstance(value, tuple) and (kind is tuple or hasattr(kind, "_fields")):
+        if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
             made = "list" if kind is list else "tuple"
             return self.born(value, made, [self.adopt(item) for item in value])
         if kind is dict:

@@ -6,6 +6,7 @@ Tensors are given by position, attributes by name. `p.add.op` is the record.
 from .contraction import matmul
 from .control import branch, loop
 from .creation import full, iota
+from .decompositions import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from .elementwise import (
     abs,
     add,
@@ -54,8 +55,10 @@ from .elementwise import (
     trunc,
     where,
 )
+from .fft import fft, ifft, irfft, rfft
 from .indexing import gather, put, scatter_add, take
 from .library import argsort, searchsorted, sort
+from .linalg import adjugate, det, expm, inv, pinv, slogdet, solve, solve_triangular
 from .movement import concat, expand, pad, permute, reshape, select, slice, slice_update
 from .random import random_bits
 from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
@@ -91,6 +94,7 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "adjugate",
     "all",
     "any",
     "argmax",
@@ -109,6 +113,7 @@ __all__ = [
     "branch",
     "cast",
     "ceil",
+    "cholesky",
     "concat",
     "conj",
     "copysign",
@@ -116,14 +121,21 @@ __all__ = [
     "cosh",
     "cumprod",
     "cumsum",
+    "det",
     "divide",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
     "equal",
     "erf",
     "erfc",
     "exp",
     "exp2",
     "expand",
+    "expm",
     "expm1",
+    "fft",
     "floor",
     "floor_divide",
     "full",
@@ -131,9 +143,12 @@ __all__ = [
     "greater",
     "greater_equal",
     "hypot",
+    "ifft",
     "imag",
     "integer_power",
+    "inv",
     "iota",
+    "irfft",
     "isfinite",
     "isinf",
     "isnan",
@@ -160,13 +175,16 @@ __all__ = [
     "not_equal",
     "pad",
     "permute",
+    "pinv",
     "power",
     "prod",
     "put",
+    "qr",
     "random_bits",
     "real",
     "remainder",
     "reshape",
+    "rfft",
     "right_shift",
     "round",
     "scatter_add",
@@ -179,10 +197,15 @@ __all__ = [
     "sinh",
     "slice",
     "slice_update",
+    "slogdet",
+    "solve",
+    "solve_triangular",
     "sort",
     "sqrt",
     "subtract",
     "sum",
+    "svd",
+    "svdvals",
     "take",
     "tan",
     "tanh",
