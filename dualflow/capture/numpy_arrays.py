@@ -42,10 +42,6 @@ class NotCovered(Exception):  # noqa: N818 - a reason, not an error of the user
     """What NumPy did cannot be noted in this way."""
 
 
-class ValuesDecide(NotCovered):
-    """The shape of a result depends on values: a replay cannot know it."""
-
-
 def adopted(array: Any) -> Tensor | None:
     """The tensor that shows the memory of an ndarray; None for anything else."""
     if type(array) is not np.ndarray:
@@ -57,16 +53,24 @@ def adopted(array: Any) -> Tensor | None:
 
 @final
 class Noting:
-    """The door mode in which operations are noted and nothing is computed; views are real."""
+    """The door mode in which operations are noted and nothing is computed; views are real, and so
+    is what an implementation makes of constants alone.
+
+    Attributes:
+        wrote: whether a write into memory of `watched` storages was noted.
+    """
 
     name = "record"
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder, self.notes, self.eager = recorder, recorder.notes, _eager
         self.wrote = False
+        self.watched: set[int] = set()
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         line = user_line()
+        if inputs and not self._meet(inputs):
+            return self.eager.apply(op, inputs, attributes)
         if op.view is not None:
             out = self.eager.apply(op, inputs, attributes)
             self.recorder.tensor(inputs[0])
@@ -78,6 +82,8 @@ class Noting:
         return out
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
+        if not self._meet(operands):
+            return self.eager.elementwise(op, operands)
         dtypes, shape = plan(op, operands)
         (type_,) = infer(op, tuple(TensorType(shape, dtype) for dtype in dtypes), {})
         out = empty(type_)
@@ -85,13 +91,36 @@ class Noting:
         return out
 
     def write(self, target: Any, value: Any) -> None:
-        self.wrote = True
+        if not self._meet((target, value)):
+            self.eager.write(target, value)
+            return
+        self.wrote |= id(target._memory()) in self.watched
         self.notes.write(target, value, user_line())
+
+    def _meet(self, operands: tuple[Any, ...]) -> bool:
+        """Make known as constants what an implementation made of constants, and computed, if it
+        meets something that is only noted; whether it does."""
+        unknown = [x for x in operands if type(x) is Tensor and self._is_constant(x)]
+        if len(unknown) == sum(type(x) is Tensor for x in operands):
+            return False
+        for x in unknown:
+            root = x if x._root is None else x._root
+            array = np.array(root._array, order="C")
+            self.recorder.inputs.append(("constant", array))
+            type_ = TensorType(array.shape, array.dtype)
+            self.notes.bind(root, self.notes.builder.input(type_))
+        return True
+
+    def _is_constant(self, x: Tensor) -> bool:
+        """Whether `x` was made of constants, and has its values."""
+        return not self.notes.knows(x) and self.recorder._source(x) is None
 
     def draw(self, generator: Any) -> Any:
         raise NotCovered("a random draw")
 
     def values(self, tensor: Any) -> Any:
+        if self._is_constant(tensor):
+            return tensor._array
         raise NotCovered("the values of an array decide")
 
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
+from dualflow.ops import primitives as p
 
-from . import numpy_library, numpy_names, numpy_rules
-from .numpy_arrays import SCALAR_TYPES, TYPES, NotCovered, Number, ValuesDecide, leaves
+from . import numpy_faces, numpy_library, numpy_names
+from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, leaves
 from .numpy_library import Scalar
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 
@@ -108,8 +109,8 @@ def _numbers(function: Any) -> tuple[type, ...]:
     than in rules, integers are counts and axes, which decide shapes."""
     if function is np.arange:
         return ()
-    known = function in numpy_rules.OPS or function in numpy_rules.RULES
-    return (int, float) if known or function in numpy_rules.CHANGES else (float,)
+    every = isinstance(function, np.ufunc) or function is o.setitem or function in SCALAR_TYPES
+    return (int, float) if every else (float,)
 
 
 def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, ...]) -> Any:
@@ -134,92 +135,52 @@ def _noted(
     arrays = recorder.arrays
     given = [*leaves(operands), *leaves(list(keywords.values()))]
     if not any(type(x) in (Tensor, Scalar, Number) for x in given):
-        if function in (np.empty, np.ndarray):  # whatever is in that memory
-            return arrays.made(out, numpy_rules.fit(0, out.dtype, out.shape), [])
+        if function is np.empty:  # whatever is in that memory
+            return arrays.made(out, p.full(shape=out.shape, value=0, dtype=out.dtype), [])
         return arrays.constant(out)
     used = [
         (value, tensor) for value in leaves(list(values)) if type(value) is np.ndarray
         and (tensor := arrays.known(value)) is not None
     ]  # fmt: skip
-    if keywords.get("out") is not None:
-        return _into(recorder, function, out, operands, keywords)
-    if numpy_names.changes(function):
-        return _changed(function, operands, keywords, out)
-    noted = _result(arrays, function, out, operands, keywords)
-    return arrays.made(out, noted, used)
-
-
-def _result(arrays: Any, function: Any, out: Any, operands: list, keywords: dict) -> Any:
-    """The stand-in of a result: by the rule of the function, or by calling NumPy."""
-    rule = numpy_rules.ufunc(function) or numpy_rules.reduction(function)
-    why = None
-    if rule is not None:
-        marks = len(arrays.recorder.notes.builder.nodes)
-        try:
-            return arrays.noted(lambda: rule(arrays, out, *_plain(operands), **_plain(keywords)))
-        except ValuesDecide:
+    arrays.mode.watched = {id(tensor._memory()) for _, tensor in used}
+    try:
+        noted = numpy_faces.noted(arrays, function, operands, keywords)
+        if out is None and noted is None:
+            return CONSTANT
+        return arrays.made(out, noted, used)
+    except NotCovered as why:
+        if arrays.mode.wrote or keywords.get("out") is not None:
             raise
-        except NotCovered as reason:
-            del arrays.recorder.notes.builder.nodes[marks:]
-            why = reason
-    if not numpy_names.is_pure(function):
-        raise why or NotCovered("is in no table")
-    numpy_names.count(function, str(why or ""))
-    if isinstance(function, type(np.ndarray.sum)):
-        operands = [operands[0].tensor if type(operands[0]) is Scalar else operands[0],
-                    *operands[1:]]  # fmt: skip
-    return numpy_library.note(function, out, operands, keywords)
+        reason = str(why)
+    return _by_numpy(arrays, function, out, operands, keywords, used, reason)
 
 
-def _plain(part: Any) -> Any:
-    """Operands for rules, for which a scalar is an array of shape ()."""
-    kind = type(part)
-    if kind is Scalar:
-        return part.tensor
-    if kind in (list, tuple):
-        return kind(map(_plain, part))
-    if kind is dict:
-        return {name: _plain(value) for name, value in part.items()}
-    return part
-
-
-def _into(recorder: Recorder, function: Any, out: Any, operands: list, keywords: dict) -> Origin:
-    """A call with `out=`: what it gives, stored there."""
-    keywords = dict(keywords)
-    target, mask = keywords.pop("out"), None
-    if isinstance(target, tuple) and len(target) == 1:
-        (target,) = target
-    if isinstance(function, np.ufunc):
-        mask = keywords.pop("where", None)
-    if type(target) is not Tensor:
-        raise NotCovered("out= of such a kind")
-    same = all(x.dtype == target.dtype for x in leaves(_plain(operands)) if type(x) is Tensor)
-    if not (same or function in numpy_rules.OPS):
-        raise NotCovered("out= of such a kind")
-    made = _result(recorder.arrays, function, out, operands, keywords)
-    value = numpy_rules.fit(made, target.dtype, target.shape)
-    if mask is not None and mask is not True:
-        value = numpy_rules.where(mask, value, target)
-    door.write(target, value)
-    return recorder.known(out)
-
-
-def _changed(function: Any, operands: list, keywords: dict, out: Any) -> Origin:
-    """A call that changes its first argument and returns None."""
+def _by_numpy(
+    arrays: Arrays, function: Any, out: Any, operands: list, keywords: dict, used: list, why: str
+) -> Origin:
+    """The origin of a result that a replay has NumPy compute."""
+    if _values_decide(function, operands):
+        raise NotCovered("the shape of the result depends on values")
+    if isinstance(function, type(np.ndarray.sum)) and type(operands[0]) is Scalar:
+        operands = [operands[0].tensor, *operands[1:]]
+    numpy_names.count(function, why)
+    if not numpy_names.changes(function):
+        return arrays.made(out, numpy_library.note(function, out, operands, keywords), used)
     target = operands[0]
     if type(target) is not Tensor or out is not None:
-        raise NotCovered("changes something that is no array")
-    rule = numpy_rules.CHANGES.get(function)
-    if rule is not None:
-        try:
-            rule(target, *_plain(operands[1:]), **_plain(keywords))
-            return CONSTANT
-        except NotCovered:
-            pass  # nothing was written yet
+        raise NotCovered("it changes something that is no array")
     like = np.empty(target.shape, target.dtype)
     made = numpy_library.note(function, like, operands, keywords, changes=True)
     door.write(target, made)
     return CONSTANT
+
+
+def _values_decide(function: Any, operands: list) -> bool:
+    """Whether the shape of a result depends on values."""
+    if function is np.where:
+        return len(operands) == 1
+    key = operands[1] if function is o.getitem else None
+    return any(type(x) is Tensor and x.dtype == np.bool_ for x in leaves([key]))
 
 
 # Operators ----------------------------------------------------------------------------------
@@ -309,8 +270,8 @@ def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read
     if name == "__class__":
         recorder.typed(origin, owner)
         return type(owner), CONSTANT
-    if name in numpy_rules.ATTRIBUTES and type(owner) is np.ndarray:
-        function = numpy_rules.ATTRIBUTES[name]
+    function = numpy_faces.ATTRIBUTES.get(name) if type(owner) is np.ndarray else None
+    if function is not None:
         return perform(recorder, function, lambda: getattr(owner, name), (owner,), (origin,))
     value = recorder.guarded(getattr, owner, name)
     if name == "base" and type(owner) is np.ndarray:

@@ -4,6 +4,7 @@ argument alone. What is in neither list refuses a recording.
 
 from __future__ import annotations
 
+import operator as o
 from collections import Counter
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 
 from dualflow.base import counters
 
-from . import numpy_rules
+from . import numpy_faces
 from .numpy_arrays import SCALAR_TYPES
 
 _FUNCTIONS = """
 abs all allclose amax amin angle any append apply_over_axes arange argmax argmin argpartition
 argsort around array array_equal array_equiv array_split asanyarray asarray ascontiguousarray
-asfortranarray astype atleast_1d atleast_2d atleast_3d average bartlett bincount blackman block
+asfortranarray astype atleast_1d atleast_2d atleast_3d average bartlett blackman block
 broadcast_arrays broadcast_to choose clip column_stack concatenate concat convolve copy corrcoef
 correlate count_nonzero cov cross cumprod cumsum cumulative_sum cumulative_prod delete diag
 diag_indices diagflat diagonal diff digitize dot dsplit dstack ediff1d einsum empty empty_like
@@ -59,18 +60,19 @@ def _of(owner: Any, text: str) -> list[Any]:
 PURE: frozenset[Any] = frozenset(
     [
         *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.fft, _FFT),
-        *_of(np.ndarray, _METHODS), *SCALAR_TYPES, *numpy_rules.PURE,
+        *_of(np.ndarray, _METHODS), *SCALAR_TYPES, o.getitem, *numpy_faces.ATTRIBUTES.values(),
         *(f for f in vars(np).values() if isinstance(f, np.ufunc)),
     ]
 )  # fmt: skip
 #: functions that change their first argument and nothing else
 CHANGES: frozenset[Any] = frozenset(
     [np.fill_diagonal, np.put, np.place, np.putmask, np.copyto, np.put_along_axis,
-     *numpy_rules.CHANGES, *_of(np.ndarray, "sort fill put partition")]
+     o.setitem, *_of(np.ndarray, "sort fill put partition")]
 )  # fmt: skip
 _UFUNC_METHODS = frozenset(["reduce", "accumulate", "reduceat", "outer"])
 #: calls that a replay makes by NumPy itself, by name, and why
 names: Counter[str] = Counter()
+why_not: dict[str, str] = {}
 
 
 def is_pure(function: Any) -> bool:
@@ -100,5 +102,7 @@ def _is_at(function: Any) -> bool:
 
 def count(function: Any, why: str) -> None:
     """Count a call that a replay will make by NumPy itself."""
-    names[getattr(function, "__name__", repr(function))] += 1
+    name = getattr(function, "__name__", repr(function))
+    names[name] += 1
+    why_not[name] = why
     counters.count("numpy_fallbacks")
