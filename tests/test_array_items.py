@@ -138,6 +138,48 @@ def test_what_is_picked_has_a_gradient(index):
     np.testing.assert_array_equal(t.grad.numpy(), wanted)
 
 
+MOVED = {
+    "roll": lambda x: df.roll(x, 1, 1), "roll an axis": lambda x: df.roll(x, (-5, 2), (0, 1)),
+    "roll nothing": lambda x: df.roll(x, 0, 0), "stack": lambda x: df.stack([x, x], axis=1),
+    "stack one": lambda x: df.stack([x]), "tile": lambda x: df.tile(x, (2, 1, 3)),
+    "tile once": lambda x: df.tile(x, 1), "tile nothing": lambda x: df.tile(x, 0),
+    "repeat": lambda x: df.repeat(x, 3, 1), "repeat once": lambda x: df.repeat(x, 1, 0),
+    "repeat all": lambda x: df.repeat(x, 2), "tril": lambda x: df.tril(x, 1), "triu": df.triu,
+    "keepdims": lambda x: df.sum(x, axis=-1, keepdims=True),
+    "take": lambda x: df.take(x, df.asarray([0, -1]), 1),
+    "sum all": lambda x: df.sum(x, keepdims=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVED)
+@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (0, 2)])
+def test_one_step_gives_what_the_ops_give(name, shape):
+    """Values, dtype, layout and whether the memory is shared."""
+    t = df.tensor(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
+    for x in (t, t.mT):
+        if name == "take" and 0 in x.shape:
+            continue
+        found = MOVED[name](x)
+        wanted = MOVED[name](x.detach().requires_grad_())
+        assert found.dtype == wanted.dtype
+        assert found._view == ()
+        np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+        assert found.size == 0 or found.numpy().strides == wanted.numpy().strides
+        assert found.numpy().flags.writeable
+        assert not np.may_share_memory(found.numpy(), x.numpy())
+
+
+def test_a_new_matrix_in_one_step_is_that_of_the_ops():
+    for arguments in ((3,), (2, 4), (0,), (3, 0)):
+        for k in (-1, 0, 2):
+            found = df.eye(*arguments, k=k, dtype="int64")
+            wanted = df.compile(lambda a=arguments, k=k: df.eye(*a, k=k, dtype="int64"))()
+            np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+            np.testing.assert_array_equal(found.numpy(), np.eye(*arguments, k=k, dtype=np.int64))
+    with pytest.raises(errors.ShapeError, match="negative"):
+        df.eye(-1)
+
+
 SHAPES = st.lists(st.integers(0, 4), min_size=1, max_size=4)
 
 

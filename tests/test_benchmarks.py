@@ -15,7 +15,7 @@ import dualflow as df
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import peers, workloads  # noqa: E402
+from benchmarks import overhead, peers, workloads  # noqa: E402
 
 
 def test_the_command_runs(tmp_path):
@@ -28,7 +28,7 @@ def test_the_command_runs(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for workload in workloads.WORKLOADS:
         assert workload.name in done.stdout
-    for fact in ("import dualflow", "warm cache", "replayed call", "eager x + y"):
+    for fact in ("import dualflow", "warm cache", "replayed call", "eager x + y", "the most of"):
         assert fact in done.stdout
     assert "numpy" in done.stdout
 
@@ -38,6 +38,33 @@ def test_the_workloads_are_those_of_the_readme():
     for word in ("chain", "softmax", "layer_norm", "cross_entropy", "Adam", "Black-Scholes",
                  "stencil", "MLP"):  # fmt: skip
         assert word in names
+
+
+ROWS = {overhead.text_of(row): row for rows in overhead.TABLE.values() for row in rows}
+
+
+def outcome(text: str, variables: dict[str, object]) -> list[np.ndarray]:
+    """The arrays that a row gives, or, of a statement, what it leaves."""
+    try:
+        return arrays(eval(text, variables))
+    except SyntaxError:
+        exec(text, variables)
+        return arrays([variables["x"], variables["m"]])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_the_overheads_is_numpys(name):
+    row = ROWS[name]
+    mine, theirs = (row, row) if isinstance(row, str) else row
+    found = outcome(mine, overhead.tensors())
+    wanted = outcome(theirs, overhead.arrays())
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_rows_named_twice_exist():
+    assert overhead.COMPOSITES | set(overhead.OPERATIONS) <= set(ROWS)
 
 
 def arrays(result: object) -> list[np.ndarray]:

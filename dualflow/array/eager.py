@@ -56,11 +56,10 @@ class EagerMode:
             raise
         if op.view is not None:
             x = arrays[0]
-            if (
-                x.flags.c_contiguous
-                or _is_part(made, x)
-                or op.view(view_of(x), **attributes) is not None
-            ):
+            shared = x.flags.c_contiguous or _is_part(made, x)
+            if shared is None:
+                shared = op.view(view_of(x), **attributes) is not None
+            if shared:
                 return _wrap_view(made, inputs[0], op, attributes)
         if type(made) is _ndarray and made.flags.c_contiguous:
             return _wrap(made)
@@ -217,10 +216,14 @@ def _is_handed_back(value: Tensor, x: Tensor, items: tuple[Any, ...]) -> bool:
     return type(chain) is list and chain[0] is x._chain and chain[1:] == [x.shape, items]
 
 
-def _is_part(made: np.ndarray, of: np.ndarray) -> bool:
-    """Whether `made` shows the memory of `of`, as far as NumPy tells at once."""
+def _is_part(made: np.ndarray, of: np.ndarray) -> bool | None:
+    """Whether `made` shows the memory of `of`; None where NumPy does not tell at once."""
     base = made.base
-    return base is not None and (base is of or base is of.base)
+    if base is None:
+        return False
+    if base is of or base is of.base:
+        return True
+    return False if type(base) is _ndarray and base.flags.owndata else None
 
 
 def _own(made: Any) -> Tensor:

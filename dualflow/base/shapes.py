@@ -50,6 +50,8 @@ def as_integer(value: object, what: str) -> int:
 
 def normal_axis(axis: int, rank: int) -> int:
     """`axis` counted from 0; AxisError if a tensor of `rank` axes has none such."""
+    if type(axis) is int and -rank <= axis < rank:  # the common case
+        return axis % rank
     axis = as_integer(axis, "an axis")
     if not -rank <= axis < rank:
         raise AxisError(f"axis {axis} of a tensor with {rank} axes",

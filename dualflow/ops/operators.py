@@ -22,6 +22,7 @@ from .operands import KNOWN, operand
 from .record import Strict
 
 Operator = Callable[[Any, Any], Any]
+_WHOLE = (Ellipsis,)
 
 
 def _usable(value: Any) -> bool:
@@ -96,6 +97,9 @@ def _in_place(forward: Operator) -> Operator:
         if value.shape != x.shape:
             raise ShapeError(f"an in-place operation on {x.shape} that gives {value.shape}",
                              why="memory cannot grow", instead="x = x + y")  # fmt: skip
+        eager = door.unnoted(x)
+        if eager is not None and eager.put(x, _WHOLE, value):
+            return x
         if value.dtype == x.dtype:
             door.write(x, value)
         else:

@@ -28,14 +28,14 @@ Basic = Callable[[Any, tuple[Any, ...]], Any]
 
 def normal(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """Indices as ints, slices, None, Ellipsis and tensors of integers or booleans."""
-    return tuple(map(_normal_item, items))
+    return tuple([_normal_item(item) for item in items])
 
 
 def _normal_item(item: Any) -> Any:
     kind = type(item)
     if item is None or item is Ellipsis or kind is int:
         return item
-    if kind is slice:
+    if kind is slice or (kind in TENSORS and item.dtype.kind in "biu"):
         return item
     if isinstance(item, np.integer):
         return int(item)
@@ -56,7 +56,7 @@ def _normal_item(item: Any) -> Any:
 
 def is_basic(items: tuple[Any, ...]) -> bool:
     """Whether no tensor is left among normal indices."""
-    return not builtins.any(type(item) in TENSORS for item in items)
+    return TENSORS.isdisjoint(map(type, items))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from .elementwise import where
 from .movement import as_shape
 
 Tensor = Any
-_FULL = p.full.op
+_FULL, _IOTA = p.full.op, p.iota.op
 
 
 def full(
@@ -148,7 +148,8 @@ def arange(
     >>> df.arange(2, 8, 3).tolist()
     [2, 5]
     """
-    check_device(device)
+    if device is not None:
+        check_device(device)
     if stop is None:
         start, stop = 0, start
     if step == 0:
@@ -164,7 +165,7 @@ def arange(
         size = len(range(start, index(stop), step))
     wide = float64 if floats or found.kind == "f" else int64
     plain = start == 0 and step == 1
-    i = p.iota(shape=(size,), axis=0, dtype=found if plain else wide)
+    i = door.run(_IOTA, (), {"shape": (size,), "axis": 0, "dtype": found if plain else wide})
     if not plain:
         i = i * step + start
     return i if i.dtype == found else p.cast(i, dtype=found)

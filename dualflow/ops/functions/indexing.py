@@ -241,7 +241,7 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     """
     x = tensor(x)
     if axis is None:
-        x, axis = p.reshape(x, shape=(x.size,)), 0
+        x, axis = x if x.ndim == 1 else p.reshape(x, shape=(x.size,)), 0
     return p.take(x, tensor(indices), axis=_axis(x, axis))
 
 

@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
+from math import prod
 from operator import index
 from typing import Any
 
@@ -20,7 +21,6 @@ from dualflow.base.shapes import (
     broadcast,
     normal_axes,
     normal_axis,
-    size_of,
 )
 
 from .. import door
@@ -31,7 +31,7 @@ from .indexing import getitem
 
 Tensor = Any
 _slice = builtins.slice
-_RESHAPE, _PERMUTE = p.reshape.op, p.permute.op
+_RESHAPE, _PERMUTE, _EXPAND, _CONCAT = p.reshape.op, p.permute.op, p.expand.op, p.concat.op
 _WHOLE, _REVERSED = _slice(None), _slice(None, None, -1)
 
 
@@ -39,8 +39,10 @@ def as_shape(shape: int | Sequence[int]) -> Shape:
     """`shape` as a tuple of Python integers."""
     if type(shape) is int:
         return (shape,)
+    if type(shape) is not tuple and hasattr(shape, "__index__"):
+        return (index(shape),)  # type: ignore[arg-type]
     try:
-        return tuple(map(index, shape)) if not hasattr(shape, "__index__") else (index(shape),)  # type: ignore[arg-type]
+        return tuple(map(index, shape))  # type: ignore[arg-type]
     except TypeError as cause:
         raise ArgumentError(f"a shape of type {type(shape).__name__}",
                             instead="an integer or a tuple of integers") from cause  # fmt: skip
@@ -61,9 +63,15 @@ def reshape(x: Tensor, shape: int | Sequence[int], *, copy: bool | None = None) 
     >>> df.reshape(df.arange(4), (2, -1)).tolist()
     [[0, 1], [2, 3]]
     """
-    if type(x) not in TENSORS:
-        x = tensor(x)
-    wanted = as_shape(shape)
+    return _reshaped(x if type(x) in TENSORS else tensor(x), as_shape(shape), copy)
+
+
+def reshaped(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
+    """The method: `reshape` whose sizes may be arguments of their own."""
+    return _reshaped(x, as_shape(shape[0] if len(shape) == 1 else shape), copy)
+
+
+def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
     if -1 in wanted:
         wanted = _inferred(x.shape, wanted)
     made = door.run(_RESHAPE, (x,), {"shape": wanted})
@@ -78,21 +86,13 @@ def reshape(x: Tensor, shape: int | Sequence[int], *, copy: bool | None = None) 
     return made
 
 
-def reshaped(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
-    """The method: `reshape` whose sizes may be arguments of their own."""
-    return reshape(x, shape[0] if len(shape) == 1 else shape, copy=copy)
-
-
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
-    total = size_of(shape)
-    place = wanted.index(-1)
-    before, after = wanted[:place], wanted[place + 1 :]
-    rest = size_of(before) * size_of(after)
-    if -1 in after or rest == 0 or total % rest:
+    total, rest = prod(shape), -prod(wanted)
+    if wanted.count(-1) > 1 or rest <= 0 or total % rest:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
                          instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
-    return (*before, total // rest, *after)
+    return tuple([total // rest if size == -1 else size for size in wanted])
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
     """
     given = [tensor(x) for x in tensors]
     shape = broadcast(*(x.shape for x in given))
-    return [broadcast_to(x, shape) for x in given]
+    return [door.run(_EXPAND, (x,), {"shape": shape}) for x in given]
 
 
 def flip(x: Tensor, axis: Axes = None) -> Tensor:
@@ -329,7 +329,8 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     given = _same_dtype(tensors, "concat")
     if axis is None:
         given, axis = [flatten(x) for x in given], 0
-    return p.concat(*given, axis=normal_axis(axis, given[0].ndim))
+    axis = normal_axis(axis, len(given[0].shape))
+    return door.run(_CONCAT, tuple(given), {"axis": axis})
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
@@ -355,7 +356,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def _same_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
-    given = [tensor(x) for x in tensors]
+    given = [x if type(x) in TENSORS else tensor(x) for x in tensors]
     if not given:
         raise ShapeError(f"{name} of nothing", instead="at least one tensor")
     dtypes = [x.dtype for x in given]
@@ -447,7 +448,7 @@ def repeat(x: Tensor, repeats: int | Tensor, axis: int | None = None) -> Tensor:
     """
     x = tensor(x)
     if axis is None:
-        x, axis = flatten(x), 0
+        x, axis = x if x.ndim == 1 else flatten(x), 0
     axis = normal_axis(axis, x.ndim)
     if type(repeats) in TENSORS or isinstance(repeats, (np.ndarray, Sequence)):
         return p.take(x, _repeated(tensor(repeats), x.shape[axis]), axis=axis)

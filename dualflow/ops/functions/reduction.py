@@ -9,6 +9,8 @@ import builtins
 import math
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import (
     as_dtype,
     bool_,
@@ -124,8 +126,10 @@ def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def _truth(x: Tensor) -> Tensor:
+    """What any and all fold; NumPy itself takes numbers for booleans."""
     x = tensor(x)
-    return x if x.dtype == bool_ else p.cast(x, dtype=bool_)
+    plain = x.dtype == bool_ or door.unnoted(x) is not None
+    return x if plain else p.cast(x, dtype=bool_)
 
 
 def argmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -265,7 +269,11 @@ def count_nonzero(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tenso
     >>> df.count_nonzero(df.asarray([1, 0, 2])).item()
     2
     """
-    return sum(_truth(x), axis, keepdims=keepdims)
+    x = tensor(x)
+    eager = None if keepdims or axis is not None else door.unnoted(x)
+    if eager is not None:
+        return eager.compute(np.count_nonzero, (x,))
+    return sum(p.cast(x, dtype=bool_), axis, keepdims=keepdims)
 
 
 def allclose(

@@ -41,7 +41,7 @@ def _iota_rule(*, shape: Shape, axis: int, dtype: np.dtype) -> TensorType:
 
 
 def _iota(*, shape: Shape, axis: int, dtype: np.dtype) -> np.ndarray:
-    along = np.arange(shape[axis], dtype=np.int64).astype(dtype, copy=False)
+    along = np.arange(shape[axis]).astype(dtype, copy=False)
     if len(shape) == 1:
         return along
     return np.broadcast_to(along.reshape([-1] + [1] * (len(shape) - axis - 1)), shape).copy()
