@@ -36,6 +36,7 @@ _ELSEWHERE = {
     "pure": "dualflow.capture:pure",
     "checkpoint": "dualflow.autograd.recompute:checkpoint",
     "compare": "dualflow.inspect.compare:compare",
+    "cond": "dualflow.autograd.control:cond",
     "custom_gradient": "dualflow.autograd.custom:custom_gradient",
     "data": "dualflow.data",
     "fft": "dualflow.ops.functions.fft",
@@ -47,10 +48,13 @@ _ELSEWHERE = {
     "jacrev": "dualflow.autograd.jacobians:jacrev",
     "jvp": "dualflow.autograd.forward:jvp",
     "linearize": "dualflow.autograd.forward:linearize",
+    "map": "dualflow.autograd.control:map",
     "nn": "dualflow.nn",
     "optim": "dualflow.optim",
+    "scan": "dualflow.autograd.control:scan",
     "stop_gradient": "dualflow.autograd.custom:stop_gradient",
     "vmap": "dualflow.autograd.mapping:vmap",
+    "while_loop": "dualflow.autograd.control:while_loop",
 }
 
 

@@ -4,6 +4,10 @@ from . import data as data
 from . import nn as nn
 from . import optim as optim
 from .api import *  # noqa: F403
+from .autograd.control import cond as cond
+from .autograd.control import map as map
+from .autograd.control import scan as scan
+from .autograd.control import while_loop as while_loop
 from .autograd.custom import custom_gradient as custom_gradient
 from .autograd.custom import stop_gradient as stop_gradient
 from .autograd.forward import hvp as hvp

@@ -75,6 +75,13 @@ class Batched:
         return f"Tensor({what}: {self.value!r})"
 
 
+def beneath(tensor: Tensor) -> Tensor:
+    """The tensor of the mode around all `vmap`s that `tensor` holds; itself outside of them."""
+    while type(tensor._pending) is Batched:
+        tensor = tensor._pending.value
+    return tensor
+
+
 @final
 class VmapMode:
     """See `ops.door.Mode`.
@@ -125,6 +132,22 @@ class VmapMode:
         if type(cell) is Batched and cell.mode is self:
             return cell if cell.parent is None else self._current(cell)
         return Batched(self, tensor, False, False)
+
+    @property
+    def eager(self) -> VmapMode:
+        """The mode in which functions run of which nothing is to be noted."""
+        return self
+
+    def truth(self, tensor: Tensor) -> bool:
+        """What Python decides by a tensor that is the same for all."""
+        ask = getattr(self.outer, "truth", None)
+        return bool(tensor) if ask is None else self.around(ask, self.cell(tensor).value)
+
+    def differs(self, tensor: Tensor) -> bool:
+        """Whether `tensor` may differ within the batch of this mode, or of one around."""
+        cell = self.cell(tensor)
+        differs = getattr(self.outer, "differs", None)
+        return cell.batched or (differs is not None and differs(cell.value))
 
     def _current(self, cell: Batched) -> Batched:
         """A view, after its root may have become batched."""

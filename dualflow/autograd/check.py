@@ -65,7 +65,7 @@ def check_grads(
         scalar = _next(gradients)
 
 
-def _parts(array: np.ndarray) -> list[np.ndarray]:
+def _parts(array: Any) -> list[np.ndarray]:
     """The real variables of an array."""
     parts = [array.real, array.imag] if array.dtype.kind == "c" else [array]
     return [np.array(part, np.float64) for part in parts]

@@ -24,7 +24,16 @@ from dualflow.explain import write as write_report
 from dualflow.explain.report import Report, Section
 from dualflow.ops import door
 
-from . import calls, known, known_containers, known_iterators, known_numbers, known_text, tree
+from . import (
+    calls,
+    derivatives,
+    known,
+    known_containers,
+    known_iterators,
+    known_numbers,
+    known_text,
+    tree,
+)
 from .coexecute import coexecute
 from .emit import PYTHON, RAISED
 from .frame import Frame
@@ -437,4 +446,4 @@ def _skip(call: calls.Call) -> calls.Plan | None:
 known.SPECIAL[CompiledFunction] = _inline
 known.SPECIAL[Pure] = _skip
 #: imported for what they enter into the tables
-TABLES = (known_containers, known_iterators, known_numbers, known_text)
+TABLES = (derivatives, known_containers, known_iterators, known_numbers, known_text)

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.autograd.batched import Batched, beneath
 from dualflow.autograd.tape import edge_of
 from dualflow.autograd.walk import order_of
 from dualflow.base.source import SourceLine, user_line
@@ -158,6 +159,8 @@ class Recorder:
             if found is None and (self.notes.knows(value) or self._alias_of(value) is not None):
                 return TENSOR
             return found
+            if type(value._pending) is Batched:  # within vmap: known if what it holds is
+                return TENSOR if self.origin(None, beneath(value)) is not None else None
         if origin is not None or kind in SCALARS or kind in SCALAR_TYPES:
             return origin
         return self._ids.get(id(value))
@@ -435,6 +438,9 @@ class Recorder:
                 return TENSOR
             return found
         before = self._ids.get(id(value))
+                if type(value._pending) is Batched:
+                    self.refuse("a tensor of unknown origin")
+                    return None
         if before is not None:
             return before
         if kind in SCALARS or isinstance(value, FIXED):
@@ -634,7 +640,7 @@ class Recorder:
             self._reading = False
         if self.dead:
             return value, None
-        noted = self.notes.value_of(tensor, user_line())
+        noted = self.notes.value_of(beneath(tensor), user_line())
         if self.notes.broken:
             self.refuse(self.notes.broken)
             return value, None

@@ -65,6 +65,15 @@ class Recording:
             self.recorder.on_values(tensor, array)
         return array
 
+    def truth(self, tensor: Any) -> bool:
+        """What a choice of `df.cond` or `df.while_loop` goes by: a branch."""
+        if self.recorder.dead:
+            return bool(tensor)
+        outcome, node = self.recorder.value_of(tensor, bool)
+        if node is not None:
+            self.recorder.check(node, outcome)
+        return outcome
+
     def _note(self, take: Any, *what: Any) -> None:
         if self.recorder.dead:
             return
