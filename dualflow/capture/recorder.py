@@ -395,7 +395,7 @@ class Recorder:
                 self.understand(part, getattr(value, name))
         elif kind in SCALARS or kind is slice or isinstance(value, FIXED):
             self.pin(origin, value)
-        elif getattr(kind, "__module__", "") == "dualflow.ops.random" and origin is not None:
+        elif getattr(kind, "__module__", "").startswith("dualflow.ops.random") and origin is not None:
             if isinstance(origin, Node):
                 self.typed(origin, value)
         else:
