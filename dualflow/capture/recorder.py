@@ -26,13 +26,17 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.functions.information import FloatInfo, IntegerInfo, NamespaceInfo
 
 from .notes import ChainKey, Notes, chain_key
 from .numpy_arrays import SCALAR_TYPES, Arrays
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
-FIXED = (types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc)
+FIXED = (
+    types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc, FloatInfo,
+    IntegerInfo, NamespaceInfo,
+)  # fmt: skip
 
 
 #: one live namespace object for each class, so that guards of two recordings can be equal

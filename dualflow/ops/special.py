@@ -1,5 +1,5 @@
 """What NumPy lacks: erf, erfc, sigmoid (its exp is less accurate) and Philox; and expm1 and tanh,
-which it has, but with other values at complex infinities than C99 and the Array API say.
+which it has, but with other values at complex infinities than the Array API says.
 
 Comes in: float arrays (Philox: key, counter, shape). Goes out: arrays of the same dtype, within
 2 ulp. erfc and sigmoid of float32 and float16 are computed in float64 and then rounded. Long
@@ -160,7 +160,7 @@ sigmoid = _in_blocks(_sigmoid)
 
 
 def expm1(x: np.ndarray) -> np.ndarray:
-    """exp(x) - 1; of complex numbers with C99's values at infinities and NaN."""
+    """exp(x) - 1; of complex numbers with the Array API's values at infinities and NaN."""
     out = np.expm1(x)
     if x.dtype.kind == "c" and not np.isfinite(x).all():
         re, im = x.real, x.imag
@@ -173,14 +173,14 @@ def expm1(x: np.ndarray) -> np.ndarray:
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
-    """The hyperbolic tangent; of complex numbers with the imaginary part C99 says at infinities."""
+    """The hyperbolic tangent; of complex numbers with the zero that the Array API wants at infinities."""
     out = np.tanh(x)
     if x.dtype.kind == "c":
         far = np.isinf(x.real)
         if far.any():
             side = np.isfinite(x.imag) & far
             out = np.array(out)
-            out.imag[side] = np.copysign(0.0, np.sin(2 * x.imag[side]))
+            out.imag[side] = np.copysign(0.0, x.imag[side])
     return out
 
 

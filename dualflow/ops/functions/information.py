@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,11 @@ def finfo(dtype: Any) -> FloatInfo:
     found = as_dtype(getattr(dtype, "dtype", dtype))
     if not is_inexact(found):
         raise DTypeError(f"finfo of {found.name}", instead="iinfo")
-    found = real_dtype(found)
+    return _float_info(real_dtype(found))
+
+
+@cache
+def _float_info(found: np.dtype) -> FloatInfo:
     info = np.finfo(found)
     eps, high, low, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
     return FloatInfo(info.bits, eps, high, low, normal, found)
@@ -89,6 +94,11 @@ def iinfo(dtype: Any) -> IntegerInfo:
     found = as_dtype(getattr(dtype, "dtype", dtype))
     if found.kind not in "iu":
         raise DTypeError(f"iinfo of {found.name}", instead="finfo")
+    return _integer_info(found)
+
+
+@cache
+def _integer_info(found: np.dtype) -> IntegerInfo:
     info = np.iinfo(found)
     return IntegerInfo(info.bits, int(info.max), int(info.min), found)
 
@@ -215,4 +225,7 @@ def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807 - the standard's 
     >>> df.__array_namespace_info__().default_device()
     'cpu'
     """
-    return NamespaceInfo()
+    return _INFO
+
+
+_INFO = NamespaceInfo()
