@@ -13,11 +13,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, final
 
 import numpy as np
 
+from . import crossing
 from .implementations import IMPLEMENTATIONS, backed
 from .made import FACES
 
@@ -101,7 +102,26 @@ def _replaced(value: Any) -> Any:
         return value
     if implementation is not None:
         return implementation
-    return _Later(value) if _is_array_program(value) else value
+    if _is_array_program(value):
+        return _Later(value)
+    written_in_c = isinstance(value, BuiltinFunctionType)
+    return _settled(value) if written_in_c and _is_numpys(value) else value
+
+
+def _is_numpys(function: BuiltinFunctionType) -> bool:
+    owner = getattr(function, "__module__", None) or type(function.__self__).__module__
+    return owner.partition(".")[0] == "numpy" and not isinstance(function.__self__, np.ufunc)
+
+
+def _settled(function: Any) -> Callable[..., Any]:
+    """A function written in C, on real values where it is given faces."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if crossing.contains(args) or crossing.contains(kwargs):
+            return crossing.real(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _is_array_program(value: Any) -> bool:

@@ -56,10 +56,17 @@ class Flat:
         return self._elements()[self._next - 1]
 
     def __getitem__(self, index: Any) -> Any:
-        found = self._elements()[index]
+        try:
+            found = self._elements()[index]
+        except (IndexError, TypeError, ValueError):
+            found = crossing.values(self.base).flat[index]  # raises its own error
         return found.copy() if getattr(found, "ndim", 0) else found
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        try:
+            np.empty(self.base.size, bool)[crossing.unwrap_all(index)]
+        except (IndexError, TypeError, ValueError):
+            crossing.values(self.base).flat[crossing.unwrap_all(index)] = value  # raises its own
         flat = self._elements()
         shared = flat._tensor._storage is not None
         if shared and flat._tensor._storage is self.base._tensor._storage:

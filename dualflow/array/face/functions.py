@@ -74,13 +74,16 @@ def concatenate(
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:
-    """The parts one after the other; column by column if all of them lie so."""
-    rank = len(parts[0].shape)
-    if rank < 2 or not all(map(layout.fortran, parts)):
+    """The parts one after the other, in NumPy's layout."""
+    order = None
+    if not all(map(layout.packed, parts)):
+        small = [layout.small(x) for x in parts]
+        lies = np.concatenate(small, axis=axis)
+        order = layout.falling(lies.strides, lies.shape)
+    if order is None:
         return p.concat(*parts, axis=axis)
-    order = tuple(reversed(range(rank)))
     turned = [p.permute(x, axes=order) for x in parts]
-    return p.permute(p.concat(*turned, axis=rank - 1 - axis), axes=order)
+    return p.permute(p.concat(*turned, axis=order.index(axis)), axes=layout.inverse(order))
 
 
 @implements(np.where)
@@ -120,13 +123,12 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     mask, given = _tensor(where), ufuncs.operand(src)
     if mask.dtype != bool_:
         raise NotCoveredError
-    if type(given) in SCALARS or isinstance(given, np.generic):
-        if isinstance(given, np.generic) and not np.can_cast(given.dtype, x.dtype, casting):  # type: ignore[arg-type]
-            raise NotCoveredError
-        given = creation.scalar_of(given, x.dtype)
-        given = p.full(shape=(), value=given, dtype=x.dtype)
-    elif not np.can_cast(given.dtype, x.dtype, casting):  # type: ignore[arg-type]
+    if type(given) in SCALARS:
+        given = np.asarray(given)[()]
+    if not np.can_cast(given.dtype, x.dtype, casting):  # type: ignore[arg-type]
         raise NotCoveredError
+    if isinstance(given, np.generic):
+        given = p.full(shape=(), value=creation.scalar_of(given, x.dtype), dtype=x.dtype)
     if given.dtype != x.dtype:
         given = p.cast(given, dtype=x.dtype)
     value = p.where.of(mask, given, x)

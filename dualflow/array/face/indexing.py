@@ -13,14 +13,14 @@ import numpy as np
 
 from dualflow.base.dtypes import bool_
 from dualflow.base.errors import DualflowError
-from dualflow.base.shapes import Shape
+from dualflow.base.shapes import Shape, size_of
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.functions import advanced
 from dualflow.ops.functions.indexing import basic
 from dualflow.ops.promotion import SCALARS
 
-from . import crossing, made, ufuncs
+from . import crossing, layout, made, ufuncs
 from .made import FACES
 from .ufuncs import NotCoveredError
 
@@ -49,7 +49,7 @@ def _basic(face: Any, x: Tensor, items: tuple[Any, ...], copied: bool = False) -
     if not view.shape and Ellipsis not in items:
         return made.element(view)
     if copied:  # an index that is an array gives a copy
-        return made.result(p.cast(view, dtype=view.dtype))
+        return made.result(layout.copied(view, "K"))
     return made.face(view, face)
 
 
@@ -104,10 +104,18 @@ def _read(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     """`x[items]` with tensors among the indices. As in NumPy the indexed axes are the slowest in
     memory, wherever they go in the shape."""
     plan = advanced._plan(x, items, basic)
-    flat, rest = advanced._flattened(plan)
+    view, count = plan.view, len(plan.shape)
+    others = [axis for axis in range(len(view.shape)) if axis not in plan.axes]
+    steps = layout.strides(view)
+    ranked = sorted(others, key=lambda axis: -abs(steps[axis]))
+    front = p.permute(view, axes=(*plan.axes, *ranked))
+    size = size_of(tuple(view.shape[axis] for axis in plan.axes))
+    flat = p.reshape(front, shape=(size, *(view.shape[axis] for axis in ranked)))
     index = plan.indices[0] if len(plan.axes) == 1 else advanced._linear(plan)
     out = p.take(flat, index, axis=0)
-    return advanced._moved(out, 0, plan.place, len(plan.shape)) if rest else out
+    places = [count + ranked.index(axis) for axis in others]
+    order = (*places[: plan.place], *range(count), *places[plan.place :])
+    return out if order == tuple(range(len(order))) else p.permute(out, axes=order)
 
 
 def setitem(face: Any, index: Any, value: Any) -> None:
@@ -126,9 +134,11 @@ def setitem(face: Any, index: Any, value: Any) -> None:
         same = type(value) in FACES and given._storage is not None
         if same and given._storage is target._storage and given._view == target._view:
             return  # x[index] += y: the view that Python hands back has been written already
+        if isinstance(value, (list, tuple)) and len(given.shape) > len(target.shape):
+            raise NotCoveredError
         door.write(target, fitted(given, target.shape, target.dtype))
         return
-    except _REFUSED:
+    except (*_REFUSED, OverflowError, TypeError, ValueError):
         pass
     crossing.real(np.ndarray.__setitem__, (face, index, value), {})
 
@@ -171,11 +181,11 @@ def assign(face: Any, value: Any, casting: str = "same_kind") -> None:
         NotCoveredError: the dtypes do not allow it.
     """
     given = ufuncs.operand(value)
-    if not hasattr(given, "dtype"):
-        given = _value(given, face._tensor.dtype)
-    elif not np.can_cast(given.dtype, face._tensor.dtype, casting):  # type: ignore[arg-type]
+    if type(given) in SCALARS:
+        given = np.asarray(given)[()]
+    if not np.can_cast(given.dtype, face._tensor.dtype, casting):  # type: ignore[arg-type]
         raise NotCoveredError
-    elif isinstance(given, np.generic):
+    if isinstance(given, np.generic):
         given = _value(given, face._tensor.dtype)
     x = face._tensor
     door.write(x, fitted(given, x.shape, x.dtype))

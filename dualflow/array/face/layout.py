@@ -116,6 +116,20 @@ def copied(x: Tensor, order: str = "C") -> Tensor:
     return p.permute(p.cast(p.permute(x, axes=axes), dtype=x.dtype), axes=inverse(axes))
 
 
+def small(x: Tensor) -> np.ndarray:
+    """An array of few elements whose axes lie in the order of those of `x`."""
+    shape = tuple(min(size, 2) for size in x.shape)
+    order = falling(strides(x), x.shape)
+    if order is None:
+        return np.zeros(shape, np.int8)
+    return np.zeros([shape[axis] for axis in order], np.int8).transpose(inverse(order))
+
+
+def cast(x: Tensor, dtype: np.dtype) -> Tensor:
+    """`x` in another dtype, in the same order of axes."""
+    return laid(lambda v: p.cast(v, dtype=dtype), (x,), (x,))
+
+
 def fortran(x: Tensor) -> bool:
     """Whether the elements of `x` lie column by column without gaps, and not also row by row."""
     if packed(x):

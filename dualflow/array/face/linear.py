@@ -13,7 +13,7 @@ import numpy as np
 from dualflow.ops import primitives as p
 from dualflow.ops.functions import linear
 
-from . import crossing, made, reductions, ufuncs
+from . import crossing, layout, made, reductions, ufuncs
 from .ufuncs import METHODS, NotCoveredError, stored
 
 Tensor = Any
@@ -110,7 +110,7 @@ def vdot(a: Any, b: Any, /) -> Any:
 def _vecdot(x1: Any, x2: Any, /, axis: int = -1) -> Any:
     x, y = _tensors(x1, x2)
     rank = len(x.shape)
-    if x.shape != y.shape or not rank or x.dtype.kind == "c":
+    if x.shape != y.shape or not rank or x.dtype.kind == "c" or layout.order_of((x, y)):
         raise NotCoveredError
     rows = [p.permute(v, axes=_last(rank, reductions.axis_of(axis, rank))) for v in (x, y)]
     left = p.reshape(rows[0], shape=(*rows[0].shape[:-1], 1, rows[0].shape[-1]))

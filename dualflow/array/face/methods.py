@@ -19,6 +19,7 @@ from .reductions import NO_VALUE, axes_of, axis_of, reducer
 from .ufuncs import NotCoveredError, stored
 
 Tensor = Any
+_COUNT = type(np.count_nonzero(np.zeros(1)))
 
 
 def folding(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -85,7 +86,7 @@ def running(primitive: Strict) -> Callable[..., Any]:
         x = face._tensor
         if axis is None:
             x, axis = p.reshape(x, shape=(x.size,)), 0
-        asked = None if dtype is None else np.dtype(dtype)
+        asked = ufuncs.dtype_of(dtype)
         if asked is None and out is not None:
             asked = out.dtype
         found = reductions.running(primitive, x, axis_of(axis, len(x.shape)), asked)
@@ -97,16 +98,17 @@ def running(primitive: Strict) -> Callable[..., Any]:
 def rounded(face: Any, decimals: Any = 0, out: Any = None) -> Any:
     """ndarray.round: by scaling with a power of ten, as NumPy does."""
     x, places = face._tensor, decimals.__index__()
-    if x.dtype.kind == "c" or (x.dtype.kind in "biu" and places < 0) or abs(places) > 22:
+    if x.dtype.kind in "bc" or (x.dtype.kind in "iu" and places < 0) or abs(places) > 22:
         raise NotCoveredError
-    if x.dtype.kind in "biu":
+    if x.dtype.kind in "iu":
         value = shapes.astype(face, x.dtype)._tensor
     elif places == 0:
         value = ufuncs.compute(np.rint, (x,))
     else:
         factor = 10.0 ** abs(places)
         there, back = (np.multiply, np.divide) if places > 0 else (np.divide, np.multiply)
-        value = ufuncs.compute(back, (ufuncs.compute(np.rint, (ufuncs.compute(there, (x, factor)),)), factor))  # fmt: skip
+        scaled = ufuncs.compute(there, (x, factor))
+        value = ufuncs.compute(back, (ufuncs.compute(np.rint, (scaled,)), factor))
     return made.result(value) if out is None else stored(out, value, "unsafe")
 
 
@@ -134,7 +136,7 @@ def nonzero(face: Any) -> tuple[Any, ...]:
     """ndarray.nonzero: its size depends on values, so Python has to know them."""
     if not face.shape:
         raise NotCoveredError
-    return tuple(crossing.fresh(axis.copy()) for axis in np.nonzero(crossing.values(face)))
+    return crossing.wrap_all(np.nonzero(crossing.values(face)))
 
 
 def diagonal(face: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -177,7 +179,8 @@ def conjugate(face: Any, out: Any = None) -> Any:
 
 
 def count_nonzero(face: Any, axis: Any, keepdims: bool) -> Any:
-    """np.count_nonzero; without an axis it is a Python integer."""
+    """np.count_nonzero; without an axis some versions give a Python integer."""
     x = face._tensor
     found = reductions.count(x, axes_of(axis, len(x.shape)), keepdims)
-    return int(made.result(found)) if axis is None and not keepdims else made.result(found)
+    plain = _COUNT is int and axis is None and not keepdims
+    return int(made.result(found)) if plain else made.result(found)

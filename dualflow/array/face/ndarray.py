@@ -38,7 +38,10 @@ class Face:
         """The array that shows `tensor`; a view of `base`."""
         face = _new(Face)
         face._tensor = tensor
-        face._base = base if base is None or base._base is None else base._base
+        if base is not None and type(base) is Face:
+            owner = base.base  # NumPy names the array that owns the memory
+            base = base if owner is None else owner
+        face._base = base
         return face
 
     @property
@@ -98,8 +101,10 @@ class Face:
     def base(self) -> Any:
         if self._base is not None:
             return self._base
-        array = self._tensor._array
-        return None if array is None or not self._tensor._memory().exposed else array.base
+        storage, array = self._tensor._storage, self._tensor._array
+        if storage is None or not storage.exposed or array is None:
+            return None
+        return array.base
 
     @property
     def device(self) -> str:
@@ -165,7 +170,7 @@ class Face:
         if copy is None:
             array = self._exported()
             return array if dtype is None else array.astype(dtype, copy=False)
-        return crossing.values(self).__array__(dtype, copy=copy)
+        return np.array(crossing.values(self), dtype=dtype, copy=copy)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         if return_scalar and array.ndim == 0:

@@ -91,7 +91,7 @@ def reduce_tensor(
     elif dtype is not None and dtype != x.dtype:
         if not crossing.supported(dtype) or not np.can_cast(x.dtype, dtype, "same_kind"):
             raise NotCoveredError
-        x = p.cast(x, dtype=dtype)
+        x = layout.cast(x, dtype)
     if x.dtype.kind not in kinds:
         raise NotCoveredError
     exact = x.dtype.kind in "biu" or ufunc in (np.maximum, np.minimum)
@@ -101,7 +101,7 @@ def reduce_tensor(
         x = _masked(ufunc, x, where, initial)
     out = folded(primitive, x, axes, keepdims)
     if dtype is not None and out.dtype != dtype and ufunc not in (np.logical_and, np.logical_or):
-        out = p.cast(out, dtype=dtype)  # a sum in few bits wraps as NumPy's does
+        out = layout.cast(out, dtype)  # a sum in few bits wraps as NumPy's does
     if initial is NO_VALUE:
         return out
     start = np.asarray(initial, out.dtype)[()].item()
@@ -157,7 +157,7 @@ def reducer(ufunc: np.ufunc) -> Callable[..., Any]:
         where: Any = True,
     ) -> Any:
         x = tensor(array)
-        asked = None if dtype is None else np.dtype(dtype)
+        asked = ufuncs.dtype_of(dtype)
         if type(out) is tuple:
             (out,) = out
         if asked is None and out is not None and type(out) in FACES:
@@ -186,7 +186,7 @@ def tensor(x: Any) -> Tensor:
 def _accumulator(primitive: Strict, ufunc: np.ufunc) -> Callable[..., Any]:
     def accumulate(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
         x = tensor(array)
-        asked = None if dtype is None else np.dtype(dtype)
+        asked = ufuncs.dtype_of(dtype)
         if type(out) is tuple:
             (out,) = out
         if asked is None and out is not None and type(out) in FACES:
@@ -202,7 +202,7 @@ def running(primitive: Strict, x: Tensor, axis: int, dtype: np.dtype | None) -> 
     if dtype is not None and dtype != x.dtype:
         if not crossing.supported(dtype):
             raise NotCoveredError
-        x = p.cast(x, dtype=dtype)
+        x = layout.cast(x, dtype)
     if x.dtype.kind == "b" and dtype == bool_:
         raise NotCoveredError
     order = layout.order_of((x,))
@@ -211,7 +211,7 @@ def running(primitive: Strict, x: Tensor, axis: int, dtype: np.dtype | None) -> 
     else:
         out = primitive(p.permute(x, axes=order), axis=order.index(axis))
         out = p.permute(out, axes=layout.inverse(order))
-    return out if dtype is None or out.dtype == dtype else p.cast(out, dtype=dtype)
+    return out if dtype is None or out.dtype == dtype else layout.cast(out, dtype)
 
 
 def position(primitive: Strict, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -232,4 +232,4 @@ METHODS[np.multiply, "accumulate"] = _accumulator(p.cumprod, np.multiply)
 
 def count(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     """How many elements are not 0."""
-    return folded(p.sum, p.cast(truth(x), dtype=int64), axes, keepdims)
+    return folded(p.sum, layout.cast(truth(x), int64), axes, keepdims)

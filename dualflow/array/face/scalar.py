@@ -7,11 +7,13 @@ needs of it (a truth, a hash, a text) computes it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
 from typing import Any, final
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.ops import primitives as p
 
 from . import crossing, made, ndarray, operators
 
@@ -33,7 +35,7 @@ def _arrays(name: str) -> Callable[..., Any]:
     function = getattr(ndarray.Face, name)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = function(made.face(self._tensor), *args, **kwargs)
+        found = function(made.face(p.cast(self._tensor, dtype=self.dtype)), *args, **kwargs)
         is_array = type(found) is ndarray.Face and not found.shape
         return made.scalar(found._tensor) if is_array else found
 
@@ -111,15 +113,16 @@ class Scalar:
     __bool__, __int__, __float__, __complex__ = map(
         _own, ("__bool__", "__int__", "__float__", "__complex__")
     )
-    __index__, __hash__, __repr__, __str__ = map(
-        _own, ("__index__", "__hash__", "__repr__", "__str__")
-    )
+    __hash__, __repr__, __str__ = map(_own, ("__hash__", "__repr__", "__str__"))
     __format__, __reduce_ex__, __round__ = map(_own, ("__format__", "__reduce_ex__", "__round__"))
     __floor__, __ceil__, __trunc__ = map(_own, ("__floor__", "__ceil__", "__trunc__"))
     __getitem__ = _own("__getitem__")
     item, tolist, tobytes = map(_own, ("item", "tolist", "tobytes"))
     is_integer, as_integer_ratio, hex = map(_own, ("is_integer", "as_integer_ratio", "hex"))
     view, bit_count = map(_own, ("view", "bit_count"))
+
+    def __index__(self) -> int:
+        return index(crossing.unwrap(self))
 
     def __copy__(self) -> Any:
         return self
@@ -156,3 +159,4 @@ class Scalar:
 
 
 made.install(ndarray.Face, Scalar)
+ndarray.Face.__name__ = ndarray.Face.__qualname__ = "ndarray"  # in messages, and printed types

@@ -30,7 +30,7 @@ def shape_of(given: tuple[Any, ...]) -> Shape:
     """
     shape = given[0] if len(given) == 1 else given
     try:
-        return (as_index(shape),) if hasattr(shape, "__index__") else tuple(map(as_index, shape))
+        return tuple(map(as_index, shape)) if isinstance(shape, (tuple, list)) else (as_index(shape),)
     except TypeError as cause:
         raise NotCoveredError from cause
 
@@ -158,7 +158,7 @@ def astype(
     if wanted == x.dtype:
         return made.face(layout.copied(x, order))
     if order == "K":
-        return made.face(layout.laid(lambda v: p.cast(v, dtype=wanted), (x,), (x,)))
+        return made.face(layout.cast(x, wanted))
     return made.face(layout.copied(p.cast(x, dtype=wanted), order))
 
 
@@ -174,7 +174,7 @@ def repeat(face: Any, repeats: Any, axis: int | None = None) -> Any:
         p.reshape(x, shape=(*before, size, 1, *after)), shape=(*before, size, times, *after)
     )
     flat = p.reshape(wide, shape=(*before, size * times, *after))
-    return made.face(p.cast(flat, dtype=x.dtype) if times == 1 else flat)
+    return made.face(p.cast(flat, dtype=x.dtype) if flat._view else flat)
 
 
 def _count(repeats: Any) -> int:

@@ -149,6 +149,12 @@ def _heaviside(x: Any, y: Any) -> Tensor:
     return p.where.of(p.equal.of(x, 0.0), y, p.where.of(p.isnan.of(x), x, step))
 
 
+def _clip(x: Any, low: Any, high: Any) -> Tensor:
+    if not hasattr(x, "shape") and not hasattr(low, "shape"):
+        x = p.full(shape=(), value=x, dtype=high.dtype)
+    return p.minimum.of(p.maximum.of(x, low), high)
+
+
 def _divmod(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     return p.floor_divide.of(x, y), p.remainder.of(x, y)
 
@@ -175,6 +181,7 @@ COMPOSED.update({
     np.logical_not: _for("iuf", lambda x: p.equal.of(x, 0)),
     np.fmax: _either(_for("biu", p.maximum.of), _for("f", _extreme(p.maximum))),
     np.fmin: _either(_for("biu", p.minimum.of), _for("f", _extreme(p.minimum))),
+    np._core.umath.clip: _for("biuf", _clip),  # type: ignore[attr-defined]
     np.heaviside: _for("f", _heaviside),
     np.divmod: _for("iuf", _divmod),
     np.degrees: _for("f", _degrees),

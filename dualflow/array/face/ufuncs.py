@@ -30,6 +30,10 @@ class NotCoveredError(Exception):
     """No operation does this: NumPy has to."""
 
 
+#: what `covered` raises where NumPy shall compute it, or raise its own error
+REFUSED = (NotCoveredError, DualflowError, OverflowError)
+
+
 def operand(x: Any) -> Any:
     """A ufunc's input as a tensor, a NumPy scalar or a Python scalar.
 
@@ -50,6 +54,13 @@ def operand(x: Any) -> Any:
     if crossing.has_face(x):
         return crossing.tensor_of(x)
     raise NotCoveredError
+
+
+def dtype_of(dtype: Any) -> np.dtype | None:
+    """The dtype that an argument `dtype` names: a class of dtypes, too."""
+    if isinstance(dtype, type) and issubclass(dtype, np.dtype):
+        dtype = dtype()
+    return None if dtype is None else np.dtype(dtype)
 
 
 def kind_of(x: Any) -> Any:
@@ -91,17 +102,27 @@ def compute(ufunc: np.ufunc, operands: Sequence[Any], dtype: np.dtype | None = N
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """What `ufunc` (method "__call__") or a method of it gives; see `ndarray.__array_ufunc__`."""
     try:
-        implementation = METHODS.get((ufunc, method))
-        if implementation is not None:
-            return implementation(*inputs, **kwargs)
-        if method == "__call__":
-            return _called(ufunc, inputs, **kwargs)
-        if method == "outer" and not kwargs:
-            return _outer(ufunc, *inputs)
-    except (NotCoveredError, DualflowError, OverflowError):
+        return covered(ufunc, method, inputs, kwargs)
+    except REFUSED:
         pass  # NumPy computes it, or raises its own error
     function = ufunc if method == "__call__" else getattr(ufunc, method)
     return crossing.real(function, inputs, kwargs)
+
+
+def covered(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
+    """`apply_ufunc` by operations alone.
+
+    Raises:
+        NotCoveredError: there are none. DualflowError, OverflowError: NumPy refuses it too.
+    """
+    implementation = METHODS.get((ufunc, method))
+    if implementation is not None:
+        return implementation(*inputs, **kwargs)
+    if method == "__call__":
+        return _called(ufunc, inputs, **kwargs)
+    if method == "outer" and not kwargs:
+        return _outer(ufunc, *inputs)
+    raise NotCoveredError
 
 
 def _called(
@@ -116,10 +137,12 @@ def _called(
 ) -> Any:
     if len(inputs) > ufunc.nin:
         inputs, out = inputs[: ufunc.nin], inputs[ufunc.nin :]
-    if order != "K" or len(inputs) < ufunc.nin or ufunc.signature is not None:
+    if len(inputs) < ufunc.nin or ufunc.signature is not None:
+        raise NotCoveredError
+    if order != "K" or casting not in ("same_kind", "unsafe"):
         raise NotCoveredError
     operands = [operand(x) for x in inputs]
-    asked = None if dtype is None else np.dtype(dtype)
+    asked = dtype_of(dtype)
     if where is not True:
         return _masked(ufunc, operands, out, where, asked, casting)
     found = compute(ufunc, operands, asked)
