@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, as_dtype
-from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.base.errors import ArgumentError, DTypeError, ShapeError, SharingError
 from dualflow.ops.functions.elementwise import astype
 from dualflow.ops.rules import check_device
 
 from .tensor import Tensor
+
+#: types whose values become arrays of their own
+_PYTHON = (list, tuple, bool, int, float, complex)
 
 
 def asarray(
@@ -19,18 +22,20 @@ def asarray(
 ) -> Tensor:
     """`value` as a tensor.
 
-    A NumPy array is adopted without a copy (both then show one memory) unless `copy` is True or
-    `dtype` differs. Lists and Python scalars become float32, complex64, int64 or bool.
+    A NumPy array, or what NumPy shows as one (`__array__`, buffers), is adopted without a copy
+    (both then show one memory) unless `copy` is True or `dtype` differs. Lists and Python scalars
+    become float32, complex64, int64 or bool.
 
     Args:
-        value: a tensor, a NumPy array, nested lists of scalars, or a scalar.
+        value: a tensor, an array of NumPy or another library, nested lists of scalars, or a scalar.
         dtype: the dtype wanted; None for that of `value`.
         device: "cpu", or None, which is the same.
         copy: True copies always, False raises instead of copying.
 
     Raises:
         DTypeError: no tensor has such a dtype.
-        ArgumentError: `value` cannot become an array, or a copy is needed and not allowed.
+        ArgumentError: `value` cannot become an array.
+        SharingError: a copy is needed and not allowed.
         ShapeError: nested lists of unequal lengths.
         DeviceError: another device.
 
@@ -48,15 +53,19 @@ def asarray(
         return value.copy() if copy else value
     if isinstance(value, (np.ndarray, np.generic)):
         return _adopted(np.asarray(value), wanted, copy)
+    if not isinstance(value, _PYTHON):
+        shown = _shown(value)
+        if shown is not None:
+            return _adopted(shown, wanted, copy)
     if copy is False:
         raise _needs_copy(value)
     return Tensor._wrap(_from_python(value, wanted))
 
 
-def _needs_copy(value: Any) -> ArgumentError:
-    return ArgumentError(f"a {type(value).__name__} as a tensor without a copy",
-                         why="only arrays of that dtype can be shared",
-                         instead="copy=None")  # fmt: skip
+def _needs_copy(value: Any) -> SharingError:
+    return SharingError(f"a {type(value).__name__} as a tensor without a copy",
+                        why="only arrays of that dtype can be shared",
+                        instead="copy=None")  # fmt: skip
 
 
 def tensor(value: Any, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
@@ -100,6 +109,19 @@ def _adopted(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> T
     return made
 
 
+def _shown(value: Any) -> np.ndarray | None:
+    """The memory of an object of another library, as NumPy shows it; None of other objects."""
+    if not hasattr(value, "__array__"):
+        try:
+            value = memoryview(value)
+        except TypeError:
+            return None
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as cause:
+        raise ArgumentError(f"a {type(value).__name__} that is no array: {cause}") from cause
+
+
 def _from_python(value: Any, wanted: np.dtype | None) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=wanted)
@@ -126,12 +148,34 @@ def _holds_arrays(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic, Tensor))
 
 
-def from_dlpack(value: Any) -> Tensor:
-    """The tensor that shows the memory of another library's array on the CPU.
+def from_dlpack(value: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """The tensor that shows the memory of another library's array, by DLPack.
+
+    Args:
+        value: an array with `__dlpack__` and `__dlpack_device__`.
+        device: "cpu" has memory of another device copied, if its library can; None does not.
+        copy: True copies always, False raises instead of copying.
+
+    Raises:
+        ArgumentError: `value` is no such array.
+        DeviceError: another device.
+        DTypeError: no tensor has such a dtype.
+        SharingError: the other library cannot do it, or a copy is needed and not allowed.
 
     >>> import dualflow as df
     >>> import numpy as np
     >>> df.from_dlpack(np.arange(3)).tolist()
     [0, 1, 2]
     """
-    return adopt(np.from_dlpack(value))
+    check_device(device)
+    if not hasattr(value, "__dlpack__") or not hasattr(value, "__dlpack_device__"):
+        raise ArgumentError(f"a {type(value).__name__} without DLPack",
+                            instead="df.asarray(...)")  # fmt: skip
+    try:
+        array = np.from_dlpack(value, device="cpu" if device else None, copy=copy)
+    except (BufferError, RuntimeError, ValueError) as cause:
+        raise SharingError(f"a {type(value).__name__} by DLPack: {cause}") from cause
+    if copy:
+        as_dtype(array.dtype)
+        return Tensor._wrap(array)
+    return _adopted(array, None, copy)

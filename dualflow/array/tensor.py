@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from dualflow.base.errors import ArgumentError, GradientError, ShapeError
+from dualflow.base.errors import ArgumentError, DeviceError, GradientError, ShapeError, SharingError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
 from dualflow.ops import composites, door, operators, views
@@ -239,8 +239,21 @@ class Tensor:
         self._memory().exposed = True
         return array
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        array = door.state.mode.values(self) if copy else self.numpy()
+        try:
+            return array.__dlpack__(
+                stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+            )
+        except (BufferError, RuntimeError) as cause:
+            raise SharingError(f"a tensor of {self.dtype.name} by DLPack: {cause}") from cause
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0  # kDLCPU
@@ -393,9 +406,11 @@ class Tensor:
             return self.to_device(target)
         return elementwise.astype(self, target, copy=False)
 
-    def to_device(self, device: str) -> Tensor:
-        """This tensor; DeviceError for another device than "cpu"."""
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """This tensor; DeviceError for another device than "cpu", where there are no streams."""
         check_device(device)
+        if stream is not None:
+            raise DeviceError("a stream of the device 'cpu'", instead="stream=None")
         return self
 
 

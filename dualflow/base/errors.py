@@ -53,6 +53,10 @@ class ArgumentError(DualflowError, TypeError):
     """An argument of a kind that a function does not take."""
 
 
+class SharingError(DualflowError, BufferError, ValueError):
+    """Memory of another library, or for another library, that cannot be shared as asked."""
+
+
 class DomainError(DualflowError, ValueError):
     """A value for which an op has no result."""
 

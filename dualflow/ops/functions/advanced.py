@@ -133,6 +133,8 @@ def positions(x: Tensor) -> tuple[Tensor, ...]:
 
 def read(x: Tensor, items: tuple[Any, ...], basic: Basic) -> Tensor:
     """`x[items]`, a new tensor."""
+    if _is_truth(items):
+        return read(basic(x, (None,)), (p.reshape(items[0], shape=(1,)),), basic)
     plan = _plan(x, items, basic)
     if len(plan.axes) == 1:
         out = p.take(plan.view, plan.indices[0], axis=plan.axes[0])
@@ -140,6 +142,12 @@ def read(x: Tensor, items: tuple[Any, ...], basic: Basic) -> Tensor:
     flat, rest = _flattened(plan)
     out = p.take(flat, _linear(plan), axis=0)
     return _moved(out, 0, plan.place, len(plan.shape)) if rest else out
+
+
+def _is_truth(items: tuple[Any, ...]) -> bool:
+    """Whether the only index is one boolean: it selects from a new first axis of size 1."""
+    (first, *others) = items
+    return not others and first.dtype == bool_ and not first.shape
 
 
 def _moved(x: Tensor, source: int, target: int, count: int) -> Tensor:
@@ -173,6 +181,9 @@ def _linear(plan: _Plan) -> Tensor:
 
 def write(x: Tensor, items: tuple[Any, ...], value: Any, basic: Basic, fitted: Any) -> None:
     """`x[items] = value`."""
+    if _is_truth(items):
+        write(basic(x, (None,)), (p.reshape(items[0], shape=(1,)),), value, basic, fitted)
+        return
     (first, *others) = items
     if not others and type(first) in TENSORS and first.dtype == bool_ and _is_one(value):
         _check_mask(first, x.shape, 0, items)
