@@ -438,13 +438,13 @@ class Recorder:
         if kind is Tensor:
             found = self.origin(None, value)
             if found is None and not self.dead:
+                if type(value._pending) is Batched:
+                    self.refuse("a tensor of unknown origin")
+                    return None
                 self._adopt_constant(value)
                 return TENSOR
             return found
         before = self._ids.get(id(value))
-                if type(value._pending) is Batched:
-                    self.refuse("a tensor of unknown origin")
-                    return None
         if before is not None:
             return before
         if kind in SCALARS or isinstance(value, FIXED):
