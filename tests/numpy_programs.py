@@ -210,7 +210,7 @@ def mandelbrot(c, steps):
     return count
 
 
-@program(lambda i: (-2.0, 1.0, 9, 6), verdict="co-execute")
+@program(lambda i: (-2.0, 1.0, 9, 6))
 def mandelbrot_real(low, high, n, steps):
     """Real and imaginary parts apart, with masks."""
     y, x = np.mgrid[-1.5:1.5:9j, -2.0:1.0:9j]
@@ -223,7 +223,7 @@ def mandelbrot_real(low, high, n, steps):
     return count
 
 
-@program(lambda i: (2 * values(i, 6, 6) - 1.5 + 1j * values(i + 3, 6, 6), 5), verdict="co-execute")
+@program(lambda i: (2 * values(i, 6, 6) - 1.5 + 1j * values(i + 3, 6, 6), 5))
 def mandelbrot_masked(c, steps):
     """The points still inside are gathered: their number depends on values."""
     z = np.zeros_like(c)
@@ -251,7 +251,7 @@ def k_means(points, centres, steps):
     return label, centres
 
 
-@program(lambda i: (values(i, 30, 2), values(i + 1, 3, 2)), verdict="co-execute")
+@program(lambda i: (values(i, 30, 2), values(i + 1, 3, 2)))
 def k_means_masked(points, centres):
     distance = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
     label = distance.argmin(axis=1)

@@ -310,8 +310,7 @@ def length(frame: Frame, value: Any, origin: Origin) -> Read:
         recorder.tensor(value)
         return recorder.guarded(len, value), CONSTANT
     if kind is np.ndarray:
-        numpy_calls.guard_type(recorder, value, origin)
-        return recorder.guarded(len, value), CONSTANT
+        return numpy_calls.length(recorder, value, origin)
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
         if kind is list and shadow.parts is None:
@@ -361,8 +360,8 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
         for element in value:
             yield element, recorder.origin(None, element)
     elif kind is np.ndarray:
-        numpy_calls.guard_type(recorder, value, origin)
-        for i in range(len(value)):  # as NumPy does; raises for no axes
+        recorder.pin(numpy_calls.length(recorder, value, origin)[1], len(value))
+        for i in range(len(value)):
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
         yield from origin.parts()

@@ -177,7 +177,7 @@ class Arrays:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.mode = Noting(recorder)
-        self._known: dict[int, tuple[Callable[[], Any], Tensor]] = {}
+        self._known: dict[int, tuple[Callable[[], Any], Any]] = {}
         self._numbers: dict[Node, Tensor] = {}
 
     # Stand-ins ------------------------------------------------------------------------------
@@ -199,11 +199,11 @@ class Arrays:
         else:
             found = p.full(shape=(), value=value.item(), dtype=value.dtype)
         if type(found) is not Tensor:
-            raise NotCovered(f"a {type(value).__name__} of unknown origin")
+            raise NotCovered(f"a {type(value).__name__} of unknown origin, or chosen by a mask")
         return found
 
-    def known(self, array: np.ndarray) -> Tensor | None:
-        """The stand-in of an ndarray that was used before."""
+    def known(self, array: np.ndarray) -> Any:
+        """The stand-in of an ndarray that was used before (or what was chosen by a mask)."""
         held = self._known.get(id(array))
         return held[1] if held is not None and held[0]() is array else None
 
@@ -236,7 +236,7 @@ class Arrays:
         self.recorder.notes.bind(made, value)
         return made
 
-    def born(self, array: np.ndarray, stand_in: Tensor) -> Born:
+    def born(self, array: np.ndarray, stand_in: Any) -> Born:
         """Register an array made in this call; it may die before the call ends."""
         number, known, ids = id(array), self._known, self.recorder._ids
 
@@ -280,7 +280,11 @@ class Arrays:
     ) -> Origin:
         before = self.known(out)
         if before is not None:
-            if before._storage is not noted._storage or before._view != noted._view:
+            if (
+                type(before) is not Tensor
+                or before._storage is not noted._storage
+                or before._view != noted._view
+            ):
                 raise NotCovered("an array that is there already")
             return self.recorder.known(out)
         near = [pair for pair in used if np.may_share_memory(out, pair[0])]

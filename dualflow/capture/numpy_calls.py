@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator as o
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
-from . import numpy_faces, numpy_library, numpy_names
+from . import numpy_faces, numpy_library, numpy_names, numpy_selected
 from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, leaves
 from .numpy_library import Scalar
+from .numpy_selected import Selected
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 
 if TYPE_CHECKING:
@@ -117,6 +119,9 @@ def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, .
     """An argument as rules take it: a stand-in, a Number (of `kinds`), or a constant (pinned)."""
     kind = type(value)
     if kind is np.ndarray:
+        known = recorder.arrays.known(value)
+        if type(known) is Selected:
+            return known
         return recorder.arrays.tensor(value, recorder.origin(origin, value))
     if kind in SCALAR_TYPES:
         return Scalar(recorder.arrays.tensor(value, origin))
@@ -134,6 +139,9 @@ def _noted(
 ) -> Origin:
     arrays = recorder.arrays
     given = [*leaves(operands), *leaves(list(keywords.values()))]
+    if any(type(x) is Selected for x in given):
+        note = partial(numpy_faces.noted, arrays)
+        return numpy_selected.call(arrays, note, function, out, operands, keywords)
     if not any(type(x) in (Tensor, Scalar, Number) for x in given):
         if function is np.empty:  # whatever is in that memory
             return arrays.made(out, p.full(shape=out.shape, value=0, dtype=out.dtype), [])
@@ -142,6 +150,9 @@ def _noted(
         (value, tensor) for value in leaves(list(values)) if type(value) is np.ndarray
         and (tensor := arrays.known(value)) is not None
     ]  # fmt: skip
+    chosen = numpy_selected.selected(arrays, *operands) if function is o.getitem else None
+    if chosen is not None:
+        return arrays.born(out, chosen)
     arrays.mode.watched = {id(tensor._memory()) for _, tensor in used}
     try:
         noted = numpy_faces.noted(arrays, function, operands, keywords)
@@ -264,6 +275,9 @@ _STATIC = frozenset(["shape", "dtype", "ndim", "size", "itemsize", "nbytes", "st
 
 def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` of an array or scalar."""
+    chosen = recorder.arrays.known(owner) if type(owner) is np.ndarray else None
+    if type(chosen) is Selected and name in ("shape", "size", "strides", "nbytes"):
+        recorder.refuse(f"{name} of what a mask chooses")
     if name in _STATIC:
         guard_type(recorder, owner, origin)
         return getattr(owner, name), CONSTANT
@@ -298,6 +312,16 @@ def guard_type(recorder: Recorder, value: Any, origin: Origin) -> None:
         recorder.tensor(recorder.arrays.tensor(value, origin))
     except NotCovered as why:
         recorder.refuse(str(why))
+
+
+def length(recorder: Recorder, value: np.ndarray, origin: Origin) -> Read:
+    """`len(value)`."""
+    arrays, chosen = recorder.arrays, recorder.arrays.known(value)
+    out = recorder.guarded(len, value)
+    if type(chosen) is Selected and not recorder.dead:
+        return out, arrays.noted(partial(numpy_selected.length, arrays, chosen))
+    guard_type(recorder, value, origin)
+    return out, CONSTANT
 
 
 def truth(recorder: Recorder, value: Any, origin: Origin) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -71,8 +72,12 @@ class Block:
 
     def start(self) -> None:
         """Start compiling the program."""
-        if self.graph is not None and self.compilation is None:
-            self.compilation = compile_graph(self.graph, self.layouts)
+        if self.graph is None or self.compilation is not None:
+            return
+        key = self.graph.key, tuple(self.layouts), config.active().numerics
+        self.compilation = _compilations.get(key)
+        if self.compilation is None:
+            self.compilation = _compilations[key] = compile_graph(self.graph, self.layouts)
 
     def link(self) -> None:
         """Give the function its program; waits for it.
@@ -84,6 +89,8 @@ class Block:
             self._namespace["run"] = separate(self.compilation.result())
 
 
+#: the programs of all blocks that there are: those of the steps of a loop are mostly equal
+_compilations: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 FindBlock = Callable[[Sequence[Block]], Block | None]
 
 
@@ -138,6 +145,8 @@ class Builder:
                 self.numbers[value] = (i, j)
         self.values = {number: value for value, number in self.numbers.items()}
         self.there: set[Value] = set()
+        self.slices = slices.Path(recorder.notes.builder.nodes)
+        self.ahead = False
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
@@ -248,12 +257,10 @@ class Builder:
 
     def _exports(self, wanted: list[Value], everything: list[Value]) -> list[Value]:
         """What the program for `wanted` computes and later programs of the path take."""
-        nodes = self.recorder.notes.builder.nodes
-        here, _ = slices.closure(nodes, wanted, self.there, raising=False)
-        made = {value for node in here for value in node.results if not slices.cheap(value)}
-        rest = [value for value in everything if value not in wanted]
-        _, taken = slices.closure(nodes, rest, self.there | made, raising=True)
-        return [value for value in taken if value in made]
+        if not self.ahead:
+            self.ahead = True
+            self.slices.look_ahead(everything)
+        return self.slices.exports(wanted, self.there)
 
     def _leaf(self, guards: list[tuple[Any, ...]], description: Any) -> Block:
         block, emitter = Block(None), Emitter()
@@ -315,7 +322,7 @@ class Builder:
     ) -> list[str]:
         """Lines that run a program for `wanted`; the names of its outputs."""
         recorder = self.recorder
-        nodes, taken = slices.closure(recorder.notes.builder.nodes, wanted, self.there, raising)
+        nodes, taken = self.slices.closure(wanted, self.there, raising)
         names: dict[Value, str] = {}
         arrays, layouts = [], []
         for value in taken:
@@ -355,7 +362,13 @@ class Builder:
 
     def _finish(self, block: Block, emitter: Emitter, title: str) -> None:
         block._namespace = emitter.namespace
-        block.call, block.text = emitter.finish(title)
+        compiled, block.text = emitter.finish(title)
+
+        def first(*given: Any) -> Any:
+            block.call = compiled()
+            return block.call(*given)
+
+        block.call = first
 
 
 #: a path that does not exist any more, arithmetic that fails: the guards do not fit

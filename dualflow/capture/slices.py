@@ -7,35 +7,73 @@ Graph that computes the wanted from what is there, and which values it takes.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import final
 
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
 
-def closure(
-    nodes: Sequence[Node], wanted: Collection[Value], there: Collection[Value], raising: bool
-) -> tuple[list[Node], list[Value]]:
-    """The nodes needed for `wanted` (with `raising`, also those that may raise), in order, and the
-    values of `there` and inputs that they take."""
-    available = set(there)
-    needed = set(wanted)
-    kept: list[Node] = []
-    taken: dict[Value, None] = {}
-    for value in wanted:
-        if value in available or value.node is None:
-            taken[value] = None
-    for node in reversed(nodes):
-        missing = any(result in needed and result not in available for result in node.results)
-        unknown = not available.issuperset(node.results)
-        if missing or (raising and node.op.may_raise and unknown):
-            kept.append(node)
+@final
+class Path:
+    """The nodes of one recording, to be cut into blocks one after the other.
+
+    Attributes:
+        rank: the place of each node.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.rank = {node: i for i, node in enumerate(nodes)}
+        self._raising = [node for node in nodes if node.op.may_raise]
+        self._uses: dict[Value, list[Node]] = {}
+        self._done: set[Node] = set()
+
+    def closure(
+        self, wanted: Collection[Value], there: Collection[Value], raising: bool
+    ) -> tuple[list[Node], list[Value]]:
+        """The nodes needed for `wanted` (with `raising`, also those that may raise), in order, and
+        the values of `there` and inputs that they take."""
+        kept: dict[Node, None] = {}
+        taken: dict[Value, None] = {}
+        todo = list(wanted)
+        if raising:
+            for node in self._raising:
+                if not all(result in there for result in node.results):
+                    kept[node] = None
+                    todo += node.operands
+        while todo:
+            value = todo.pop()
+            node = value.node
+            if node is None or value in there:
+                taken[value] = None
+            elif node not in kept:
+                kept[node] = None
+                todo += node.operands
+        return sorted(kept, key=self.rank.__getitem__), list(taken)
+
+    def look_ahead(self, everything: Collection[Value]) -> None:
+        """Learn which nodes the path needs for `everything` that it wants."""
+        self._wanted = set(everything)
+        for node in self.closure(everything, (), raising=True)[0]:
             for operand in node.operands:
-                needed.add(operand)
-                if operand in available or operand.node is None:
-                    taken[operand] = None
-    kept.reverse()
-    return kept, list(taken)
+                self._uses.setdefault(operand, []).append(node)
+
+    def exports(self, wanted: Collection[Value], there: Collection[Value]) -> list[Value]:
+        """What the program for `wanted`, the next one, computes and later programs take."""
+        here, _ = self.closure(wanted, there, raising=False)
+        self._done.update(here)
+        made = [value for node in here for value in node.results if not cheap(value)]
+        return [value for value in made if value not in wanted and self._is_used_later(value)]
+
+    def _is_used_later(self, value: Value) -> bool:
+        if value in self._wanted:
+            return True
+        return any(
+            node not in self._done
+            or node.op.may_raise
+            or any(cheap(result) and self._is_used_later(result) for result in node.results)
+            for node in self._uses.get(value, ())
+        )
 
 
 def cheap(value: Value) -> bool:
