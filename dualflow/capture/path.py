@@ -74,7 +74,7 @@ class Block:
         """Start compiling the program."""
         if self.graph is None or self.compilation is not None:
             return
-        key = self.graph.key, tuple(self.layouts), config.active().numerics
+        key = compile_graph, self.graph.key, tuple(self.layouts), config.active().numerics
         self.compilation = _compilations.get(key)
         if self.compilation is None:
             self.compilation = _compilations[key] = compile_graph(self.graph, self.layouts)
@@ -321,7 +321,6 @@ class Builder:
         self, block: Block, emitter: Emitter, wanted: list[Value], raising: bool
     ) -> list[str]:
         """Lines that run a program for `wanted`; the names of its outputs."""
-        recorder = self.recorder
         nodes, taken = self.slices.closure(wanted, self.there, raising)
         names: dict[Value, str] = {}
         arrays, layouts = [], []
