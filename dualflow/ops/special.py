@@ -158,29 +158,38 @@ erfc = _in_blocks(_erfc)
 sigmoid = _in_blocks(_sigmoid)
 
 
-
 def expm1(x: np.ndarray) -> np.ndarray:
-    """exp(x) - 1; of complex numbers with the Array API's values at infinities and NaN."""
+    """exp(x) - 1; of complex numbers with the Array API's values at 0, infinities and NaN."""
     out = np.expm1(x)
-    if x.dtype.kind == "c" and not np.isfinite(x).all():
-        re, im = x.real, x.imag
-        nan = np.isnan(re) | ~np.isfinite(im)
-        out = np.where((re == -np.inf) & nan, -1.0, out)
-        out = np.where((re == np.inf) & nan, complex(np.inf, np.nan), out)
-        still = (im == 0) & ~np.isfinite(re) & (re != -np.inf)
-        out.real[still], out.imag[still] = re[still], im[still]
-    return out.astype(x.dtype, copy=False)
+    if x.dtype.kind != "c":
+        return out
+    out = np.array(out)
+    for part in (x == 0, ~np.isfinite(x)):
+        if part.any():
+            out[part] = _expm1_at(x[part], out[part])
+    return out
+
+
+def _expm1_at(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The values at 0 and where a part is not finite; `out` is what NumPy says."""
+    re, im = x.real, x.imag
+    odd = np.isnan(re) | ~np.isfinite(im)
+    out[(re == -np.inf) & odd] = -1.0
+    out[(re == np.inf) & odd] = complex(np.inf, np.nan)
+    axis = (im == 0) & (re != -np.inf)
+    out.real[axis], out.imag[axis] = re[axis] + 0.0, im[axis]
+    return out
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
-    """The hyperbolic tangent; of complex numbers with the zero that the Array API wants at infinities."""
+    """The hyperbolic tangent; of complex numbers with the Array API's zeros at infinities."""
     out = np.tanh(x)
-    if x.dtype.kind == "c":
-        far = np.isinf(x.real)
-        if far.any():
-            side = np.isfinite(x.imag) & far
-            out = np.array(out)
-            out.imag[side] = np.copysign(0.0, x.imag[side])
+    if x.dtype.kind != "c":
+        return out
+    far = np.isinf(x.real) & np.isfinite(x.imag)
+    if far.any():
+        out = np.array(out)
+        out.imag[far] = np.copysign(0.0, x.imag[far])
     return out
 
 
