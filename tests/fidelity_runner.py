@@ -51,6 +51,8 @@ NOT_REPLAYED = frozenset(
     indexing numpy_in_the_function
     numpy_arguments adam_with_a_changing_rate seeded_inside write_of_a_changing_number
     order_of_evaluation output_sees_tensors function_without_source assertion
+    order_of_effects object_dies_by_a_store object_dies_by_a_pop object_dies_with_a_variable
+    death_told_by_a_weak_reference output_written_in_python key_compared_in_c
     """.split()  # noqa: SIM905
 )
 

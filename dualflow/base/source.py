@@ -43,13 +43,8 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     """
     here = last = frame or sys._getframe(1)
     while here is not None:
-        file = here.f_code.co_filename
-        outside = _outside.get(file)
-        if outside is None:
-            outside = not file.startswith((_PACKAGE, "<frozen ")) or file == _PROGRAM
-            _keep(_outside, file, outside)
         last = here
-        if outside:
+        if not inside_package(here.f_code.co_filename):
             break
         here = here.f_back
     code = last.f_code
@@ -57,8 +52,17 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     return _lines.get(key) or _keep(_lines, key, SourceLine(*key))
 
 
-#: whether a file lies outside the package; every line ever given (each operation asks for one)
-_outside: dict[str, bool] = {}
+def inside_package(file: str) -> bool:
+    """Whether code of `file` is dualflow's own, or Python's import system."""
+    found = _inside.get(file)
+    if found is None:
+        found = file.startswith((_PACKAGE, "<frozen ")) and file != _PROGRAM
+        _keep(_inside, file, found)
+    return found
+
+
+#: what is known of files; every line ever given (each operation asks for one)
+_inside: dict[str, bool] = {}
 _lines: dict[tuple[str, int, str], SourceLine] = {}
 
 

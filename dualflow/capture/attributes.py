@@ -530,6 +530,7 @@ def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part:
     assert node is not None
     recorder.typed(origin, owner)
     recorder.writes(node, owner)
+    recorder.drops(getattr(owner, "__dict__", {}).get(name))
     key = (id(owner), name)
     if kind is types.ModuleType:  # its names are the globals of its functions
         key = ("global", id(vars(owner)), name)

@@ -40,15 +40,25 @@ TRUSTED = (
 @final
 class Plan:
     """How to make a call. Once there is one it is followed, even if the recording was refused: it
-    may have asked iterators already."""
+    may have asked iterators already.
 
-    __slots__ = ("args", "finish", "function", "kwargs", "name")
+    Attributes:
+        watched: whether it is C code that may call Python.
+    """
+
+    __slots__ = ("args", "finish", "function", "kwargs", "name", "watched")
 
     def __init__(
-        self, function: Any, args: Any, kwargs: dict[str, Any], finish: Finish, name: str
+        self,
+        function: Any,
+        args: Any,
+        kwargs: dict[str, Any],
+        finish: Finish,
+        name: str,
+        watched: bool = False,
     ) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
-        self.finish, self.name = finish, name
+        self.finish, self.name, self.watched = finish, name, watched
 
 
 @final
@@ -86,8 +96,10 @@ class Call:
 
     def plan(self, finish: Finish, function: Any = None) -> Plan:
         """Call the thing itself, or `function`."""
-        target = self.function if function is None else function
-        return Plan(target, self.args, self.kwargs, finish, self.name)
+        if function is not None:
+            return Plan(function, self.args, self.kwargs, finish, self.name)
+        watched = type(self.function) is types.BuiltinFunctionType
+        return Plan(self.function, self.args, self.kwargs, finish, self.name, watched)
 
     def find(self) -> Plan | None:
         """How to make the call."""
@@ -153,7 +165,12 @@ def invoke(
     plan = None if recorder.dead else find(Call(frame, f, origin, args, origins))
     if plan is None:
         return f(*args), None
-    out = plan.function(*plan.args, **plan.kwargs)
+    if plan.watched:
+        recorder.alarm.open()
+    try:
+        out = plan.function(*plan.args, **plan.kwargs)
+    finally:
+        recorder.alarm.close()
     if recorder.dead:
         return out, None
     found = plan.finish(out)

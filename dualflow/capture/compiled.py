@@ -194,6 +194,7 @@ class CompiledFunction:
         call = calls.Call(frame, self._fn, CONSTANT, args, where, kwargs, named)
         before = door.state.mode
         door.state.mode = Recording(recorder, before)
+        recorder.alarm.start()
         try:
             plan = calls.find(call)
             if plan is None or recorder.dead:
@@ -209,9 +210,13 @@ class CompiledFunction:
             raise
         finally:
             door.state.mode = before
-        if recorder.notes.broken:
-            recorder.refuse(recorder.notes.broken)
-        self._keep(recorder, out, origin)
+            recorder.alarm.end()
+        try:
+            if recorder.notes.broken:
+                recorder.refuse(recorder.notes.broken)
+            self._keep(recorder, out, origin)
+        finally:
+            recorder.release()
         return out
 
     def _arguments(
@@ -229,6 +234,9 @@ class CompiledFunction:
 
     def _keep(self, recorder: Recorder, out: Any, origin: Origin) -> None:
         """Merge what was recorded into the tree, and start compiling it."""
+        if recorder.passing:
+            self._last = ("record", recorder.reason, None)
+            return
         recorder.distinct()
         with self._lock:
             blocks = Builder(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .frame import Frame
 
 Read = tuple[Any, Origin]
+_ABSENT = object()
 
 
 @final
@@ -86,6 +87,17 @@ def key_node(recorder: Recorder, origin: Origin, key: Any) -> bool:
         return True
     recorder.refuse(f"a {type(key).__name__} as a key")
     return False
+
+
+def plain_keys(recorder: Recorder, owner: dict) -> bool:
+    """Whether no key of a dict runs Python when it is compared: it may then be looked up more often
+    than the user's code does it."""
+    if id(owner) not in recorder.plain:
+        if not all(type(key) in SCALARS or isinstance(key, FIXED) for key in owner):
+            recorder.refuse("a dict with keys that are no plain values")
+            return False
+        recorder.plain[id(owner)] = owner
+    return True
 
 
 def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
@@ -182,10 +194,10 @@ def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_orig
     node = recorder.as_node(origin, owner)
     assert node is not None
     recorder.typed(origin, owner)
-    if key not in owner:
+    value = recorder.watching(owner.get, key, _ABSENT)
+    if value is _ABSENT:
         recorder.guard("{k0} not in {0}", node, constants=(key,))
-        return owner[key], None
-    value = owner[key]
+        raise KeyError(key)
     return value, recorder.read(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
 
 
@@ -212,9 +224,10 @@ def set_item(
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
         return
     if kind is dict:
-        if key_node(recorder, ko, key):
+        if key_node(recorder, ko, key) and plain_keys(recorder, owner):
+            recorder.drops(owner.get(key))
             _set_in_dict(recorder, owner, key, value, origin, part)
-        owner[key] = value
+        recorder.watching(operator.setitem, owner, key, value)
         return
     if kind is list and type(key) is int:
         recorder.pin(ko, key)
@@ -223,6 +236,7 @@ def set_item(
             born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
             born.parts[key] = part
             if not isinstance(shadow, Born):
+                recorder.drops(owner[key])
                 effect = ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
                 recorder.effects.append(effect)
         else:
@@ -257,7 +271,7 @@ def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         if not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
-        out = a in b
+        out = recorder.watching(operator.contains, b, a)
         if isinstance(pb, Node) and not (shadow is not None and a in shadow.changed):
             recorder.typed(pb, b)
             text = "{k0} in {0}" if out else "{k0} not in {0}"

@@ -127,13 +127,17 @@ class Emitter:
             self.line(f"if {found} is None: {found} = {name}.array")
         return found
 
-    def finish(self, title: str) -> tuple[Callable[..., Any], str]:
-        """The function and its text."""
+    def finish(self, title: str) -> tuple[Callable[[], Callable[..., Any]], str]:
+        """What compiles the function (which takes longer than to record it), and its text."""
         text = "def block(args, kwargs, T, X, check=False):\n" + "\n".join(self.lines) + "\n"
-        file = f"<dualflow {title} {next(_numbers)}>"
-        exec(compile(text, file, "exec"), self.namespace)
-        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-        return self.namespace["block"], text
+        file, namespace = f"<dualflow {title} {next(_numbers)}>", self.namespace
+
+        def compiled() -> Callable[..., Any]:
+            exec(compile(text, file, "exec"), namespace)
+            linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+            return namespace["block"]
+
+        return compiled, text
 
 
 def node_key(node: Node, found: dict[Node, Any]) -> Any:

@@ -44,6 +44,14 @@ UNARY: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
+def contents(cell: types.CellType) -> Any:
+    """What a cell holds; None if nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
 @cache
 def _method_name(f: Any, reflected: bool) -> str:
     """The method of tensors that an operator asks."""
@@ -117,6 +125,7 @@ class Frame:
             return value
         namespace = self.function.__globals__
         origin = self.origin(slot, value)
+        recorder.drops(namespace.get(name))
         recorder.stored["global", id(namespace), name] = origin
         node = recorder.constant(namespace)
         recorder.effects.append(
@@ -164,6 +173,7 @@ class Frame:
             return value
         recorder.stored[id(cell), "cell"] = origin
         if isinstance(cell_origin, Node):
+            recorder.drops(contents(cell))
             recorder.writes(cell_origin, cell)
             recorder.effects.append(
                 ("attr", cell_origin, "cell_contents", value, origin, recorder.effect_line())
@@ -512,7 +522,7 @@ class Frame:
             if attributes.set_by_property(self, owner, origin, name, value, part):
                 return
             attributes.store(self, owner, origin, name, value, part)
-        setattr(owner, name, value)
+        self.recorder.watching(setattr, owner, name, value)
 
     def item(self, slot: int, so: int, sk: int, owner: Any, key: Any) -> Any:
         if self.recorder.dead:
@@ -615,12 +625,17 @@ class Frame:
 
     def pre(self, slot: int, sf: int, slots: tuple, f: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.open[slot] = (args, kwargs, None)
-        if self.recorder.dead:
+        recorder = self.recorder
+        if recorder.alarm.on:  # of a call that raised
+            recorder.alarm.close()
+        if recorder.dead:
             return f
         plan = calls.prepare(self, sf, slots, f, args, kwargs)
         if plan is None:
             return f
         self.open[slot] = (plan.args, plan.kwargs, plan)
+        if plan.watched:
+            recorder.alarm.open()
         return plan.function
 
     def pre_with(self, slot: int, *rest: Any, **kwargs: Any) -> Any:
@@ -639,6 +654,8 @@ class Frame:
 
     def post(self, slot: int, out: Any) -> Any:
         plan = self.open.pop(slot)[2]
+        if self.recorder.alarm.on:
+            self.recorder.alarm.close()
         if plan is not None and not self.recorder.dead:
             origin = plan.finish(out)
             if origin is None:
@@ -777,6 +794,7 @@ class Frame:
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder = self.recorder
+        recorder.alarm.close()
         if recorder.dead:
             return
         origin = self.understood(sys.exc_info()[1])

@@ -109,6 +109,8 @@ def _dict_view(call: Call) -> Plan | None:
 @methods(dict, "get")
 def _dict_get(call: Call) -> Plan | None:
     owner, key, *default = call.args
+    if not containers.plain_keys(call.recorder, owner):
+        return None
     if owner.__contains__(key) if _plain_key(key) else False:
         found = containers.item(call.frame, owner, key, call.origins[0], call.origins[1])
     elif _plain_key(key):
@@ -228,6 +230,10 @@ def _list_change(call: Call) -> Plan | None:
     else:
         getattr(born.parts, name)()
     if not isinstance(shadow, Born):
+        if name == "clear":
+            recorder.drops(owner)
+        elif name == "pop":
+            recorder.drops(owner[rest[0] if rest else -1])
         effect = ("method", shadow.node, name, arguments, recorder.effect_line())
         recorder.effects.append(effect)
     return call.plan(lambda out: found, lambda owner, *a: f(*a))

@@ -180,6 +180,12 @@ class Notes:
         key = chain_key(tensor._view)
         return any(key[: len(base.chain)] == base.chain for base in bases)
 
+    def release(self) -> None:
+        """Nothing will be noted any more."""
+        self.written.clear()
+        self._outside.clear()
+        self._bases = ByStorage()
+
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
         if not self.broken:

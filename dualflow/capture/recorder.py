@@ -28,6 +28,8 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.functions.information import FloatInfo, IntegerInfo, NamespaceInfo
 
+from .alarm import Alarm
+from .finalizers import finalized
 from .notes import ChainKey, Notes, chain_key
 from .numpy_arrays import SCALAR_TYPES, Arrays
 from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
@@ -58,6 +60,7 @@ class Recorder:
 
     Attributes:
         reason: why the call cannot be replayed; None while it can, and then `dead` is False.
+        passing: whether the reason holds for this call alone, so that the next one is recorded.
         events: ("guard", condition) | ("test", late node, outcome), in order.
         late: the tensor values that Python read: (graph value, dtype), by number.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
@@ -70,7 +73,8 @@ class Recorder:
         self.notes = Notes(self)
         self.arrays = Arrays(self)
         self.reason: Reason | None = None
-        self.dead = False
+        self.dead = self.passing = False
+        self.alarm = Alarm(self)
         self.events: list[tuple[Any, ...]] = []
         self.late: list[Value] = []
         self.inputs: list[tuple[Any, ...]] = []
@@ -91,6 +95,7 @@ class Recorder:
         self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # from outside, by storage
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
+        self.plain: dict[int, dict] = {}  # dicts all of whose keys are plain
         self.reads: dict[tuple[int, str], tuple[Any, ...]] = {}  # see `attributes._read_again`
         self.methods: dict[str, Any] = {}  # of tensors, guarded
         self._late_numbers: dict[Any, Node] = {}
@@ -109,6 +114,33 @@ class Recorder:
         """This call cannot be replayed."""
         if self.reason is None:
             self.reason, self.dead = Reason(why, line or user_line()), True
+            for kept in (self._objects, self._keep, self.reads, self.plain):  # they may die now
+                kept.clear()
+
+    def release(self) -> None:
+        """The recording is over: nothing lives on because of it."""
+        self.dead = True
+        for kept in (
+            self._objects, self._keep, self.reads, self._ids, self._handles, self._pasts,
+            self.tensors, self.grads, self.written, self.lists, self.shadowed, self.opened,
+            self.effects, self.inputs, self.plain, self.events, self.draws, self._taped, self.edges,
+        ):  # fmt: skip
+            kept.clear()
+        self.notes.release()
+
+    def refuse_once(self, why: str) -> None:
+        """This call cannot be replayed, the next one perhaps."""
+        self.passing = self.passing or not self.dead
+        self.refuse(why)
+
+    def drops(self, value: Any) -> None:
+        """An object from outside loses `value`: nothing written in Python may run as that dies."""
+        kind = type(value)
+        if kind in SCALARS or kind is Tensor or self.dead:
+            return
+        name = finalized(value)
+        if name is not None:
+            self.refuse(f"{name}, which is told when it dies, is dropped")
 
     def guarded(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call something that is not expected to raise."""
@@ -117,6 +149,16 @@ class Recorder:
         except Exception as error:
             self.refuse(f"{type(error).__name__} raised by {getattr(function, '__name__', 'it')}")
             raise
+
+    def watching(self, function: Any, *args: Any) -> Any:
+        """Call C code that may call Python."""
+        if self.dead:
+            return function(*args)
+        self.alarm.open()
+        try:
+            return function(*args)
+        finally:
+            self.alarm.close()
 
     def effect_line(self) -> SourceLine | None:
         return user_line()

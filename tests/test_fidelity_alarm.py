@@ -1,0 +1,291 @@
+"""Python code that runs where no hook sees it: called by C code, or because an object dies."""
+
+import gc
+import sys
+import threading
+import types
+import weakref
+
+import pytest
+from fidelity_runner import check, parameters, tensor
+
+import dualflow as df
+
+X = (1.0, -2.0, 3.0)
+
+
+class Side:
+    """What the objects below change when they are asked, or die."""
+
+    gain = 1.0
+
+
+class Mortal:
+    def __del__(self):
+        Side.gain += 1.0
+
+
+def object_dies_by_a_store(compile, see):
+    box = types.SimpleNamespace()
+
+    @compile
+    def f(x):
+        box.child = None
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(4):
+        box.child = Mortal()
+        see(f, tensor(*X))
+
+
+def object_dies_by_a_pop(compile, see):
+    held, by_name = [], {}
+
+    @compile
+    def f(x):
+        held.pop()
+        by_name["a"] = None
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(4):
+        held.append([Mortal()])
+        by_name["a"] = {"b": Mortal()}
+        see(f, tensor(*X))
+
+
+def object_dies_with_a_variable(compile, see):
+    box = types.SimpleNamespace()
+
+    @compile
+    def f(x):
+        child = box.child
+        box.child = None
+        child = None  # noqa: F841
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(4):
+        box.child = Mortal()
+        see(f, tensor(*X))
+
+
+def death_told_by_a_weak_reference(compile, see):
+    box = types.SimpleNamespace()
+
+    def told(_):
+        Side.gain += 1.0
+
+    @compile
+    def f(x):
+        box.child = None
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(4):
+        box.child = Side()
+        reference = weakref.ref(box.child, told)
+        see(f, tensor(*X))
+        see.that(reference() is None)
+
+
+class Key:
+    def __hash__(self):
+        return hash("a")
+
+    def __eq__(self, other):
+        Side.gain += 1.0
+        return other == "a"
+
+
+def key_compared_in_c(compile, see):
+    held: dict = {Key(): 5.0}
+
+    @compile
+    def read(x):
+        return x * held["a"] + Side.gain
+
+    @compile
+    def asked(x):
+        return x * ("a" in held) + Side.gain
+
+    @compile
+    def stored(x):
+        held["a"] = 7.0
+        return x * Side.gain
+
+    for f in (read, asked, stored):
+        Side.gain = 1.0
+        for _ in range(3):
+            see(f, tensor(*X))
+
+
+def output_written_in_python(compile, see):
+    class Writer:
+        def write(self, text):
+            Side.gain += 1.0
+
+        def flush(self):
+            pass
+
+    @compile
+    def f(x):
+        print("text")
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(3):
+        before, sys.stdout = sys.stdout, Writer()
+        try:
+            out = f(tensor(*X))
+        finally:
+            sys.stdout = before
+        see.that(out)
+        see(f, tensor(*X))
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
+
+
+# Others who watch -------------------------------------------------------------------------------
+
+
+def printing():
+    """A compiled function that lets C code work on an object of the user."""
+
+    @df.compile(wait=True)
+    def f(x):
+        print("text")
+        return x * 2
+
+    return f
+
+
+def test_the_reason_names_the_function():
+    held: dict = {Key(): 5.0}
+    f = df.compile(lambda x: x * held["a"], wait=True)
+    f(tensor(*X))
+    assert "Key.__eq__ was called by C code, past the hooks" in f.explain()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="sys.monitoring serves several at once")
+def test_a_profiler_stays_set_and_the_call_is_not_kept():
+    seen, f = [], printing()
+
+    def profiler(frame, event, _):
+        seen.append((event, frame.f_code.co_name))
+
+    sys.setprofile(profiler)
+    try:
+        f(tensor(*X))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    assert ("call", "f") in seen
+    assert "a profiler is set" in f.explain()
+    for _ in range(2):
+        f(tensor(*X))
+    assert f.stats()["recordings"] == 2
+    assert f.stats()["replays"] == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no sys.monitoring")
+def test_tools_of_others_stay():
+    taken = [n for n in range(6) if sys.monitoring.get_tool(n) is None]  # type: ignore[attr-defined]
+    for number in taken:
+        sys.monitoring.use_tool_id(number, "test")  # type: ignore[attr-defined]
+    f = printing()
+    f(tensor(*X))
+    for number in taken:
+        assert sys.monitoring.get_tool(number) == "test"  # type: ignore[attr-defined]
+        sys.monitoring.free_tool_id(number)  # type: ignore[attr-defined]
+    for _ in range(2):
+        f(tensor(*X))
+    assert f.stats()["replays"] == 1
+    assert all(sys.monitoring.get_tool(n) is None for n in taken)  # type: ignore[attr-defined]
+
+
+def test_a_tracer_stays_set():
+    f, lines = printing(), []
+
+    def tracer(frame, event, _):
+        if event == "line" and frame.f_code.co_name == "f":
+            lines.append(frame.f_lineno)
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        f(tensor(*X))
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert len(set(lines)) == 2
+    assert sys.getprofile() is None
+    f(tensor(*X))
+    assert f.stats()["replays"] == 1
+
+
+def test_other_threads_ring_no_alarm():
+    f, stop = printing(), threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            (lambda: 1)()
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        for _ in range(3):
+            f(tensor(*X))
+    finally:
+        stop.set()
+        thread.join()
+    assert f.stats()["replays"] == 2
+
+
+def test_an_error_closes_the_alarm():
+    @df.compile(wait=True)
+    def f(x, held):
+        try:
+            held.pop()
+        except IndexError:
+            x = x + 1
+        return x * Side.gain
+
+    Side.gain = 1.0
+    for _ in range(3):
+        f(tensor(*X), [])
+        assert sys.getprofile() is None
+    assert f.stats()["replays"] == 2
+
+
+# What a compiled function keeps alive -----------------------------------------------------------
+
+
+class Big:
+    """Something large that a function only uses."""
+
+    def __init__(self):
+        self.gain, self.weights = 2.0, tensor(*X)
+
+    def scaled(self, x):
+        return x * self.gain + self.weights
+
+
+def test_arguments_die_with_their_last_user():
+    f = df.compile(lambda big, x: big.scaled(x), wait=True)
+    gc.disable()
+    try:
+        big = Big()
+        dead = weakref.ref(big)
+        for _ in range(3):
+            f(big, tensor(*X))
+        del big
+        assert dead() is None
+    finally:
+        gc.enable()
+    assert f.stats()["replays"] == 2
