@@ -85,12 +85,6 @@ DISTRIBUTIONS = {
         lambda: NP.normal(3.0, 2.0, COUNT), 3.0, 4.0),
 }  # fmt: skip
 
-#: their number of rounds depends on the numbers drawn, which Python therefore reads
-REJECTING = (
-    "gamma", "gamma below 1", "chisquare", "standard_t", "beta", "dirichlet", "poisson of few",
-    "poisson of many", "binomial of few", "binomial of many", "multinomial",
-)  # fmt: skip
-
 
 def _truncated(low: float, high: float) -> np.ndarray:
     z = NP.standard_normal(60 * COUNT // 10)
@@ -130,14 +124,14 @@ def test_the_same_bits_compiled_and_after_restoring(name: str):
     saved = generator.state
     eager = [ours(generator).numpy() for _ in range(3)]
     after = generator.state
-    generator.state = saved
-    launched = df.stats()["kernel_launches"]
-    for wanted in eager:
-        assert np.array_equal(compiled().numpy(), wanted)
-    assert generator.state == after
-    stats = compiled.stats()
-    assert stats["co_executions" if name in REJECTING else "replays"] == 2, stats
-    assert df.stats()["kernel_launches"] >= launched + 2
+    for _ in range(2):  # how often a loop goes round depends on the numbers: branches
+        generator.state = saved
+        launched, stats = df.stats()["kernel_launches"], compiled.stats()
+        for wanted in eager:
+            assert np.array_equal(compiled().numpy(), wanted)
+        assert generator.state == after
+    assert compiled.stats()["replays"] >= stats["replays"] + 3
+    assert df.stats()["kernel_launches"] >= launched + 3
 
 
 def test_streams_are_uncorrelated():

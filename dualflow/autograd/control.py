@@ -222,8 +222,7 @@ def _truth(name: str, condition: Any) -> bool:
     elif not isinstance(condition, bool):
         raise DTypeError(f"{name} with a condition of type {type(condition).__name__}",
                          instead="a bool or a boolean tensor of shape ()")  # fmt: skip
-    ask = getattr(door.state.mode, "truth", None)
-    return bool(condition) if ask is None or type(condition) is bool else ask(condition)
+    return condition if type(condition) is bool else door.truth(condition)
 
 
 def _any_of_batch(condition: Tensor) -> bool:

@@ -170,6 +170,13 @@ def draw(generator: Any) -> Any:
     return state.mode.draw(generator) if draws is None else draws.draw(generator)
 
 
+def truth(condition: Any) -> bool:
+    """Whether a boolean tensor of one element holds, where dualflow itself goes by it (a loop until
+    all is done): a branch where notes are taken, so that the call can still be replayed."""
+    ask = getattr(state.mode, "truth", None)
+    return bool(condition) if ask is None else ask(condition)
+
+
 def unnoted(*tensors: Any) -> Eager | None:
     """The eager mode, if it is active and no gradient with respect to `tensors` is asked for: then
     what is done with them may be done in one step instead of op by op."""

@@ -15,6 +15,7 @@ from dualflow.base.dtypes import float64
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape, broadcast
 
+from .. import door
 from .. import primitives as p
 from ..functions.linalg import cholesky
 from ..functions.linear import matmul
@@ -583,7 +584,7 @@ def _log_gamma(generator: Generator, a: Tensor) -> Tensor:
         fits = p.logical_and.of(inside, fits)
         found = p.where.of(p.logical_and.of(fits, p.logical_not.of(done)), log(d) + log_v, found)
         done = p.logical_or.of(done, fits)
-        if bool(all_(done)):
+        if door.truth(all_(done)):
             break
     lowered = log(inner_unit(generator, a.shape, a.dtype)) / p.where.of(valid, a, 1.0)
     return p.where.of(small, found + lowered, found)

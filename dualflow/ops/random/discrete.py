@@ -14,6 +14,7 @@ from dualflow.base.dtypes import as_dtype, float64, int64, uint64
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import as_integer, broadcast, size_of
 
+from .. import door
 from .. import primitives as p
 from ..functions.movement import as_shape, broadcast_to, stack
 from ..functions.reduction import all as all_
@@ -153,7 +154,7 @@ def poisson(
     low = mean < 10.0
     small = p.where.of(low, mean, 0.0)
     few = _inverted(source, exp(-small), lambda k: small / k)
-    many = few if bool(all_(low)) else _poisson_many(source, p.where.of(low, 10.0, mean), low)
+    many = few if door.truth(all_(low)) else _poisson_many(source, p.where.of(low, 10.0, mean), low)
     counts = p.where.of(valid, p.where.of(low, few, many), -1.0)
     return p.cast(counts, dtype=int64)
 
@@ -202,7 +203,7 @@ def binomial(
     none = exp(few_n * log(1.0 - few_q))
     few = _inverted(source, none, lambda k: odds * p.maximum.of(few_n - k + 1.0, 0.0) / k)
     few = p.minimum.of(few, few_n)
-    if bool(all_(low)):
+    if door.truth(all_(low)):
         many = few
     else:
         many = _binomial_many(
@@ -352,7 +353,7 @@ def _inverted(source: Generator, none: Tensor, ratio: Any) -> Tensor:
     u = inner_unit(source, none.shape, float64)
     count, chance, total = p.full(shape=none.shape, value=0.0, dtype=float64), none, none
     k = 0.0
-    while bool(any_(u > total)) and k < 200.0:  # beyond 200 the sum no longer grows
+    while door.truth(any_(u > total)) and k < 200.0:  # beyond 200 the sum no longer grows
         k += 1.0
         count = p.where.of(u > total, k, count)
         chance = chance * ratio(k)
@@ -379,7 +380,7 @@ def _poisson_many(source: Generator, mean: Tensor, done: Tensor) -> Tensor:
         fits = _both(left <= at * log_mean - mean - log_factorial(at),
                      _both(k >= 0.0, p.logical_or.of(us >= 0.013, v <= us)))  # fmt: skip
         found, done = _filled(found, done, k, p.logical_or.of(sure, fits))
-        if bool(all_(done)):
+        if door.truth(all_(done)):
             return found
 
 
@@ -410,7 +411,7 @@ def _binomial_many(source: Generator, n: Tensor, q: Tensor, done: Tensor) -> Ten
         sure = _both(us >= 0.07, v <= bound)
         fits = _both(inside, p.logical_or.of(sure, left <= right))
         found, done = _filled(found, done, k, fits)
-        if bool(all_(done)):
+        if door.truth(all_(done)):
             return found
 
 
