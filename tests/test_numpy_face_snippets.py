@@ -19,10 +19,36 @@ from dualflow.array import face
 from dualflow.capture.coexecute import coexecute
 from dualflow.capture.segments import Segments
 
-FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.0, 7.25, 1e-3, 300.0, np.nan, np.inf, -np.inf)
+FLOATS = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    3.0,
+    7.25,
+    1e-3,
+    300.0,
+    np.nan,
+    np.inf,
+    -np.inf,
+)
 DTYPES = ("f8", "f4", "i8", "i4", "u1", "i1", "?", "f2", "c16", "u8")
 #: where the sign of a zero may differ: of two zeros NumPy itself takes one or the other
-ZEROS_ALIKE = ("sort", "unique", "union", "setdiff", "intersect", "max", "min", "clip", "percentile")
+ZEROS_ALIKE = (
+    "sort",
+    "unique",
+    "union",
+    "setdiff",
+    "intersect",
+    "max",
+    "min",
+    "clip",
+    "percentile",
+)
 Arrays = dict[str, np.ndarray]
 
 

@@ -8,7 +8,7 @@ primitive is computed by NumPy on real values, counted and named in `fallbacks`.
     IMPLEMENTATIONS, apply_ufunc, call                         functions, ufuncs, anything
 """
 
-from . import fallbacks, functions
+from . import fallbacks, functions, scattering
 from .crossing import fresh, unwrap, unwrap_all, wrap, wrap_all
 from .implementations import IMPLEMENTATIONS, call
 from .made import scalar
@@ -29,6 +29,7 @@ __all__ = [
     "fresh",
     "functions",
     "scalar",
+    "scattering",
     "unwrap",
     "unwrap_all",
     "wrap",

@@ -37,6 +37,9 @@ _AS_THEY_ARE = frozenset((
     "array_repr", "array_str", "array2string", "as_strided", "asmatrix", "bmat", "broadcast_arrays",
     "broadcast_shapes", "fromfunction", "frompyfunc", "get_include", "isdtype", "isfortran",
     "issubdtype", "mintypecode", "require", "sliding_window_view", "typename", "vectorize",
+    "digitize", "histogram", "histogram2d", "histogramdd", "histogram_bin_edges", "unique",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values", "isin", "intersect1d",
+    "setdiff1d", "setxor1d", "union1d", "partition", "argpartition", "interp", "place", "polyfit",
 ))  # fmt: skip
 #: Generated code has this folder in its name, so that a user's line is not sought in it.
 _FOLDER = os.path.dirname(os.path.abspath(__file__))

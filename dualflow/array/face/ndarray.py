@@ -15,7 +15,20 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.shapes import size_of
 from dualflow.ops import primitives as p
 
-from . import borrowed, crossing, indexing, layout, linear, made, methods, operators, shapes, ufuncs
+from . import (
+    borrowed,
+    crossing,
+    indexing,
+    layout,
+    linear,
+    made,
+    methods,
+    operators,
+    shapes,
+    statistics,
+    ufuncs,
+)
+from .flags import Flags
 from .flat import Flat
 from .implementations import call, method, numpys
 from .made import FACES
@@ -140,11 +153,11 @@ class Face:
             raise TypeError("array does not have imaginary part to set")
         self.imag[...] = value
 
-    # Memory as such: code that sees it may write it.
-
     @property
     def flags(self) -> Any:
-        return self._exported().flags
+        return Flags(self)
+
+    # Memory as such: code that sees it may write it.
 
     @property
     def data(self) -> memoryview:
@@ -317,8 +330,8 @@ class Face:
     cumsum = method("cumsum", methods.running(p.cumsum))
     cumprod = method("cumprod", methods.running(p.cumprod))
     round, clip = method("round", methods.rounded), method("clip", borrowed.method("_clip"))
-    mean = method("mean", borrowed.method("_mean"))
-    var, std = method("var", borrowed.method("_var")), method("std", borrowed.method("_std"))
+    mean, var = method("mean", statistics.mean), method("var", statistics.var)
+    std = method("std", statistics.std)
     sort, argsort = method("sort", methods.sort), method("argsort", methods.argsort)
     nonzero, dot = method("nonzero", methods.nonzero), method("dot", linear.dot)
     diagonal, trace = method("diagonal", methods.diagonal), method("trace", methods.trace)

@@ -30,7 +30,9 @@ def shape_of(given: tuple[Any, ...]) -> Shape:
     """
     shape = given[0] if len(given) == 1 else given
     try:
-        return tuple(map(as_index, shape)) if isinstance(shape, (tuple, list)) else (as_index(shape),)
+        return (
+            tuple(map(as_index, shape)) if isinstance(shape, (tuple, list)) else (as_index(shape),)
+        )
     except TypeError as cause:
         raise NotCoveredError from cause
 

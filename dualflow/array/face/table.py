@@ -35,6 +35,8 @@ DIRECT.update({
     np.maximum: (p.maximum,),
     np.minimum: (p.minimum,),
     np.copysign: (p.copysign,),
+    np.hypot: (p.hypot,),
+    np.nextafter: (p.nextafter,),
     np.floor: (p.floor,),
     np.ceil: (p.ceil,),
     np.rint: (p.round,),
