@@ -23,7 +23,7 @@ from .made import FACES
 
 _SUPPORTED = frozenset(BY_NAME.values())
 _ndarray, _generic = np.ndarray, np.generic
-_CONTAINERS = (list, tuple, dict, slice)
+_CONTAINERS: Any = (list, tuple, dict, slice)
 
 
 def supported(dtype: np.dtype) -> bool:
@@ -98,12 +98,11 @@ def unwrap(value: Any) -> Any:
 
 def unwrap_all(tree: Any) -> Any:
     """`unwrap` of everything in nested lists, tuples, dicts and slices."""
-    kind = type(tree)
-    if kind in FACES:
+    if type(tree) in FACES:
         return unwrap(tree)
     if not isinstance(tree, _CONTAINERS) or not contains(tree):
         return tree
-    if kind is slice:
+    if type(tree) is slice:
         return slice(unwrap(tree.start), unwrap(tree.stop), unwrap(tree.step))
     if isinstance(tree, dict):
         return {key: unwrap_all(value) for key, value in tree.items()}
@@ -129,7 +128,7 @@ def faces_in(tree: Any) -> list[Any]:
 def _children(tree: Any) -> Iterable[Any]:
     if isinstance(tree, dict):
         return tree.values()
-    return (tree.start, tree.stop, tree.step) if isinstance(tree, slice) else tree
+    return (tree.start, tree.stop, tree.step) if type(tree) is slice else tree
 
 
 def rebuilt(tree: Any, items: Iterable[Any]) -> Any:

@@ -1,7 +1,7 @@
 """What NumPy had to compute itself because no primitive does: counted, by name.
 
-Comes in: names of NumPy's functions. Goes out: `names`, the counter "numpy_fallbacks", and a call of
-`state.on_fallback`, by which a compiled function learns of it.
+Comes in: names of NumPy's functions. Goes out: `names`, the counter "numpy_fallbacks", and a call
+of `state.on_fallback`, by which a compiled function learns of it.
 """
 
 from __future__ import annotations

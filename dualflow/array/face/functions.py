@@ -1,7 +1,7 @@
 """NumPy's functions that are written in C: concatenate, where, copyto, result_type, ...
 
-Comes in: faces and NumPy's arguments. Goes out: faces and scalars. What is not here, and is no array
-program of `borrowed`, runs in NumPy and is counted.
+Comes in: faces and NumPy's arguments. Goes out: faces and scalars. What is not here, and is no
+array program of `borrowed`, runs in NumPy and is counted.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def concatenate(
     """np.concatenate."""
     parts = [_tensor(x) for x in arrays]
     wanted = np.result_type(*[x.dtype for x in parts]) if dtype is None else np.dtype(dtype)
-    if dtype is None and out is not None:
-        wanted = out.dtype
+    if dtype is None and type(out) in FACES:
+        wanted = out._tensor.dtype  # type: ignore[union-attr]
+    if out is not None and type(out) not in FACES:
+        raise NotCoveredError
     if not all(np.can_cast(x.dtype, wanted, casting) for x in parts):  # type: ignore[arg-type]
         raise NotCoveredError
     if not crossing.supported(wanted):

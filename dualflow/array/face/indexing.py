@@ -1,7 +1,7 @@
 """`x[index]` and `x[index] = value` as NumPy does them: views, copies, scalars.
 
-Comes in: faces and indices of any kind. Goes out: faces and scalars; NumPy itself says what is wrong
-with an index, and takes those of other kinds (field names, booleans without axes).
+Comes in: faces and indices of any kind. Goes out: faces and scalars; NumPy itself says what is
+wrong with an index, and takes those of other kinds (field names, booleans without axes).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _general(face: Any, x: Tensor, items: tuple[Any, ...]) -> Any:
 
 
 def _normal(items: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
-    """Indices as ints, slices, None, Ellipsis and tensors; whether one was an array without axes."""
+    """Indices as ints, slices, None, Ellipsis and tensors; whether one was a 0-d array."""
     found, arrays = [], False
     for item in items:
         if type(item) not in _BASIC:

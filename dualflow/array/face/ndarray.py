@@ -205,10 +205,10 @@ class Face:
         return 1, 0  # kDLCPU
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        return np.empty(0).__array_namespace__(api_version=api_version)
+        return np.empty(0).__array_namespace__(api_version=api_version)  # type: ignore[arg-type]
 
     def __buffer__(self, flags: int) -> memoryview:
-        return memoryview(self._exported())
+        return self._exported().data
 
     __array_priority__ = 0.0
 
@@ -358,9 +358,9 @@ class Face:
         return self
 
 
-def _real(array: np.ndarray) -> np.ndarray:
+def _real(array: Any) -> np.ndarray:
     return array.real
 
 
-def _imag(array: np.ndarray) -> np.ndarray:
+def _imag(array: Any) -> np.ndarray:
     return array.imag

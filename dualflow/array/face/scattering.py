@@ -29,7 +29,8 @@ def _add_at(a: Any, indices: Any, b: Any = None, /, *, negated: bool = False) ->
         raise NotCoveredError
     count, rest = places.size, x.shape[1:]
     value = ufuncs.operand(b)
-    if np.result_type(getattr(value, "dtype", value), x.dtype) != x.dtype:
+    dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype  # never weak here
+    if np.result_type(dtype, x.dtype) != x.dtype:
         raise NotCoveredError
     if not hasattr(value, "shape") or isinstance(value, np.generic):
         value = crossing.fresh_tensor(np.asarray(value, x.dtype))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.lib._function_base_impl as numpys
 
 from dualflow.base.dtypes import float32, float64
 from dualflow.ops import primitives as p
@@ -21,6 +20,8 @@ from .reductions import axes_of, axis_of
 from .ufuncs import NotCoveredError, stored
 
 Tensor = Any
+#: where NumPy keeps its own quantiles
+_numpys: Any = np.lib._function_base_impl  # type: ignore[attr-defined]
 
 
 def _summed_dtype(x: Tensor, dtype: Any) -> np.dtype | None:
@@ -143,7 +144,11 @@ def _sorted(face: Any, axis: Any) -> tuple[Any, int]:
     axis = axis_of(axis, len(x.shape))
     if x.dtype.kind not in "iuf" or x.shape[axis] == 0:
         raise NotCoveredError
-    return made.face(p.sort(x, axis=axis)), axis
+    order = layout.order_of((x,))
+    if order is None:
+        return made.face(p.sort(x, axis=axis)), axis
+    ordered = p.sort(p.permute(x, axes=order), axis=order.index(axis))
+    return made.face(p.permute(ordered, axes=layout.inverse(order))), axis
 
 
 def _last_if_nan(found: Any, last: Any) -> Any:
@@ -156,7 +161,7 @@ def _last_if_nan(found: Any, last: Any) -> Any:
     return made.result(layout.laid(lambda a, b: p.where.of(p.isnan.of(a), a, b), (x, y), (x, y)))
 
 
-@implements(numpys._median)
+@implements(_numpys._median)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False) -> Any:
     """np.median over one axis or all: the mean of the one or two elements in the middle."""
     face = creation.asarray(a)
@@ -177,7 +182,7 @@ def _as_face(x: Any) -> Any:
     return x if type(x) in FACES else made.face(crossing.fresh_tensor(np.asarray(x)))
 
 
-@implements(numpys._quantile)
+@implements(_numpys._quantile)
 def quantile(
     arr: Any,
     quantiles: Any,
@@ -194,14 +199,14 @@ def quantile(
     if axis:
         ordered = np.moveaxis(ordered, axis, 0)
     count = ordered.shape[0]
-    kind = numpys._QuantileMethods[method]
+    kind = _numpys._QuantileMethods[method]
     virtual = np.asanyarray(kind["get_virtual_index"](count, quantiles))
     last = _as_face(ordered[-1])
     if np.issubdtype(virtual.dtype, np.integer):
         found = _as_face(np.take(ordered, virtual, axis=0))
         return _last_if_nan(found, last)
-    before, after = numpys._get_indexes(np.empty(0, ordered.dtype), virtual, count)
-    share = numpys._get_gamma(virtual, before, kind)
+    before, after = _numpys._get_indexes(np.empty(0, ordered.dtype), virtual, count)
+    share = _numpys._get_gamma(virtual, before, kind)
     share = float(share) if weak_q else share.reshape(virtual.shape + (1,) * (ordered.ndim - 1))
     low, high = (_as_face(ordered[places]) for places in (before, after))
     return _last_if_nan(_between(low, high, share), last)

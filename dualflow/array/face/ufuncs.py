@@ -47,8 +47,10 @@ def operand(x: Any) -> Any:
         return x
     if kind is complex:
         return np.complex128(x) if complex not in SCALARS else x
-    if isinstance(x, _generic) and crossing.supported(x.dtype):
-        return x
+    if isinstance(x, _generic):
+        if crossing.supported(x.dtype):
+            return x
+        raise NotCoveredError
     if kind is list or kind is tuple:
         x = np.asarray(crossing.unwrap_all(x))
     if crossing.has_face(x):
@@ -59,7 +61,7 @@ def operand(x: Any) -> Any:
 def dtype_of(dtype: Any) -> np.dtype | None:
     """The dtype that an argument `dtype` names: a class of dtypes, too."""
     if isinstance(dtype, type) and issubclass(dtype, np.dtype):
-        dtype = dtype()
+        return dtype()  # type: ignore[call-overload]
     return None if dtype is None else np.dtype(dtype)
 
 
@@ -148,11 +150,11 @@ def _called(
     found = compute(ufunc, operands, asked)
     if out is None:
         return made.results(found)
-    outs = out if type(out) is tuple else (out,)
-    if len(outs) == 1 and outs[0] is Ellipsis:
+    outs: tuple[Any, ...] = out if type(out) is tuple else (out,)
+    if outs == (Ellipsis,):
         return made.face(found)
     results = found if type(found) is tuple else (found,)
-    if len(outs) != len(results):
+    if len(outs) != len(results) or (len(outs) > 1 and outs != (None,) * len(outs)):
         raise NotCoveredError
     given = tuple(
         made.result(value) if target is None else stored(target, value, casting)
