@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn, final
 
 from dualflow.array.tensor import Tensor
-from dualflow.base.errors import BatchError, InPlaceError
+from dualflow.base.errors import BatchError, DualflowError, InPlaceError
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.promotion import plan
 
 from . import batching
 
@@ -158,6 +159,10 @@ class VmapMode:
             cell.value, cell.batched = self.around(batching.batched, *again), True
         return cell
 
+    def _single(self, x: Any) -> Any:
+        """The type of an operand as the function sees it; a Python number as it is."""
+        return self.cell(x).type if type(x) is Tensor else x
+
     def _result(self, value: Any, batched: bool) -> Any:
         if type(value) is tuple:
             return tuple([_holding(Batched(self, one, batched, True)) for one in value])
@@ -182,10 +187,14 @@ class VmapMode:
                 ranks.append(len(x.shape))
                 uneven = uneven or ranks[-1] != ranks[0]
             values.append((x, False))
-        if batched and uneven:
-            made = self.around(_aligned, op, values, max(ranks))
-        else:
-            made = self.around(door.elementwise, op, *[x for x, _ in values])
+        try:
+            if batched and uneven:
+                made = self.around(_aligned, op, values, max(ranks))
+            else:
+                made = self.around(door.elementwise, op, *[x for x, _ in values])
+        except DualflowError:
+            plan(op, [self._single(x) for x in operands])  # says it of single things
+            raise
         return _holding(Batched(self, made, batched, True))
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
@@ -195,11 +204,15 @@ class VmapMode:
         if op.kind is Kind.RANDOM and cells[0].drawn and self.randomness == "different":
             attributes = {**attributes, "shape": (self.size, *attributes["shape"])}
             return self._result(self.around(door.apply, op, *values, **attributes), True)
-        if batched:
-            act = batching.batched
-            made = self.around(act, op, values, flags, attributes, self.size)
-        else:
-            made = self.around(door.apply, op, *values, **attributes)
+        try:
+            if batched:
+                act = batching.batched
+                made = self.around(act, op, values, flags, attributes, self.size)
+            else:
+                made = self.around(door.apply, op, *values, **attributes)
+        except DualflowError:
+            op.infer(tuple(map(self._single, inputs)), attributes)  # says it of single things
+            raise
         if (
             op.view is not None
             and made._storage is not None

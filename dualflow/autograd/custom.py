@@ -12,7 +12,7 @@ from typing import Any, final
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
-from dualflow.base.trees import Tree, flatten, tree_map, unflatten
+from dualflow.base.trees import Tree, flatten, parts, tree_map, unflatten
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
@@ -148,11 +148,24 @@ class Custom(Node):
             raise self._wrong(f"{type(found).__name__} for {len(self.tree.children)} arguments")
         leaves: list[Any] = []
         for one, tree in zip(found, self.tree.children, strict=True):
-            parts, shape = ([None] * tree.leaves, tree) if one is None else flatten(one)
-            if shape != tree:
-                raise self._wrong("a container that is nested otherwise than the argument")
-            leaves += parts
+            leaves += self._leaves(one, tree)
         return tuple(map(self._fitting, leaves, self.types, self.edges))
+
+    def _leaves(self, value: Any, tree: Tree) -> list[Any]:
+        """The leaves of a gradient for an argument; None may stand for any part of it."""
+        if value is None:
+            return [None] * tree.leaves
+        if tree.kind is None:
+            return [value]
+        keys, inner = parts(value) or ((), [])
+        if type(value) is not tree.kind or set(keys) != set(tree.keys) or (
+            len(inner) != len(tree.children)
+        ):  # fmt: skip
+            raise self._wrong("a container that is nested otherwise than the argument")
+        if keys:
+            inner = [inner[keys.index(key)] for key in tree.keys]
+        pairs = zip(inner, tree.children, strict=True)
+        return [leaf for part, below in pairs for leaf in self._leaves(part, below)]
 
     def _fitting(self, g: Any, type_: TensorType | None, edge: Edge) -> Any:
         if edge is None or g is None:

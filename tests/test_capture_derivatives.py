@@ -1,0 +1,235 @@
+"""Derivatives, vmap and structured control within compiled functions: the same, and replayed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow.base.trees import flatten
+
+F8 = df.float64
+RNG = np.random.default_rng(0)
+W = df.asarray(RNG.normal(size=(3, 5))).copy()
+ROWS, OTHERS = (df.asarray(RNG.normal(size=(4, 3))).copy() for _ in range(2))
+X, T = ROWS[0].copy(), OTHERS[0].copy()
+SCALE = [2.0]
+
+
+def numbers(value):
+    return [x.numpy().copy() if type(x) is df.Tensor else x for x in flatten(value)[0]]
+
+
+def close(found, wanted) -> None:
+    for one, other in zip(numbers(found), numbers(wanted), strict=True):
+        np.testing.assert_allclose(one, other, 1e-9, 1e-11)
+
+
+def compiled(fn, *args, how: str = "replays"):
+    """Three calls of the compiled function give what Python gives; how the last two ran."""
+    wanted = fn(*args)
+    with df.config(on_compiler_error="raise"):
+        f = df.compile(fn, wait=True)
+        for _ in range(3):
+            close(f(*args), wanted)
+    assert f.stats()[how] == 2, f.report().reasons
+    return f
+
+
+def energy(x):
+    return (df.tanh(x @ W) ** 2).sum()
+
+
+def wave(x):
+    return df.sin(x) * x * SCALE[0]
+
+
+def linearized(x, t):
+    value, push = df.linearize(wave, x)
+    return value, push(t), push(t * 2.0)
+
+
+def pulled(x, t):
+    value, pull = df.vjp(wave, x)
+    return value, pull(t)
+
+
+def filled(x):
+    out = df.zeros(4, dtype=F8)
+    out[1:] = x
+    out[0] = x[0] * 2.0
+    return out * out[2:].sum()
+
+
+def step(carry, x):
+    return df.sin(carry) * x, carry + x
+
+
+outside = df.vmap(lambda x: df.tanh(x @ W))
+straight = df.custom_gradient(lambda x: (df.round(x), lambda g: g * SCALE[0]))
+
+
+@df.custom_gradient
+def exponential(x):
+    y = df.exp(x)
+    return y, lambda g: g * y
+
+
+DERIVATIVES = {
+    "jvp": lambda x, t: df.jvp(wave, (x,), (t,)),
+    "linearize": linearized,
+    "vjp": pulled,
+    "hvp": lambda x, t: df.hvp(energy, (x,), (t,)),
+    "jacrev": lambda x, t: df.jacrev(wave)(x),
+    "jacfwd": lambda x, t: df.jacfwd(wave)(x),
+    "jacobian": lambda x, t: df.jacobian(wave, mode="forward")(x),
+    "hessian": lambda x, t: df.hessian(energy)(x),
+    "double backward": lambda x, t: df.grad(lambda a: (df.grad(energy)(a) ** 2).sum())(x),
+    "forward over reverse": lambda x, t: df.jvp(df.grad(energy), (x,), (t,))[1],
+    "forward over forward": lambda x, t: df.jvp(
+        lambda a: df.jvp(energy, (a,), (t,))[1], (x,), (t,)
+    ),
+    "checkpoint": lambda x, t: df.grad(lambda a: energy(df.checkpoint(wave)(a)))(x),
+    "custom_gradient": lambda x, t: df.grad(lambda a: (straight(a) * a).sum())(x),
+    "custom_gradient twice": lambda x, t: df.grad(
+        lambda a: (df.grad(lambda b: exponential(b).sum())(a) ** 2).sum()
+    )(x),
+    "stop_gradient": lambda x, t: df.grad(lambda a: (df.stop_gradient(a) * a).sum())(x),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivatives(name: str):
+    compiled(DERIVATIVES[name], X, T)
+
+
+MAPS = {
+    "vmap": lambda x, y: df.vmap(lambda a: df.tanh(a @ W))(x),
+    "of two": lambda x, y: df.vmap(lambda a, b: (a * b).sum() + a, in_axes=(0, 0))(x, y),
+    "axes": lambda x, y: df.vmap(lambda a: a.cumsum(), in_axes=-1, out_axes=1)(x),
+    "nested": lambda x, y: df.vmap(lambda a: df.vmap(lambda b: a @ b)(y))(x),
+    "of grad": lambda x, y: df.vmap(df.grad(energy))(x),
+    "of jvp": lambda x, y: df.vmap(lambda a, b: df.jvp(energy, (a,), (b,))[1])(x, y),
+    "writes": lambda x, y: df.vmap(filled)(x),
+    "made outside": lambda x, y: outside(x),
+    "cond": lambda x, y: df.vmap(lambda a: df.cond(a.sum() > 0, df.sin, df.cos, a))(x),
+    "while_loop": lambda x, y: df.vmap(
+        lambda a: df.while_loop(lambda s: s.sum() < 50.0, lambda s: s * s + 1.0, a)
+    )(x),
+    "scan": lambda x, y: df.vmap(lambda a: df.scan(step, a[0], a))(x),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps(name: str):
+    compiled(MAPS[name], ROWS, OTHERS)
+
+
+def test_gradient_of_a_map():
+    compiled(lambda w: df.grad(lambda w: df.vmap(lambda a: df.tanh(a @ w).sum())(ROWS).sum())(w), W)
+
+
+CONTROL = {
+    "cond": lambda x, rows: df.cond(x.sum() > 0, lambda a: a * 2.0, lambda a: a * 3.0, x),
+    "while_loop": lambda x, rows: df.while_loop(
+        lambda s: s.sum() < 100.0, lambda s: s * s + 1.0, x
+    ),
+    "scan": lambda x, rows: df.scan(step, x, rows),
+    "gradient of scan": lambda x, rows: df.grad(
+        lambda a: df.scan(df.checkpoint(step), a, rows)[1].sum()
+    )(x),
+    "map": lambda x, rows: df.map(lambda a: a * a.sum() + x, rows),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_control(name: str):
+    compiled(CONTROL[name], X, ROWS)
+
+
+def test_the_other_branch_is_recorded_too():
+    f = compiled(CONTROL["cond"], X, ROWS)
+    for _ in range(2):
+        close(f(-X, ROWS), CONTROL["cond"](-X, ROWS))
+    assert f.stats()["replays"] == 3
+    g = compiled(CONTROL["while_loop"], X, ROWS)
+    close(g(X * 5.0, ROWS), CONTROL["while_loop"](X * 5.0, ROWS))
+    assert g.stats()["recordings"] == 2
+
+
+def test_numbers_around_a_followed_function_are_guarded():
+    f = df.compile(lambda x: df.vmap(wave)(x), wait=True)
+    for scale in (2.0, 3.0, 3.0, 2.0):
+        SCALE[0] = scale
+        close(f(ROWS), df.vmap(wave)(ROWS))
+    assert f.stats()["replays"] >= 1
+    SCALE[0] = 2.0
+    g = df.compile(lambda x, k: df.vmap(lambda a, k: a * k, in_axes=(0, None))(x, k), wait=True)
+    for k in (2.0, 3.0, 3.0):
+        close(g(ROWS, k), ROWS * k)
+
+
+def test_random_numbers_and_masks():
+    def noisy(x):
+        return df.vmap(lambda a: a + df.random.normal((3,)))(x)
+
+    def dropped(x):
+        return df.grad(lambda a: (df.checkpoint(lambda z: df.dropout(z * z, 0.5))(a)).sum())(x)
+
+    for fn in (noisy, dropped):
+        df.random.seed(7)
+        wanted = [fn(ROWS) for _ in range(3)]
+        df.random.seed(7)
+        f = df.compile(fn, wait=True)
+        close([f(ROWS) for _ in range(3)], wanted)
+        assert f.stats()["replays"] == 2, f.report().reasons
+
+
+def test_a_map_of_a_compiled_function():
+    inner = df.compile(lambda a: df.tanh(a @ W), wait=True)
+    close(df.vmap(inner)(ROWS), df.tanh(ROWS @ W))
+    compiled(lambda x: df.vmap(inner)(x), ROWS)
+
+
+def test_histories_that_leave_a_call():
+    w = df.tensor(T, requires_grad=True)
+    saved = df.checkpoint(lambda x: df.exp(df.sin(x)))
+    f = df.compile(lambda x: (saved(x * w) + df.vmap(df.sin)(x * w)).sum(), wait=True)
+    for _ in range(3):
+        w.grad = None
+        f(X).backward()
+        close(w.grad, df.grad(lambda w: (df.exp(df.sin(X * w)) + df.sin(X * w)).sum())(T))
+    assert f.stats()["replays"] + f.stats()["co_executions"] == 2
+
+
+def test_hooks_run_at_every_call():
+    seen = []
+
+    def hooked(x):
+        y = (x * 1.0).requires_grad_()
+        y.register_hook(lambda g: seen.append(1) or g * 3.0)
+        (y * y).sum().backward()
+        return y.grad
+
+    compiled(hooked, X, how="co_executions")
+    assert len(seen) == 4
+    leaf = df.tensor(X, requires_grad=True)
+    leaf.register_hook(lambda g: seen.append(2))
+
+    def trained(t):
+        leaf.grad = None
+        (leaf * t).sum().backward()
+        return leaf.grad
+
+    compiled(trained, T, how="co_executions")
+    assert seen.count(2) == 4
+
+
+def test_errors_are_those_of_python():
+    def wrong(x):
+        return df.vmap(lambda a: a if a.sum() > 0 else -a)(x)
+
+    f = df.compile(wrong, wait=True)
+    for call in (wrong, f, f):
+        with pytest.raises(df.errors.BatchError, match=r"within vmap.*\n.*test_capture_deriv"):
+            call(ROWS)
