@@ -205,10 +205,13 @@ def apart(written: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
 
 
 def store(tensor: Tensor, made: np.ndarray, times: int) -> None:
-    """Let the memory of `tensor` hold `made`: copied, or taken over where nobody can tell."""
+    """Let the memory of `tensor` hold `made`: which it is already, or copied, or taken over where
+    nobody can tell."""
     array = tensor._array
     storage = tensor._memory()
     storage.version += times
+    if made is array:
+        return
     whole = not tensor._view and tensor._views is None and not storage.exposed
     # references to the storage: the tensor's, the local one, the argument of getrefcount
     if whole and getrefcount(storage) == 3 and array.strides == made.strides:  # type: ignore[union-attr]

@@ -9,7 +9,8 @@ generated function, to be merged into the tree of the compiled function (`tree.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -38,6 +39,7 @@ class Block:
         call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
             marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
         graph: what its program computes; None if it needs none.
+        into: outputs that are stored in the memory of an input, by number.
         compilation: of the program, under way or done; None if it needs none.
         leaf: whether the path ends here.
         outcome: what the test gave when it was recorded, as a key of the tree.
@@ -53,6 +55,7 @@ class Block:
         self.call: Callable[..., Any] = lambda *a: MISS
         self.graph: Graph | None = None
         self.layouts: list[View] = []
+        self.into: dict[int, int] = {}
         self.compilation: Any = None
         self.leaf = False
         self.outcome: Any = None
@@ -74,10 +77,13 @@ class Block:
         """Start compiling the program."""
         if self.graph is None or self.compilation is not None:
             return
-        key = compile_graph, self.graph.key, tuple(self.layouts), config.active().numerics
+        place = tuple(self.layouts), tuple(self.into.items())
+        key = compile_graph, self.graph.key, place, config.active().numerics
         self.compilation = _compilations.get(key)
         if self.compilation is None:
-            self.compilation = _compilations[key] = compile_graph(self.graph, self.layouts)
+            given = {"into": self.into} if self.into else {}
+            self.compilation = compile_graph(self.graph, self.layouts, **given)
+            _compilations[key] = self.compilation
 
     def link(self) -> None:
         """Give the function its program; waits for it.
@@ -86,7 +92,7 @@ class Block:
             CompileError: it could not be compiled.
         """
         if self.compilation is not None and "run" not in self._namespace:
-            self._namespace["run"] = separate(self.compilation.result())
+            self._namespace["run"] = separate(self.compilation.result(), self.into)
 
 
 #: the programs of all blocks that there are: those of the steps of a loop are mostly equal
@@ -94,24 +100,33 @@ _compilations: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 FindBlock = Callable[[Sequence[Block]], Block | None]
 
 
-def separate(executable: Any) -> Run:
-    """`executable.run`, whose outputs share no memory with each other or with inputs."""
+def separate(executable: Any, into: Mapping[int, int]) -> Run:
+    """`executable.run`, whose outputs share no memory with each other or with inputs, but that
+    those in `into` may be the input itself, which they replace."""
     run = executable.run
     program = getattr(executable, "program", None)
     if program is None:
         return run
     seen = set()
-    copied = []
+    copied, stored = [], []
     for i, output in enumerate(program.outputs):
         place = (output.buffer.place, output.buffer.index)
         packed = output.view.is_contiguous and output.view.offset == 0
-        if place[0] != "output" or place in seen or not packed:
+        if place == ("input", into.get(i)):
+            stored.append(place[1])
+        elif place[0] != "output" or place in seen or not packed:
             copied.append(i)
         seen.add(place)
-    if not copied:
+    if executable.native:  # nothing can fail once it writes
+        stored = []
+    if not copied and not stored:
         return run
 
     def run_and_copy(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if stored:
+            arrays = list(arrays)
+            for i in stored:
+                arrays[i] = arrays[i].copy()
         outputs = list(run(arrays))
         for i in copied:
             outputs[i] = outputs[i].copy()
@@ -147,6 +162,7 @@ class Builder:
         self.there: set[Value] = set()
         self.slices = slices.Path(recorder.notes.builder.nodes)
         self.ahead = False
+        self.outside: list[Node | None] = []  # the tensor that each input of the last program is
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
@@ -283,10 +299,12 @@ class Builder:
         numbers = self._late_of(list(self.maker.nodes))
         outputs = list(self.maker.outputs)
         wanted = [*(recorder.late[number] for number in numbers), *outputs]
+        late = [node for node in self.maker.nodes if node.late]
         names = self._program(block, emitter, wanted, raising=True)
+        if not late and not numbers:  # else something may still fail after it has run
+            self._store_into(block, wanted)
         for number, name in zip(numbers, names, strict=False):
             emitter.line(f"T[{number}] = {name}.item()")
-        late = [node for node in self.maker.nodes if node.late]
         if late:
             emitter.line("try:")
             emitter.indent += 1
@@ -304,6 +322,14 @@ class Builder:
         block.key = (tuple(keys), "leaf")
         self._finish(block, emitter, "replay")
         return block
+
+    def _store_into(self, block: Block, wanted: list[Value]) -> None:
+        """Let values of memory from outside be stored there at once, where the program reads it."""
+        inputs = {node: i for i, node in enumerate(self.outside) if node is not None}
+        written = Counter(value for _, value, _ in self.commit.writes)
+        for node, value, _ in self.commit.writes:
+            if written[value] == 1 and node in inputs and block.graph is not None:
+                block.into[wanted.index(value)] = inputs[node]
 
     def _open(self, emitter: Emitter) -> None:
         emitter.line("try:")
@@ -332,11 +358,19 @@ class Builder:
         if not nodes:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
         block.graph = slices.cut(nodes, taken, wanted)
+        self.outside = [self._outside(value) for value in taken]
         block.layouts = layouts
         out = emitter.name()
         emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in arrays)}))")
         emitter.line("except Exception: return RAISED")
         return [f"{out}[{i}]" for i in range(len(wanted))]
+
+    def _outside(self, value: Value) -> Node | None:
+        """The tensor from outside that a value is; None if it is none."""
+        if value.node is not None:
+            return None
+        kind, *rest = self.recorder.inputs[value.index]
+        return rest[0] if kind == "tensor" else None
 
     def _input(self, emitter: Emitter, value: Value) -> tuple[str, View]:
         contiguous = View.contiguous(value.shape)

@@ -329,7 +329,8 @@ class Maker:
             self._write_view(emitter, name, f"{root}._alias()", chain, False)
         else:
             emitter.line(f"{name} = new(Tensor)")
-            emitter.line(f"{name}._array = {outputs[value]}")
+            text = outputs[value] + ".copy()" if value in self._taken else outputs[value]
+            emitter.line(f"{name}._array = {text}")
         return name
 
     def take(self, value: Value, outputs: dict[Value, str]) -> str:

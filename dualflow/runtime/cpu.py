@@ -93,6 +93,12 @@ class Executable:
         only = self._parts[0] if len(self._parts) == 1 else None
         self._only = None if only is None or isinstance(only, PythonCall) else only
 
+    @property
+    def native(self) -> bool:
+        """Whether all of it is one native call, in which nothing fails half-way but what
+        `program.errors` tells of."""
+        return self._only is not None
+
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for `arrays`, which must have the dtypes, shapes and strides of
         `program.inputs`. Outputs are new ndarrays, except where the program returns an input.
