@@ -92,7 +92,7 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     kind = type(owner)
     if kind is Tensor:
         return _of_tensor(recorder, owner, origin, name)
-    if kind in TYPES:
+    if kind in TYPES or kind is np.ufunc:
         return numpy_calls.attribute(recorder, owner, origin, name)
     if kind is types.ModuleType:
         recorder.pin(origin, owner)

@@ -11,6 +11,7 @@ from weakref import getweakrefcount, getweakrefs
 
 from dualflow.array.tensor import Tensor
 
+from .numpy_arrays import OwnReference
 from .provenance import SCALARS
 
 #: of more objects in one nothing is known
@@ -48,4 +49,6 @@ def _watched(value: Any) -> bool:
         count = getweakrefcount(value)
     except TypeError:
         return False
-    return count > 0 and any(r.__callback__ is not None for r in getweakrefs(value))
+    return count > 0 and any(
+        r.__callback__ is not None and type(r) is not OwnReference for r in getweakrefs(value)
+    )

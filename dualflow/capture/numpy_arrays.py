@@ -38,6 +38,10 @@ ARRAY = Born("array")
 _eager = EagerMode()
 
 
+class OwnReference(ref):
+    """A weak reference that the recorder holds, and no program sees."""
+
+
 class NotCovered(Exception):  # noqa: N818 - a reason, not an error of the user
     """What NumPy did cannot be noted in this way."""
 
@@ -244,7 +248,7 @@ class Arrays:
             known.pop(number, None)
             ids.pop(number, None)
 
-        known[number] = ref(array, forget), stand_in
+        known[number] = OwnReference(array, forget), stand_in
         ids[number] = ARRAY
         return ARRAY
 

@@ -274,7 +274,11 @@ _STATIC = frozenset(["shape", "dtype", "ndim", "size", "itemsize", "nbytes", "st
 
 
 def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
-    """`owner.name` of an array or scalar."""
+    """`owner.name` of an array, scalar or ufunc."""
+    if type(owner) is np.ufunc:
+        recorder.pin(origin, owner)
+        value = recorder.guarded(getattr, owner, name)
+        return value, Born("method", (None, origin)) if callable(value) else CONSTANT
     chosen = recorder.arrays.known(owner) if type(owner) is np.ndarray else None
     if type(chosen) is Selected and name in ("shape", "size", "strides", "nbytes"):
         recorder.refuse(f"{name} of what a mask chooses")
@@ -342,7 +346,7 @@ def find(call: Call) -> Plan | None:
     """The plan of a call of a function of NumPy that is in a table; None if it is in none."""
     f = call.function
     if not numpy_names.is_known(f) or _has_tensor(call):
-        return None
+        return _error_state(call) if f is np.errstate else None
     if isinstance(call.origin, Node):
         call.recorder.guard("{0} is {k0}", call.origin, constants=(f,))
     return _plan(call, f)
@@ -408,6 +412,25 @@ def converted(call: Call) -> Plan | None:
         return out
 
     return planned(call, run, lambda out: found[0])
+
+
+def quiet(manager: Any) -> bool:
+    """Whether `with` only keeps NumPy from telling of floating-point errors, or has it warn."""
+    kinds = [getattr(manager, f"_{kind}", None) for kind in ("all", *np.geterr())]
+    plain = type(manager) is np.errstate and getattr(manager, "_call", None) is _no_call
+    return plain and all(kind in (None, "ignore", "warn") for kind in kinds)
+
+
+_no_call = getattr(np.errstate(), "_call", None)
+
+
+def _error_state(call: Call) -> Plan | None:
+    """`np.errstate(...)`."""
+    for value, origin in zip(call.args, call.origins, strict=True):
+        call.recorder.pin(origin, value)
+    for name, value in call.kwargs.items():
+        call.recorder.pin(call.where[name], value)
+    return None if call.recorder.dead else call.plan(lambda out: Born("opaque"))
 
 
 def _has_tensor(call: Call) -> bool:

@@ -151,10 +151,10 @@ def _called(
     if out is None:
         return made.results(found)
     outs: tuple[Any, ...] = out if type(out) is tuple else (out,)
-    if outs == (Ellipsis,):
+    if len(outs) == 1 and outs[0] is Ellipsis:
         return made.face(found)
     results = found if type(found) is tuple else (found,)
-    if len(outs) != len(results) or (len(outs) > 1 and outs != (None,) * len(outs)):
+    if len(outs) != len(results) or (len(outs) > 1 and any(x is not None for x in outs)):
         raise NotCoveredError
     given = tuple(
         made.result(value) if target is None else stored(target, value, casting)
