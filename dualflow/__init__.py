@@ -18,6 +18,7 @@ The rooms, in the order in which an operation passes through them:
     codegen/    Kernel -> text for Numba or Triton
     runtime/    text -> machine code, launched
     nn/ optim/ data/     models, optimizers, built-in data
+    interop/    files, and other libraries that ask for more than the Array API
     explain/ inspect/    what happened, in plain text; compare
 
 Attributes are loaded when they are first used, so that importing the package costs little.
@@ -45,12 +46,15 @@ _ELSEWHERE = {
     "hvp": "dualflow.autograd.forward:hvp",
     "jacfwd": "dualflow.autograd.jacobians:jacfwd",
     "jacobian": "dualflow.autograd.jacobians:jacobian",
+    "interop": "dualflow.interop",
     "jacrev": "dualflow.autograd.jacobians:jacrev",
     "jvp": "dualflow.autograd.forward:jvp",
     "linearize": "dualflow.autograd.forward:linearize",
+    "load": "dualflow.interop.files:load",
     "map": "dualflow.autograd.control:map",
     "nn": "dualflow.nn",
     "optim": "dualflow.optim",
+    "save": "dualflow.interop.files:save",
     "scan": "dualflow.autograd.control:scan",
     "stop_gradient": "dualflow.autograd.custom:stop_gradient",
     "vmap": "dualflow.autograd.mapping:vmap",

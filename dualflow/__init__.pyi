@@ -1,6 +1,7 @@
 """What editors and type checkers see of the package root, whose attributes are loaded lazily."""
 
 from . import data as data
+from . import interop as interop
 from . import nn as nn
 from . import optim as optim
 from .api import *  # noqa: F403
@@ -24,6 +25,8 @@ from .capture import pure as pure
 from .inspect.compare import compare as compare
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg
+from .interop.files import load as load
+from .interop.files import save as save
 from .ops.functions.information import __array_namespace_info__ as __array_namespace_info__
 
 __version__: str

@@ -183,6 +183,7 @@ from .ops.functions.movement import (
     stack,
     swapaxes,
     tile,
+    transpose,
     unstack,
 )
 from .ops.functions.reduction import (
@@ -397,6 +398,7 @@ __all__ = [
     "tensor",
     "tensordot",
     "tile",
+    "transpose",
     "tril",
     "triu",
     "trunc",

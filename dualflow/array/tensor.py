@@ -220,8 +220,9 @@ class Tensor:
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        for i in range(len(self)):
-            yield self[i]
+        if not self.shape:
+            raise TypeError("iteration over a tensor without axes")
+        return (self[i] for i in range(self.shape[0]))
 
     def __contains__(self, value: Any) -> bool:
         return bool((door.state.mode.values(self) == value).any())
@@ -375,6 +376,7 @@ class Tensor:
     clip = elementwise.clip
     reshape, flatten = movement.reshaped, movement.flatten
     permute = permute_dims = movement.permuted
+    transpose = movement.transposed
     expand = broadcast_to = movement.expanded
     squeeze, expand_dims = movement.squeeze, movement.expand_dims
     flip, roll, pad, repeat, tile = (

@@ -57,6 +57,10 @@ class SharingError(DualflowError, BufferError, ValueError):
     """Memory of another library, or for another library, that cannot be shared as asked."""
 
 
+class FileError(DualflowError, ValueError):
+    """A file that does not hold what it should."""
+
+
 class DomainError(DualflowError, ValueError):
     """A value for which an op has no result."""
 

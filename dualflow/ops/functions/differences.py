@@ -19,8 +19,8 @@ Tensor = Any
 
 def diff(
     x: Tensor,
-    axis: int = -1,
     n: int = 1,
+    axis: int = -1,
     prepend: Tensor | None = None,
     append: Tensor | None = None,
 ) -> Tensor:
@@ -28,8 +28,8 @@ def diff(
 
     Args:
         x: a tensor.
-        axis: along which neighbours are.
         n: how often; 0 gives `x`.
+        axis: along which neighbours are.
         prepend, append: tensors that go before and after `x` along `axis` first.
 
     Raises:

@@ -128,6 +128,22 @@ def permuted(x: Tensor, *axes: Any) -> Tensor:
     return permute_dims(x, axes[0] if len(axes) == 1 else axes)
 
 
+def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    """A view of `x` with its axes in the order `axes`; None reverses their order.
+
+    >>> import dualflow as df
+    >>> df.transpose(df.zeros((2, 3, 4))).shape
+    (4, 3, 2)
+    """
+    x = tensor(x)
+    return permute_dims(x, tuple(reversed(range(len(x.shape)))) if axes is None else axes)
+
+
+def transposed(x: Tensor, *axes: Any) -> Tensor:
+    """The method: `transpose` whose axes may be arguments of their own."""
+    return transpose(x, axes[0] if len(axes) == 1 else axes or None)
+
+
 def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
     """A view of `x` with the axes `source` at the places `destination`, the others in order.
 
