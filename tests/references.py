@@ -15,6 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import references_convolution
 import references_linalg
 
 from dualflow.ir.graph import GraphBuilder
@@ -601,3 +602,5 @@ SAMPLES: dict[str, Sample] = {
 
 REFERENCES |= references_linalg.REFERENCES
 SAMPLES |= references_linalg.samples(Sample)
+REFERENCES |= references_convolution.REFERENCES
+SAMPLES |= references_convolution.samples(Sample)

@@ -5,6 +5,7 @@ Tensors are given by position, attributes by name. `p.add.op` is the record.
 
 from .contraction import matmul
 from .control import branch, loop
+from .convolution import convolve, correlate, spread
 from .creation import full, iota
 from .decompositions import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
 from .elementwise import (
@@ -116,7 +117,9 @@ __all__ = [
     "cholesky",
     "concat",
     "conj",
+    "convolve",
     "copysign",
+    "correlate",
     "cos",
     "cosh",
     "cumprod",
@@ -201,6 +204,7 @@ __all__ = [
     "solve",
     "solve_triangular",
     "sort",
+    "spread",
     "sqrt",
     "subtract",
     "sum",

@@ -1,0 +1,222 @@
+"""Convolutions of arrays: the three sides of sum g[n, o, p] x[n, c, s p + d k - lo] w[o, c, k].
+
+Comes in: arrays, and how kernels move. Goes out: the sums over all but one of g, x and w. Windows
+of x are copied side by side, a few images at a time into one buffer, and BLAS multiplies them.
+Leading axes before (n, c) or (o, c) are a batch: they become groups.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from dualflow.base.shapes import Shape
+
+Array = np.ndarray
+Pairs = tuple[tuple[int, int], ...]
+#: elements of the buffer of windows: what stays in a processor's cache
+_MOST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How kernels move, for each axis of space.
+
+    Attributes:
+        strides: steps of x from one place of the kernel to the next (s).
+        padding: zeros before and after x (lo, hi).
+        dilation: steps of x from one element of the kernel to the next (d).
+        groups: parts of the channels that do not see each other.
+    """
+
+    strides: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    groups: int
+
+    def places(self, space: Shape, kernel: Shape) -> Shape:
+        """How many places the kernel has along each axis."""
+        each = zip(space, kernel, self.strides, self.padding, self.dilation, strict=True)
+        return tuple((n + sum(pad) - (k - 1) * d - 1) // s + 1 for n, k, s, pad, d in each)
+
+    def padded(self, space: Shape) -> Shape:
+        return tuple(n + sum(pad) for n, pad in zip(space, self.padding, strict=True))
+
+    def inside(self, space: Shape) -> tuple[slice, ...]:
+        return tuple(slice(lo, lo + n) for n, (lo, _) in zip(space, self.padding, strict=True))
+
+    def turned_round(self, kernel: Shape) -> Moves | None:
+        """How a kernel turned round moves in the transposed convolution; None if it spreads out."""
+        each = zip(self.padding, kernel, self.dilation, strict=True)
+        padding = tuple(((k - 1) * d - lo, (k - 1) * d - hi) for (lo, hi), k, d in each)
+        if max(self.strides) > 1 or min(map(min, padding)) < 0:
+            return None
+        return Moves(self.strides, padding, self.dilation, self.groups)
+
+    def at(self, element: Shape, places: Shape) -> tuple[slice, ...]:
+        """What an element of the kernel sees of padded space, from all places."""
+        each = zip(element, places, self.strides, self.dilation, strict=True)
+        return tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in each)
+
+
+def _in_single(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Half precision is computed in single and rounded at the end."""
+
+    def run(a: Array, b: Array, **how: Any) -> Array:
+        if a.dtype != np.float16:
+            return function(a, b, **how)
+        wide = function(a.astype(np.float32), b.astype(np.float32), **how)
+        return wide.astype(np.float16)
+
+    return run
+
+
+def _grouped(images: Array, groups: int, rank: int) -> tuple[Array, Shape]:
+    """(*batch, n, c, *space) as (n, batch * groups, c / groups, *space); and the batch."""
+    cut = images.ndim - rank - 2
+    batch, n, space = images.shape[:cut], images.shape[cut], images.shape[cut + 2 :]
+    parts = math.prod(batch) * groups
+    moved = np.moveaxis(images, cut, 0) if cut else images
+    return moved.reshape(n, parts, images.shape[cut + 1] // groups, *space), batch
+
+
+def _ungrouped(images: Array, batch: Shape, groups: int) -> Array:
+    """The inverse of `_grouped`."""
+    n, _, c, *space = images.shape
+    whole = images.reshape(n, *batch, groups * c, *space)
+    return np.moveaxis(whole, 0, len(batch)) if batch else whole
+
+
+def _windows(x: Array, moves: Moves, kernel: Shape) -> Array:
+    """The view (n, groups, c, *kernel, *places) of x (n, groups, c, *space), padded with zeros."""
+    space = x.shape[3:]
+    if any(map(any, moves.padding)):
+        whole = np.zeros(x.shape[:3] + moves.padded(space), x.dtype)
+        whole[(..., *moves.inside(space))] = x
+        x = whole
+    steps = x.strides[3:]
+    inner = tuple(step * d for step, d in zip(steps, moves.dilation, strict=True))
+    outer = tuple(step * s for step, s in zip(steps, moves.strides, strict=True))
+    places = moves.places(space, kernel)
+    shape = x.shape[:3] + kernel + places
+    return as_strided(x, shape, x.strides[:3] + inner + outer, writeable=False)
+
+
+def _chunks(images: int, groups: int, each: int) -> Iterator[tuple[slice, slice]]:
+    """Images and groups of which the windows (`each` elements of one of both) fill the buffer."""
+    count = max(1, min(images, _MOST // max(1, each * groups)))
+    width = groups if count > 1 else max(1, min(groups, _MOST // max(1, each)))
+    for i in range(0, images, count):
+        for j in range(0, groups, width):
+            yield slice(i, min(i + count, images)), slice(j, min(j + width, groups))
+
+
+class _Columns:
+    """Windows of some images as matrices (groups, c * kernel, images * places), in one buffer."""
+
+    def __init__(self, windows: Array) -> None:
+        self.windows, self.each = windows, math.prod(windows.shape[2:])
+        self.rank = (windows.ndim - 3) // 2
+        self.rows = math.prod(windows.shape[2 : 3 + self.rank])
+        self._buffer = np.empty(0, windows.dtype)
+
+    def of(self, images: slice, groups: slice) -> Array:
+        part = np.moveaxis(self.windows[images, groups], 0, 2 + self.rank)
+        if part.size > self._buffer.size:
+            self._buffer = np.empty(part.size, part.dtype)
+        columns = self._buffer[: part.size].reshape(part.shape)
+        np.copyto(columns, part)
+        return columns.reshape(part.shape[0], self.rows, math.prod(part.shape[2 + self.rank :]))
+
+
+@_in_single
+def convolve(x: Array, w: Array, **how: Any) -> Array:
+    """The sums over c and k: (*batch, n, o, *places)."""
+    moves = Moves(**how)
+    rank = len(moves.strides)
+    x, batch = _grouped(x, moves.groups, rank)
+    outputs, *size = w.shape[-rank - 2 :]
+    kernels = w.reshape(x.shape[1], outputs // moves.groups, *size)
+    return _ungrouped(_convolved(x, kernels, moves), batch, moves.groups)
+
+
+def _convolved(x: Array, kernels: Array, moves: Moves) -> Array:
+    """Images (n, groups, c, *space) by kernels (groups, o, c, *kernel)."""
+    kernel = kernels.shape[3:]
+    places = moves.places(x.shape[3:], kernel)
+    n, (groups, rows), size = len(x), kernels.shape[:2], math.prod(places)
+    matrices = kernels.reshape(groups, rows, math.prod(kernels.shape[2:]))
+    out = np.zeros((n, groups, rows, size), x.dtype)
+    if out.size:
+        columns = _Columns(_windows(x, moves, kernel))
+        for i, j in _chunks(n, groups, columns.each):
+            _multiply_into(out[i, j], matrices[j], columns.of(i, j))
+    return out.reshape(n, groups, rows, *places)
+
+
+def _multiply_into(out: Array, left: Array, right: Array) -> None:
+    """left (groups, rows, c) @ right (groups, c, images * places) to out (images, groups, ...)."""
+    if len(out) == 1:
+        np.matmul(left, right, out=out[0])
+        return
+    made = np.matmul(left, right)
+    out[...] = np.moveaxis(made.reshape(*made.shape[:2], len(out), -1), 2, 0)
+
+
+def _turned_round(kernels: Array) -> Array:
+    """(groups, o, c, *kernel) as (groups, c, o, *kernel), the last element first."""
+    swapped = np.swapaxes(kernels, 1, 2)
+    return np.flip(swapped, tuple(range(3, swapped.ndim)))
+
+
+@_in_single
+def spread(g: Array, w: Array, *, space: Shape, **how: Any) -> Array:
+    """The sums over o and p, the transposed convolution: (*batch, n, c, *space)."""
+    moves = Moves(**how)
+    rank, kernel = len(moves.strides), w.shape[-len(moves.strides) :]
+    g, batch = _grouped(g, moves.groups, rank)
+    n, groups, outputs, *rest = g.shape
+    places, channels = tuple(rest), w.shape[-rank - 1]
+    back = moves.turned_round(kernel)
+    if back is not None and outputs <= 2 * channels:
+        turned = _turned_round(w.reshape(groups, outputs, channels, *kernel))
+        return _ungrouped(_convolved(g, turned, back), batch, moves.groups)
+    elements = list(itertools.product(*map(range, kernel)))
+    matrices = np.swapaxes(w.reshape(groups, outputs, channels * len(elements)), -1, -2)
+    flat = g.reshape(n, groups, outputs, math.prod(places))
+    whole = np.zeros((n, groups, channels, *moves.padded(space)), g.dtype)
+    each = math.prod((channels, *kernel, *places))
+    for i, j in _chunks(n, groups, each) if each and outputs else ():
+        multiply = np.matmul if outputs > 1 else np.multiply  # matmul has no fast outer product
+        made = multiply(matrices[j], flat[i, j])
+        made = made.reshape(*made.shape[:2], channels, *kernel, *places)
+        for element in elements:
+            seen = whole[(i, j, slice(None), *moves.at(element, places))]
+            seen += made[(slice(None), slice(None), slice(None), *element)]
+    return _ungrouped(whole[(..., *moves.inside(space))], batch, moves.groups)
+
+
+@_in_single
+def correlate(x: Array, g: Array, *, kernel: Shape, **how: Any) -> Array:
+    """The sums over n and p: (*batch, o, c / groups, *kernel)."""
+    moves = Moves(**how)
+    rank = len(moves.strides)
+    x, batch = _grouped(x, moves.groups, rank)
+    g, _ = _grouped(g, moves.groups, rank)
+    n, groups, channels = x.shape[:3]
+    outputs, places = g.shape[2], g.shape[3:]
+    flat = g.reshape(n, groups, outputs, math.prod(places))
+    out = np.zeros((groups, outputs, channels * math.prod(kernel)), x.dtype)
+    if flat.size and out.size:
+        columns = _Columns(_windows(x, moves, kernel))
+        for i, j in _chunks(n, groups, columns.each):
+            part = np.moveaxis(flat[i, j], 0, 2)
+            left = part.reshape(*part.shape[:2], -1)
+            out[j] += np.matmul(left, np.swapaxes(columns.of(i, j), -1, -2))
+    return out.reshape(*batch, moves.groups * outputs, channels, *kernel)
