@@ -103,8 +103,8 @@ def test_a_wrong_rule_is_found(monkeypatch):
     """The comparison fails where axes do not move."""
     op = next(op for op in ops() if op.name == "cumsum")
 
-    def unmoved(op, values, flags, attributes, size):
-        return door.apply(op, *values, **attributes)
+    def unmoved(apply, op, values, flags, attributes, size):
+        return apply(op, *values, **attributes)
 
     monkeypatch.setitem(RULES, Kind.SCAN, unmoved)
     with pytest.raises(AssertionError):

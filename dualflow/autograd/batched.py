@@ -92,6 +92,8 @@ class VmapMode:
         size: of the batch.
         randomness: see `vmap`.
         outer: the mode around; `grad`, `asked`, `draws`: its part of the door's state.
+        direct: whether `outer` computes at once, so that it may be asked past the door where no
+            gradient is.
     """
 
     name = "vmap"
@@ -100,7 +102,12 @@ class VmapMode:
         state = door.state
         self.name_of, self.size, self.randomness = name_of, size, randomness
         self.outer = state.mode
+        self.direct = self.outer.name == "eager"
         self.grad, self.asked, self.draws = state.grad_enabled, state.grad_asked, state.draws
+
+    def _direct(self, op: Op, *inputs: Tensor, **attributes: Any) -> Any:
+        """An op in a mode around that computes at once, where no gradient is."""
+        return self.outer.apply(op, inputs, attributes)
 
     def around(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """`act(*args, **kwargs)` in the mode around."""
@@ -156,7 +163,8 @@ class VmapMode:
         if parent is not None and not cell.batched and self._current(parent).batched:
             assert cell.op is not None
             again = cell.op, [parent.value], [True], cell.attributes, self.size
-            cell.value, cell.batched = self.around(batching.batched, *again), True
+            cell.value = self.around(batching.batched, door.apply, *again)
+            cell.batched = True
         return cell
 
     def _single(self, x: Any) -> Any:
@@ -171,27 +179,28 @@ class VmapMode:
     # The door -------------------------------------------------------------------------------
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
-        values, ranks, batched, uneven = [], [], False, False
+        values, flags, ranks = [], [], []
+        direct = self.direct
         for x in operands:
+            batched = False
             if type(x) is Tensor:
                 cell = x._pending
                 if type(cell) is Batched and cell.mode is self:
                     if cell.parent is not None:
                         self._current(cell)
-                    x = cell.value
-                    ranks.append(len(x.shape) - cell.batched)
-                    batched = batched or cell.batched
-                    values.append((x, cell.batched))
-                    uneven = uneven or ranks[-1] != ranks[0]
-                    continue
-                ranks.append(len(x.shape))
-                uneven = uneven or ranks[-1] != ranks[0]
-            values.append((x, False))
+                    x, batched = cell.value, cell.batched
+                ranks.append(len(x.shape) - batched)
+                direct = direct and not x.requires_grad
+            values.append(x)
+            flags.append(batched)
+        batched = True in flags
         try:
-            if batched and uneven:
-                made = self.around(_aligned, op, values, max(ranks))
+            if batched and ranks.count(ranks[0]) != len(ranks):
+                made = self.around(_aligned, op, values, flags, max(ranks))
+            elif direct:
+                made = self.outer.elementwise(op, tuple(values))
             else:
-                made = self.around(door.elementwise, op, *[x for x, _ in values])
+                made = self.around(door.elementwise, op, *values)
         except DualflowError:
             plan(op, [self._single(x) for x in operands])  # says it of single things
             raise
@@ -200,14 +209,17 @@ class VmapMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         cells = [self.cell(x) for x in inputs]
         values, flags = [cell.value for cell in cells], [cell.batched for cell in cells]
-        batched = any(flags)
+        batched = True in flags
         if op.kind is Kind.RANDOM and cells[0].drawn and self.randomness == "different":
             attributes = {**attributes, "shape": (self.size, *attributes["shape"])}
             return self._result(self.around(door.apply, op, *values, **attributes), True)
         try:
             if batched:
-                act = batching.batched
-                made = self.around(act, op, values, flags, attributes, self.size)
+                given = op, values, flags, attributes, self.size
+                if self.direct and not any(value.requires_grad for value in values):
+                    made = batching.batched(self._direct, *given)
+                else:
+                    made = self.around(batching.batched, door.apply, *given)
             else:
                 made = self.around(door.apply, op, *values, **attributes)
         except DualflowError:
@@ -287,11 +299,11 @@ def _copied(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     return p.cast(p.expand(value, shape=shape), dtype=value.dtype)
 
 
-def _aligned(op: Op, values: list[tuple[Any, bool]], rank: int) -> Tensor:
+def _aligned(op: Op, values: list[Any], flags: list[bool], rank: int) -> Tensor:
     """An elementwise op, after axes of size 1 behind the batch where an operand has fewer."""
     operands = [
         p.reshape(x, shape=(x.shape[0], *(1,) * (rank + 1 - len(x.shape)), *x.shape[1:]))
         if batched and len(x.shape) <= rank else x
-        for x, batched in values
+        for x, batched in zip(values, flags, strict=True)
     ]  # fmt: skip
     return door.elementwise(op, *operands)

@@ -25,41 +25,47 @@ from dualflow.base.errors import DualflowError
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
-from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 Values = Sequence[Tensor]
 Flags = Sequence[bool]
+Apply = Callable[..., Any]
+EXPAND, PERMUTE, RESHAPE = p.expand.op, p.permute.op, p.reshape.op
 
 
-def batched(op: Op, values: Values, flags: Flags, attributes: Mapping[str, Any], size: int) -> Any:
-    """The results of `op`, with the batch of `size` as axis 0; at least one operand is batched."""
-    return RULES.get(op.kind, _one_by_one)(op, values, flags, attributes, size)
+def batched(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Mapping[str, Any], size: int
+) -> Any:
+    """The results of `op`, with the batch of `size` as axis 0; at least one operand is batched.
+    `apply` applies an op in the mode around: `door.apply`, or one that takes no notes."""
+    return RULES.get(op.kind, _one_by_one)(apply, op, values, flags, attributes, size)
 
 
-def repeated(value: Tensor, flag: bool, size: int) -> Tensor:
+def repeated(apply: Apply, value: Tensor, flag: bool, size: int) -> Tensor:
     """`value` with the batch as axis 0."""
-    return value if flag else p.expand(value, shape=(size, *value.shape))
+    return value if flag else apply(EXPAND, value, shape=(size, *value.shape))
 
 
-def _all_repeated(values: Values, flags: Flags, size: int) -> list[Tensor]:
-    return [repeated(value, flag, size) for value, flag in zip(values, flags, strict=True)]
+def _all_repeated(apply: Apply, values: Values, flags: Flags, size: int) -> list[Tensor]:
+    return [repeated(apply, value, flag, size) for value, flag in zip(values, flags, strict=True)]
 
 
-def _elementwise(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
-    if attributes:
-        return door.apply(op, *_all_repeated(values, flags, size), **attributes)
-    return door.elementwise(op, *values)
+def _elementwise(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
+    return apply(op, *_all_repeated(apply, values, flags, size), **attributes)
 
 
-def _movement(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
-    given = _all_repeated(values, flags, size)
+def _movement(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
+    given = values if all(flags) else _all_repeated(apply, values, flags, size)
     if op.view is not None and op.update is None and "shape" in attributes:
         x = given[0]  # it repeats elements: new axes come behind the batch
         missing = len(attributes["shape"]) + 1 - len(x.shape)
         if missing:
-            given = [p.reshape(x, shape=(size, *(1,) * missing, *x.shape[1:]))]
-    return door.apply(op, *given, **_moved(attributes, size))
+            given = [apply(RESHAPE, x, shape=(size, *(1,) * missing, *x.shape[1:]))]
+    return apply(op, *given, **_moved(attributes, size))
 
 
 def _moved(attributes: Mapping[str, Any], size: int) -> dict[str, Any]:
@@ -81,8 +87,11 @@ _PREFIX: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
-def _along_axes(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
-    return door.apply(op, *_all_repeated(values, flags, size), **_shifted(attributes))
+def _along_axes(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
+    given = values if all(flags) else _all_repeated(apply, values, flags, size)
+    return apply(op, *given, **_shifted(attributes))
 
 
 def _shifted(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,37 +103,41 @@ def _shifted(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return moved
 
 
-def _contraction(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
+def _contraction(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
     plain = not attributes and len(values) == 2 and not all(flags)
     if not plain or len(values[0].shape) - flags[0] != 2:
-        return _along_axes(op, values, flags, attributes, size)
+        return _along_axes(apply, op, values, flags, attributes, size)
     x, y = values  # of matrices (m, k) and (k, n), one of them batched
     if flags[0]:
         rows, length = x.shape[1:]
-        out = door.apply(op, p.reshape(x, shape=(size * rows, length)), y)
-        return p.reshape(out, shape=(size, rows, y.shape[1]))
+        out = apply(op, apply(RESHAPE, x, shape=(size * rows, length)), y)
+        return apply(RESHAPE, out, shape=(size, rows, y.shape[1]))
     length, columns = y.shape[1:]
-    wide = p.reshape(p.permute(y, axes=(1, 0, 2)), shape=(length, size * columns))
-    out = p.reshape(door.apply(op, x, wide), shape=(x.shape[0], size, columns))
-    return p.permute(out, axes=(1, 0, 2))
+    wide = apply(RESHAPE, apply(PERMUTE, y, axes=(1, 0, 2)), shape=(length, size * columns))
+    out = apply(RESHAPE, apply(op, x, wide), shape=(x.shape[0], size, columns))
+    return apply(PERMUTE, out, axes=(1, 0, 2))
 
 
-def _indexing(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
+def _indexing(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
     shapes = tuple(
         value.shape[1:] if flag else value.shape for value, flag in zip(values, flags, strict=True)
     )
     axis = attributes["axis"]
     wanted, along = _shape_of(op, shapes, tuple(value.dtype for value in values), axis)
     if along:
-        return _along_axes(op, values, flags, attributes, size)
+        return _along_axes(apply, op, values, flags, attributes, size)
     x, indices = values
     if not flags[1]:
-        return door.apply(op, x, indices, axis=axis + 1)
+        return apply(op, x, indices, axis=axis + 1)
     if not flags[0]:
-        out = door.apply(op, x, indices, axis=axis)
+        out = apply(op, x, indices, axis=axis)
         order = [axis, *range(axis), *range(axis + 1, len(out.shape))]
-        return p.permute(out, axes=tuple(order))
-    return _slices_of_each(x, indices, axis + 1, (size, *wanted))
+        return apply(PERMUTE, out, axes=tuple(order))
+    return _slices_of_each(apply, x, indices, axis + 1, (size, *wanted))
 
 
 @lru_cache(maxsize=10_000)
@@ -142,7 +155,7 @@ def _shape_of(op: Op, shapes: tuple[Shape, ...], dtypes: Any, axis: int) -> tupl
     return wanted.shape, made.shape == (probe, *wanted.shape)
 
 
-def _slices_of_each(x: Tensor, indices: Tensor, axis: int, shape: Shape) -> Tensor:
+def _slices_of_each(apply: Apply, x: Tensor, indices: Tensor, axis: int, shape: Shape) -> Tensor:
     """Of each tensor of the batch the slices at its own indices: its indices are repeated to all
     other axes."""
     rank = len(x.shape)
@@ -150,21 +163,23 @@ def _slices_of_each(x: Tensor, indices: Tensor, axis: int, shape: Shape) -> Tens
     kept = [1] * rank
     kept[0], kept[axis] = indices.shape[0], count
     wide = (*x.shape[:axis], count, *x.shape[axis + 1 :])
-    positions = p.expand(p.reshape(indices, shape=tuple(kept)), shape=wide)
-    return p.reshape(p.gather(x, positions, axis=axis), shape=shape)
+    positions = apply(EXPAND, apply(RESHAPE, indices, shape=tuple(kept)), shape=wide)
+    return apply(RESHAPE, apply(p.gather.op, x, positions, axis=axis), shape=shape)
 
 
-def _one_by_one(op: Op, values: Values, flags: Flags, attributes: Any, size: int) -> Any:
+def _one_by_one(
+    apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
+) -> Any:
     rows = []
     for i in range(size):
         given = [
-            p.select(value, axis=0, index=i) if flag else value
+            apply(p.select.op, value, axis=0, index=i) if flag else value
             for value, flag in zip(values, flags, strict=True)
         ]
-        made = door.apply(op, *given, **attributes)
+        made = apply(op, *given, **attributes)
         rows.append(made if type(made) is tuple else (made,))
     stacked = tuple(
-        p.concat(*[p.reshape(x, shape=(1, *x.shape)) for x in column], axis=0)
+        apply(p.concat.op, *[apply(RESHAPE, x, shape=(1, *x.shape)) for x in column], axis=0)
         for column in zip(*rows, strict=True)
     )
     return stacked if op.outputs != 1 else stacked[0]

@@ -73,10 +73,7 @@ def vmap(
                 f"vmap({name_of(fn)}) with {len(axes_of_args)} in_axes, called with {len(args)} "
                 "arguments", instead="one for each argument given by position",
             )  # fmt: skip
-        leaves, tree = flatten((args, kwargs))
-        leaves = [adopt(x) if isinstance(x, np.ndarray) else x for x in leaves]
-        axes = _spread(fn, axes_of_args, tree.children[0]) + [0] * tree.children[1].leaves
-        axes = [axis if type(x) is Tensor else None for x, axis in zip(leaves, axes, strict=True)]
+        leaves, tree, axes = _leaves(fn, args, kwargs, axes_of_args)
         size = _size(fn, leaves, axes)
         fronts = [_front(x, axis) for x, axis in zip(leaves, axes, strict=True)]
         mode = VmapMode(name_of(fn), size, randomness)
@@ -90,7 +87,27 @@ def vmap(
     return mapped
 
 
-def _within(mode: VmapMode, fn: Function, tree: Tree, leaves: list[Any], axes: list[Any]) -> Any:
+def _leaves(
+    fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any], axes: tuple[Any, ...]
+) -> tuple[list[Any], Tree | None, list[Any]]:
+    """The leaves of arguments, their nesting (None: they are the arguments), their axes."""
+    if not kwargs and all(type(x) is Tensor for x in args) and _SINGLE.issuperset(map(type, axes)):
+        return list(args), None, list(axes)
+    leaves, tree = flatten((args, kwargs))
+    leaves = [adopt(x) if isinstance(x, np.ndarray) else x for x in leaves]
+    found = _spread(fn, axes, tree.children[0]) + [0] * tree.children[1].leaves
+    axes_of_leaves = [
+        axis if type(x) is Tensor else None for x, axis in zip(leaves, found, strict=True)
+    ]
+    return leaves, tree, axes_of_leaves
+
+
+_SINGLE = frozenset({int, type(None)})
+
+
+def _within(
+    mode: VmapMode, fn: Function, tree: Tree | None, leaves: list[Any], axes: list[Any]
+) -> Any:
     """The result of `fn` in `mode`."""
     state = door.state
     asked, draws = state.grad_asked, state.draws
@@ -101,7 +118,7 @@ def _within(mode: VmapMode, fn: Function, tree: Tree, leaves: list[Any], axes: l
             x = object.__new__(Tensor)
             x._pending = cell
         given.append(x)
-    args, kwargs = unflatten(tree, given)
+    args, kwargs = (given, {}) if tree is None else unflatten(tree, given)
     state.mode, state.grad_asked, state.draws = mode, None, None
     try:
         return fn(*args, **kwargs)
@@ -173,6 +190,9 @@ def _back(mode: VmapMode, out: Any, axis: int | None, taken: set[int]) -> Tensor
                 why="it differs within the batch", instead="an axis for it",
             )  # fmt: skip
         return owned(value, taken)
+    if cell.batched and axis == 0 and cell.born and id(value._memory()) not in taken:
+        taken.add(id(value._memory()))  # nobody else can reach it, whatever it is a view of
+        return value
     rank = len(cell.type.shape)
     at = normal_axis(axis, rank + 1)
     if not cell.batched:

@@ -12,17 +12,19 @@ Comes in: an op with its inputs, and tangents of some of them. Goes out: tangent
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
+from dualflow.base.shapes import Shape, broadcast
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
-from dualflow.ops.promotion import plan
+from dualflow.ops.promotion import SCALARS, operand_dtypes
 
 from .walk import walk
 
@@ -85,15 +87,27 @@ def _elementwise(op: Op, inputs: Given, out: Any, given: Given) -> Any:
     return total if total.dtype == result else p.cast(total, dtype=result)
 
 
-def _types(op: Op, inputs: Given) -> tuple[np.dtype, tuple[int, ...], np.dtype]:
+def _types(op: Op, inputs: Given) -> tuple[np.dtype, Shape, np.dtype]:
     """The dtype of operands (but conditions), the common shape, the dtype of the result."""
-    first = inputs[0]
-    if len(inputs) == 1:
-        dtypes, shape = (first.dtype,), first.shape
-    else:
-        dtypes, shape = plan(op, inputs)
+    kinds: list[Any] = []
+    shape: Shape | None = None
+    for x in inputs:
+        if type(x) in SCALARS:
+            kinds.append(type(x))
+            continue
+        kinds.append(x.dtype)
+        shape = x.shape if shape is None or shape == x.shape else broadcast(shape, x.shape)
+    assert shape is not None
+    dtype, result = _dtypes(op, tuple(kinds))
+    return dtype, shape, result
+
+
+@lru_cache(maxsize=None)
+def _dtypes(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, np.dtype]:
+    """The dtypes of operands (but conditions) and of the result."""
+    dtypes = operand_dtypes(op, kinds)
     (made,) = op.infer(tuple(TensorType((), dtype) for dtype in dtypes), {})
-    return dtypes[-1], shape, made.dtype
+    return dtypes[-1], made.dtype
 
 
 def _seen(x: Any, dtype: np.dtype) -> Any:

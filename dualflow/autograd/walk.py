@@ -7,6 +7,7 @@ gradients for the leaves or for chosen edges; tangents of results.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,18 @@ def push(outs: Sequence[Edge], given: Found, create_graph: bool) -> list[Any]:
     tangents: dict[int, Any] = {id(edge): tangent for edge, tangent in given}
     order, useful = order_of([edge for edge in outs if edge is not None], sources)
     assert useful is not None
+    order = [node for node in order if id(node) in useful and id(node) not in tangents]
+    left = Counter(id(edge) for node in order for edge in node.edges)  # uses to come
+    left.update(map(id, outs))
     for node in order:
-        if id(node) in tangents or id(node) not in useful:
-            continue
         arrived = tuple([None if edge is None else tangents.get(id(edge)) for edge in node.edges])
         if any(tangent is not None for tangent in arrived):
             tangents[id(node)] = node.tangent(arrived, create_graph)
+        del arrived
+        for edge in node.edges:
+            left[id(edge)] -= 1
+            if not left[id(edge)]:
+                tangents.pop(id(edge), None)  # its memory serves the tangents to come
     return [None if edge is None else tangents.get(id(edge)) for edge in outs]
 
 
