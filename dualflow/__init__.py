@@ -60,6 +60,11 @@ _ELSEWHERE = {
     "vmap": "dualflow.autograd.mapping:vmap",
     "while_loop": "dualflow.autograd.control:while_loop",
 }
+_STATISTICS = """
+average bincount corrcoef cov histogram median nanmax nanmean nanmin nanstd nansum nanvar percentile
+quantile
+"""
+_ELSEWHERE |= {name: f"dualflow.ops.functions.statistics:{name}" for name in _STATISTICS.split()}
 
 
 def __getattr__(name: str) -> Any:

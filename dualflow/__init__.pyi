@@ -28,6 +28,20 @@ from .ops.functions import linalg as linalg
 from .interop.files import load as load
 from .interop.files import save as save
 from .ops.functions.information import __array_namespace_info__ as __array_namespace_info__
+from .ops.functions.statistics import average as average
+from .ops.functions.statistics import bincount as bincount
+from .ops.functions.statistics import corrcoef as corrcoef
+from .ops.functions.statistics import cov as cov
+from .ops.functions.statistics import histogram as histogram
+from .ops.functions.statistics import median as median
+from .ops.functions.statistics import nanmax as nanmax
+from .ops.functions.statistics import nanmean as nanmean
+from .ops.functions.statistics import nanmin as nanmin
+from .ops.functions.statistics import nanstd as nanstd
+from .ops.functions.statistics import nansum as nansum
+from .ops.functions.statistics import nanvar as nanvar
+from .ops.functions.statistics import percentile as percentile
+from .ops.functions.statistics import quantile as quantile
 
 __version__: str
 __array_api_version__: str

@@ -56,7 +56,7 @@ def _wrapped(value: Any, name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name != "__array_namespace_info__":
+    if name.startswith("__") and not name.startswith("__array_"):
         raise AttributeError(name)
     made = globals()[name] = _wrapped(getattr(df, name), name)
     return made

@@ -45,7 +45,11 @@ UNARY = {
     "m_erfc": (None, mpmath.erfc),
     "m_sigmoid": (None, lambda x: 1 / (1 + mpmath.exp(-x))),
 }
-BINARY = {"m_atan2": (np.arctan2, mpmath.atan2), "m_pow": (np.power, mpmath.power)}
+BINARY = {
+    "m_atan2": (np.arctan2, mpmath.atan2),
+    "m_hypot": (np.hypot, mpmath.hypot),
+    "m_pow": (np.power, mpmath.power),
+}
 NO_LONG_DOUBLE = np.finfo(np.longdouble).nmant <= 52
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0)
 _kernels: dict[tuple, Callable] = {}

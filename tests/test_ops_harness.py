@@ -27,7 +27,6 @@ SPELLED = (Kind.ELEMENTWISE, Kind.REDUCTION, Kind.SCAN)
 UNSPELLED = {
     "integer_power": "it may raise on values",
     "nextafter": "it is rare",
-    "hypot": "it is rare",
     "conj": "kernels take no complex numbers",
     "real": "kernels take no complex numbers",
     "imag": "kernels take no complex numbers",

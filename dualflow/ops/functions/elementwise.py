@@ -6,8 +6,11 @@ are weak: they take the dtype of the tensor beside them, and never widen it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from dualflow.base.dtypes import as_dtype, is_complex, is_float, is_inexact, of_scalar
 from dualflow.ir.op import Op
@@ -340,6 +343,44 @@ def power(x: Tensor, y: Tensor) -> Tensor:
 
 #: the Array API's name
 pow = power
+#: NumPy's name
+mod = remainder
+
+
+def divmod(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """`floor_divide(x, y)` and `remainder(x, y)`.
+
+    >>> import dualflow as df
+    >>> [part.tolist() for part in df.divmod(df.asarray([7, -7]), 3)]
+    [[2, -3], [1, 2]]
+    """
+    return floor_divide(x, y), remainder(x, y)
+
+
+def nan_to_num(
+    x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """`x` with numbers in the place of NaN and infinities, of both parts of complex numbers.
+
+    Args:
+        x: a tensor; integers and booleans are copied.
+        nan: what stands for NaN.
+        posinf, neginf: what stands for the infinities; None: the largest and the least float.
+
+    >>> import dualflow as df
+    >>> df.nan_to_num(df.asarray([float("nan"), 2.0, float("inf")]), posinf=9.0).tolist()
+    [0.0, 2.0, 9.0]
+    """
+    x = tensor(x)
+    if is_complex(x.dtype):
+        parts = [nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))]
+        return parts[0] + parts[1] * 1j
+    if not is_float(x.dtype):
+        return positive(x)
+    limits = np.finfo(x.dtype)
+    out = where(isnan(x), nan, x)
+    out = where(equal(x, math.inf), float(limits.max) if posinf is None else posinf, out)
+    return where(equal(x, -math.inf), float(limits.min) if neginf is None else neginf, out)
 
 
 def isclose(

@@ -234,7 +234,7 @@ hypot = elementwise(
     gradient=lambda g, out, x, y: (
         lambda: g * (x / where.of(out == 0, 1.0, out)),
         lambda: g * (y / where.of(out == 0, 1.0, out))),
-    domain=domains.AWAY_FROM_ZERO,
+    numba="m_hypot({0}, {1})", triton="libdevice.hypot({0}, {1})", domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 nextafter = elementwise(
     "nextafter", np.nextafter, "the float next to x towards y", accepts="f", to_float=True,

@@ -1,4 +1,4 @@
-"""x**y, as IR.
+"""x**y and the length of (x, y), as IR.
 
 In: two `Scalar`s of width 32 or 64. Out: a `Scalar` of the same width. |x|**y = exp(y*log|x|).
 For 32 bits in double; for 64 bits the logarithm is a sum of two doubles with 2**-64 relative
@@ -18,6 +18,7 @@ from .builder import (
     intrinsic,
     polynomial,
     select,
+    square_root,
     two_product,
     two_sum,
 )
@@ -36,6 +37,9 @@ from .logarithm import decompose, decompose_any
 TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
 # Any larger exponent overflows or underflows every base but 1.
 LARGEST_EXPONENT = 2.0**70
+# Squares of sizes between the first two neither overflow nor lose what counts; others are brought
+# there by a factor of the third.
+SQUARED = {32: (2.0**-40, 2.0**60, 2.0**90), 64: (2.0**-400, 2.0**500, 2.0**700)}
 
 
 def _log_extended(x: Scalar) -> tuple[Scalar, Scalar]:
@@ -105,3 +109,15 @@ def power(x: Scalar, y: Scalar) -> Scalar:
     undefined = undefined | x.is_nan() | y.is_nan()
     result = select(undefined, x.like(math.nan), result)
     return select(y.equals(0.0) | x.equals(1.0), x.like(1.0), result)
+
+
+def hypot(x: Scalar, y: Scalar) -> Scalar:
+    """sqrt(x*x + y*y) within 2 ulp, with no overflow; infinite if either is, else NaN if either."""
+    x, y = absolute(x), absolute(y)
+    small, large, factor = SQUARED[x.width]
+    huge, tiny = (x > large) | (y > large), (x < small) & (y < small)
+    by = select(huge, x.like(1 / factor), select(tiny, x.like(factor), 1.0))
+    back = select(huge, x.like(factor), select(tiny, x.like(1 / factor), 1.0))
+    a, b = x * by, y * by
+    length = square_root(fma(a, a, b * b)) * back
+    return select(x.equals(math.inf) | y.equals(math.inf), x.like(math.inf), length)
