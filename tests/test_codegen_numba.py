@@ -38,6 +38,7 @@ from dualflow.base.errors import IndexingError
 from dualflow.codegen.numba import emit
 from dualflow.codegen.numba_values import literal
 from dualflow.ir.kernel import Access, Axis, Check, Fold, Kernel, Let, Scalar, Stage, Store
+from dualflow.runtime.compile import with_loop_hints
 
 REAL = [dtype for dtype in BY_NAME.values() if not is_complex(dtype)]  # what kernels hold
 NUMBERS = [dtype for dtype in REAL if dtype != bool_]
@@ -476,3 +477,44 @@ def test_literals_are_typed():
     assert literal(float("nan"), float64) == "np.float64(np.nan)"
     assert literal(-math.inf, float16) == "np.float32(-np.inf)"
     assert literal(1, bool_) == "True"
+
+
+@pytest.mark.parametrize("dtype", [float16, float32, float64])
+@pytest.mark.parametrize("keep", [True, False])
+def test_rows_short_and_long_are_walked_in_whole_vectors_or_not(dtype, keep):
+    text = emit(softmax(keep, dtype)).source
+    assert text.count("whole_vectors()") == (1 if keep else 2)
+    limit = 64 if dtype == float64 else 128
+    assert f"if n1 <= {limit}:" in text
+    rng = np.random.default_rng(0)
+    for n in (1, 3, 7, 8, 15, 16, 17, 33, limit - 1, limit, limit + 1, 2 * limit + 5):
+        x = rng.standard_normal((5, n)).astype(dtype)
+        x[1, n // 2], x[2, n - 1], x[3, 0] = np.nan, np.inf, -np.inf
+        (found,) = run(softmax(keep, dtype), [x, (5, n)], {"i": 5, "j": n})
+        with np.errstate(all="ignore"):
+            e = np.exp(x.astype(float64) - x.max(axis=1, keepdims=True))
+            wanted = e / e.sum(axis=1, keepdims=True)
+        rtol = {float16: 5e-3, float32: 2e-6, float64: 1e-14}[dtype]
+        np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-7 if dtype == float16 else 0)
+
+
+def test_marks_of_loops_become_hints_on_their_branches():
+    module = """
+define void @f() {
+top:
+  br label %loop
+loop:
+  call void @mark()
+  br label %loop
+other:
+  br label %loop
+}
+declare void @mark()
+"""
+    lines = with_loop_hints(module, "mark").splitlines()
+    assert sum("br label %loop" in line for line in lines) == 3
+    (hinted,) = (line for line in lines if "!llvm.loop" in line and "br" in line)
+    name = hinted.rpartition(" ")[2]
+    assert lines[lines.index(hinted) - 1] == "loop:"
+    assert any(line.startswith(f"{name} = distinct !{{{name}, ") for line in lines)
+    assert not any("call void @mark" in line for line in lines)

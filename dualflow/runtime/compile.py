@@ -67,7 +67,7 @@ def compile_text(text: KernelText) -> bytes:
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
-    from .intrinsics import DTYPES, NAMESPACE
+    from .intrinsics import DTYPES, NAMESPACE, WHOLE_VECTORS
 
     names = dict(NAMESPACE)
     exec(compile(text.source, f"<kernel {fingerprint(text)[:12]}>", "exec"), names)
@@ -86,6 +86,10 @@ def compile_text(text: KernelText) -> bytes:
             {},
         )
         library = compiled.library
+        if "whole_vectors()" in text.source:
+            module = llvm.parse_assembly(with_loop_hints(library.get_llvm_str(), WHOLE_VECTORS))
+            module.name = library._final_module.name
+            library._final_module = module
         entry = _entry(text, compiled.fndesc.llvm_func_name)
         if "half" in text.source:
             entry += _HALF_FROM_DOUBLE
@@ -93,6 +97,34 @@ def compile_text(text: KernelText) -> bytes:
         library.finalize()
         library.get_pointer_to_function(symbol(text))  # makes the engine write the object
         return library._get_compiled_object()
+
+
+#: What LLVM is told of a loop that is to be walked in whole vectors.
+_HINTS = (
+    '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
+    '!{!"llvm.loop.interleave.count", i32 1}',
+)
+#: The first number of metadata that no module of Numba's reaches.
+_METADATA = 1_000_000
+
+
+def with_loop_hints(module: str, mark: str) -> str:
+    """The text of an LLVM module in which calls of the function `mark` have become hints to the
+    vectoriser, on the branches at the ends of their loops."""
+    lines, loops, marked = [], 0, False
+    for line in module.split("\n"):
+        if f"call void @{mark}()" in line:
+            marked = True
+            continue
+        if marked and line.lstrip().startswith("br "):
+            line += f", !llvm.loop !{_METADATA + len(_HINTS) + loops}"
+            loops, marked = loops + 1, False
+        lines.append(line)
+    lines += [f"!{_METADATA + n} = {hint}" for n, hint in enumerate(_HINTS)]
+    hints = ", ".join(f"!{_METADATA + n}" for n in range(len(_HINTS)))
+    for n in range(_METADATA + len(_HINTS), _METADATA + len(_HINTS) + loops):
+        lines.append(f"!{n} = distinct !{{!{n}, {hints}}}")
+    return "\n".join(lines)
 
 
 def _flags(compiler: Any, text: KernelText) -> Any:

@@ -29,6 +29,22 @@ def radd(typing: Any, x: Any, y: Any) -> Any:
     return x(x, x), generate
 
 
+#: Called by the IR of a loop that is to be walked in whole vectors (see `compile`).
+WHOLE_VECTORS = "dualflow_whole_vectors"
+
+
+@intrinsic
+def whole_vectors(typing: Any) -> Any:
+    """At the end of a loop: walk it in whole vectors, the last one masked; no scalar loop."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        nothing = ir.FunctionType(ir.VoidType(), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, nothing, WHOLE_VECTORS), [])
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
 @intrinsic
 def logical_not(typing: Any, x: Any) -> Any:
     """Not, of a boolean."""
@@ -233,6 +249,7 @@ DTYPES: dict[str, Any] = {
 NAMESPACE: dict[str, Any] = {
     **MATHEMATICS,
     "radd": radd,
+    "whole_vectors": whole_vectors,
     "logical_not": logical_not,
     "better_high": _better(">"),
     "better_low": _better("<"),
