@@ -15,6 +15,7 @@ import numpy as np
 import dualflow as df
 
 ADVERSARIES = {}
+ONES = np.ones(3)
 
 
 def adversary(**counts):
@@ -74,8 +75,9 @@ def arguments_come_back(compile):
     for _ in range(4):
         x, y = line(), line(4).reshape(2, 2)
         a, (b, c), part, turned, same, shaped = f(x, y)
-        assert a is x and b is y and c is x and same is x
-        assert part.base is x and np.shares_memory(turned, y) and shaped.base is x
+        assert all(one is x for one in (a, c, same, part.base, shaped.base))
+        assert b is y
+        assert np.shares_memory(turned, y)
         part[0] = 77
         seen += [x, y, part, turned, shaped]
     return f, seen
@@ -234,7 +236,7 @@ def containers(compile):
 def cells_and_defaults(compile):
     total = np.zeros(3)
 
-    def helper(x, scale=np.array([1.0, 2.0, 3.0])):
+    def helper(x, scale=ONES):
         return x * scale
 
     @compile
@@ -450,7 +452,8 @@ def promotion(compile):
         return (
             i8 + i8, u8 - 1, u8 * u8, f4 * 2.5, f4 + i4, i4 / 2, i4 * 2.5, i8 + u8, b + b, b * 3,
             f4 ** 2, i4 ** 2, i4 // 3, i4 % 3, f4 > 1, np.sqrt(i4), np.sqrt(f4), -u8, ~i8, i4 << 2,
-            f4.sum(), i8.sum(), b.sum(), i4.mean(), f4.mean(), f4 * np.float64(2), np.exp(i8 / 64), f4 ** 0.5,
+            f4.sum(), i8.sum(), b.sum(), i4.mean(), f4.mean(), f4 * np.float64(2), np.exp(i8 / 64),
+            f4 ** 0.5,
             i4 & 1, b & (i4 > 2), ~b, np.maximum(i8, u8), np.where(b, i8, 1.5), np.add(i4, f4),
             i4.max() + 1.5, f4[0] * 2, i4.astype(float) * f4, i8.astype(np.uint8), b.any(),
         )  # fmt: skip

@@ -47,6 +47,7 @@ class Block:
         kinds: the types and layouts that its guards ask for: what differs otherwise between two
             recordings are Python values.
         exports: the numbers of the values that it leaves for later blocks.
+        drops: the numbers of those of earlier blocks that it is the last to take.
         effects, text: for readers.
     """
 
@@ -66,6 +67,7 @@ class Block:
         self.failed: Exception | None = None
         self.kinds: tuple[Any, ...] = ()
         self.exports: list[Any] = []
+        self.drops: list[Any] = []
 
     @property
     def ready(self) -> bool:
@@ -254,16 +256,19 @@ class Builder:
         block.outcome = outcome_key(outcome)
         block.key = (tuple(keys), node_key(node, self.keys))
         same = self.find([*self.path, block])
+        exports = self._exports(wanted, everything)
         if same is not None:  # an earlier recording went this way: its program is the one that runs
             self.there.update(self.values[number] for number in same.exports)
+            self.there.difference_update(self.values[number] for number in same.drops)
+            block.drops = same.drops
         elif wanted:
-            exports = self._exports(wanted, everything)
             names = self._program(block, emitter, [*wanted, *exports], raising=False)
             for number, name in zip(numbers, names, strict=False):
                 emitter.line(f"T[{number}] = {name}.item()")
             for value, name in zip(exports, names[len(numbers) :], strict=True):
                 emitter.line(f"X[{emitter.constant(self.numbers[value])}] = {name}")
             self.there.update(exports)
+            self.there.difference_update(self.values[number] for number in block.drops)
             block.exports = [self.numbers[value] for value in exports]
         self.late.update(numbers)
         emitter.line(f"return {emitter.node(node)}")
@@ -351,7 +356,7 @@ class Builder:
         names: dict[Value, str] = {}
         arrays, layouts = [], []
         for value in taken:
-            text, layout = self._input(emitter, value)
+            text, layout = self._input(block, emitter, value)
             arrays.append(text)
             layouts.append(layout)
             names[value] = text
@@ -372,10 +377,15 @@ class Builder:
         kind, *rest = self.recorder.inputs[value.index]
         return rest[0] if kind == "tensor" else None
 
-    def _input(self, emitter: Emitter, value: Value) -> tuple[str, View]:
+    def _input(self, block: Block, emitter: Emitter, value: Value) -> tuple[str, View]:
         contiguous = View.contiguous(value.shape)
         if value.node is not None:
-            return f"X[{emitter.constant(self.numbers[value])}]", contiguous
+            number = self.numbers[value]
+            last = not block.leaf and self.slices.is_over(value)
+            if last:
+                block.drops.append(number)
+            name = emitter.constant(number)
+            return f"X.pop({name})" if last else f"X[{name}]", contiguous
         kind, *rest = self.recorder.inputs[value.index]
         emitter.namespace["np_array"] = np.array
         if kind == "tensor":

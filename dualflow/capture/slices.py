@@ -65,6 +65,10 @@ class Path:
         made = [value for node in here for value in node.results if not cheap(value)]
         return [value for value in made if value not in wanted and self._is_used_later(value)]
 
+    def is_over(self, value: Value) -> bool:
+        """Whether no block to come takes `value`."""
+        return not self._is_used_later(value)
+
     def _is_used_later(self, value: Value) -> bool:
         if value in self._wanted:
             return True
