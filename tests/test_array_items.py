@@ -169,6 +169,22 @@ def test_one_step_gives_what_the_ops_give(name, shape):
         assert not np.may_share_memory(found.numpy(), x.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int32"])
+def test_products_with_vectors_have_the_bits_of_the_op(dtype):
+    """In one step NumPy takes vectors as they are; op by op they are matrices."""
+    random = np.random.default_rng(0)
+    for m, k in ((1, 1), (3, 7), (40, 33), (257, 129), (2, 0)):
+        a, v, w = (random.normal(size=s) * 9 for s in ((m, k), (k,), (m,)))
+        a, v, w = (df.tensor(t.astype(dtype)) for t in (a, v, w))
+        for x, y in ((a, v), (w, a), (v, v), (a.T, w), (a[:, ::2], v[::2])):
+            found = df.matmul(x, y)
+            x = x if x.ndim > 1 else x[None]
+            wide = y if y.ndim > 1 else y[:, None]
+            wanted = p.matmul(x, wide).reshape(found.shape)
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
 def test_a_new_matrix_in_one_step_is_that_of_the_ops():
     for arguments in ((3,), (2, 4), (0,), (3, 0)):
         for k in (-1, 0, 2):

@@ -69,7 +69,7 @@ class Eager(Mode, Protocol):
         ...
 
     def compute(self, function: Any, tensors: Sequence[Any], *arguments: Any) -> Any:
-        """`function(*tensors, *arguments)` of NumPy's, which moves elements and no more."""
+        """`function(*tensors, *arguments)` of NumPy's, where that has the bits of the ops."""
         ...
 
 

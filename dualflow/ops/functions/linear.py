@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import as_integer, broadcast, normal_axis, size_of
 
+from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
 from ..rules import check_kind
@@ -52,10 +55,16 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
                          instead="multiply() for scalars; reshape or transpose")  # fmt: skip
     if len(a) > 1 and len(b) > 1 and a[:-2] == b[:-2]:
         return p.matmul(x, y)
+    eager = door.unnoted(x, y) if len(b) < 3 else None
+    if eager is not None:  # the bits of a matrix of one row or column
+        return eager.compute(np.matmul if len(a) < 3 else _rows_times, (x, y))
     if len(a) == 1:
         x = p.reshape(x, shape=(1, *a))
     if len(b) == 1:
         y = p.reshape(y, shape=(*b, 1))
+    if len(a) > 2 and len(b) < 3:  # one product, and one for each gradient, not one a batch
+        rows = p.reshape(x, shape=(size_of(a[:-1]), a[-1]))
+        return p.reshape(p.matmul(rows, y), shape=a[:-1] + b[1:])
     batch = broadcast(x.shape[:-2], y.shape[:-2])
     x, y = (v if v.shape[:-2] == batch else p.expand(v, shape=batch + v.shape[-2:]) for v in (x, y))
     out = p.matmul(x, y)
@@ -64,6 +73,12 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     rows = () if len(a) == 1 else (out.shape[-2],)
     columns = () if len(b) == 1 else (out.shape[-1],)
     return p.reshape(out, shape=(*batch, *rows, *columns))
+
+
+def _rows_times(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A batch of matrices by one matrix or vector: all rows at once."""
+    rows = x.reshape(size_of(x.shape[:-1]), x.shape[-1])
+    return np.matmul(rows, y).reshape(x.shape[:-1] + y.shape[1:])
 
 
 def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:

@@ -88,11 +88,12 @@ def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
     total, rest = prod(shape), -prod(wanted)
-    if wanted.count(-1) > 1 or rest <= 0 or total % rest:
+    if rest <= 0 or total % rest or wanted.count(-1) > 1:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
                          instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
-    return tuple([total // rest if size == -1 else size for size in wanted])
+    place = wanted.index(-1)
+    return (*wanted[:place], total // rest, *wanted[place + 1 :])
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -367,7 +368,8 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     at = normal_axis(axis, given[0].ndim + 1)
     eager = door.unnoted(*given)
     if eager is not None:
-        return eager.compute(lambda *arrays: np.stack(arrays, at), given)
+        items = (*(_WHOLE,) * at, None)
+        return eager.compute(lambda *arrays: np.concatenate([a[items] for a in arrays], at), given)
     return p.concat(*(expand_dims(x, at) for x in given), axis=at)
 
 

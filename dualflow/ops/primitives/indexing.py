@@ -113,14 +113,22 @@ def _along_rule(name: str, valued: bool):
 
 
 def _places(indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
-    grids = list(np.ogrid[tuple(slice(size) for size in indices.shape)])
-    grids[axis] = indices.astype(np.int64, copy=False)
+    rank = indices.ndim
+    grids = [
+        indices.astype(np.int64, copy=False) if i == axis
+        else np.arange(size).reshape((size,) + (1,) * (rank - i - 1))
+        for i, size in enumerate(indices.shape)
+    ]  # fmt: skip
     return tuple(grids)
 
 
 def _gather(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
-    _check_bounds(indices, x.shape[axis], axis)
-    return x[_places(indices, axis)]
+    _check_integers(indices)
+    try:
+        return x[_places(indices, axis)]
+    except IndexError:
+        _check_bounds(indices, x.shape[axis], axis)
+        raise
 
 
 def _scatter_add(
