@@ -269,8 +269,8 @@ class RowEmitter:
         with self.block(*(self._loop(axis) for axis in outer)):
             if walked and self._is_position(stage):
                 self._find_in_blocks(stage, self.axes[last], folds[0])
-            elif walked and self._is_dear(stage):
-                with self.block(f"if {self.integers[f'n_{last}']} <= {self._short(stage)}:"):
+            elif walked and any(map(self._is_dear, self.kernel.stages)):
+                with self.block(f"if {self._is_short(stage, self.integers[f'n_{last}'])}:"):
                     self._add_block(stage, self._loop(last), blocked, "whole_vectors()")
                 with self.block("else:"):
                     self._walk_lanes(stage, last, blocked)
@@ -292,10 +292,12 @@ class RowEmitter:
         ops = (let.op for let in stage.lets if let.op not in BUILT_IN)
         return not all(CATALOGUE[op].exact for op in ops)
 
-    def _short(self, stage: Stage) -> int:
-        """How many elements make a short row."""
-        widest = max(held_as(let.dtype).itemsize for let in stage.lets)
-        return min(SHORT_ROW // widest, SUM_BLOCK)
+    def _is_short(self, stage: Stage, n: str) -> str:
+        """The test whether `n` elements are walked in whole vectors; cheap stages only gain where
+        much is left after the first few vectors at a time."""
+        dtypes = [let.dtype for let in stage.lets] or [keep.dtype for keep in self.keeps]
+        most = min(SHORT_ROW // max(held_as(dtype).itemsize for dtype in dtypes), SUM_BLOCK)
+        return f"{n} <= {most}" if self._is_dear(stage) else f"{most // 2} < {n} < {most}"
 
     def _walk_lanes(self, stage: Stage, axis: str, sums: list[Fold]) -> None:
         """A loop over the lanes, in blocks where floats are added."""
