@@ -1,6 +1,7 @@
 """Python code that runs where no hook sees it: called by C code, or because an object dies."""
 
 import gc
+import importlib.util
 import sys
 import threading
 import types
@@ -289,3 +290,61 @@ def test_arguments_die_with_their_last_user():
     finally:
         gc.enable()
     assert f.stats()["replays"] == 2
+
+
+def made(path, gain):
+    """A module of its own, with a class, a function and something big."""
+    path.write_text(f"""
+class Layer:
+    def __call__(self, x):
+        return x * GAIN
+class Big: ...
+GAIN = {gain}
+BIG = Big()
+def scaled(x, layer):
+    return layer(x) * 2
+""")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_modules_classes_and_functions_die_although_guards_know_them(tmp_path):
+    f = df.compile(lambda function, layer, x: function(x, layer) + 1, wait=True)
+    module = made(tmp_path / "dying.py", 3.0)
+    watched = [weakref.ref(x) for x in (module, module.Layer, module.scaled, module.BIG)]
+    for _ in range(3):
+        assert f(module.scaled, module.Layer(), tensor(1.0)).tolist() == [7.0]
+    assert f.stats()["replays"] == 2
+    del sys.modules["dying"], module
+    gc.collect()
+    assert [reference() for reference in watched] == [None] * 4
+    again = made(tmp_path / "dying.py", 5.0)  # its objects may lie where the dead ones lay
+    try:
+        for _ in range(2):
+            assert f(again.scaled, again.Layer(), tensor(1.0)).tolist() == [11.0]
+    finally:
+        del sys.modules["dying"]
+    assert f.stats()["recordings"] == 2
+    assert f.stats()["replays"] == 3
+
+
+def test_a_compiled_function_dies_with_what_it_knows():
+    class Layer:
+        def __call__(self, x):
+            return x * 2
+
+    def use(layer, x):
+        return layer(x)
+
+    f = df.compile(use, wait=True)
+    for _ in range(2):
+        f(Layer(), tensor(1.0))
+    assert f.stats()["replays"] == 1
+    watched = [weakref.ref(x) for x in (Layer, use, f)]
+    del Layer, use, f
+    gc.collect()
+    assert [reference() for reference in watched] == [None] * 3

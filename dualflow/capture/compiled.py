@@ -446,7 +446,7 @@ def _skip(call: calls.Call) -> calls.Plan | None:
     def finish(out: Any) -> Origin:
         if type(out) in SCALARS:
             return CONSTANT
-        return recorder.read(recorder.constant(out), out)
+        return recorder.read(recorder.nodes("{k0}[0]", (), ((out,),)), out)  # kept by the block
 
     return call.plan(finish, run)
 

@@ -8,16 +8,19 @@ programs of the path left. Every node is evaluated once.
 from __future__ import annotations
 
 import linecache
+import sys
+import types
 from collections.abc import Callable
 from itertools import count
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
-from .provenance import Node, identity
+from .provenance import Namespace, Node, identity
 
 
 class Marker:
@@ -36,6 +39,7 @@ PYTHON = Marker("this path runs in Python")
 FITS = Marker("guards fit; no more was asked")
 
 _numbers = count()
+_REFERRED = (types.FunctionType, types.CodeType, types.ModuleType)
 
 
 class Emitter:
@@ -50,6 +54,9 @@ class Emitter:
         self.indent = 1
         self._names: dict[Node, str] = {}
         self._constants: dict[int, str] = {}
+        self._weak: dict[int, str] = {}
+        self.weak: list[tuple[str, Any]] = []  # names of weak references, and to what
+        self._heads: list[str] = []
         self._arrays: dict[Node, str] = {}
         self._fresh = count()
 
@@ -70,10 +77,27 @@ class Emitter:
             self.namespace[name] = value
         return name
 
+    def compared(self, value: Any) -> str:
+        """The text of a constant that guards compare with: a class, function, code or module is
+        referred to weakly, and once it is dead no guard fits."""
+        found = referred(value)
+        if found is None:
+            return self.constant(value)
+        name = self._weak.get(id(value))
+        if name is None:
+            target, part = found
+            name = self._weak[id(value)] = f"W{len(self._weak)}"
+            self.weak.append((f"weak_{name}", target))
+            self._heads.append(f"    {name} = weak_{name}()")
+            self._heads.append(f"    if {name} is None: return MISS")
+            if part:
+                self._heads.append(f"    {name} = {name}{part}")
+        return name
+
     def text(self, node: Node) -> str:
         """The text of a node over the variables of its parents."""
         parents = [self.node(parent) for parent in node.parents]
-        constants = {f"k{i}": self.constant(k) for i, k in enumerate(node.constants)}
+        constants = {f"k{i}": self.compared(k) for i, k in enumerate(node.constants)}
         return node.template.format(*parents, **constants)
 
     def node(self, node: Node) -> str:
@@ -91,7 +115,7 @@ class Emitter:
             else:
                 todo.pop()
                 if not top.parents and len(top.constants) == 1 and top.template == "{k0}":
-                    self._names[top] = self.constant(top.constants[0])
+                    self._names[top] = self.compared(top.constants[0])
                     continue
                 text = self.text(top)
                 name = self.name()
@@ -129,15 +153,33 @@ class Emitter:
 
     def finish(self, title: str) -> tuple[Callable[[], Callable[..., Any]], str]:
         """What compiles the function (which takes longer than to record it), and its text."""
-        text = "def block(args, kwargs, T, X, check=False):\n" + "\n".join(self.lines) + "\n"
+        lines = ["def block(args, kwargs, T, X, check=False):", *self._heads, *self.lines, ""]
+        text = "\n".join(lines)
         file, namespace = f"<dualflow {title} {next(_numbers)}>", self.namespace
 
         def compiled() -> Callable[..., Any]:
             exec(compile(text, file, "exec"), namespace)
             linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+            finalize(namespace["block"], linecache.cache.pop, file, None).atexit = False
             return namespace["block"]
 
         return compiled, text
+
+
+def referred(value: Any) -> tuple[Any, str] | None:
+    """What to refer to weakly in the place of a constant, and the text of the way from there."""
+    kind = type(value)
+    if kind is Namespace:
+        return value.owner(), ".__dict__"
+    if isinstance(value, type):
+        return (value, "") if value.__flags__ & (1 << 9) else None
+    if kind in _REFERRED:
+        return value, ""
+    if kind is dict:
+        module = sys.modules.get(value.get("__name__", ""))
+        if module is not None and getattr(module, "__dict__", None) is value:
+            return module, ".__dict__"
+    return None
 
 
 def node_key(node: Node, found: dict[Node, Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
@@ -405,6 +405,12 @@ class Builder:
 
     def _finish(self, block: Block, emitter: Emitter, title: str) -> None:
         block._namespace = emitter.namespace
+
+        def gone(_: Any) -> None:  # ids in the key may come to mean something else
+            block.key = object()
+
+        for name, target in emitter.weak:
+            block._namespace[name] = ref(target, gone)
         compiled, block.text = emitter.finish(title)
 
         def first(*given: Any) -> Any:

@@ -10,6 +10,7 @@ Comes in: what the hooks see. Goes out: nodes, each made once, from which `emit.
 from __future__ import annotations
 
 from typing import Any, final
+from weakref import ref
 
 
 @final
@@ -46,6 +47,16 @@ class Node:
         return self.template.format(*map(str, self.parents), **parts)
 
     __repr__ = __str__
+
+
+@final
+class Namespace:
+    """Stands for the namespace of a class, which it does not keep alive."""
+
+    __slots__ = ("__weakref__", "owner")
+
+    def __init__(self, owner: type) -> None:
+        self.owner = ref(owner)
 
 
 def short(constant: Any) -> str:

@@ -32,7 +32,18 @@ from .alarm import Alarm
 from .finalizers import finalized
 from .notes import ChainKey, Notes, chain_key
 from .numpy_arrays import SCALAR_TYPES, Arrays
-from .provenance import CONSTANT, NUMBERS, SCALARS, TENSOR, Born, Node, Nodes, Origin, identity
+from .provenance import (
+    CONSTANT,
+    NUMBERS,
+    SCALARS,
+    TENSOR,
+    Born,
+    Namespace,
+    Node,
+    Nodes,
+    Origin,
+    identity,
+)
 
 #: objects that are what they are: known by identity, with nothing in them that changes
 FIXED = (
@@ -41,7 +52,7 @@ FIXED = (
 )  # fmt: skip
 
 
-#: one live namespace object for each class, so that guards of two recordings can be equal
+#: what stands for the namespace of each class, so that guards of two recordings can be equal
 _proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
 
@@ -172,10 +183,10 @@ class Recorder:
         self._allowed = tensor
 
     def proxy(self, cls: type) -> Any:
-        """The live namespace of a class, one object for each class."""
+        """What stands for the namespace of a class, one object for each class."""
         found = _proxies.get(cls)
         if found is None:
-            found = _proxies[cls] = vars(cls)
+            found = _proxies[cls] = Namespace(cls)
         return found
 
     def guard_keys(self, node: Node, value: Any) -> None:
@@ -201,12 +212,12 @@ class Recorder:
         """The origin of `value`, of which a slot says `origin`; None if nobody knows."""
         kind = type(value)
         if kind is Tensor:
+            if type(value._pending) is Batched:  # within vmap: known if what it holds is
+                return TENSOR if self.origin(None, beneath(value)) is not None else None
             found = self._ids.get(id(value))
             if found is None and (self.notes.knows(value) or self._alias_of(value) is not None):
                 return TENSOR
             return found
-            if type(value._pending) is Batched:  # within vmap: known if what it holds is
-                return TENSOR if self.origin(None, beneath(value)) is not None else None
         if origin is not None or kind in SCALARS or kind in SCALAR_TYPES:
             return origin
         return self._ids.get(id(value))
@@ -510,7 +521,10 @@ class Recorder:
     def guard_order(self, kind: type) -> None:
         """Guard in which classes instances of `kind` look for attributes."""
         if kind.__flags__ & (1 << 9):
-            self.guard("{k0}.__mro__ is {k1}", constants=(kind, kind.__mro__))
+            order = kind.__mro__  # the tuple itself would keep the class alive
+            parts = [f"{{k0}}.__mro__[{i}] is {{k{i}}}" for i in range(1, len(order))]
+            text = " and ".join([f"len({{k0}}.__mro__) == {len(order)}", *parts])
+            self.guard(text, constants=order)
 
     def guard_special(self, origin: Origin, owner: Any, name: str, kind: Any = None) -> None:
         """Guard that a class still finds a special method where it does now."""
