@@ -30,6 +30,13 @@ def check_kind(what: str, dtype: np.dtype, kinds: str) -> None:
                          instead="astype(...) to such a dtype first")  # fmt: skip
 
 
+def ordered(x: np.ndarray) -> np.ndarray:
+    """`x`; TypeError of complex numbers, which NumPy would order by their real parts first."""
+    if x.dtype.kind == "c":
+        raise TypeError("complex numbers have no order")  # the rule says more
+    return x
+
+
 @dataclass(frozen=True, slots=True)
 class ElementwiseRule:
     """All operands of one shape and one dtype.

@@ -11,7 +11,7 @@ from dualflow.ir.types import TensorType
 
 from .. import domains
 from ..record import primitive
-from ..rules import check_axis, check_kind
+from ..rules import check_axis, check_kind, ordered
 from .creation import full
 from .indexing import gather, scatter_add
 
@@ -34,14 +34,15 @@ def _sort_gradient(g, out, x, axis):
 
 
 sort = primitive(
-    "sort", Kind.LIBRARY, _sort_rule, lambda x, *, axis: np.sort(x, axis=axis, kind="stable"),
+    "sort", Kind.LIBRARY, _sort_rule,
+    lambda x, *, axis: np.sort(ordered(x), axis=axis, kind="stable"),
     doc="the elements in rising order along an axis, NaN last",
     gradient=_sort_gradient, domain=domains.FEW_VALUES,
     forward=lambda tangents, out, x, axis: gather(tangents[0], argsort(x, axis=axis), axis=axis),
 )  # fmt: skip
 argsort = primitive(
     "argsort", Kind.LIBRARY, _argsort_rule,
-    lambda x, *, axis: x.argsort(axis, kind="stable"),
+    lambda x, *, axis: ordered(x).argsort(axis, kind="stable"),
     doc="positions that sort along an axis; equals keep their order, NaN last",
     no_gradient="the result is a position", domain=domains.FEW_VALUES,
 )  # fmt: skip

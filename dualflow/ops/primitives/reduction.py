@@ -17,7 +17,7 @@ from dualflow.ir.types import TensorType
 
 from .. import domains
 from ..record import Strict, primitive
-from ..rules import check_axes, check_axis, check_kind
+from ..rules import check_axes, check_axis, check_kind, ordered
 from .creation import iota
 from .elementwise import ALL, where
 from .movement import expand
@@ -62,11 +62,11 @@ def _prod(x: np.ndarray, *, axes: Axes) -> np.ndarray:
 
 
 def _max(x: np.ndarray, *, axes: Axes) -> np.ndarray:
-    return np.maximum.reduce(x, axis=axes)
+    return np.maximum.reduce(ordered(x), axis=axes)
 
 
 def _min(x: np.ndarray, *, axes: Axes) -> np.ndarray:
-    return np.minimum.reduce(x, axis=axes)
+    return np.minimum.reduce(ordered(x), axis=axes)
 
 
 def _any(x: np.ndarray, *, axes: Axes) -> np.ndarray:
@@ -173,10 +173,10 @@ all = _reduction(
 def _position(numpy):
     def find(x: np.ndarray, *, axes: Axes) -> np.ndarray:
         if len(axes) == 1:
-            return numpy(x, axis=axes[0])
+            return numpy(ordered(x), axis=axes[0])
         kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
         shape = (*(x.shape[axis] for axis in kept), math.prod(x.shape[axis] for axis in axes))
-        return numpy(x.transpose(kept + axes).reshape(shape), axis=-1)
+        return numpy(ordered(x).transpose(kept + axes).reshape(shape), axis=-1)
 
     return find
 
