@@ -172,7 +172,7 @@ class Converter:
     """What NumPy's functions convert their arguments with, for faces."""
 
     def __init__(self, *values: Any) -> None:
-        asarray = IMPLEMENTATIONS[np.asarray]
+        asarray = IMPLEMENTATIONS[np.asanyarray]
         self._given = values
         self._arrays = tuple(value if isinstance(value, np.ndarray) and type(value) in FACES
                              else asarray(value) for value in values)  # fmt: skip

@@ -37,7 +37,9 @@ def array(
     ndmax: int = 0,
 ) -> Any:
     """np.array."""
-    if (like is not None and type(like) not in FACES) or ndmax:
+    if ndmax or (like is not None and type(like) not in FACES):
+        raise NotCoveredError
+    if subok and subclassed(value):
         raise NotCoveredError
     found = _converted(value, dtype, copy, order)
     if ndmin > found.ndim:
@@ -55,6 +57,8 @@ def _converted(value: Any, dtype: Any, copy: bool | None, order: str | None) -> 
         if copy is False and found is not value:
             raise NotCoveredError
         return found
+    if not isinstance(value, (np.ndarray, *_SCALARS)) and hasattr(type(value), "__array__"):
+        return _converted(value.__array__(), dtype, copy, order)
     if crossing.contains(value):
         if copy is False:
             raise NotCoveredError
@@ -114,6 +118,15 @@ def scalar_of(value: Any, dtype: np.dtype) -> Any:
     return cell.item()
 
 
+def subclassed(value: Any) -> bool:
+    """Whether `value` is of a class derived from ndarray, which keeps its own ways."""
+    return (
+        isinstance(value, np.ndarray)
+        and type(value) is not np.ndarray
+        and type(value) not in FACES
+    )
+
+
 @implements(np.asarray)
 def asarray(
     value: Any,
@@ -141,6 +154,8 @@ def asanyarray(
     like: Any = None,
 ) -> Any:
     """np.asanyarray."""
+    if subclassed(value):
+        raise NotCoveredError
     return asarray(value, dtype, order, device=device, copy=copy, like=like)
 
 
@@ -229,14 +244,15 @@ def like(prototype: Any, value: Any, dtype: Any, order: str, shape: Any) -> Any:
     """An array full of `value` in the shape, dtype and memory order of `prototype`."""
     x = array(prototype, copy=None)._tensor
     wanted = x.dtype if dtype is None else np.dtype(dtype)
-    if shape is not None or order in ("C", "F") or layout.packed(x):
-        return filled(x.shape if shape is None else shape, value, wanted, order)
-    axes = layout.falling(layout.strides(x), x.shape)
+    sizes = x.shape if shape is None else shapes.shape_of((shape,))
     if order == "A":
-        return filled(x.shape, value, wanted, "F" if layout.fortran(x) else "C")
+        order = "F" if layout.fortran(x) else "C"
+    if order != "K" or layout.packed(x) or len(sizes) != len(x.shape):
+        return filled(sizes, value, wanted, order)
+    axes = layout.falling(layout.strides(x), x.shape)
     if axes is None:
-        return filled(x.shape, value, wanted)
-    turned = filled(tuple(x.shape[axis] for axis in axes), value, wanted)
+        return filled(sizes, value, wanted)
+    turned = filled(tuple(sizes[axis] for axis in axes), value, wanted)
     return made.face(p.permute(turned._tensor, axes=layout.inverse(axes)))
 
 

@@ -56,24 +56,27 @@ class Flat:
         return self._elements()[self._next - 1]
 
     def __getitem__(self, index: Any) -> Any:
-        try:
-            found = self._elements()[index]
-        except (IndexError, TypeError, ValueError):
-            found = crossing.values(self.base).flat[index]  # raises its own error
-        return found.copy() if getattr(found, "ndim", 0) else found
+        if type(index) is slice:
+            return self._elements()[index].copy()
+        if type(index) is int and -self.base.size <= index < self.base.size:
+            return self._elements()[index]
+        return crossing.real(_read, (self.base, index), {})
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        try:
-            np.empty(self.base.size, bool)[crossing.unwrap_all(index)]
-        except (IndexError, TypeError, ValueError):
-            crossing.values(self.base).flat[crossing.unwrap_all(index)] = value  # raises its own
-        flat = self._elements()
-        shared = flat._tensor._storage is not None
-        if shared and flat._tensor._storage is self.base._tensor._storage:
-            _store(flat, index, value)
+        if type(index) not in (int, slice) or np.ndim(value) > 1:
+            crossing.real(_write, (self.base, index, value), {})
             return
-        _store(flat, index, value)
-        door.write(self.base._tensor, p.reshape(flat._tensor, shape=self.base.shape))
+        places = range(self.base.size)
+        given = np.ravel(value)
+        count = len(places[index]) if type(index) is slice else int(index in places)
+        if not count or given.size not in (1, count):
+            crossing.real(_write, (self.base, index, value), {})
+            return
+        flat = self._elements()
+        indexing.setitem(flat, index, given if given.size != 1 else given[0])
+        memory = flat._tensor._storage
+        if memory is None or memory is not self.base._tensor._storage:  # a copy of the elements
+            door.write(self.base._tensor, p.reshape(flat._tensor, shape=self.base.shape))
 
     def copy(self) -> Any:
         """The elements, in a new array."""
@@ -83,10 +86,9 @@ class Flat:
         return crossing.values(self.copy()).__array__(dtype, copy=copy)
 
 
-def _store(flat: Any, index: Any, value: Any) -> None:
-    """Store `value`, repeated or cut to as many elements as `index` names."""
-    given = np.ravel(value)
-    size = np.size(flat[index])
-    if given.size not in (1, size) and given.size:
-        given = np.resize(given, size)
-    indexing.setitem(flat, index, given if given.size != 1 else given[0])
+def _read(array: np.ndarray, index: Any) -> Any:
+    return array.flat[index]
+
+
+def _write(array: np.ndarray, index: Any, value: Any) -> None:
+    array.flat[index] = value

@@ -56,10 +56,12 @@ def concatenate(
     casting: str = "same_kind",
 ) -> Any:
     """np.concatenate."""
+    arrays = tuple(arrays)
     parts = [_tensor(x) for x in arrays]
-    wanted = np.result_type(*[x.dtype for x in parts]) if dtype is None else np.dtype(dtype)
+    kinds = [x if type(x) in SCALARS else part.dtype for x, part in zip(arrays, parts, strict=True)]
+    wanted = np.result_type(*kinds) if dtype is None else np.dtype(dtype)
     if dtype is None and type(out) in FACES:
-        wanted = out._tensor.dtype  # type: ignore[union-attr]
+        wanted = out._tensor.dtype
     if out is not None and type(out) not in FACES:
         raise NotCoveredError
     if not all(np.can_cast(x.dtype, wanted, casting) for x in parts):  # type: ignore[arg-type]
@@ -93,7 +95,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """np.where."""
     if x is None and y is None:
         return creation.asarray(condition).nonzero()
-    given = [v if type(v) in SCALARS else ufuncs.operand(v) for v in (x, y)]
+    given: list[Any] = [v if type(v) in SCALARS else ufuncs.operand(v) for v in (x, y)]
     wanted = np.result_type(*[v.dtype if hasattr(v, "dtype") else v for v in given])
     if not crossing.supported(wanted):
         raise NotCoveredError

@@ -20,7 +20,7 @@ from .ufuncs import NotCoveredError
 #: NumPy callable -> its implementation, of the same signature
 IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
 #: what an implementation raises where NumPy shall compute it, or say what is wrong
-REFUSED = (NotCoveredError, DualflowError, TypeError, ValueError, OverflowError, IndexError)
+REFUSED = (NotCoveredError, DualflowError, TypeError, ValueError, OverflowError, LookupError)
 
 
 def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -112,9 +112,13 @@ def _read(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     size = size_of(tuple(view.shape[axis] for axis in plan.axes))
     flat = p.reshape(front, shape=(size, *(view.shape[axis] for axis in ranked)))
     index = plan.indices[0] if len(plan.axes) == 1 else advanced._linear(plan)
+    lies = layout.order_of(plan.indices)
+    if lies is not None:
+        index = p.permute(index, axes=lies)
     out = p.take(flat, index, axis=0)
     places = [count + ranked.index(axis) for axis in others]
-    order = (*places[: plan.place], *range(count), *places[plan.place :])
+    indexed = range(count) if lies is None else layout.inverse(lies)
+    order = (*places[: plan.place], *indexed, *places[plan.place :])
     return out if order == tuple(range(len(order))) else p.permute(out, axes=order)
 
 

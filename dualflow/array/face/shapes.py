@@ -29,10 +29,11 @@ def shape_of(given: tuple[Any, ...]) -> Shape:
         NotCoveredError: it is none.
     """
     shape = given[0] if len(given) == 1 else given
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if any(isinstance(size, (bool, np.bool)) for size in sizes):
+        raise NotCoveredError
     try:
-        return (
-            tuple(map(as_index, shape)) if isinstance(shape, (tuple, list)) else (as_index(shape),)
-        )
+        return tuple(map(as_index, sizes))
     except TypeError as cause:
         raise NotCoveredError from cause
 

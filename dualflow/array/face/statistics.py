@@ -164,7 +164,7 @@ def _last_if_nan(found: Any, last: Any) -> Any:
 @implements(_numpys._median)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False) -> Any:
     """np.median over one axis or all: the mean of the one or two elements in the middle."""
-    face = creation.asarray(a)
+    face = creation.asanyarray(a)
     if out is not None or overwrite_input or not face.ndim:
         raise NotCoveredError
     ordered, axis = _sorted(face, axis)
@@ -195,7 +195,7 @@ def quantile(
     """Quantiles along one axis: NumPy's own positions, taken from the elements in order."""
     if out is not None or weights is not None or type(quantiles) in FACES:
         raise NotCoveredError
-    ordered, axis = _sorted(creation.asarray(arr), axis)
+    ordered, axis = _sorted(creation.asanyarray(arr), axis)
     if axis:
         ordered = np.moveaxis(ordered, axis, 0)
     count = ordered.shape[0]

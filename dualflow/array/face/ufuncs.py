@@ -156,7 +156,7 @@ def _called(
     results = found if type(found) is tuple else (found,)
     if len(outs) != len(results) or (len(outs) > 1 and any(x is not None for x in outs)):
         raise NotCoveredError
-    given = tuple(
+    given: tuple[Any, ...] = tuple(
         made.result(value) if target is None else stored(target, value, casting)
         for target, value in zip(outs, results, strict=True)
     )
