@@ -38,6 +38,8 @@ def _arithmetic(call: Call) -> Plan | None:
         return call.plan(lambda out: recorder.origin(None, out), run)
     if call.function is abs and call.args and type(call.args[0]) in TYPES:
         return numpy_calls.ufunc(call, np.absolute)
+    if call.function is divmod and numpy_calls.concerned(*call.args):
+        return numpy_calls.ufunc(call, np.divmod)
     numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES
     if call.kwargs or not all(type(value) in numbers for value in call.args):
         return constant_only(call)

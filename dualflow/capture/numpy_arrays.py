@@ -14,6 +14,7 @@ from weakref import ref
 import numpy as np
 
 from dualflow.array.eager import EagerMode
+from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import BY_NAME
 from dualflow.base.source import user_line
@@ -62,6 +63,7 @@ class Noting:
 
     Attributes:
         wrote: whether a write into memory of `watched` storages was noted.
+        locked: memory that nobody may write.
     """
 
     name = "record"
@@ -70,6 +72,7 @@ class Noting:
         self.recorder, self.notes, self.eager = recorder, recorder.notes, _eager
         self.wrote = False
         self.watched: set[int] = set()
+        self.locked: set[Storage] = set()
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         line = user_line()
@@ -98,6 +101,9 @@ class Noting:
         if not self._meet((target, value)):
             self.eager.write(target, value)
             return
+        if target._memory() in self.locked:
+            self.wrote = True
+            raise NotCovered("a write to memory of which a part is shown")
         self.wrote |= id(target._memory()) in self.watched
         self.notes.write(target, value, user_line())
 
@@ -176,6 +182,8 @@ class Arrays:
 
     Attributes:
         mode: the door mode that notes.
+        parts: real and imaginary parts, by memory: of what, and which. They share memory that no
+            view op shows, so whoever writes either ends the recording.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -183,6 +191,7 @@ class Arrays:
         self.mode = Noting(recorder)
         self._known: dict[int, tuple[Callable[[], Any], Any]] = {}
         self._numbers: dict[Node, Tensor] = {}
+        self.parts: dict[Storage, tuple[Tensor, str]] = {}
 
     # Stand-ins ------------------------------------------------------------------------------
 
@@ -251,6 +260,15 @@ class Arrays:
         known[number] = OwnReference(array, forget), stand_in
         ids[number] = ARRAY
         return ARRAY
+
+    def part(self, out: np.ndarray, source: Tensor, name: str) -> Origin:
+        """The origin of `x.real` or `x.imag` of a complex array: a view, until somebody writes."""
+        made = self.bound(
+            self.recorder.notes.value_of((p.real if name == "real" else p.imag)(source))
+        )
+        self.parts[made._memory()] = source, name
+        self.mode.locked |= {made._memory(), source._memory()}
+        return self.born(out, made)
 
     # What NumPy made ------------------------------------------------------------------------
 

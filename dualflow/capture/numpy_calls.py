@@ -153,6 +153,9 @@ def _noted(
     chosen = numpy_selected.selected(arrays, *operands) if function is o.getitem else None
     if chosen is not None:
         return arrays.born(out, chosen)
+    part = numpy_faces.part_of(function, operands, keywords)
+    if part is not None:
+        return arrays.part(out, operands[0], part)
     arrays.mode.watched = {id(tensor._memory()) for _, tensor in used}
     try:
         noted = numpy_faces.noted(arrays, function, operands, keywords)
@@ -239,7 +242,8 @@ def in_place(recorder: Recorder, f: Any, values: tuple, origins: tuple) -> Read:
 
 def item(recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
     """`owner[key]` of an array."""
-    key, key_origin = _key(recorder, key, key_origin)
+    if not (isinstance(key, np.integer) and isinstance(key_origin, Born) and owner.ndim == 1):
+        key, key_origin = _key(recorder, key, key_origin)
     return perform(recorder, o.getitem, lambda: owner[key], (owner, key), (origin, key_origin))
 
 
@@ -441,5 +445,5 @@ def index(recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: 
     """`np.mgrid[key]` and the like."""
     recorder.guard("{0} is {k0}", origin, constants=(owner,))  # type: ignore[arg-type]
     key, key_origin = _key(recorder, key, key_origin)
-    function = type(owner).__getitem__
+    function = owner.__getitem__
     return perform(recorder, function, lambda: owner[key], (key,), (key_origin,))

@@ -24,7 +24,7 @@ from .numpy_library import Scalar
 _FLOATS = frozenset([np.dtype("float64"), np.dtype("complex128"), bool_])
 #: what operators of Python are on faces
 _METHODS: dict[Any, Callable[..., Any]] = {
-    o.getitem: face.Face.__getitem__, o.setitem: face.Face.__setitem__,
+    o.getitem: lambda x, key: _item(x, key), o.setitem: face.Face.__setitem__,
 }  # fmt: skip
 
 
@@ -40,6 +40,26 @@ class Attribute:
 
 #: attributes that NumPy computes, as functions
 ATTRIBUTES = {name: Attribute(name) for name in ("T", "mT", "real", "imag")}
+
+
+#: what gives the real and imaginary parts of an array
+_PARTS = {
+    ATTRIBUTES["real"]: "real", np.real: "real", ATTRIBUTES["imag"]: "imag", np.imag: "imag",
+}  # fmt: skip
+
+
+def part_of(function: Any, operands: Sequence[Any], keywords: dict[str, Any]) -> str | None:
+    """Which part of a complex array a call gives; None if it is no such call."""
+    name = _PARTS.get(function)
+    complex_array = name and len(operands) == 1 and not keywords and type(operands[0]) is Tensor
+    return name if complex_array and operands[0].dtype.kind == "c" else None
+
+
+def _item(x: Any, key: Any) -> Any:
+    """`x[key]`; a scalar from an array may be the key."""
+    if type(key) is face.Scalar and key.dtype.kind in "iu" and x.ndim == 1:
+        return face.Face._of(p.take(x._tensor, key._tensor, axis=0))
+    return x[key]
 
 
 def noted(arrays: Arrays, function: Any, operands: Sequence[Any], keywords: dict[str, Any]) -> Any:

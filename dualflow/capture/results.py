@@ -90,7 +90,11 @@ class Maker:
             raise Unsupported(f"a {type(value).__name__} of unknown origin")
         if type(value) is not np.ndarray:
             return ("numpy scalar", self.plan(stand_in, None))
-        return self._once(value, lambda: ("numpy array", self.plan(stand_in, None)))
+        whole, part = self.recorder.arrays.parts.get(stand_in._memory(), (stand_in, ""))
+        if part and stand_in._view:
+            raise Unsupported(f"a view of the {part} parts of an array")
+        flags = value.flags.writeable
+        return self._once(value, lambda: ("numpy array", self.plan(whole, None), part, flags))
 
     def _once(self, value: Any, make: Any) -> tuple[Any, ...]:
         number = id(value)
@@ -240,7 +244,10 @@ class Maker:
             return emitter.node(plan[1])
         name = emitter.name()
         if kind == "numpy array":
-            emitter.line(f"{name} = {self.write(emitter, plan[1], outputs)}._array")
+            part = f".{plan[2]}" if plan[2] else ""
+            emitter.line(f"{name} = {self.write(emitter, plan[1], outputs)}._array{part}")
+            if not plan[3]:
+                emitter.line(f"{name}.flags.writeable = False")
         elif kind == "tensor":
             self._write_tensor(emitter, name, plan, outputs)
             if plan[4] is not None:

@@ -1,0 +1,34 @@
+"""Functions of NumPy in compiled functions: each gives what it gives undecorated."""
+
+from __future__ import annotations
+
+import linecache
+
+import pytest
+from numpy_catalogue import BY_VALUE, REPLAYED, arguments
+from test_numpy_functions import compared
+
+
+def _name(function):
+    code = function.__code__
+    return linecache.getline(code.co_filename, code.co_firstlineno).partition(": ")[2][:40]
+
+
+def _arguments(function):
+    """A maker of the arguments that a function names."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return lambda k: tuple(arguments(k)[name] for name in names)
+
+
+@pytest.mark.parametrize("function", REPLAYED, ids=_name)
+def test_fixed_shapes_replay(function):
+    compiled = compared(function, _arguments(function), 3)
+    stats = compiled.stats()
+    assert stats["replays"] == 2, compiled.explain()
+
+
+@pytest.mark.parametrize("function", BY_VALUE, ids=_name)
+def test_shapes_that_depend_on_values_run_in_python(function):
+    compiled = compared(function, _arguments(function), 3)
+    stats = compiled.stats()
+    assert stats["co_executions"] + stats["eager_calls"] == 2, compiled.explain()
