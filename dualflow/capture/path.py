@@ -94,7 +94,13 @@ class Block:
             CompileError: it could not be compiled.
         """
         if self.compilation is not None and "run" not in self._namespace:
-            self._namespace["run"] = separate(self.compilation.result(), self.into)
+            try:
+                executable = self.compilation.result()
+            except Exception:  # the next block that wants it has it tried anew
+                for key in [k for k, made in _compilations.items() if made is self.compilation]:
+                    del _compilations[key]
+                raise
+            self._namespace["run"] = separate(executable, self.into)
 
 
 #: the programs of all blocks that there are: those of the steps of a loop are mostly equal
