@@ -85,7 +85,8 @@ def images(x):
     means = einops.reduce(x, "b (h one) w -> b h", "mean", one=1)
     wide = einops.repeat(means, "b h -> b h c", c=2)
     both = einops.rearrange([x, x + 1.0], "two b h w -> b (two h) w")
-    return flat * 2.0, means + 1.0, wide, both, einops.reduce(x, "b h w -> w", "max")
+    product = einops.einsum(x, x, "b h w, b k w -> b h k")
+    return flat * 2.0, means + 1.0, wide, both, product, einops.reduce(x, "b h w -> w", "max")
 
 
 def packed(x, y):
@@ -142,7 +143,7 @@ def test_opt_einsum():
     contract = pytest.importorskip("opt_einsum").contract
     x, y, z = (np.random.default_rng(i).normal(size=(3, 3)) for i in range(3))
     tensors = [df.tensor(v) for v in (x, y, z)]
-    for subscripts in ("ij,jk,kl->il", "ij,jk,kl->li", "ij,kj,kl->il"):
+    for subscripts in ("ij,jk,kl->il", "ij,jk,kl->li", "ij,kj,kl->il", "ij,ij,kl->ikl"):
         found = contract(subscripts, *tensors)
         assert type(found) is df.Tensor
         np.testing.assert_allclose(found.numpy(), np.einsum(subscripts, x, y, z), rtol=1e-12)
