@@ -138,11 +138,12 @@ class Interpreted:
     """In the place of a Compilation: graphs run op by op, as recorded and after the passes."""
 
     done = True
+    native = False
     runs = 0
 
     def __init__(self, graph: Graph, layouts: Any = None, into: Any = None) -> None:
         self.graph, self.simpler = graph.verify(), simplify(graph).verify()
-        operand = SimpleNamespace(buffer=SimpleNamespace(place="input", index=0))
+        operand = SimpleNamespace(buffer=SimpleNamespace(place="input", index=-1))
         operand.view = SimpleNamespace(is_contiguous=False, offset=0)
         self.program = SimpleNamespace(outputs=[operand] * len(graph.outputs), steps=())
 

@@ -284,7 +284,7 @@ def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) 
             found = _instrument(code, namespace, ends)
         except (Refused, NoSource) as reason:
             found = reason
-        _copies[key] = ref(code, lambda _: _copies.pop(key, None)), found
+        _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
     if isinstance(found, Copy):
         return found
     raise found.with_traceback(None)
