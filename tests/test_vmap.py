@@ -160,6 +160,30 @@ def test_no_grad_within_cuts_the_gradient_around():
         assert not df.vmap(df.grad(energy))(df.tensor(X, requires_grad=True)).requires_grad
 
 
+def test_stopped_and_given_gradients_within_hold_around():
+    def stopped(x):
+        return x * df.stop_gradient(x) * x.detach()
+
+    found = df.grad(lambda x: df.vmap(stopped)(x).sum())(X)
+    np.testing.assert_allclose(found.numpy(), X.numpy() ** 2)
+
+    @df.custom_gradient
+    def straight(x, k):
+        return df.round(x) * k, lambda g: (g * 7.0, (g * x).sum())
+
+    def total(x, k):
+        return df.vmap(straight, in_axes=(0, None))(x, k).sum()
+
+    by_x, by_k = df.grad(total, (0, 1))(X, df.tensor(2.0, F8))
+    assert by_x.tolist() == [[7.0] * 3] * 4
+    assert by_k.item() == pytest.approx(X.numpy().sum())
+    assert df.jvp(lambda x: total(x, df.tensor(2.0, F8)), (X,), (Y,))[1].item() == pytest.approx(
+        7.0 * Y.numpy().sum()
+    )
+    nested = df.grad(lambda x: df.vmap(df.vmap(lambda v: straight(v, v * 0.0)))(x).sum())(X)
+    np.testing.assert_allclose(nested.numpy(), np.full((4, 3), 7.0))
+
+
 def test_vectors_of_a_pull_of_outside():
     _, pull = df.vjp(lambda x: df.sin(x) * x.sum(), X[0])
     found = df.vmap(pull)(df.eye(3, dtype=F8))[0]

@@ -306,7 +306,8 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory, with no gradient flowing through it."""
-        return self._alias()
+        cut = getattr(self._pending, "detached", None)
+        return self._alias() if cut is None else cut(self)  # within vmap: through what it holds
 
     def backward(self, gradient: Tensor | None = None, *, create_graph: bool = False) -> None:
         """Add to `.grad` of every leaf the gradient of this tensor; see `autograd.backward`."""

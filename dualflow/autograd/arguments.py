@@ -103,7 +103,7 @@ class Renamed:
             return value
         if door.state.grad_enabled and self.leads_out(edge_of(value)):
             return value
-        return value.detach()
+        return value._alias()  # not detach(): a gradient around a vmap goes on
 
 
 def rename(fn: Function, args: tuple[Any, ...], numbers: tuple[int, ...]) -> Renamed:

@@ -86,7 +86,7 @@ def _store(leaf: Tensor, g: Tensor, create_graph: bool, taken: set[int]) -> None
     if leaf.grad is None:
         leaf.grad = owned(g, taken)
         if leaf.grad.requires_grad and not create_graph:
-            leaf.grad = leaf.grad.detach()
+            leaf.grad = leaf.grad._alias()
     elif create_graph:
         leaf.grad = leaf.grad + g
     else:

@@ -34,7 +34,8 @@ class Batched:
         value: the tensor of the mode around.
         batched: whether axis 0 of `value` is the batch.
         born: whether `value` was made within this mode, so that nobody else holds it.
-        parent, op, attributes: of a view: what it is a view of, and by which op.
+        parent, op, attributes: of a view: what it is a view of, and by which op; of another handle
+            of the same memory, without a history: no op.
         drawn: whether it is the state of a random generator.
         run, root: None; so pending values of co-executed calls are told from it.
     """
@@ -61,6 +62,14 @@ class Batched:
             found = TensorType(shape[1:] if self.batched else shape, self.value.dtype)
             self._type = found
         return found
+
+    def detached(self, tensor: Tensor) -> Tensor:
+        """Another handle of the memory of `tensor`, which holds this, without any history."""
+        cell = Batched(self.mode, self.value.detach(), self.batched, self.born)
+        cell.parent = self
+        alias = tensor._alias()
+        alias._pending = cell
+        return alias
 
     def force(self, tensor: Tensor) -> NoReturn:
         """Its values were asked for outside of the call of `vmap` that it belongs to."""
@@ -125,6 +134,24 @@ class VmapMode:
             state.mode = self
             state.grad_enabled, state.grad_asked, state.draws = grad, asked, draws
 
+    def entered(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """`act(*args, **kwargs)` in this mode, around which is the active one."""
+        state = door.state
+        before = self.outer, self.grad, self.asked, self.draws
+        self.outer = state.mode
+        self.grad, self.asked, self.draws = state.grad_enabled, state.grad_asked, state.draws
+        state.mode, state.grad_asked, state.draws = self, None, None
+        try:
+            return act(*args, **kwargs)
+        finally:
+            state.mode, state.grad_enabled = self.outer, self.grad
+            state.grad_asked, state.draws = self.asked, self.draws
+            self.outer, self.grad, self.asked, self.draws = before
+
+    def wrapped(self, value: Tensor, batched: bool) -> Tensor:
+        """A tensor of this mode that holds one of the mode around."""
+        return _holding(Batched(self, value, batched, False))
+
     # What tensors hold ----------------------------------------------------------------------
 
     def lift(self, tensor: Tensor) -> Tensor:
@@ -160,11 +187,14 @@ class VmapMode:
     def _current(self, cell: Batched) -> Batched:
         """A view, after its root may have become batched."""
         parent = cell.parent
-        if parent is not None and not cell.batched and self._current(parent).batched:
-            assert cell.op is not None
+        if parent is None or cell.batched or not self._current(parent).batched:
+            return cell
+        if cell.op is None:
+            cell.value = parent.value.detach()
+        else:
             again = cell.op, [parent.value], [True], cell.attributes, self.size
             cell.value = self.around(batching.batched, door.apply, *again)
-            cell.batched = True
+        cell.batched = True
         return cell
 
     def _single(self, x: Any) -> Any:
@@ -246,6 +276,24 @@ class VmapMode:
             stored = self.around(p.expand, stored, shape=into.value.shape)
         self.around(door.write, into.value, stored)
         target._memory().version += 1
+
+    def spread(self, tensor: Tensor) -> Tensor:
+        """`tensor`, or one of the same values that holds one for each of the batch."""
+        if self.cell(tensor).batched:
+            return tensor
+        return _holding(Batched(self, self.around(self.whole, tensor), True, True))
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """What `tensor` holds, with the batch as axis 0; active is the mode around."""
+        cell = self.cell(tensor)
+        if cell.batched:
+            return cell.value
+        return _copied(cell.value, (self.size, *cell.value.shape))
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum over the batch of what `tensor` holds; active is the mode around."""
+        cell = self.cell(tensor)
+        return cell.value.sum(axis=0) if cell.batched else cell.value * float(self.size)
 
     def _spread(self, cell: Batched) -> None:
         """Let memory that was the same for all be one for each, before it is written to."""

@@ -7,6 +7,7 @@ one, with a node on the tape that asks for the gradient when one arrives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, final
 
@@ -17,6 +18,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
 from .arguments import cut, name_of
+from .batched import VmapMode
 from .grad_mode import taping
 from .history import Edge, Node, Output, Parts, count, in_dtype
 from .segment import made_in, outside
@@ -68,20 +70,41 @@ def custom_gradient(fn: Function) -> Function:
     @wraps(fn)
     def with_gradient(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = flatten(args)
-        wanted = [type(x) is Tensor and x.requires_grad for x in leaves]
         start = count()
-        with taping(door.state.grad_enabled and any(wanted)):
-            value, gradient, tangent = _parts(fn, fn(*args, **kwargs))
-        if not (door.state.grad_enabled and any(wanted)):
-            return value
+        value, gradient, tangent = _parts(fn, fn(*args, **kwargs))
         outs, value_tree = flatten(value)
-        edges = tuple(edge_of(x) if want else None for x, want in zip(leaves, wanted, strict=True))
-        _check_closed(fn, outs, edges, start)
-        types = [TensorType(x.shape, x.dtype) if type(x) is Tensor else None for x in leaves]
-        node = Custom(fn, edges, types, tree, value_tree, outs, gradient, tangent)
-        return unflatten(value_tree, [_given(node, i, out, start) for i, out in enumerate(outs)])
+        given = _Given(fn, tree, value_tree, gradient, tangent)
+        return unflatten(value_tree, _attached(given, leaves, outs, start))
 
     return with_gradient
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the user gave: the function, its gradient and tangent, and the nesting of arguments and
+    value."""
+
+    fn: Function
+    tree: Tree
+    value_tree: Tree
+    gradient: Function
+    tangent: Function | None
+
+
+def _attached(given: _Given, leaves: Sequence[Any], outs: list[Any], start: int) -> list[Any]:
+    """The outputs, with the given gradient as their history: in the active mode, and in those
+    around it, whose tapes are others."""
+    mode = door.state.mode
+    if type(mode) is VmapMode and any(type(x) is Tensor for x in leaves):
+        outs = _attached_around(mode, given, leaves, outs, start)
+    wanted = [type(x) is Tensor and x.requires_grad for x in leaves]
+    if not (door.state.grad_enabled and any(wanted)):
+        return outs
+    edges = tuple(edge_of(x) if want else None for x, want in zip(leaves, wanted, strict=True))
+    _check_closed(given.fn, outs, edges, start)
+    node = Custom(given, edges, leaves, outs)
+    return [_with_history(node, i, out, start) for i, out in enumerate(outs)]
 
 
 def _parts(fn: Function, found: Any) -> tuple[Any, Any, Any]:
@@ -103,7 +126,7 @@ def _check_closed(fn: Function, outs: Sequence[Any], edges: Sequence[Edge], star
         )
 
 
-def _given(node: Custom, i: int, out: Any, start: int) -> Any:
+def _with_history(node: Custom, i: int, out: Any, start: int) -> Any:
     """An output with `node` as its history, in its own handle where `fn` made it: so `gradient`,
     which may hold it, is differentiated through `node` too."""
     if type(out) is not Tensor or out.dtype.kind not in "fc":
@@ -119,35 +142,31 @@ class Custom(Node):
     """A call of a function with a gradient of its own.
 
     Attributes:
-        fn: the function, for messages.
-        types: of each leaf of the arguments, None where it is no tensor.
-        tree, value_tree: the nesting of the arguments, of the value.
-        outs: the type of each leaf of the value; None where it is no tensor.
-        gradient, tangent: what the user gave.
+        given: what the user gave.
+        types, outs: of each leaf of the arguments, of the value; None where it is no tensor.
     """
 
-    __slots__ = ("fn", "gradient_of", "outs", "tangent_of", "tree", "types", "value_tree")
+    __slots__ = ("given", "outs", "types")
 
     def __init__(
-        self, fn: Function, edges: tuple[Edge, ...], types: list[TensorType | None], tree: Tree,
-        value_tree: Tree, outs: Sequence[Any], gradient: Function, tangent: Function | None,
-    ) -> None:  # fmt: skip
+        self, given: _Given, edges: tuple[Edge, ...], leaves: Sequence[Any], outs: Sequence[Any]
+    ) -> None:
         super().__init__(edges)
-        self.fn, self.types, self.tree, self.value_tree = fn, types, tree, value_tree
-        self.outs = [TensorType(x.shape, x.dtype) if type(x) is Tensor else None for x in outs]
-        self.gradient_of, self.tangent_of = gradient, tangent
+        self.given, self.types, self.outs = given, _types(leaves), _types(outs)
 
     def gradients(self, g: Parts, differentiable: bool) -> tuple[Any, ...]:
         weights = [
             g.found[i] if i in g.found else None if type_ is None else zeros(type_)
             for i, type_ in enumerate(self.outs)
         ]
-        found = call_user(self.gradient_of, unflatten(self.value_tree, weights))
-        found = (found,) if len(self.tree.children) == 1 else found
-        if type(found) not in (tuple, list) or len(found) != len(self.tree.children):
-            raise self._wrong(f"{type(found).__name__} for {len(self.tree.children)} arguments")
+        found = call_user(self.given.gradient, unflatten(self.given.value_tree, weights))
+        found = (found,) if len(self.given.tree.children) == 1 else found
+        if type(found) not in (tuple, list) or len(found) != len(self.given.tree.children):
+            raise self._wrong(
+                f"{type(found).__name__} for {len(self.given.tree.children)} arguments"
+            )
         leaves: list[Any] = []
-        for one, tree in zip(found, self.tree.children, strict=True):
+        for one, tree in zip(found, self.given.tree.children, strict=True):
             leaves += self._leaves(one, tree)
         return tuple(map(self._fitting, leaves, self.types, self.edges))
 
@@ -177,23 +196,25 @@ class Custom(Node):
         return in_dtype(g, type_.dtype)
 
     def _wrong(self, what: str) -> GradientError:
-        return GradientError(f"the gradient of {name_of(self.fn)} gave {what}",
+        return GradientError(f"the gradient of {name_of(self.given.fn)} gave {what}",
                              why="there is a gradient for each positional argument, like it",
                              instead="a tensor of its shape, or None")  # fmt: skip
 
     def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
-        if self.tangent_of is None:
+        if self.given.tangent is None:
             return self._transposed(given, differentiable)
         leaves = [
             t if t is not None or type_ is None else zeros(type_)
             for t, type_ in zip(given, self.types, strict=True)
         ]
-        found, shape = flatten(call_user(self.tangent_of, *cut(leaves, self.tree.children)))
+        found, shape = flatten(
+            call_user(self.given.tangent, *cut(leaves, self.given.tree.children))
+        )
         for t, type_ in zip(found, self.outs, strict=False):
             if type_ is not None and (type(t) is not Tensor or t.shape != type_.shape):
                 shape = None
-        if shape != self.value_tree:
-            raise GradientError(f"the tangent of {name_of(self.fn)} is not like its value")
+        if shape != self.given.value_tree:
+            raise GradientError(f"the tangent of {name_of(self.given.fn)} is not like its value")
         return tuple(found)
 
     def _transposed(self, given: tuple[Any, ...], differentiable: bool) -> Any:
@@ -212,3 +233,65 @@ class Custom(Node):
         return tuple(
             reached.get(id(probes[i])) if i in probes else None for i in range(len(self.outs))
         )
+
+
+def _types(leaves: Sequence[Any]) -> list[TensorType | None]:
+    return [TensorType(x.shape, x.dtype) if type(x) is Tensor else None for x in leaves]
+
+
+# Around a vmap ------------------------------------------------------------------------------
+
+
+def _attached_around(
+    mode: VmapMode, given: _Given, leaves: Sequence[Any], outs: list[Any], start: int
+) -> list[Any]:
+    """The outputs of a call within `vmap`, what they hold having the given gradient as history."""
+    outs = [mode.spread(out) if type(out) is Tensor else out for out in outs]
+    flags = [type(x) is Tensor and mode.cell(x).batched for x in leaves]
+    below = [mode.cell(x).value if type(x) is Tensor else x for x in leaves]
+    held = [mode.cell(x).value if type(x) is Tensor else x for x in outs]
+
+    def gradient(weights: Any) -> Any:
+        wide = [mode.wrapped(w, True) if type(w) is Tensor else w for w in flatten(weights)[0]]
+        found = mode.entered(call_user, given.gradient, unflatten(given.value_tree, wide))
+        return _summed(mode, given, found, flags)
+
+    def tangent(*tangents: Any) -> Any:
+        assert given.tangent is not None
+        pairs = zip(flatten(tangents)[0], flags, strict=True)
+        wide = [mode.wrapped(t, flag) if type(t) is Tensor else t for t, flag in pairs]
+        found = mode.entered(call_user, given.tangent, *unflatten(given.tree, wide))
+        leaves, tree = flatten(found)
+        return unflatten(tree, [mode.whole(x) if type(x) is Tensor else x for x in leaves])
+
+    gradient.followed = tangent.followed = True  # type: ignore[attr-defined]  # no user's
+    around = _Given(given.fn, given.tree, given.value_tree, gradient,
+                    None if given.tangent is None else tangent)  # fmt: skip
+    made = mode.around(_attached, around, below, held, start)
+    return [
+        out if new is before else mode.wrapped(new, True)
+        for out, new, before in zip(outs, made, held, strict=True)
+    ]
+
+
+def _summed(mode: VmapMode, given: _Given, found: Any, flags: list[bool]) -> Any:
+    """Gradients for what the arguments hold: summed over the batch where they are the same for
+    all."""
+    single = len(given.tree.children) == 1
+    several = (found,) if single else found
+    if type(several) not in (tuple, list) or len(several) != len(given.tree.children):
+        return found  # the node says that it does not fit
+    parts_of, rest = [], iter(flags)
+
+    def one(x: Any, flag: bool) -> Any:
+        if type(x) is not Tensor:
+            return x
+        return mode.whole(x) if flag else mode.total(x)
+
+    for part, tree in zip(several, given.tree.children, strict=True):
+        below = [next(rest) for _ in range(tree.leaves)]
+        leaves, shape = flatten(part)
+        if len(leaves) != len(below):  # None stands for a part of it
+            below = [any(below)] * len(leaves)
+        parts_of.append(unflatten(shape, list(map(one, leaves, below))))
+    return parts_of[0] if single else tuple(parts_of)

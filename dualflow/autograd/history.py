@@ -171,7 +171,7 @@ class Record(Node):
         for i, x in enumerate(inputs):
             version = versions[i]
             if version >= 0 and x._storage is memory and version == memory.version:
-                inputs[i], versions[i] = p.cast(x.detach(), dtype=x.dtype), 0
+                inputs[i], versions[i] = p.cast(x._alias(), dtype=x.dtype), 0
         self.inputs, self.versions = tuple(inputs), tuple(versions)
 
     def _check_unwritten(self) -> None:

@@ -17,12 +17,11 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import normal_axis
 from dualflow.base.trees import Tree, flatten, parts, unflatten
-from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from .arguments import name_of
 from .backward import owned
-from .batched import Batched, VmapMode
+from .batched import VmapMode
 
 Function = Callable[..., Any]
 RANDOMNESS = ("different", "same", "error")
@@ -109,21 +108,11 @@ def _within(
     mode: VmapMode, fn: Function, tree: Tree | None, leaves: list[Any], axes: list[Any]
 ) -> Any:
     """The result of `fn` in `mode`."""
-    state = door.state
-    asked, draws = state.grad_asked, state.draws
-    given = []
-    for x, axis in zip(leaves, axes, strict=True):
-        if axis is not None:
-            cell = Batched(mode, x, True, False)
-            x = object.__new__(Tensor)
-            x._pending = cell
-        given.append(x)
+    given = [
+        x if axis is None else mode.wrapped(x, True) for x, axis in zip(leaves, axes, strict=True)
+    ]
     args, kwargs = (given, {}) if tree is None else unflatten(tree, given)
-    state.mode, state.grad_asked, state.draws = mode, None, None
-    try:
-        return fn(*args, **kwargs)
-    finally:
-        state.mode, state.grad_asked, state.draws = mode.outer, asked, draws
+    return mode.entered(fn, *args, **kwargs)
 
 
 def _spread(fn: Function, axes: Any, tree: Tree) -> list[Any]:
