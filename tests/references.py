@@ -15,6 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import references_linalg
 import references_convolution
 import references_linalg
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape, size_of
@@ -108,8 +107,7 @@ def _letters(term: str, text: str) -> Labels:
 # Planning -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
+class _Product(NamedTuple):
     """How two operands are multiplied: as matrices, (batch, rows, inner) @ (batch, inner, columns).
 
     Attributes:
@@ -122,8 +120,7 @@ class _Product:
     sizes: tuple[Shape, Shape, Shape, Shape]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What `einsum` does.
 
     Attributes:

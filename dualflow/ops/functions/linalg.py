@@ -11,7 +11,7 @@ from operator import index
 from typing import Any, NamedTuple
 
 from dualflow.base.dtypes import promote
-from dualflow.base.errors import ArgumentError, ShapeError
+from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, broadcast, normal_axis
 
 from .. import primitives as p
@@ -19,6 +19,7 @@ from ..operands import tensor
 from ..primitives.matrices import check_matrices
 from .creation import eye, zeros
 from .elementwise import conj, real
+from .factors import cholesky, eig, eigh, eigvals, eigvalsh, matrices, qr, svd, svdvals
 from .linear import kron, matmul, multi_dot, outer, promoted, tensordot, vecdot
 from .movement import broadcast_arrays, expand_dims, matrix_transpose, squeeze, stack, unstack
 from .norms import cond, floats, matrix_norm, matrix_rank, norm, tolerance, vector_norm
@@ -62,40 +63,11 @@ __all__ = [
 ]
 
 
-class QRResult(NamedTuple):
-    """What `qr` gives."""
-
-    Q: Tensor
-    R: Tensor
-
-
-class EighResult(NamedTuple):
-    """What `eigh` gives."""
-
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
-class EigResult(NamedTuple):
-    """What `eig` gives."""
-
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
 class SlogdetResult(NamedTuple):
     """What `slogdet` gives."""
 
     sign: Tensor
     logabsdet: Tensor
-
-
-class SVDResult(NamedTuple):
-    """What `svd` gives."""
-
-    U: Tensor
-    S: Tensor
-    Vh: Tensor
 
 
 class LstsqResult(NamedTuple):
@@ -105,12 +77,6 @@ class LstsqResult(NamedTuple):
     residuals: Tensor
     rank: Tensor
     singular_values: Tensor
-
-
-def _matrices(name: str, x: Any, square: bool = False) -> Tensor:
-    x = floats(x)
-    check_matrices(name, x, square)
-    return x
 
 
 def _batched(x: Tensor, batch: Shape) -> Tensor:
@@ -191,7 +157,7 @@ def inv(x: Tensor) -> Tensor:
     >>> df.linalg.inv(df.asarray([[2.0, 0.0], [0.0, 4.0]])).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
-    return p.inv(_matrices("inv", x, square=True))
+    return p.inv(matrices("inv", x, square=True))
 
 
 def pinv(x: Tensor, rtol: Any = None) -> Tensor:
@@ -206,17 +172,17 @@ def pinv(x: Tensor, rtol: Any = None) -> Tensor:
     >>> df.linalg.pinv(df.asarray([[2.0, 0.0], [0.0, 0.0]])).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
     """
-    x = _matrices("pinv", x)
+    x = matrices("pinv", x)
     return p.pinv(x, tolerance(x, rtol))
 
 
-def lstsq(x1: Tensor, x2: Tensor, rtol: Any = None) -> LstsqResult:
+def lstsq(x1: Tensor, x2: Tensor, rcond: Any = None) -> LstsqResult:
     """The shortest `x` for which x1 @ x comes closest to `x2`, in squares.
 
     Args:
         x1: (..., m, n).
         x2: (m,) or (..., m, k).
-        rtol: see `pinv`.
+        rcond: see `rtol` of `pinv`.
 
     Returns:
         x: (n,) or (..., n, k); residuals: the sums of squares left, () or (..., k); rank and
@@ -227,12 +193,12 @@ def lstsq(x1: Tensor, x2: Tensor, rtol: Any = None) -> LstsqResult:
     [2.0]
     """
     a, b, one = _system("lstsq", x1, x2, square=False)
-    out = p.matmul(pinv(a, rtol), b)
+    out = p.matmul(pinv(a, rcond), b)
     rest = b - p.matmul(a, out)
     residuals = sum(real(rest * conj(rest)), -2)
     if one:
         out, residuals = squeeze(out, -1), squeeze(residuals, -1)
-    return LstsqResult(out, residuals, matrix_rank(a, rtol), p.svdvals(a))
+    return LstsqResult(out, residuals, matrix_rank(a, rcond), p.svdvals(a))
 
 
 # Determinants and powers ----------------------------------------------------------------------
@@ -245,7 +211,7 @@ def det(x: Tensor) -> Tensor:
     >>> df.linalg.det(df.asarray([[2.0, 0.0], [1.0, 4.0]])).item()
     8.0
     """
-    return p.det(_matrices("det", x, square=True))
+    return p.det(matrices("det", x, square=True))
 
 
 def slogdet(x: Tensor) -> SlogdetResult:
@@ -255,7 +221,7 @@ def slogdet(x: Tensor) -> SlogdetResult:
     >>> df.linalg.slogdet(df.asarray([[-1.0, 0.0], [0.0, 1.0]])).sign.item()
     -1.0
     """
-    return SlogdetResult(*p.slogdet(_matrices("slogdet", x, square=True)))
+    return SlogdetResult(*p.slogdet(matrices("slogdet", x, square=True)))
 
 
 def matrix_power(x: Tensor, n: int) -> Tensor:
@@ -293,136 +259,7 @@ def expm(x: Tensor) -> Tensor:
     >>> df.linalg.expm(df.zeros((2, 2))).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    return p.expm(_matrices("expm", x, square=True))
-
-
-# Factors --------------------------------------------------------------------------------------
-
-
-def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    """The triangle L with L @ L^H = x, of a Hermitian positive definite matrix.
-
-    Args:
-        x: (..., n, n), of which one triangle is read.
-        upper: whether the result is the upper triangle L^H, from the upper triangle of `x`.
-
-    The gradient is Hermitian, as `x` is taken to be.
-
-    Raises:
-        LinearAlgebraError: a matrix that is not positive definite.
-
-    >>> import dualflow as df
-    >>> df.linalg.cholesky(df.asarray([[4.0, 0.0], [0.0, 9.0]])).tolist()
-    [[2.0, 0.0], [0.0, 3.0]]
-    """
-    x = _matrices("cholesky", x, square=True)
-    return _adjoint(p.cholesky(_adjoint(x))) if upper else p.cholesky(x)
-
-
-def _adjoint(x: Tensor) -> Tensor:
-    return matrix_transpose(conj(x))
-
-
-def qr(x: Tensor, mode: str = "reduced") -> QRResult:
-    """x = Q @ R: Q with orthonormal columns, R an upper triangle.
-
-    Args:
-        x: (..., m, n).
-        mode: "reduced": Q is (m, k), R (k, n), with k = min(m, n); "complete": (m, m), (m, n).
-
-    Raises:
-        ArgumentError: another `mode`.
-
-    >>> import dualflow as df
-    >>> df.linalg.qr(df.ones((3, 2))).R.shape
-    (2, 2)
-    """
-    if mode not in ("reduced", "complete"):
-        raise ArgumentError(f"qr with mode={mode!r}", instead='"reduced" or "complete"')
-    return QRResult(*p.qr(_matrices("qr", x), complete=mode == "complete"))
-
-
-def eigh(x: Tensor) -> EighResult:
-    """The rising eigenvalues of Hermitian matrices and, as columns, eigenvectors of length 1.
-
-    Args:
-        x: (..., n, n), of which the lower triangle is read.
-
-    The gradient is Hermitian, as `x` is taken to be, and that of functions that do not depend on
-    the signs (or phases) of eigenvectors.
-
-    Raises:
-        LinearAlgebraError: it does not converge (NaN).
-
-    >>> import dualflow as df
-    >>> df.linalg.eigh(df.asarray([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
-    [1.0, 2.0]
-    """
-    return EighResult(*p.eigh(_matrices("eigh", x, square=True)))
-
-
-def eigvalsh(x: Tensor) -> Tensor:
-    """The rising eigenvalues of Hermitian matrices; see `eigh`.
-
-    >>> import dualflow as df
-    >>> df.linalg.eigvalsh(df.asarray([[2.0, 0.0], [0.0, 1.0]])).tolist()
-    [1.0, 2.0]
-    """
-    return p.eigvalsh(_matrices("eigvalsh", x, square=True))
-
-
-def eig(x: Tensor) -> EigResult:
-    """The eigenvalues of square matrices and, as columns, eigenvectors of length 1; complex.
-
-    The gradient is that of functions that do not depend on the phases of eigenvectors.
-
-    Raises:
-        LinearAlgebraError: it does not converge (NaN).
-
-    >>> import dualflow as df
-    >>> df.linalg.eig(df.asarray([[0.0, -1.0], [1.0, 0.0]])).eigenvalues.tolist()
-    [1j, -1j]
-    """
-    return EigResult(*p.eig(_matrices("eig", x, square=True)))
-
-
-def eigvals(x: Tensor) -> Tensor:
-    """The eigenvalues of square matrices, complex; see `eig`.
-
-    >>> import dualflow as df
-    >>> df.linalg.eigvals(df.asarray([[2.0, 0.0], [0.0, 1.0]])).tolist()
-    [(2+0j), (1+0j)]
-    """
-    return p.eigvals(_matrices("eigvals", x, square=True))
-
-
-def svd(x: Tensor, full_matrices: bool = True) -> SVDResult:
-    """x = U @ diag(S) @ Vh: unitary U and Vh, falling singular values S.
-
-    Args:
-        x: (..., m, n).
-        full_matrices: whether U and Vh are square; else they have k = min(m, n) columns and rows.
-
-    The gradient is that of functions that do not depend on the signs (or phases) of the columns.
-
-    Raises:
-        LinearAlgebraError: it does not converge (NaN).
-
-    >>> import dualflow as df
-    >>> df.linalg.svd(df.asarray([[0.0, 2.0], [1.0, 0.0]])).S.tolist()
-    [2.0, 1.0]
-    """
-    return SVDResult(*p.svd(_matrices("svd", x), full=bool(full_matrices)))
-
-
-def svdvals(x: Tensor) -> Tensor:
-    """The falling singular values of matrices; see `svd`.
-
-    >>> import dualflow as df
-    >>> df.linalg.svdvals(df.asarray([[0.0, 2.0], [1.0, 0.0]])).tolist()
-    [2.0, 1.0]
-    """
-    return p.svdvals(_matrices("svdvals", x))
+    return p.expm(matrices("expm", x, square=True))
 
 
 # Parts ----------------------------------------------------------------------------------------
