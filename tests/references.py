@@ -15,7 +15,6 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import references_linalg
 import references_convolution
 import references_linalg
 

@@ -104,12 +104,6 @@ ELSEWHERE = dict.fromkeys(
 ) | dict.fromkeys(("fft", "ifft", "rfft", "irfft"), "test_fft.py") | dict.fromkeys(
     ("convolve", "spread", "correlate"), "test_convolution.py")  # fmt: skip
 
-#: ops that need matrices or functions of a kind, and where their gradients are checked
-ELSEWHERE = dict.fromkeys(
-    ("inv", "solve", "solve_triangular", "pinv", "det", "adjugate", "slogdet", "expm", "cholesky",
-     "qr", "eigh", "eigvalsh", "eig", "eigvals", "svd", "svdvals"), "test_linalg.py",
-) | dict.fromkeys(("fft", "ifft", "rfft", "irfft"), "test_fft.py")  # fmt: skip
-
 DIFFERENTIABLE = [op for op in CATALOGUE.values() if op.gradient is not None]
 ELEMENTWISE = [op for op in DIFFERENTIABLE if op.kind is Kind.ELEMENTWISE and op.name != "cast"]
 OTHERS = [op for op in DIFFERENTIABLE if op not in ELEMENTWISE]
