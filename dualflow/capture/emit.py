@@ -20,6 +20,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
+from .numpy_arrays import adopted
 from .provenance import Namespace, Node, identity
 
 
@@ -128,22 +129,28 @@ class Emitter:
 
     def tensor(self, node: Node, layout: Any, requires: bool, taped: bool) -> None:
         """Check a tensor's type, layout and need of gradients."""
-        name, array = self.node(node), self.array(node)
+        array = self.array(node)
         shape, dtype, strides = map(self.constant, layout)
         tests = [
             f"{array}.shape != {shape}",
             f"{array}.dtype != {dtype}",
             f"{array}.strides != {strides}",
-            f"{name}.requires_grad is not {requires}",
         ]
-        if requires:
-            tests.append(f"{name}._tape is {'' if taped else 'not '}None")
+        if not is_array(node):
+            name = self.node(node)
+            tests.append(f"{name}.requires_grad is not {requires}")
+            if requires:
+                tests.append(f"{name}._tape is {'' if taped else 'not '}None")
         self.line(f"if {' or '.join(tests)}: return MISS")
 
     def array(self, node: Node) -> str:
         """The variable that holds the array of a tensor."""
         found = self._arrays.get(node)
-        if found is None:
+        if found is None and is_array(node):  # somebody's ndarray: no tensor is needed
+            found = self._arrays[node] = self.node(node.parents[0])
+            self.namespace["ndarray"] = np.ndarray
+            self.line(f"if type({found}) is not ndarray: return MISS")
+        elif found is None:
             name = self.node(node)
             found = self._arrays[node] = self.name()
             self.line(f"if type({name}) is not Tensor: return MISS")
@@ -164,6 +171,11 @@ class Emitter:
             return namespace["block"]
 
         return compiled, text
+
+
+def is_array(node: Node) -> bool:
+    """Whether a node is the tensor over an ndarray that is found by a path."""
+    return node.template == "{k0}({0})" and node.constants[0] is adopted
 
 
 def referred(value: Any) -> tuple[Any, str] | None:
