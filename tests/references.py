@@ -27,6 +27,7 @@ Array = np.ndarray
 Wide = np.longdouble
 mpmath.mp.prec = 90
 
+
 def each(function: Callable[..., Any], dtype: Any = None) -> Callable[..., Array]:
     """`function` of Python numbers, applied to every element; the dtype is that of the first
     operand unless given."""
@@ -40,13 +41,16 @@ def each(function: Callable[..., Any], dtype: Any = None) -> Callable[..., Array
 
     return apply
 
+
 def wide(function: Callable[..., Any]) -> Callable[..., Array]:
     """A NumPy function in long double."""
     return lambda *arrays: np.asarray(function(*map(widened, arrays)))
 
+
 def widened(array: Array) -> Array:
     """`array` in long double, or the complex dtype of long doubles."""
     return array.astype(np.clongdouble if array.dtype.kind == "c" else Wide)
+
 
 def precise(function: Callable[[Any], Any]) -> Callable[[Array], Array]:
     """A function of mpmath, as long double."""
@@ -57,6 +61,7 @@ def precise(function: Callable[[Any], Any]) -> Callable[[Array], Array]:
         return Wide(mpmath.nstr(function(mpmath.mpf(x)), 25))
 
     return each(one, Wide)
+
 
 def wrapped(function: Callable[[int, int], int]) -> Callable[..., Array]:
     """A function of Python integers, its result taken modulo the size of the dtype."""
@@ -74,6 +79,7 @@ def wrapped(function: Callable[[int, int], int]) -> Callable[..., Array]:
 
     return apply
 
+
 def by_kind(**functions: Callable[..., Array]) -> Callable[..., Array]:
     """One reference a kind of dtype: f (floats), c (complex, as f), i (integers), b (booleans)."""
 
@@ -84,6 +90,7 @@ def by_kind(**functions: Callable[..., Array]) -> Callable[..., Array]:
         return functions["i" if kind == "u" else kind](*arrays)
 
     return apply
+
 
 def rounded(function: Callable[..., Any]) -> Callable[..., Array]:
     """Correctly rounded: computed in long double (exact enough for one + - * / or sqrt of at most
@@ -99,36 +106,46 @@ def rounded(function: Callable[..., Any]) -> Callable[..., Array]:
 
     return apply
 
+
 def _maximum(x: Any, y: Any) -> Any:
     if x != x or y != y:
         return math.nan
     return x if x >= y else y
+
 
 def _minimum(x: Any, y: Any) -> Any:
     if x != x or y != y:
         return math.nan
     return x if x <= y else y
 
+
 def _sign(x: Any) -> Any:
     return x if x != x else (x > 0) - (x < 0)
+
 
 def _floor_divide(x: int, y: int) -> int:
     return x // y if y else 0
 
+
 def _remainder(x: int, y: int) -> int:
     return x % y if y else 0
+
 
 def _left(bits: int) -> Callable[[int, int], int]:
     return lambda x, y: x << y if 0 <= y < bits else 0
 
+
 def _right(bits: int) -> Callable[[int, int], int]:
     return lambda x, y: x >> y if 0 <= y < bits else (-1 if x < 0 else 0)
+
 
 def _shift(make: Callable[[int], Callable[[int, int], int]]) -> Callable[..., Array]:
     return lambda x, y: wrapped(make(8 * x.dtype.itemsize))(x, y)
 
+
 def _round(x: float) -> float:
     return math.copysign(round(x), x) if math.isfinite(x) else x
+
 
 def _nextafter(x: Array, y: Array) -> Array:
     """One step in the order of bits, which for floats of one sign is that of values."""
@@ -147,12 +164,14 @@ def _nextafter(x: Array, y: Array) -> Array:
             out[place] = (a.view(bits) + bits.type(step)).view(x.dtype)
     return out
 
+
 def _hypot(x: Array, y: Array) -> Array:
     """By the square root of a sum that is scaled to the larger; infinite beside an infinity."""
     a, b = np.abs(x.astype(Wide)), np.abs(y.astype(Wide))
     large, small = np.maximum(a, b), np.minimum(a, b)
     ratio = np.where(large > 0, small / np.where(large > 0, large, 1), 0)
     return np.where(np.isinf(a) | np.isinf(b), np.inf, large * np.sqrt(1 + ratio * ratio))
+
 
 def _searchsorted(x: Array, v: Array, *, right: bool) -> Array:
     """By counting; NaN is larger than all."""
@@ -162,12 +181,15 @@ def _searchsorted(x: Array, v: Array, *, right: bool) -> Array:
         out[place] = sum(_before(a, value) or (right and not _before(value, a)) for a in row)
     return out
 
+
 def _before(a: Any, b: Any) -> bool:
     return a == a if b != b else a < b
+
 
 def _sorted_arrays(rng, shapes, dtype, attributes, draw, domain):
     first, second = _default_arrays(rng, shapes, dtype, attributes, draw, domain)
     return [np.sort(first, axis=-1), second]
+
 
 def _float_remainder(x: Array, y: Array) -> Array:
     """As Python defines it; what Python refuses, NumPy says is NaN."""
@@ -178,6 +200,7 @@ def _float_remainder(x: Array, y: Array) -> Array:
         return a % b
 
     return each(one, np.float64)(x, y).astype(x.dtype)
+
 
 def _float_floor_divide(x: Array, y: Array) -> Array:
     """As Python defines it; by 0 as division; of infinities by another number NaN."""
@@ -191,13 +214,16 @@ def _float_floor_divide(x: Array, y: Array) -> Array:
 
     return each(one, np.float64)(x, y).astype(x.dtype)
 
+
 def _cast(x: Array, *, dtype: np.dtype) -> Array:
     if x.dtype.kind == "f" and dtype.kind in "iu":
         return each(int, dtype)(x)
     return each(lambda value: value, dtype)(x)
 
+
 def _power(x: Array, y: Array) -> Array:
     return np.power(widened(x), widened(y))
+
 
 REFERENCES: dict[str, Callable[..., Any]] = {
     "where": lambda c, x, y: each(lambda a, b, d: b if a else d, x.dtype)(c, x, y),
@@ -249,6 +275,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "erf": precise(mpmath.erf),
     "erfc": precise(mpmath.erfc),
     "hypot": _hypot,
+    "logaddexp": wide(lambda x, y: np.log(np.exp(x) + np.exp(y))),
     "sigmoid": wide(lambda x: 1 / (1 + np.exp(-x))),
 } | {
     name: wide(getattr(np, other))
@@ -263,14 +290,17 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 
 # The others --------------------------------------------------------------------------------
 
+
 def _default_arrays(rng, shapes, dtype, attributes, draw, domain):
     return [draw(rng, shape, dtype, domain, i) for i, shape in enumerate(shapes)]
+
 
 def _indexed_arrays(rng, shapes, dtype, attributes, draw, domain):
     x = draw(rng, shapes[0], dtype, domain, 0)
     size = shapes[0][attributes["axis"]]
     indices = rng.integers(-size, max(size, 1), shapes[1])
     return [x, indices, *(draw(rng, shape, dtype, domain, 2) for shape in shapes[2:])]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -301,6 +331,7 @@ class Sample:
             made[self.valued] = {"f": float, "b": bool}.get(dtype.kind, int)(given[self.valued])
         return made
 
+
 def _folded(function: Callable[[list[Any]], Any]) -> Callable[..., Array]:
     """A reduction, computed from the list of elements in row-major order."""
 
@@ -318,6 +349,7 @@ def _folded(function: Callable[[list[Any]], Any]) -> Callable[..., Array]:
         return out.astype(Wide if x.dtype.kind == "f" else object)
 
     return apply
+
 
 def _typed(function: Callable[..., Array], name: str) -> Callable[..., Array]:
     """Python results brought to the dtype that the rule gives, wrapped if they are too large."""
@@ -338,17 +370,21 @@ def _typed(function: Callable[..., Array], name: str) -> Callable[..., Array]:
 
     return apply
 
+
 def _largest(values: list[Any]) -> Any:
     return next((v for v in values if v != v), None) if any(v != v for v in values) else max(values)
 
+
 def _smallest(values: list[Any]) -> Any:
     return next((v for v in values if v != v), None) if any(v != v for v in values) else min(values)
+
 
 def _position(values: list[Any], best: Callable[..., Any]) -> int:
     for i, value in enumerate(values):
         if value != value:
             return i
     return values.index(best(values))
+
 
 def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Array]:
     """A running fold along an axis; floats are rounded to the dtype at each step."""
@@ -366,6 +402,7 @@ def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Array]:
 
     return apply
 
+
 def _sum_bound(arrays: tuple[Array, ...], attributes: dict[str, Any], dtype: np.dtype) -> Any:
     """Pairwise summation: log2(n) roundings of the sum of absolute values, and two to spare."""
     x = arrays[0].astype(Wide)
@@ -375,15 +412,18 @@ def _sum_bound(arrays: tuple[Array, ...], attributes: dict[str, Any], dtype: np.
     steps = max(min(count, 8) + math.log2(max(count, 1)), 2)
     return steps * float(np.finfo(dtype).eps) * total
 
+
 def _prod_bound(arrays: tuple[Array, ...], attributes: dict[str, Any], dtype: np.dtype) -> Any:
     x = arrays[0].astype(Wide)
     axes = attributes["axes"]
     count = math.prod(x.shape[axis] for axis in axes)
     return count * float(np.finfo(dtype).eps) * np.abs(np.prod(x, axis=axes)) + 1e-30
 
+
 def _matmul_bound(arrays: tuple[Array, ...], attributes: Any, dtype: np.dtype) -> Any:
     x, y = (np.where(np.isfinite(a), np.abs(a.astype(Wide)), 0) for a in arrays)
     return (x.shape[-1] + 2) * float(np.finfo(dtype).eps) * np.matmul(x, y)
+
 
 def _matmul(x: Array, y: Array) -> Array:
     if x.dtype.kind == "f":
@@ -393,10 +433,12 @@ def _matmul(x: Array, y: Array) -> Array:
         out += x[..., :, k, None] * y[..., None, k, :]
     return out
 
+
 def _slice(x: Array, *, starts: Any, stops: Any, steps: Any) -> Array:
     for axis, part in enumerate(zip(starts, stops, steps, strict=True)):
         x = np.take(x, list(range(*part)), axis=axis)
     return x
+
 
 def _slice_update(x: Array, value: Array, *, starts: Any, stops: Any, steps: Any) -> Array:
     out = np.array(x)
@@ -405,12 +447,14 @@ def _slice_update(x: Array, value: Array, *, starts: Any, stops: Any, steps: Any
         out[tuple(r[i] for r, i in zip(ranges, place, strict=True))] = value[place]
     return out
 
+
 def _take(x: Array, indices: Array, *, axis: int) -> Array:
     parts = [np.moveaxis(x, axis, 0)[int(i)] for i in indices.reshape(-1)]
     rest = (*x.shape[:axis], *x.shape[axis + 1 :])
     joined = np.array(parts, x.dtype).reshape((*indices.shape, *rest))
     front = range(indices.ndim)
     return np.moveaxis(joined, list(front), [axis + i for i in front])
+
 
 def _scatter(store: Callable[[Any, Any], Any]) -> Callable[..., Array]:
     def apply(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
@@ -422,11 +466,13 @@ def _scatter(store: Callable[[Any, Any], Any]) -> Callable[..., Array]:
 
     return apply
 
+
 def _gather(x: Array, indices: Array, *, axis: int) -> Array:
     out = np.empty(indices.shape, x.dtype)
     for place in np.ndindex(*indices.shape):
         out[place] = x[(*place[:axis], int(indices[place]), *place[axis + 1 :])]
     return out
+
 
 def _philox(state: Array, *, shape: tuple[int, ...]) -> Array:
     """Philox4x32-10 on Python integers."""
@@ -445,13 +491,16 @@ def _philox(state: Array, *, shape: tuple[int, ...]) -> Array:
         out[i] = counter[0]
     return out.reshape(shape)
 
+
 def _sort_key(value: Any) -> tuple[bool, Any]:
     return (value != value, 0 if value != value else value)
+
 
 def _sorted(x: Array, *, axis: int) -> Array:
     if not x.size:
         return x
     return np.apply_along_axis(lambda row: np.array(sorted(row, key=_sort_key), x.dtype), axis, x)
+
 
 def _order(x: Array, *, axis: int) -> Array:
     def places(row: Array) -> Array:
@@ -460,6 +509,7 @@ def _order(x: Array, *, axis: int) -> Array:
     if not x.size:
         return np.empty(x.shape, np.int64)
     return np.apply_along_axis(places, axis, x)
+
 
 REFERENCES |= {
     "reshape": lambda x, *, shape: np.array(list(x.flat), x.dtype).reshape(shape),
@@ -519,6 +569,7 @@ _ALONG = [
 ]
 _SCATTERED = [((*shapes, shapes[1]), attributes) for shapes, attributes in _ALONG]
 
+
 def _body(second: Any) -> Any:
     """A graph of a step, x and y that gives x `second` y."""
     builder = GraphBuilder()
@@ -527,19 +578,24 @@ def _body(second: Any) -> Any:
     assert step
     return builder.build(builder.add(second.op, [x, y]).results)
 
+
 def _either(op: Any) -> Any:
     builder = GraphBuilder()
     x, y = (builder.input(TensorType((3,), np.dtype("float64"))) for _ in range(2))
     return builder.build(builder.add(op.op, [x, y]).results)
 
+
 def _loop_arrays(rng, shapes, dtype, attributes, draw, domain):
     return [np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 2.0])]
+
 
 def _branch_arrays(rng, shapes, dtype, attributes, draw, domain):
     return [np.array(shapes == ()), *_loop_arrays(rng, shapes, dtype, attributes, draw, domain)]
 
+
 def _state(rng, shapes, dtype, attributes, draw, domain):
     return [rng.integers(0, 2**63, 2).astype(np.uint64) * np.uint64(2) + np.uint64(1)]
+
 
 SAMPLES: dict[str, Sample] = {
     "reshape": Sample([(_MATRIX, {"shape": (2, 6)}), (_MATRIX, {"shape": (12,)}),

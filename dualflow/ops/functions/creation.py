@@ -163,6 +163,9 @@ def arange(
     else:
         start, step = index(start), index(step)
         size = len(range(start, index(stop), step))
+        eager = door.unnoted()
+        if eager is not None and found.kind in "iu":
+            return eager.compute(np.arange, (), start, stop, step, found)
     wide = float64 if floats or found.kind == "f" else int64
     plain = start == 0 and step == 1
     i = door.run(_IOTA, (), {"shape": (size,), "axis": 0, "dtype": found if plain else wide})
@@ -200,12 +203,16 @@ def linspace(
         raise ShapeError(f"linspace of {num} values")
     kind = complex if complex in (type(start), type(stop)) else float
     low, high = kind(start), kind(stop)  # type: ignore[arg-type]
+    found = as_dtype(dtype or of_scalar(low))
+    eager = door.unnoted()
+    if eager is not None and found.kind == "f" and kind is float and low != high:
+        return eager.compute(np.linspace, (), low, high, index(num), endpoint, False, found)
     i = p.iota(shape=(index(num),), axis=0, dtype=float64)
     parts = num - 1 if endpoint else num
     values = i * ((high - low) / max(parts, 1)) + low
     if endpoint and num > 1:
         values = where(i == num - 1, high, values)
-    return p.cast(values, dtype=as_dtype(dtype or of_scalar(low)))
+    return p.cast(values, dtype=found)
 
 
 def eye(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import bool_, floating, promote
 from dualflow.base.errors import DomainError, ShapeError
 from dualflow.base.shapes import as_integer, normal_axis
 
+from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from .elementwise import divide, not_equal, subtract, where
@@ -45,6 +48,9 @@ def diff(
         raise DomainError(f"differences taken {times} times", instead="n >= 0")
     if times == 0:
         return x
+    eager = door.unnoted(x) if prepend is append is None else None
+    if eager is not None:
+        return eager.compute(np.diff, (x,), times, axis)
     parts = [part for part in (prepend, x, append) if part is not None]
     x = concat([_like(part, x, axis) for part in parts], axis=axis) if len(parts) > 1 else x
     for _ in range(times):

@@ -124,6 +124,7 @@ bitwise_right_shift = _binary(p.right_shift, "[8, -1]; 2", "[2, -1]")
 atan2 = _binary(p.atan2, "[0.0]; 1.0", "[0.0]")
 hypot = _binary(p.hypot, "[3.0]; 4.0", "[5.0]")
 nextafter = _binary(p.nextafter, "[0.0]; 1.0", "[1.401298464324817e-45]")
+logaddexp = _binary(p.logaddexp, "[1000.0]; -1000.0", "[1000.0]")
 copysign = _binary(p.copysign, "[1.0, 2.0]; -0.0", "[-1.0, -2.0]")
 
 negative = _unary(p.negative, "[1, -2]", "[-1, 2]")
@@ -268,18 +269,6 @@ def reciprocal(x: Tensor) -> Tensor:
     return divide(1, tensor(x))
 
 
-def logaddexp(x: Tensor, y: Tensor) -> Tensor:
-    """log(exp(x) + exp(y)) with no overflow, of floats.
-
-    >>> import dualflow as df
-    >>> df.logaddexp(df.asarray([1000.0]), -1000.0).tolist()
-    [1000.0]
-    """
-    larger, gap = maximum(x, y), abs(subtract(x, y))
-    value = larger + log1p(exp(negative(gap)))
-    return where(equal(x, y), larger + log(2.0).astype(value.dtype), value)
-
-
 def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """`x` where `condition` holds, else `y`; all three broadcast, `x` and `y` are promoted.
 
@@ -377,6 +366,9 @@ def nan_to_num(
         return parts[0] + parts[1] * 1j
     if not is_float(x.dtype):
         return positive(x)
+    eager = door.unnoted(x)
+    if eager is not None:
+        return eager.compute(np.nan_to_num, (x,), True, nan, posinf, neginf)
     limits = np.finfo(x.dtype)
     out = where(isnan(x), nan, x)
     out = where(equal(x, math.inf), float(limits.max) if posinf is None else posinf, out)
@@ -393,6 +385,10 @@ def isclose(
     [True, False]
     """
     x, y = tensor(x), tensor(y)
+    if is_inexact(x.dtype) and x.dtype == y.dtype:
+        eager = door.unnoted(x, y)
+        if eager is not None:
+            return eager.compute(np.isclose, (x, y), rtol, atol, equal_nan)
     if not is_inexact(y.dtype):
         y = astype(y, "float64")
     finite = logical_and(isfinite(x), isfinite(y))

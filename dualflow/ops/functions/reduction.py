@@ -16,6 +16,7 @@ from dualflow.base.dtypes import (
     bool_,
     float16,
     float32,
+    float64,
     floating,
     is_complex,
     is_inexact,
@@ -188,6 +189,9 @@ def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = 
     """
     x = tensor(x)
     dtype = floating(x.dtype)
+    at_once = _at_once(np.ndarray.var, x, axis, correction, keepdims)
+    if at_once is not None:
+        return at_once
     wide = float32 if dtype == float16 else dtype
     values = x if x.dtype == wide else p.cast(x, dtype=wide)
     gap = values - mean(values, axis, keepdims=True)
@@ -206,7 +210,27 @@ def std(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = 
     >>> df.std(df.asarray([1.0, 3.0])).item()
     1.0
     """
-    return sqrt(var(x, axis, correction, keepdims))
+    at_once = _at_once(np.ndarray.std, x, axis, correction, keepdims)
+    return sqrt(var(x, axis, correction, keepdims)) if at_once is None else at_once
+
+
+def _at_once(function: Any, x: Any, axis: Axes, correction: float, keepdims: bool) -> Tensor | None:
+    """NumPy's `var` or `std`, where it has the bits and the warnings of the ops."""
+    x = tensor(x)
+    eager = door.unnoted(x)
+    dtype = x.dtype
+    if eager is None or dtype not in (float32, float64):
+        return None
+    if type(axis) is not int or not -x.ndim <= axis < x.ndim:
+        axis = normal_axes(axis, x.ndim)
+        count = _count(x, axis)
+    else:
+        count = x.shape[axis]
+    if count <= correction:
+        return None
+    whole = int(correction)  # NumPy counts faster in integers
+    fewer = whole if whole == correction else correction
+    return eager.compute(function, (x,), axis, None, None, fewer, keepdims)
 
 
 def cumulative_sum(

@@ -65,12 +65,11 @@ def unique_all(x: Tensor) -> UniqueAll:
     """
     x = tensor(x)
     array = door.state.mode.values(x)
-    _, first, inverse, counts = np.unique(
-        array, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
-    )
-    indices = own(first)
-    values = p.take(flatten(x), indices, axis=0)
-    return UniqueAll(values, indices, own(inverse.reshape(array.shape)), own(counts))
+    values, first, inverse, counts = np.unique(array, True, True, True, equal_nan=False)
+    indices, inverse = own(first), own(inverse.reshape(array.shape))
+    noted = x.requires_grad and door.state.grad_enabled
+    found = p.take(flatten(x), indices, axis=0) if noted else own(values)
+    return UniqueAll(found, indices, inverse, own(counts))
 
 
 def unique_counts(x: Tensor) -> UniqueCounts:
@@ -80,8 +79,12 @@ def unique_counts(x: Tensor) -> UniqueCounts:
     >>> df.unique_counts(df.asarray([3, 1, 3])).counts.tolist()
     [1, 2]
     """
-    found = unique_all(x)
-    return UniqueCounts(found.values, found.counts)
+    array = _plain(x)
+    if array is None:
+        found = unique_all(x)
+        return UniqueCounts(found.values, found.counts)
+    values, counts = np.unique(array, return_counts=True, equal_nan=False)
+    return UniqueCounts(own(values), own(counts))
 
 
 def unique_inverse(x: Tensor) -> UniqueInverse:
@@ -91,8 +94,12 @@ def unique_inverse(x: Tensor) -> UniqueInverse:
     >>> df.unique_inverse(df.asarray([3, 1, 3])).inverse_indices.tolist()
     [1, 0, 1]
     """
-    found = unique_all(x)
-    return UniqueInverse(found.values, found.inverse_indices)
+    array = _plain(x)
+    if array is None:
+        found = unique_all(x)
+        return UniqueInverse(found.values, found.inverse_indices)
+    values, inverse = np.unique(array, return_inverse=True, equal_nan=False)
+    return UniqueInverse(own(values), own(inverse.reshape(array.shape)))
 
 
 def unique_values(x: Tensor) -> Tensor:
@@ -102,7 +109,16 @@ def unique_values(x: Tensor) -> Tensor:
     >>> df.unique_values(df.asarray([3, 1, 3])).tolist()
     [1, 3]
     """
-    return unique_all(x).values
+    array = _plain(x)
+    return unique_all(x).values if array is None else own(np.unique(array, equal_nan=False))
+
+
+def _plain(x: Any) -> np.ndarray | None:
+    """The values of `x`, unless a gradient with respect to it is asked for."""
+    x = tensor(x)
+    if x.requires_grad and door.state.grad_enabled:
+        return None
+    return door.state.mode.values(x)
 
 
 def searchsorted(
@@ -132,8 +148,11 @@ def searchsorted(
         raise ShapeError(f"searchsorted in {x.shape}", instead="a tensor with one axis")
     if sorter is not None:
         x = p.take(x, tensor(sorter), axis=0)
-    dtype = promote(x.dtype, v.dtype)
-    x, v = (t if t.dtype == dtype else p.cast(t, dtype=dtype) for t in (x, v))
+    if x.dtype != v.dtype:
+        dtype = promote(x.dtype, v.dtype)
+        x, v = (t if t.dtype == dtype else p.cast(t, dtype=dtype) for t in (x, v))
+    if v.ndim == 1:
+        return p.searchsorted(x, v, right=side == "right")
     found = p.searchsorted(x, p.reshape(v, shape=(v.size,)), right=side == "right")
     return p.reshape(found, shape=v.shape)
 

@@ -56,6 +56,11 @@ def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     >>> df.median(df.asarray([3.0, 1.0, 2.0, 10.0])).item()
     2.5
     """
+    x = _floats(x)
+    eager = door.unnoted(x)
+    if eager is not None and x.size and x.dtype.kind == "f":
+        normal_axes(axis, x.ndim)
+        return eager.compute(np.median, (x,), axis, None, False, keepdims)
     return quantile(x, 0.5, axis, keepdims, method="midpoint")
 
 
@@ -90,6 +95,10 @@ def quantile(
         raise DomainError(f"a quantile at {q}", instead="parts from 0 to 1")
     x = _floats(x)
     shape = x.shape
+    eager = door.unnoted(x) if x.dtype == float64 and type(q) not in TENSORS else None
+    if eager is not None and x.size:
+        normal_axes(axis, x.ndim)
+        return eager.compute(np.quantile, (x,), q, axis, None, False, method, keepdims)
     lanes, axes = _lanes(x, axis)
     size = lanes.shape[-1]
     if not size:

@@ -61,9 +61,9 @@ def _searchsorted_rule(x: TensorType, v: TensorType, *, right: bool) -> TensorTy
 
 def _searchsorted(x: np.ndarray, v: np.ndarray, *, right: bool) -> np.ndarray:
     side = "right" if right else "left"
+    if x.ndim == v.ndim == 1 and x.dtype == v.dtype:
+        return ordered(x).searchsorted(v, side)
     _searchsorted_rule(TensorType(x.shape, x.dtype), TensorType(v.shape, v.dtype), right=right)
-    if x.ndim == 1:
-        return np.searchsorted(x, v, side)
     out = np.empty(v.shape, np.int64)
     for place in np.ndindex(*x.shape[:-1]):
         out[place] = np.searchsorted(x[place], v[place], side)

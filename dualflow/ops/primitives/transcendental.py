@@ -114,6 +114,13 @@ atanh = _function(
     "atanh", np.arctanh, "the inverse hyperbolic tangent",
     lambda g, out, x: (g / (1.0 - x * x).conjugate(),), _libdevice("atanh"), domains.UNIT,
 )  # fmt: skip
+logaddexp = _function(
+    "logaddexp", np.logaddexp, "log(exp(x) + exp(y)), with no overflow",
+    lambda g, out, x, y: (lambda: g * sigmoid.of(x - y), lambda: g * sigmoid.of(y - x)),
+    "tl.where({0} == {1}, {0} + 0.6931471805599453, tl.maximum({0}, {1}, "
+    "propagate_nan=tl.PropagateNan.ALL) + libdevice.log1p(libdevice.exp(-tl.abs({0} - {1}))))",
+    domains.POSITIVE, numba="m_logaddexp({0}, {1})", accepts="f",
+)  # fmt: skip
 erf = _function(
     "erf", special.erf, "the error function, 2 / sqrt(pi) times the integral of exp(-t*t) to x",
     lambda g, out, x: (g * (exp.of(-(x * x)) * TWO_OVER_SQRT_PI),), _libdevice("erf"), accepts="f",

@@ -7,7 +7,8 @@ and the vector body of a loop give the same bits. Arguments of one call have one
     m_exp m_exp2 m_expm1 m_log m_log2 m_log10 m_log1p m_sigmoid           float -> float
     m_sin m_cos m_tan m_asin m_acos m_atan m_sinh m_cosh m_tanh           float -> float
     m_asinh m_acosh m_atanh m_erf m_erfc m_sqrt                           float -> float
-    m_atan2(y, x)  m_pow(x, y)  m_hypot  fmod  copysign           two floats -> float
+    m_atan2(y, x)  m_pow(x, y)  m_hypot  m_logaddexp              two floats -> float
+    fmod  copysign                                                two floats -> float
     fma(a, b, c)                                                 a*b + c, one rounding
     rint floor ceil trunc                                                 float -> float
     isnan isinf isfinite signbit                                          float -> boolean
@@ -50,7 +51,7 @@ from .intrinsics import (
     through_double,
     with_sign,
 )
-from .logarithm import log, log1p, log2, log10
+from .logarithm import log, log1p, log2, log10, logaddexp
 from .philox import philox
 from .power import hypot, power
 from .trigonometric import acos, asin, atan, atan2, cos, sin, tan
@@ -79,6 +80,7 @@ def _functions() -> dict[str, object]:
     table["m_atan2"] = float_function(atan2, "m_atan2", 2)
     table["m_pow"] = float_function(power, "m_pow", 2)
     table["m_hypot"] = float_function(hypot, "m_hypot", 2)
+    table["m_logaddexp"] = float_function(logaddexp, "m_logaddexp", 2)
     table["copysign"] = float_function(copy_sign, "copysign", 2)
     table["fma"] = float_function(fma, "fma", 3)
     for name in ("rint", "floor", "ceil", "trunc"):

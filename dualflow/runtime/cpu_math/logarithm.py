@@ -1,4 +1,4 @@
-"""log, log2, log10, log1p, as IR.
+"""log, log2, log10, log1p, logaddexp, as IR.
 
 In: a `Scalar` of width 32 or 64. Out: a `Scalar` of the same width. Method: x = 2**k * z with z
 around 1, f = z - 1. For 64 bits log1p(f) follows fdlibm's e_log.c (Sun Microsystems, 1993):
@@ -13,7 +13,7 @@ import numpy as np
 
 from .builder import Scalar, absolute, fma, intrinsic, polynomial, select, two_sum
 from .coefficients import LOG
-from .exponential import EXPONENT_BIAS, LN2, MANTISSA_BITS, TINY, power_of_two
+from .exponential import EXPONENT_BIAS, LN2, MANTISSA_BITS, TINY, exp, power_of_two
 
 # Bits of the smallest z: 2/3 (float), sqrt(1/2) (double).
 SMALLEST_Z = {32: 0x3F2AAAAB, 64: 0x3FE6A09E667F3BCD}
@@ -116,3 +116,9 @@ def log2(x: Scalar) -> Scalar:
 def log10(x: Scalar) -> Scalar:
     """The logarithm to base 10."""
     return _log_in_base(x, PER_LN10, LOG10_2)
+
+
+def logaddexp(x: Scalar, y: Scalar) -> Scalar:
+    """log(e**x + e**y) with no overflow; the difference of two infinities is not taken."""
+    apart = intrinsic("maximum", x, y) + log1p(exp(-absolute(x - y)))
+    return select(x.equals(y), x + math.log(2.0), apart)
