@@ -53,13 +53,11 @@ class Writer:
             return [indent + made]
         target = self.matrix()
         if kind == 3:
-            return [
-                f"{indent}{target} {self.one('+=', '-=', '*=')} {self.one('0.5', 'k', self.matrix())}"
-            ]
+            operator, value = self.one("+=", "-=", "*="), self.one("0.5", "k", self.matrix())
+            return [f"{indent}{target} {operator} {value}"]
         if kind == 4:
-            return [
-                f"{indent}{target}{part}[...] = {self.matrix()}{part} * 0.5 + {self.one('1', 'k', 's')}"
-            ]
+            value = f"{self.matrix()}{part} * 0.5 + {self.one('1', 'k', 's')}"
+            return [f"{indent}{target}{part}[...] = {value}"]
         if kind == 5:
             mask = f"{target} > {self.one('0', 'k', 's / 9')}"
             stored = self.one("0", "k", f"{self.matrix()}[{mask}] / 2 + 1", "-1.5")
@@ -68,9 +66,8 @@ class Writer:
             view = [f"{indent}v = {target}{part}", f"{indent}v {self.one('+=', '*=')} 0.5"]
             return [*view, f"{indent}{self.matrix()}[0] += v.sum()"]
         if kind == 7:
-            return [
-                f"{indent}np.{self.one('add', 'multiply')}({self.matrix()}, {self.matrix()}, out={target})"
-            ]
+            operands = f"{self.matrix()}, {self.matrix()}, out={target}"
+            return [f"{indent}np.{self.one('add', 'multiply')}({operands})"]
         if kind == 8:
             return [f"{indent}s = {target}.{self.one('max()', 'sum()', 'min()', 'mean()')} / 3"]
         return [f"{indent}kept.append({self.one(target, target + part, 's', target + '.copy()')})"]
