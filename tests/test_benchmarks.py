@@ -15,7 +15,7 @@ import dualflow as df
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import overhead, peers, workloads  # noqa: E402
+from benchmarks import derivatives, overhead, peers, workloads  # noqa: E402
 
 
 def test_the_command_runs(tmp_path):
@@ -38,6 +38,22 @@ def test_the_workloads_are_those_of_the_readme():
     for word in ("chain", "softmax", "layer_norm", "cross_entropy", "Adam", "Black-Scholes",
                  "stencil", "MLP"):  # fmt: skip
         assert word in names
+
+
+@pytest.mark.parametrize("pair", [*derivatives.tangents(True), *derivatives.maps(True)],
+                         ids=lambda pair: pair.name)  # fmt: skip
+def test_what_derivatives_are_compared_with(pair: derivatives.Pair):
+    found, wanted = pair.first(*pair.args), pair.second(*pair.args)
+    found = found[0] if isinstance(found, tuple) else found
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), 1e-5, 1e-5)
+
+
+def test_the_costs_of_derivatives_are_measured(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["derivatives", "--tiny"])
+    assert derivatives.main() == 0
+    said = capsys.readouterr().out
+    assert "jvp of softmax" in said
+    assert "vmap of a gradient" in said
 
 
 ROWS = {overhead.text_of(row): row for rows in overhead.TABLE.values() for row in rows}
