@@ -16,7 +16,7 @@ from dualflow.base.errors import DTypeError, IndexingError
 from dualflow.base.shapes import Shape
 from dualflow.ir.op import Op
 
-from .. import door, views
+from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from ..primitives.indexing import out_of_bounds
@@ -24,9 +24,11 @@ from ..promotion import SCALARS
 from . import advanced
 
 Tensor = Any
+Chain = tuple[tuple[Op, dict[str, Any]], ...]
 _slice = builtins.slice
 _SLICE, _SELECT, _RESHAPE = p.slice.op, p.select.op, p.reshape.op
-_BASIC = frozenset({int, type(None), type(Ellipsis)})  # and slices of these:
+_BASIC = frozenset({int, type(None), type(Ellipsis)})
+_KINDS = _BASIC | {_slice}
 _BOUNDS = frozenset({int, type(None)})
 
 
@@ -37,14 +39,15 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         IndexingError: an index out of bounds, too many of them, or of a kind that cannot index.
     """
     items = index if type(index) is tuple else (index,)
-    if _is_plain(items):
-        eager = door.unnoted(x)
-        made = None if eager is None else eager.part(x, items)
+    eager = door.unnoted(x)
+    if eager is not None and _is_plain(items):
+        made = eager.part(x, items)
         return basic(x, items) if made is None else made
+    if _KINDS.issuperset(map(type, items)):
+        return basic(x, items)
     items = advanced.normal(items)
     if advanced.is_basic(items):
         return basic(x, items)
-    eager = door.unnoted(x)
     made = None if eager is None else eager.pick(x, items)
     return advanced.read(x, items, basic) if made is None else made
 
@@ -73,7 +76,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
 
 
 def _is_plain(items: tuple[Any, ...]) -> bool:
-    """Whether all indices are basic, and immutable: no slice up to a tensor."""
+    """Whether all indices are basic, and immutable (no slice up to a tensor), so that their chain
+    may be made later."""
     for item in items:
         kind = type(item)
         if kind is _slice:
@@ -90,15 +94,36 @@ def _is_plain(items: tuple[Any, ...]) -> bool:
 
 def basic(x: Tensor, items: tuple[Any, ...]) -> Tensor:
     """The view for integers, slices, None and Ellipsis."""
-    return views.read(door.apply, x, chain(x.shape, items))
+    for op, attributes in chain(x.shape, items):
+        x = door.run(op, (x,), attributes)
+    return x
 
 
-def chain(shape: Shape, items: tuple[Any, ...]) -> views.Chain:
+def chain(shape: Shape, items: tuple[Any, ...]) -> Chain:
     """The view ops for basic indices: a slice, then selects, then new axes.
 
     Raises:
         IndexingError: see `getitem`.
     """
+    if len(items) == 1 and shape:  # the common cases, without loops
+        (item,) = items
+        if type(item) is int and -shape[0] <= item < shape[0]:
+            return ((_SELECT, {"axis": 0, "index": item % shape[0]}),)
+        if type(item) is _slice:
+            start, stop, step = _bounds(item, shape[0])
+            rest = len(shape) - 1
+            starts, stops, steps = (start, *(0,) * rest), (stop, *shape[1:]), (step, *(1,) * rest)
+            return ((_SLICE, {"starts": starts, "stops": stops, "steps": steps}),)
+    return _general(shape, items)
+
+
+def _bounds(item: Any, size: int) -> tuple[int, int, int]:
+    """Start, stop and step of a slice of an axis, normal."""
+    start, stop, step = item.indices(size)
+    return (start, stop, step) if start >= 0 else (0, 0, 1)  # empty, from before the first element
+
+
+def _general(shape: Shape, items: tuple[Any, ...]) -> Chain:
     rank = len(shape)
     starts: list[int] = []
     stops: list[int] = []
@@ -110,9 +135,7 @@ def chain(shape: Shape, items: tuple[Any, ...]) -> views.Chain:
         axis = len(starts)
         kind = type(item)
         if kind is _slice:
-            start, stop, step = item.indices(_size(shape, axis, items))
-            if start < 0:  # an empty slice from before the first element
-                start, stop, step = 0, 0, 1
+            start, stop, step = _bounds(item, _size(shape, axis, items))
             starts.append(start)
             stops.append(stop)
             steps.append(step)
@@ -144,7 +167,7 @@ def chain(shape: Shape, items: tuple[Any, ...]) -> views.Chain:
 def _steps(
     shape: Shape, starts: Shape, stops: Shape, steps: Shape, selected: list[tuple[int, int]],
     new: list[int],
-) -> views.Chain:  # fmt: skip
+) -> Chain:  # fmt: skip
     found: list[tuple[Op, dict[str, Any]]] = []
     if not (selected or new) or builtins.any(starts) or stops != shape or set(steps) - {1}:
         found.append((_SLICE, {"starts": starts, "stops": stops, "steps": steps}))
