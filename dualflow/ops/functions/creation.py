@@ -161,8 +161,8 @@ def arange(
     if floats:
         size = max(math.ceil((stop - start) / step), 0)
     else:
-        start, step = index(start), index(step)
-        size = len(range(start, index(stop), step))
+        start, step = index(start), index(step)  # type: ignore[arg-type]
+        size = len(range(start, index(stop), step))  # type: ignore[arg-type]
         eager = door.unnoted()
         if eager is not None and found.kind in "iu":
             return eager.compute(np.arange, (), start, stop, step, found)
