@@ -386,3 +386,14 @@ def test_tracebacks_show_the_users_lines_only():
         found.append([(e.name, e.lineno) for e in entries if e.filename == __file__][1:])
     assert found[0] == found[1]
     assert f.stats()["recordings"] == 1
+
+
+def test_a_tensor_of_which_only_the_shape_counts_is_guarded():
+    like = df.compile(lambda x: df.zeros_like(x) + 1.0, wait=True)
+    shapes = ((2,), (3, 4), (2,), (3, 4))
+    assert [like(df.ones(shape)).shape for shape in shapes] == list(shapes)
+    assert [like(df.ones(2, dtype=d)).dtype for d in (df.float32, df.float64)] == [
+        df.float32, df.float64]  # fmt: skip
+    trace = df.compile(lambda x: df.linalg.trace(x, offset=3), wait=True)
+    assert [trace(df.ones(s)).shape for s in ((1, 1), (2, 3, 3), (1, 1))] == [(), (2,), ()]
+    assert ways(like)[1:] == (3, 0, 0)

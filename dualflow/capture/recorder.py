@@ -441,6 +441,8 @@ class Recorder:
         if kind is Tensor:
             if self.origin(origin, value) is None:
                 self.refuse("a tensor of unknown origin")
+            else:
+                self.tensor(value)  # shape and dtype may decide, even if no operation reads it
         elif kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
             for item, part in self.items(value, origin):
                 self.understand(part, item)
