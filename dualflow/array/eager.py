@@ -44,7 +44,9 @@ class EagerMode:
         if held_back:
             _let_through(inputs)
         if len(inputs) == 1:
-            arrays = (inputs[0]._array if inputs[0]._array is not None else inputs[0].array,)
+            (x,) = inputs
+            array = x._array
+            arrays = (array if array is not None else x.array,)
         else:
             arrays = tuple([x._array if x._array is not None else x.array for x in inputs])
         try:

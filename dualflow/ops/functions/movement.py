@@ -87,7 +87,8 @@ def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
 
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
-    total, rest = prod(shape), -prod(wanted)
+    total = prod(shape)
+    rest = -prod(wanted)
     if rest <= 0 or total % rest or wanted.count(-1) > 1:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
@@ -105,6 +106,10 @@ def flatten(x: Tensor) -> Tensor:
     """
     x = tensor(x)
     return p.reshape(x, shape=(x.size,))
+
+
+#: NumPy's name
+ravel = flatten
 
 
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:

@@ -221,11 +221,13 @@ def _at_once(function: Any, x: Any, axis: Axes, correction: float, keepdims: boo
     dtype = x.dtype
     if eager is None or dtype not in (float32, float64):
         return None
-    if type(axis) is not int or not -x.ndim <= axis < x.ndim:
+    if axis is None:
+        count = x.size
+    elif type(axis) is int and -x.ndim <= axis < x.ndim:
+        count = x.shape[axis]
+    else:
         axis = normal_axes(axis, x.ndim)
         count = _count(x, axis)
-    else:
-        count = x.shape[axis]
     if count <= correction:
         return None
     whole = int(correction)  # NumPy counts faster in integers
