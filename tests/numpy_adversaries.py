@@ -629,3 +629,45 @@ def floats_need_no_new_trace(compile):
         return np.where(x > dt, y, k), np.clip(y, dt, k), np.full(3, dt), np.float32(dt) * x, y % k
 
     return f, [f(line(), 0.1 * i, 2.0 + i, i) for i in range(4)]
+
+
+@adversary(co_executions=2)
+def an_element_at_a_time(compile):
+    @compile
+    def f(x):
+        out = np.zeros(len(x))
+        for i in range(1, len(x)):
+            out[i] = 0.5 * (x[i - 1] + x[i])
+        return out
+
+    return f, [f(line(150) + i) for i in range(3)]
+
+
+@adversary(replays=2)
+def python_numbers_that_become_numpys(compile):
+    @compile
+    def f(x, k):
+        total = 0.0
+        for row in x:
+            total += row[0] * k
+        total -= k
+        count = 1
+        count *= x[0, 0]
+        return total, count, total > 1, {"low": min(total, 2.0)}
+
+    return f, [f(line().reshape(2, 3) + i, 0.5 * i) for i in range(3)]
+
+
+@adversary()
+def functions_given_to_numpy(compile):
+    seen = []
+
+    def scaled(x):
+        seen.append(float(x[0]))
+        return x * 2
+
+    @compile
+    def f(x):
+        return np.piecewise(x, [x < 2, x >= 2], [scaled, 0]), np.apply_along_axis(sum, 0, x)
+
+    return f, [f(line() + i) for i in range(3)] + [seen]

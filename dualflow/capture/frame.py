@@ -230,10 +230,10 @@ class Frame:
         _, function, symbol = BINARY[name]
         if self.recorder.dead:
             return function(a, b)
+        if type(a) in SCALAR_TYPES or (type(a) in SCALARS and type(b) in TYPES):
+            return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
         if type(a) is Tensor or type(a) in SCALARS or type(a) is tuple:
             return self._binary(slot, function, symbol, sa, sb, a, b)
-        if type(a) in SCALAR_TYPES:
-            return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
         if type(a) is np.ndarray and numpy_calls.concerned(a, b):
             origins = self.origin(sa, a), self.origin(sb, b)
             out, self.slots[slot] = numpy_calls.in_place(self.recorder, function, (a, b), origins)

@@ -182,6 +182,7 @@ class Arrays:
 
     Attributes:
         mode: the door mode that notes.
+        calls: how many calls of NumPy were noted, and how many moved a `single` element.
         parts: real and imaginary parts, by memory: of what, and which. They share memory that no
             view op shows, so whoever writes either ends the recording.
     """
@@ -191,6 +192,7 @@ class Arrays:
         self.mode = Noting(recorder)
         self._known: dict[int, tuple[Callable[[], Any], Any]] = {}
         self._numbers: dict[Node, Tensor] = {}
+        self.calls = self.single = 0
         self.parts: dict[Storage, tuple[Tensor, str]] = {}
 
     # Stand-ins ------------------------------------------------------------------------------
@@ -324,6 +326,8 @@ class Arrays:
     def constant(self, out: Any) -> Origin:
         """The origin of what NumPy made of constants alone: the same values at each replay."""
         recorder = self.recorder
+        if not apart(out):
+            raise NotCovered("results that share memory")
         if isinstance(out, (tuple, list)):
             kind = "list" if isinstance(out, list) else "tuple"
             return recorder.born(out, kind, [self.constant(part) for part in out])
@@ -416,6 +420,12 @@ class Arrays:
             raise NotCovered(f"{type(error).__name__}: {error}") from error
         finally:
             door.state.mode, door.state.grad_enabled = before, grads
+
+
+def apart(made: Any) -> bool:
+    """Whether no two arrays of a result share memory."""
+    arrays = [x for x in leaves(made) if type(x) is np.ndarray]
+    return not any(np.may_share_memory(x, y) for i, x in enumerate(arrays) for y in arrays[:i])
 
 
 def _same_part(out: np.ndarray, array: np.ndarray, view: Any, of: Any) -> bool:

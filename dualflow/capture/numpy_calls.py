@@ -22,7 +22,7 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from . import numpy_faces, numpy_library, numpy_names, numpy_selected
-from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, leaves
+from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, apart, leaves
 from .numpy_library import Scalar
 from .numpy_selected import Selected
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Read = tuple[Any, Origin]
 #: A recording of more nodes than this is given up: planning it would take too long.
 MOST_NODES = 20_000
+#: A recording of more reads and writes of single elements is given up if it does little else.
+MOST_SINGLE = 200
 OPERATORS: dict[Any, np.ufunc] = {
     o.add: np.add, o.sub: np.subtract, o.mul: np.multiply, o.truediv: np.true_divide,
     o.floordiv: np.floor_divide, o.mod: np.remainder, o.pow: np.power, o.matmul: np.matmul,
@@ -78,10 +80,9 @@ def perform(
     out = recorder.guarded(real)
     if recorder.dead:
         return out, None
-    if len(recorder.notes.builder.nodes) > MOST_NODES:
-        recorder.refuse(f"more than {MOST_NODES} operations")
-        return out, None
     arrays, origin = recorder.arrays, None
+    if _is_too_much(recorder, function, out, args):
+        return out, None
     kwargs, where = kwargs or {}, where or {}
 
     def note() -> Origin:
@@ -99,6 +100,24 @@ def perform(
     if recorder.notes.broken:
         recorder.refuse(recorder.notes.broken)
     return out, origin
+
+
+def _is_too_much(recorder: Recorder, function: Any, out: Any, args: Sequence[Any]) -> bool:
+    """Whether so much happens, or so much of it to single elements, that a recording is no use."""
+    arrays = recorder.arrays
+    arrays.calls += 1
+    one = function is o.getitem and type(out) is not np.ndarray
+    if one or (function is o.setitem and _is_basic(args[1]) and np.ndim(args[2]) == 0):
+        arrays.single += 1
+        if arrays.single > MOST_SINGLE and arrays.single * 2 > arrays.calls:
+            recorder.refuse("an element at a time, which Python does as fast")
+    if len(recorder.notes.builder.nodes) > MOST_NODES:
+        recorder.refuse(f"more than {MOST_NODES} operations")
+    return recorder.dead
+
+
+def _is_basic(key: Any) -> bool:
+    return all(isinstance(x, (int, np.integer)) for x in leaves(key))
 
 
 def name_of(function: Any) -> str:
@@ -130,6 +149,8 @@ def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, .
     if kind in (list, tuple):
         items = recorder.items(value, origin)
         return kind(operand(recorder, item, part, kinds) for item, part in items)
+    if callable(value) and not isinstance(value, type):
+        raise NotCovered("a function as an argument")
     recorder.pin(origin, value)
     return value
 
@@ -177,6 +198,8 @@ def _by_numpy(
         raise NotCovered("the shape of the result depends on values")
     if isinstance(function, type(np.ndarray.sum)) and type(operands[0]) is Scalar:
         operands = [operands[0].tensor, *operands[1:]]
+    if not apart(out):
+        raise NotCovered("results that share memory")
     numpy_names.count(function, why)
     if not numpy_names.changes(function):
         return arrays.made(out, numpy_library.note(function, out, operands, keywords), used)
