@@ -40,6 +40,8 @@ _ELSEWHERE = {
     "cond": "dualflow.autograd.control:cond",
     "custom_gradient": "dualflow.autograd.custom:custom_gradient",
     "data": "dualflow.data",
+    "cross": "dualflow.ops.functions.linalg:cross",
+    "diagonal": "dualflow.ops.functions.linalg:diagonal",
     "fft": "dualflow.ops.functions.fft",
     "linalg": "dualflow.ops.functions.linalg",
     "hessian": "dualflow.autograd.jacobians:hessian",
@@ -56,13 +58,14 @@ _ELSEWHERE = {
     "optim": "dualflow.optim",
     "save": "dualflow.interop.files:save",
     "scan": "dualflow.autograd.control:scan",
+    "trace": "dualflow.ops.functions.linalg:trace",
     "stop_gradient": "dualflow.autograd.custom:stop_gradient",
     "vmap": "dualflow.autograd.mapping:vmap",
     "while_loop": "dualflow.autograd.control:while_loop",
 }
 _STATISTICS = """
-average bincount corrcoef cov histogram median nanmax nanmean nanmin nanstd nansum nanvar percentile
-quantile
+average bincount corrcoef cov digitize histogram median nanmax nanmean nanmin nanstd nansum nanvar
+percentile ptp quantile
 """
 _ELSEWHERE |= {name: f"dualflow.ops.functions.statistics:{name}" for name in _STATISTICS.split()}
 

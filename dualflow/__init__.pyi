@@ -42,6 +42,11 @@ from .ops.functions.statistics import nansum as nansum
 from .ops.functions.statistics import nanvar as nanvar
 from .ops.functions.statistics import percentile as percentile
 from .ops.functions.statistics import quantile as quantile
+from .ops.functions.statistics import digitize as digitize
+from .ops.functions.statistics import ptp as ptp
+from .ops.functions.linalg import cross as cross
+from .ops.functions.linalg import diagonal as diagonal
+from .ops.functions.linalg import trace as trace
 
 __version__: str
 __array_api_version__: str

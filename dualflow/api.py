@@ -161,6 +161,7 @@ from .ops.functions.elementwise import (
 )
 from .ops.functions.indexing import (
     argsort,
+    argwhere,
     nonzero,
     scatter,
     scatter_add,
@@ -176,7 +177,13 @@ from .ops.functions.information import (
     isdtype,
     result_type,
 )
-from .ops.functions.linear import matmul, tensordot, vecdot
+from .ops.functions.linear import (
+    kron,
+    matmul,
+    outer,
+    tensordot,
+    vecdot,
+)
 from .ops.functions.movement import (
     broadcast_arrays,
     broadcast_to,
@@ -188,6 +195,7 @@ from .ops.functions.movement import (
     moveaxis,
     pad,
     permute_dims,
+    ravel,
     repeat,
     reshape,
     roll,
@@ -261,6 +269,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "argwhere",
     "asarray",
     "asin",
     "asinh",
@@ -356,6 +365,7 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "kron",
     "layer_norm",
     "less",
     "less_equal",
@@ -396,6 +406,7 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "outer",
     "pad",
     "permute_dims",
     "pi",
@@ -404,6 +415,7 @@ __all__ = [
     "power",
     "prod",
     "random",
+    "ravel",
     "real",
     "reciprocal",
     "relu",

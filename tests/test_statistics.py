@@ -124,9 +124,23 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]]
     ),
     "swapaxes": (lambda x: np.swapaxes(x, 0, -1), lambda x: df.swapaxes(x, 0, -1), (X,)),
     "divmod": (lambda x: np.divmod(x, 0.7), lambda x: df.divmod(x, 0.7), (X,)),
+    "divmod by the operator": (
+        lambda x: divmod(1.0, np.abs(x) + 1),
+        lambda x: divmod(1.0, abs(x) + 1),
+        (X,),
+    ),
+    "argwhere": (lambda x: np.argwhere(x > 0), lambda x: df.argwhere(x > 0), (X,)),
+    "digitize": (
+        lambda x, bins: (np.digitize(x, bins), np.digitize(x, bins[::-1], right=True)),
+        lambda x, bins: (df.digitize(x, bins), df.digitize(x, df.flip(bins), right=True)),
+        (X, np.array([-1.0, 0.0, 2.0])),
+    ),
+    "ptp": (lambda x: np.ptp(x, axis=1), lambda x: df.ptp(x, axis=1), (X,)),
+    "ravel": (lambda x: np.ravel(x.T), lambda x: df.ravel(x.T), (X,)),
+    "outer": (lambda w: np.outer(w, w), lambda w: df.outer(w, w), (W,)),
     "mod": (lambda x: np.mod(x, -0.7), lambda x: df.mod(x, -0.7), (X,)),
 }
-BY_VALUE = ("bincount", "bincount with weights")
+BY_VALUE = ("argwhere", "bincount", "bincount with weights", "digitize")
 SMOOTH = [
     "median", "quantile", "quantiles", "percentile", "nansum", "average", "cov", "cov of two",
     "corrcoef", "interp", "diff", "cov of complex",

@@ -337,6 +337,7 @@ class Tensor:
     __floordiv__, __rfloordiv__ = operators.floordiv, operators.rfloordiv
     __ifloordiv__ = operators.ifloordiv
     __mod__, __rmod__, __imod__ = operators.mod, operators.rmod, operators.imod
+    __divmod__, __rdivmod__ = operators.divmod_, operators.rdivmod
     __pow__, __rpow__, __ipow__ = operators.power, operators.rpower, operators.ipower
     __matmul__, __rmatmul__ = operators.product, operators.rproduct
     __imatmul__ = operators.iproduct

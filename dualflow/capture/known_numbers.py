@@ -18,7 +18,7 @@ from dualflow.array.tensor import Tensor
 
 from . import containers, numpy_calls
 from .construct import plain_text, text_of
-from .known import TABLE, constant_only, known, reading
+from .known import TABLE, constant_only, known, reading, trusted
 from .numpy_arrays import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 
@@ -38,6 +38,9 @@ def _arithmetic(call: Call) -> Plan | None:
         return call.plan(lambda out: recorder.origin(None, out), run)
     if call.function is abs and call.args and type(call.args[0]) in TYPES:
         return numpy_calls.ufunc(call, np.absolute)
+    kinds = {type(value) for value in call.args}
+    if call.function is divmod and Tensor in kinds and kinds <= {Tensor, *NUMBERS}:
+        return trusted(call)
     if call.function is divmod and numpy_calls.concerned(*call.args):
         return numpy_calls.ufunc(call, np.divmod)
     numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES

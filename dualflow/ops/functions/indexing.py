@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import int64
 from dualflow.base.errors import DTypeError, IndexingError
 from dualflow.base.shapes import Shape
 from dualflow.ir.op import Op
@@ -364,6 +365,21 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
     if not descending:
         return p.argsort(x, axis=axis)
     return x.shape[axis] - 1 - p.argsort(x.flip(axis), axis=axis).flip(axis)
+
+
+def argwhere(x: Tensor) -> Tensor:
+    """The positions of the elements that are not 0: (count, axes), one row for each.
+
+    >>> import dualflow as df
+    >>> df.argwhere(df.asarray([[0, 5], [7, 0]])).tolist()
+    [[0, 1], [1, 0]]
+    """
+    x = tensor(x)
+    found = nonzero(x)
+    if not found:
+        return p.full(shape=(int(bool(x)), 0), value=0, dtype=int64)
+    columns = [p.reshape(axis, shape=(axis.size, 1)) for axis in found]
+    return p.concat(*columns, axis=1)
 
 
 def nonzero(x: Tensor) -> tuple[Tensor, ...]:

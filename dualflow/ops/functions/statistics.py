@@ -23,7 +23,7 @@ from ..rules import check_kind
 from .creation import arange, full, zeros
 from .elementwise import conj, divide, floor, isnan, sqrt, where
 from .linear import matmul
-from .movement import concat, flatten, matrix_transpose
+from .movement import concat, flatten, flip, matrix_transpose
 from .reduction import all, max, mean, min, sum
 from .searching import searchsorted
 
@@ -419,3 +419,34 @@ def _edges(x: Tensor, bins: int, range: tuple[float, float] | None) -> Tensor:
     i = arange(bins + 1, dtype="float64")
     even = i * ((p.cast(last, dtype=i.dtype) - first) / bins) + first
     return p.cast(where(i == bins, last, even), dtype=x.dtype)
+
+
+def digitize(x: Tensor, bins: Tensor, right: bool = False) -> Tensor:
+    """In which bin each element lies: i with bins[i - 1] <= x < bins[i].
+
+    Args:
+        x: of any shape.
+        bins: (n,) edges, rising; or falling, then i with bins[i - 1] > x >= bins[i].
+        right: whether a bin holds its right edge instead of its left one.
+
+    >>> import dualflow as df
+    >>> df.digitize(df.asarray([0.5, 1.0, 7.0]), df.asarray([0.0, 1.0, 2.0])).tolist()
+    [1, 2, 3]
+    """
+    x, bins = tensor(x), tensor(bins)
+    if bins.ndim != 1:
+        raise ShapeError(f"bins of shape {bins.shape}", instead="edges along one axis")
+    side = "left" if right else "right"
+    if bins.size < 2 or bool(bins[0] <= bins[-1]):
+        return searchsorted(bins, x, side=side)
+    return bins.size - searchsorted(flip(bins), x, side="right" if right else "left")
+
+
+def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The largest element less the smallest.
+
+    >>> import dualflow as df
+    >>> df.ptp(df.asarray([3, 9, 4])).item()
+    6
+    """
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
