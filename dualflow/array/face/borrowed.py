@@ -10,6 +10,7 @@ operations pass the door one by one, so that they fuse like the user's own.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any, final
 
 import numpy as np
 
-from . import crossing
+from . import crossing, ufuncs
 from .implementations import IMPLEMENTATIONS, backed
 from .made import FACES
 
@@ -37,10 +38,13 @@ _AS_THEY_ARE = frozenset((
     "array_repr", "array_str", "array2string", "as_strided", "asmatrix", "bmat", "broadcast_arrays",
     "broadcast_shapes", "fromfunction", "frompyfunc", "get_include", "isdtype", "isfortran",
     "issubdtype", "mintypecode", "require", "sliding_window_view", "typename", "vectorize",
-    "digitize", "histogram", "histogram2d", "histogramdd", "histogram_bin_edges", "unique",
+    "digitize", "nanpercentile", "nanquantile", "nanmedian",
+    "histogram", "histogram2d", "histogramdd", "histogram_bin_edges", "unique",
     "unique_all", "unique_counts", "unique_inverse", "unique_values", "isin", "intersect1d",
     "setdiff1d", "setxor1d", "union1d", "partition", "argpartition", "interp", "place", "polyfit",
 ))  # fmt: skip
+#: What makes arrays of Python's values.
+_CONSTANTS = frozenset((np.array, np.asarray, np.asanyarray, np.ascontiguousarray))
 #: Generated code has this folder in its name, so that a user's line is not sought in it.
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 #: module -> the copy of its names
@@ -99,16 +103,46 @@ def _replaced(value: Any) -> Any:
         return _Namespace(value) if value.__name__.partition(".")[0] == "numpy" else value
     if value is _converter_class:
         return Converter
+    if value is np.broadcast:
+        return _broadcast
+    if isinstance(value, np.ufunc):
+        return _dispatched(value)
     try:
         implementation = IMPLEMENTATIONS.get(value)
     except TypeError:  # not hashable
         return value
     if implementation is not None:
-        return implementation
+        return _constant(value, implementation) if value in _CONSTANTS else implementation
     if _is_array_program(value):
         return _Later(value)
     written_in_c = isinstance(value, BuiltinFunctionType)
     return _settled(value) if written_in_c and _is_numpys(value) else value
+
+
+@functools.cache
+def _dispatched(ufunc: np.ufunc) -> Callable[..., Any]:
+    """`ufunc` for code that asks for an array by `out=...`, which NumPy does not tell a face."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is Ellipsis and crossing.contains(args):
+            return ufuncs.apply_ufunc(ufunc, "__call__", args, kwargs)
+        return ufunc(*args, **kwargs)
+
+    for name in ("reduce", "accumulate", "reduceat", "outer", "at", "nin", "nout", "types"):
+        setattr(call, name, getattr(ufunc, name))
+    return call
+
+
+def _constant(function: Any, implementation: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that makes arrays: of faces by `implementation`, of Python's values by NumPy, as
+    these are known while the rest of the code runs (axes, widths, shares)."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if crossing.contains(args) or crossing.contains(kwargs):
+            return implementation(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _is_numpys(function: BuiltinFunctionType) -> bool:
@@ -172,7 +206,7 @@ class Converter:
     """What NumPy's functions convert their arguments with, for faces."""
 
     def __init__(self, *values: Any) -> None:
-        asarray = IMPLEMENTATIONS[np.asanyarray]
+        asarray = _constant(np.asanyarray, IMPLEMENTATIONS[np.asanyarray])
         self._given = values
         self._arrays = tuple(value if isinstance(value, np.ndarray) and type(value) in FACES
                              else asarray(value) for value in values)  # fmt: skip
@@ -209,6 +243,20 @@ class Converter:
         if to_scalar is None:
             to_scalar = all(self.scalar_input)
         return array[()] if to_scalar and getattr(array, "ndim", 1) == 0 else array
+
+
+@final
+class Broadcast:
+    """What NumPy's functions ask of np.broadcast of faces: the shape."""
+
+    def __init__(self, *values: Any) -> None:
+        self.shape = np.broadcast_shapes(*[np.shape(value) for value in values])
+        self.ndim = self.nd = len(self.shape)
+        self.size = math.prod(self.shape)
+
+
+def _broadcast(*values: Any) -> Any:
+    return Broadcast(*values) if crossing.contains(values) else np.broadcast(*values)
 
 
 def _entry(function: Any) -> Callable[..., Any]:

@@ -121,9 +121,7 @@ def scalar_of(value: Any, dtype: np.dtype) -> Any:
 def subclassed(value: Any) -> bool:
     """Whether `value` is of a class derived from ndarray, which keeps its own ways."""
     return (
-        isinstance(value, np.ndarray)
-        and type(value) is not np.ndarray
-        and type(value) not in FACES
+        isinstance(value, np.ndarray) and type(value) is not np.ndarray and type(value) not in FACES
     )
 
 

@@ -29,6 +29,8 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
     def enter(implementation: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
             IMPLEMENTATIONS[function] = backed(implementation, function)
+            plain = getattr(function, "_implementation", function)  # what NumPy's own code calls
+            IMPLEMENTATIONS[plain] = IMPLEMENTATIONS[function]
         return implementation
 
     return enter

@@ -45,7 +45,10 @@ def getitem(face: Any, index: Any) -> Any:
 
 
 def _basic(face: Any, x: Tensor, items: tuple[Any, ...], copied: bool = False) -> Any:
-    view = basic(x, items)
+    eager = door.unnoted(x)
+    view = None if eager is None else eager.part(x, items)
+    if view is None:
+        view = basic(x, items)
     if not view.shape and Ellipsis not in items:
         return made.element(view)
     if copied:  # an index that is an array gives a copy
@@ -87,6 +90,8 @@ def _normal_item(item: Any) -> Any:
             item = item.astype(np.intp) if item.size == 0 else item
         if not crossing.has_face(item):
             raise NotCoveredError
+        if not item.shape and item.dtype.kind in "iu":
+            return int(item)
         tensor = crossing.tensor_of(item)
     if tensor.dtype.kind not in "biu" or (tensor.dtype == bool_ and not tensor.shape):
         raise NotCoveredError

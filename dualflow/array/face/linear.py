@@ -82,6 +82,8 @@ def inner(a: Any, b: Any, /) -> Any:
     x, y = _tensors(a, b)
     if not x.shape or not y.shape:
         return made.result(p.multiply.of(x, y))
+    if x.dtype.kind == "c":
+        raise NotCoveredError
     if len(x.shape) == len(y.shape) == 1:
         return made.result(linear.matmul(x, y))
     return made.result(_many(x, y, len(y.shape) - 1))

@@ -14,7 +14,7 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.record import Strict
 
-from . import crossing, indexing, made, reductions, shapes, ufuncs
+from . import crossing, indexing, layout, made, reductions, shapes, ufuncs
 from .reductions import NO_VALUE, axes_of, axis_of, reducer
 from .ufuncs import NotCoveredError, stored
 
@@ -25,6 +25,8 @@ _COUNT = type(np.count_nonzero(np.zeros(1)))
 def folding(ufunc: np.ufunc) -> Callable[..., Any]:
     """sum, prod, max, min."""
     reduce = reducer(ufunc)
+    primitive = reductions.PRIMITIVES[ufunc]
+    kinds = "b" if ufunc in (np.logical_or, np.logical_and) else "iuf"
 
     def fold(
         face: Any,
@@ -35,6 +37,10 @@ def folding(ufunc: np.ufunc) -> Callable[..., Any]:
         initial: Any = NO_VALUE,
         where: Any = True,
     ) -> Any:
+        if axis is dtype is out is None and not keepdims and initial is NO_VALUE and where is True:
+            x = face._tensor
+            if x.dtype.kind in kinds and layout.packed(x):  # the common case
+                return made.result(primitive(x, axes=tuple(range(len(x.shape)))))
         return reduce(face, axis, dtype, out, keepdims, initial, where)
 
     return fold
@@ -130,6 +136,20 @@ def argsort(face: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, s
     if axis is None:
         x, axis = p.reshape(x, shape=(x.size,)), -1
     return made.face(p.argsort(x, axis=axis_of(axis, len(x.shape))))
+
+
+def searchsorted(face: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+    """ndarray.searchsorted."""
+    x, values = face._tensor, reductions.tensor(v)
+    dtype = np.result_type(x.dtype, values.dtype)
+    if sorter is not None or side not in ("left", "right") or dtype.kind not in "iuf":
+        raise NotCoveredError
+    if len(x.shape) != 1:
+        raise NotCoveredError
+    x, values = (y if y.dtype == dtype else p.cast(y, dtype=dtype) for y in (x, values))
+    flat = p.reshape(values, shape=(values.size,))
+    found = p.searchsorted(x, flat, right=side == "right")
+    return made.result(p.reshape(found, shape=values.shape))
 
 
 def nonzero(face: Any) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from dualflow.ops import primitives as p
 
 from . import (
     borrowed,
+    creation,
     crossing,
     indexing,
     layout,
@@ -51,9 +52,6 @@ class Face:
         """The array that shows `tensor`; a view of `base`."""
         face = _new(Face)
         face._tensor = tensor
-        if base is not None and type(base) is Face:
-            owner = base.base  # NumPy names the array that owns the memory
-            base = base if owner is None else owner
         face._base = base
         return face
 
@@ -69,6 +67,13 @@ class Face:
 
     @shape.setter
     def shape(self, shape: Any) -> None:
+        x = self._tensor
+        users = x._storage is not None and x._storage.exposed and not x._view
+        if not users:  # no ndarray that the user holds changes with it
+            made = self.reshape(shape)._tensor
+            if made._storage is not None and made._storage is x._storage:
+                self._tensor = made
+                return
         self._changed("shape", shape)
 
     @property
@@ -112,8 +117,9 @@ class Face:
 
     @property
     def base(self) -> Any:
-        if self._base is not None:
-            return self._base
+        if self._base is not None:  # NumPy names the array that owns the memory
+            owner = self._base.base
+            return self._base if owner is None else owner
         storage, array = self._tensor._storage, self._tensor._array
         if storage is None or not storage.exposed or array is None:
             return None
@@ -145,7 +151,13 @@ class Face:
 
     @property
     def imag(self) -> Any:
-        return crossing.real(_imag, (self,), {})
+        dtype = self._tensor.dtype
+        if dtype.kind not in "iuf":
+            return crossing.real(_imag, (self,), {})
+        zeros = creation.like(self, 0, None, "A", None)
+        if zeros._tensor._array is not None:
+            zeros._tensor._array.flags.writeable = False
+        return zeros
 
     @imag.setter
     def imag(self, value: Any) -> None:
@@ -191,6 +203,8 @@ class Face:
         return array if type(array) in FACES else crossing.wrap(array)
 
     def __array_ufunc__(self, ufunc: Any, how: str, *inputs: Any, **kwargs: Any) -> Any:
+        if not kwargs and how == "__call__":
+            return ufuncs.called(ufunc, inputs)
         return ufuncs.apply_ufunc(ufunc, how, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -340,7 +354,8 @@ class Face:
     argpartition, partition = numpys("argpartition"), numpys("partition")
     byteswap, choose, compress = numpys("byteswap"), numpys("choose"), numpys("compress")
     getfield, setfield, setflags = numpys("getfield"), numpys("setfield"), numpys("setflags")
-    put, searchsorted, view = numpys("put"), numpys("searchsorted"), numpys("view")
+    searchsorted = method("searchsorted", methods.searchsorted)
+    put, view = numpys("put"), numpys("view")
     __setstate__ = numpys("__setstate__")
 
     def resize(self, *shape: Any, refcheck: bool = True) -> None:

@@ -21,7 +21,6 @@ from .layout import packed
 from .made import FACES
 
 Operator = Callable[[Any, Any], Any]
-_plans = plans._plans
 
 
 def defers(other: Any) -> bool:
@@ -63,7 +62,7 @@ def binary(ufunc: np.ufunc, real: Callable[..., Any]) -> tuple[Operator, Operato
         else:
             return NotImplemented if defers(y) else general(x, y)
         a = x._tensor
-        plan = _plans.get((ufunc, None, a.dtype, kind))
+        plan = plans.known((ufunc, None, a.dtype, kind))
         if plan is None or plan.op is None or plan.casts is not None or not packed(a):
             return general(x, y)
         if b is not y and not packed(b):
@@ -93,10 +92,9 @@ def in_place(ufunc: np.ufunc, real: Callable[..., Any]) -> Operator:
     return update
 
 
-def unary(ufunc: np.ufunc, real: Callable[..., Any]) -> Callable[[Any], Any]:
+def unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     """`op x`."""
-    general = _general(ufunc, real)
-    return lambda x: general(x)
+    return lambda x: ufuncs.called(ufunc, (x,))
 
 
 add, radd = binary(np.add, o.add)
@@ -119,8 +117,8 @@ lt, _ = binary(np.less, o.lt)
 le, _ = binary(np.less_equal, o.le)
 gt, _ = binary(np.greater, o.gt)
 ge, _ = binary(np.greater_equal, o.ge)
-neg, pos = unary(np.negative, o.neg), unary(np.positive, o.pos)
-absolute, invert = unary(np.absolute, abs), unary(np.invert, o.invert)
+neg, pos = unary(np.negative), unary(np.positive)
+absolute, invert = unary(np.absolute), unary(np.invert)
 
 iadd, isub = in_place(np.add, o.iadd), in_place(np.subtract, o.isub)
 imul, itruediv = in_place(np.multiply, o.imul), in_place(np.true_divide, o.itruediv)
@@ -159,7 +157,7 @@ def power(x: Any, y: Any, modulo: Any = None) -> Any:
     ufunc = _power_ufunc(x, y)
     if ufunc is np.power:
         return _power(x, y)
-    return ufuncs.apply_ufunc(ufunc, "__call__", (x,), {})
+    return ufuncs.called(ufunc, (x,))
 
 
 def ipower(x: Any, y: Any) -> Any:

@@ -64,6 +64,10 @@ def plan(ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: np.dtype | None = None
     return found  # type: ignore[return-value]
 
 
+#: the plan for a key of (ufunc, dtype, *kinds) that was asked for before
+known = _plans.get
+
+
 def _made(ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: np.dtype | None) -> Plan | None:
     asked: dict[str, Any] = {}
     if dtype is not None:

@@ -144,6 +144,10 @@ _REDUCTIONS: dict[np.ufunc, tuple[Strict, str]] = {
 }
 
 
+#: ufunc -> the primitive that is its `reduce` of numbers
+PRIMITIVES = {ufunc: primitive for ufunc, (primitive, _) in _REDUCTIONS.items()}
+
+
 def reducer(ufunc: np.ufunc) -> Callable[..., Any]:
     """`ufunc.reduce` with NumPy's signature."""
 

@@ -29,7 +29,7 @@ def shape_of(given: tuple[Any, ...]) -> Shape:
         NotCoveredError: it is none.
     """
     shape = given[0] if len(given) == 1 else given
-    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    sizes = shape if isinstance(shape, (tuple, list)) or np.ndim(shape) == 1 else (shape,)
     if any(isinstance(size, (bool, np.bool)) for size in sizes):
         raise NotCoveredError
     try:
@@ -103,7 +103,7 @@ def transpose(face: Any, *axes: Any) -> Any:
     """ndarray.transpose."""
     x = face._tensor
     rank = len(x.shape)
-    if not axes or axes == (None,):
+    if not axes or axes[0] is None:
         return made.face(_turned(x), face)
     order = tuple(axis_of(axis, rank) for axis in shape_of(axes))
     if sorted(order) != list(range(rank)):

@@ -20,7 +20,8 @@ from .reductions import axes_of, axis_of
 from .ufuncs import NotCoveredError, stored
 
 Tensor = Any
-#: where NumPy keeps its own quantiles
+#: where NumPy keeps its own functions that leave NaN out, and its quantiles
+_nans: Any = np.lib._nanfunctions_impl  # type: ignore[attr-defined]
 _numpys: Any = np.lib._function_base_impl  # type: ignore[attr-defined]
 
 
@@ -136,6 +137,16 @@ def std(
     return made.result(found) if out is None else stored(out, found, "unsafe")
 
 
+@implements(_nans._divide_by_count)
+def divide_by_count(a: Any, b: Any, out: Any = None) -> Any:
+    """What the functions that leave NaN out divide by, in the dtype of `a`."""
+    if out is not None or type(a) not in FACES:
+        raise NotCoveredError
+    if not a.is_scalar:
+        return np.divide(a, b, out=a, casting="unsafe")
+    return (a / b).astype(a.dtype)
+
+
 def _sorted(face: Any, axis: Any) -> tuple[Any, int]:
     """The elements in rising order along an axis (None: all of them), NaN last."""
     x = face._tensor
@@ -154,7 +165,7 @@ def _sorted(face: Any, axis: Any) -> tuple[Any, int]:
 def _last_if_nan(found: Any, last: Any) -> Any:
     """`found`, but NaN where the greatest element is NaN."""
     if found.dtype.kind != "f":
-        return found
+        return made.result(found._tensor)
     if found.dtype != last.dtype:
         raise NotCoveredError
     x, y = last._tensor, found._tensor if type(found) in FACES else crossing.tensor_of(found)

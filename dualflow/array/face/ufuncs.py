@@ -111,6 +111,33 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: A
     return crossing.real(function, inputs, kwargs)
 
 
+def called(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """`ufunc(*inputs)`; straight to the door where one operation takes the operands as they are."""
+    key: list[Any] = [ufunc, None]
+    operands = []
+    for x in inputs:
+        kind = type(x)
+        if kind in FACES:
+            tensor = x._tensor
+            if not layout.packed(tensor):
+                break
+            key.append(tensor.dtype)
+            operands.append(tensor)
+        elif kind in SCALARS:
+            key.append(kind)
+            operands.append(x)
+        else:
+            break
+    else:
+        plan = plans.known(tuple(key))
+        if plan is not None and plan.op is not None and plan.casts is None:
+            try:
+                return made.result(door.elementwise(plan.op, *operands))
+            except REFUSED:
+                pass
+    return apply_ufunc(ufunc, "__call__", inputs, {})
+
+
 def covered(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """`apply_ufunc` by operations alone.
 
@@ -145,7 +172,7 @@ def _called(
         raise NotCoveredError
     operands = [operand(x) for x in inputs]
     asked = dtype_of(dtype)
-    if where is not True:
+    if where is not True and where is not np._NoValue:  # type: ignore[attr-defined]
         return _masked(ufunc, operands, out, where, asked, casting)
     found = compute(ufunc, operands, asked)
     if out is None:
@@ -156,11 +183,11 @@ def _called(
     results = found if type(found) is tuple else (found,)
     if len(outs) != len(results) or (len(outs) > 1 and any(x is not None for x in outs)):
         raise NotCoveredError
-    given: tuple[Any, ...] = tuple(
+    given = [
         made.result(value) if target is None else stored(target, value, casting)
         for target, value in zip(outs, results, strict=True)
-    )
-    return given if len(given) > 1 else given[0]
+    ]
+    return tuple(given) if len(given) > 1 else given[0]
 
 
 def stored(target: Any, value: Tensor, casting: str = "same_kind") -> Any:
