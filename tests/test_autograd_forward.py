@@ -59,6 +59,14 @@ def test_containers_and_aux():
     assert value["product"].tolist() == [1.0, 6.0, -4.0]
 
 
+def test_aux_of_a_pull():
+    value, pull, aux = df.vjp(lambda x: (x * x, {"seen": x}), X, has_aux=True)
+    assert pull(T)[0].tolist() == [1.0, 40.0, 4.0]
+    assert aux["seen"].tolist() == X.tolist()
+    assert value.tolist() == [0.25, 4.0, 1.0]
+    assert not aux["seen"].requires_grad
+
+
 def test_what_does_not_depend_on_the_arguments():
     value, tangent = df.jvp(lambda x: (df.ones(2), x > 0, df.floor(x)), (X,), (T,))
     assert [t.tolist() for t in tangent] == [[0.0, 0.0], [False] * 3, [0.0] * 3]

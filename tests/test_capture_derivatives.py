@@ -169,6 +169,14 @@ def test_numbers_around_a_followed_function_are_guarded():
         close(g(ROWS, k), ROWS * k)
 
 
+def test_a_module_is_followed():
+    model = df.nn.Linear(3, 2)
+    rows = ROWS.astype(df.float32)
+    f = compiled(lambda x: df.vmap(model)(x), rows)
+    model.bias = df.ones(2)
+    close(f(rows), model(rows))
+
+
 def test_random_numbers_and_masks():
     def noisy(x):
         return df.vmap(lambda a: a + df.random.normal((3,)))(x)
@@ -225,11 +233,31 @@ def test_hooks_run_at_every_call():
     assert seen.count(2) == 4
 
 
-def test_errors_are_those_of_python():
-    def wrong(x):
-        return df.vmap(lambda a: a if a.sum() > 0 else -a)(x)
+WRONG = {
+    "a choice by a batch": lambda x: df.vmap(lambda a: a if a.sum() > 0 else -a)(x),
+    "a number of a batch": lambda x: df.vmap(lambda a: a * float(a[0]))(x),
+    "unequal sizes": lambda x: df.vmap(lambda a, b: a)(x, x[1:]),
+    "no such axis": lambda x: df.vmap(lambda a: a, in_axes=5)(x),
+    "shapes within": lambda x: df.vmap(lambda a: a @ df.ones((2, 2), dtype=F8))(x),
+    "a value of several elements": lambda x: df.grad(lambda a: a * 2.0)(x),
+    "a tangent of another shape": lambda x: df.jvp(df.sin, (x,), (x[0],)),
+    "a Jacobian of integers": lambda x: df.jacobian(lambda a: df.argmax(a))(x),
+    "a condition of floats": lambda x: df.cond(x, df.sin, df.cos, x),
+    "a carry that changes": lambda x: df.scan(lambda c, a: (c[None], a), x[0], x),
+    "a gradient that does not fit": lambda x: df.grad(
+        lambda a: df.custom_gradient(lambda b: (b * 2.0, lambda g: g.sum()))(a).sum()
+    )(x),
+}
 
-    f = df.compile(wrong, wait=True)
-    for call in (wrong, f, f):
-        with pytest.raises(df.errors.BatchError, match=r"within vmap.*\n.*test_capture_deriv"):
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_are_those_of_python(name: str):
+    seen = []
+    f = df.compile(WRONG[name], wait=True)
+    for call in (WRONG[name], f, f):
+        with pytest.raises(df.errors.DualflowError) as raised:
             call(ROWS)
+        error = raised.value
+        seen.append((type(error), error.what, error.why, error.instead))
+        assert "test_capture_derivatives.py" in str(error)
+    assert seen[1:] == seen[:1] * 2

@@ -82,12 +82,13 @@ def value_and_grad(
     return value_and_gradient
 
 
-def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
+def vjp(fn: Function, *args: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of `fn(*args)`, and the function that multiplies vectors by its Jacobian.
 
     Args:
         fn: gives a tensor, or a container of tensors.
         args: containers of float tensors.
+        has_aux: whether `fn` returns a pair (value, aux); then (value, function, aux) is returned.
 
     Returns:
         The value; and a function that takes a container like the value, of weights for each of its
@@ -104,6 +105,7 @@ def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
     renamed = rename(fn, args, tuple(range(len(args))))
     with taping():
         value = fn(*renamed.args)
+    value, aux = split(fn, value) if has_aux else (value, None)
     outs, tree = flatten(value)
     for out in outs:
         if type(out) is not Tensor:
@@ -118,4 +120,5 @@ def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
             check_weight("vjp", out, weight)
         return tuple(renamed.pull(outs, given))
 
-    return tree_map(renamed.release, value), pull
+    released = tree_map(renamed.release, value), pull
+    return (*released, tree_map(renamed.release, aux)) if has_aux else released

@@ -16,6 +16,7 @@ from dualflow.autograd import control, custom, forward, functional, jacobians, m
 from dualflow.ops import door
 
 from . import known
+from .attributes import special
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED
 
@@ -74,7 +75,7 @@ def bridge(call: Call, user: Any, origin: Origin) -> Any:
         value, found = call.frame.invoke(user, origin, args, where)
         return value if recorder.dead else _returned(call, value, found)
 
-    if not isinstance(user, types.MethodType):
+    if isinstance(user, types.FunctionType):
         functools.update_wrapper(followed, user)
     followed.followed = True  # type: ignore[attr-defined]
     return followed
@@ -110,7 +111,10 @@ def _follows(call: Call, user: Any, origin: Origin) -> bool:
     """Whether a function of the user can be followed; guards that it is this one."""
     recorder = call.recorder
     method = isinstance(user, types.MethodType) and isinstance(origin, Born)
-    if not (method or isinstance(user, types.FunctionType) or type(user) in known.SPECIAL):
+    plain = isinstance(user, types.FunctionType) or type(user) in known.SPECIAL
+    called = isinstance(origin, Node) and not isinstance(user, FIXED) and (
+        special(type(user), "__call__") is not None)  # fmt: skip
+    if not (method or plain or called):
         call.refuse(f"{call.name} of something that is no plain function")
         return False
     if method:
