@@ -19,7 +19,7 @@ from .. import primitives as p
 from ..operands import TENSORS
 from ..ordering import Order, cheapest
 from .elementwise import multiply
-from .linear import promoted
+from .linear import permuted, promoted, reshaped
 from .reduction import sum
 
 Tensor = Any
@@ -58,7 +58,7 @@ def einsum(*operands: Any, optimize: bool = True) -> Tensor:
         right, left = parts.pop(j), parts.pop(i)
         parts.append(_product(left, right, product))
     (out,) = parts
-    return p.permute(out, axes=plan.axes)
+    return permuted(out, plan.axes) if plan.order else p.permute(out, axes=plan.axes)
 
 
 # Subscripts -----------------------------------------------------------------------------------
@@ -278,17 +278,14 @@ def _diagonal(x: Tensor, i: int, j: int) -> Tensor:
 
 def _product(left: Tensor, right: Tensor, product: _Product) -> Tensor:
     batch, rows, inner, columns = product.sizes
-    x, y = p.permute(left, axes=product.left), p.permute(right, axes=product.right)
+    x, y = permuted(left, product.left), permuted(right, product.right)
     if not inner:
-        x = p.reshape(x, shape=(*batch, *rows, *(1,) * len(columns)))
-        y = p.reshape(y, shape=(*batch, *(1,) * len(rows), *columns))
+        x = reshaped(x, (*batch, *rows, *(1,) * len(columns)))
+        y = reshaped(y, (*batch, *(1,) * len(rows), *columns))
         return multiply(x, y)
     if not rows and not columns and batch:
         axes = tuple(range(len(batch), len(batch) + len(inner)))
         return _summed(multiply(x, y), axes)
     m, k, n = size_of(rows), size_of(inner), size_of(columns)
-    out = p.matmul(
-        p.reshape(x, shape=(*batch, m, k)),
-        p.reshape(y, shape=(*batch, k, n)),
-    )  # fmt: skip
-    return p.reshape(out, shape=batch + rows + columns)
+    out = p.matmul(reshaped(x, (*batch, m, k)), reshaped(y, (*batch, k, n)))
+    return reshaped(out, batch + rows + columns)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
-from dualflow.base.shapes import as_integer, broadcast, normal_axis, size_of
+from dualflow.base.shapes import Shape, as_integer, broadcast, normal_axis, size_of
 
 from .. import door
 from .. import primitives as p
@@ -169,9 +169,19 @@ def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:
     right = [i for i in range(y.ndim) if i not in second]
     rows, columns = (tuple(v.shape[i] for i in rest) for v, rest in ((x, left), (y, right)))
     inner = size_of(tuple(x.shape[i] for i in first))
-    a = p.reshape(p.permute(x, axes=(*left, *first)), shape=(size_of(rows), inner))
-    b = p.reshape(p.permute(y, axes=(*second, *right)), shape=(inner, size_of(columns)))
-    return p.reshape(p.matmul(a, b), shape=rows + columns)
+    a = reshaped(permuted(x, (*left, *first)), (size_of(rows), inner))
+    b = reshaped(permuted(y, (*second, *right)), (inner, size_of(columns)))
+    return reshaped(p.matmul(a, b), rows + columns)
+
+
+def permuted(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """`x` itself, or its view with the axes in another order."""
+    return x if axes == tuple(range(len(axes))) else p.permute(x, axes=axes)
+
+
+def reshaped(x: Tensor, shape: Shape) -> Tensor:
+    """`x` itself, or its elements in another shape."""
+    return x if x.shape == shape else p.reshape(x, shape=shape)
 
 
 def _paired_axes(axes: Any, x_rank: int, y_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -194,9 +204,12 @@ def _paired_axes(axes: Any, x_rank: int, y_rank: int) -> tuple[tuple[int, ...], 
 
 def promoted(name: str, *operands: Any) -> list[Tensor]:
     """The operands as tensors of one dtype; DTypeError for booleans."""
-    given = [tensor(x) for x in operands]
-    dtype = reduce(promote, (x.dtype for x in given))
-    check_kind(name, dtype, "iufc")
+    given = [x if type(x) in TENSORS else tensor(x) for x in operands]
+    dtype = given[0].dtype
+    if len(given) > 1:
+        dtype = reduce(promote, [x.dtype for x in given])
+    if dtype.kind == "b":
+        check_kind(name, dtype, "iufc")
     return [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
 
 
