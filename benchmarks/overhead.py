@@ -23,9 +23,16 @@ OPERATIONS = {
     "x[1:3] = y[1:3]": 2, "x[1:3] += 1.0": 3, "m[1] *= m[0]": 4, "xp.empty(10) * 0": 2,
     "xp.acosh(x + 1.0)": 2, "xp.atanh(x * 0.5)": 2, "xp.meshgrid(x, y)": 4, "float(x[3])": 2,
     "x[3].item()": 2, "m.T.reshape(-1)": 2, "m @ m[0]": 2, "xp.allclose(x, y)": 2,
+    "xp.outer(x, y)": 2, "xp.angle(z)": 3, "xp.fft.fft(x)": 2, "xp.fft.ifft(x)": 2,
+    "xp.fft.fft2(m)": 3, "xp.linalg.matrix_power(q, 3)": 2, "xp.linalg.qr(q)": 2,
+    "xp.linalg.slogdet(q)": 2, "xp.linalg.diagonal(q)": 2, "xp.linalg.trace(q)": 3,
 }  # fmt: skip
 #: one function made of several operations, each of which is a row of its own
-COMPOSITES = frozenset({"xp.vecdot(x, y)"})
+COMPOSITES = frozenset({
+    "xp.vecdot(x, y)", "xp.tensordot(q, q, axes=1)", "xp.einsum('ij,jk->ik', q, q)",
+    "xp.linalg.vector_norm(x)", "xp.linalg.matrix_norm(q)", "xp.linalg.norm(x)",
+    "xp.linalg.matrix_rank(q)", "xp.linalg.pinv(q)",
+})  # fmt: skip
 
 Row = str | tuple[str, str]
 
@@ -34,8 +41,8 @@ def _calls(names: str, arguments: str) -> list[str]:
     return [f"xp.{name}({arguments})" for name in names.split()]
 
 
-#: Variables: vectors x and y of 10 floats, matrices m of (4, 6), q of (4, 4), r of (1, 10),
-#: integers i and j, booleans b and c, positions k and n (of m), a scalar s of shape ().
+#: Variables: vectors x and y of 10 floats, matrices m of (4, 6), q and w (positive) of (4, 4), r of
+#: (1, 10), z complex, integers i and j, booleans b and c, positions k and n (of m), a scalar s.
 OPERATORS: tuple[Row, ...] = (
     "x + y", "x - y", "x * y", "x / y", "x // y", "x % y", "x ** y", "x + 1.0", "2.0 * x",
     "m + x[:6]", "m * m[0]", "x + 1", "-x", "+x", "abs(x)", "x == y", "x != y", "x < y",
@@ -94,13 +101,27 @@ MAKING: tuple[Row, ...] = (
     ("xp.asarray([1.0, 2.0])", "np.asarray([1.0, 2.0], np.float32)"), "xp.meshgrid(x, y)",
     "xp.matmul(q, q)", "xp.vecdot(x, y)",
 )  # fmt: skip
+SCIENTIFIC: tuple[Row, ...] = (
+    *_calls("angle conj real imag", "z"), "xp.diff(x)", "xp.hypot(x, y)", "xp.nextafter(x, y)",
+    "xp.nan_to_num(x)", "xp.outer(x, y)", "xp.tensordot(q, q, axes=1)", "xp.ravel(m)",
+    "xp.einsum('ij,jk->ik', q, q)", "xp.swapaxes(m, 0, 1)", "xp.transpose(m)", "xp.isin(i, k)",
+    "xp.searchsorted(i, k)", ("xp.unique_values(k)", "np.unique(k)"), "xp.kron(x, y)",
+    "xp.cumulative_prod(x)",
+    *(f"xp.linalg.{call}" for call in (
+        "det(q)", "inv(q)", "solve(q, q)", "cholesky(w)", "eigvalsh(w)", "qr(q)", "svdvals(q)",
+        "slogdet(q)", "matrix_norm(q)", "vector_norm(x)", "norm(x)", "trace(q)", "pinv(q)",
+        "matrix_power(q, 3)", "diagonal(q)", "matrix_rank(q)",
+    )),
+    *_calls("fft.fft fft.ifft fft.rfft fft.fftshift", "x"), "xp.fft.fft2(m)",
+)  # fmt: skip
 READING: tuple[Row, ...] = (
     "x.shape", "x.ndim", "x.size", "x[3].item()", "float(x[3])", "bool(s)", "int(s)",
     "x.tolist()", "len(x)", "s.item()",
 )  # fmt: skip
 TABLE: dict[str, tuple[Row, ...]] = {
     "operators": OPERATORS, "views": VIEWS, "writes": WRITES, "elementwise": ELEMENTWISE,
-    "reductions": REDUCTIONS, "indexing": INDEXING, "making": MAKING, "reading": READING,
+    "reductions": REDUCTIONS, "indexing": INDEXING, "making": MAKING,
+    "scientific": SCIENTIFIC, "reading": READING,
 }  # fmt: skip
 
 
@@ -155,6 +176,7 @@ def arrays() -> dict[str, Any]:
         "n": np.argsort(floats(4, 6), axis=1),
         "q": floats(4, 4), "r": floats(1, 10), "s": np.asarray(np.float32(2.0)),
         "i": np.arange(10), "j": np.arange(10) % 4 + 1, "k": np.array([0, 2, 1]),
+        "z": floats(10) + 1j * floats(10), "w": np.eye(4, dtype=np.float32) * 3 + 1,
         "b": np.arange(10) % 2 == 0, "c": np.arange(10) % 3 == 0,
     }  # fmt: skip
 

@@ -87,8 +87,9 @@ def _batched(x: Tensor, batch: Shape) -> Tensor:
 def _system(name: str, a: Any, b: Any, square: bool = True) -> tuple[Tensor, Tensor, bool]:
     """Matrices and right sides of one dtype and batch; and whether these were one vector."""
     a, b = floats(a), floats(b)
-    dtype = promote(a.dtype, b.dtype)
-    a, b = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))
+    if a.dtype != b.dtype:
+        dtype = promote(a.dtype, b.dtype)
+        a, b = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))
     check_matrices(name, a, square)
     one = b.ndim == 1
     b = expand_dims(b, -1) if one else b
@@ -97,6 +98,8 @@ def _system(name: str, a: Any, b: Any, square: bool = True) -> tuple[Tensor, Ten
         raise ShapeError(f"{name} of {a.shape} and {shape}",
                          why="the right side, (m,) or (..., m, k), must have as many rows as the "
                              "matrix")  # fmt: skip
+    if a.shape[:-2] == b.shape[:-2]:
+        return a, b, one
     batch = broadcast(a.shape[:-2], b.shape[:-2])
     return _batched(a, batch), _batched(b, batch), one
 

@@ -141,8 +141,10 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     >>> df.transpose(df.zeros((2, 3, 4))).shape
     (4, 3, 2)
     """
+    if axes is not None:
+        return permute_dims(x, axes)
     x = tensor(x)
-    return permute_dims(x, tuple(reversed(range(len(x.shape)))) if axes is None else axes)
+    return door.run(_PERMUTE, (x,), {"axes": tuple(range(len(x.shape) - 1, -1, -1))})
 
 
 def transposed(x: Tensor, *axes: Any) -> Tensor:
