@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import numpy_simulations
 import pytest
 from numpy_programs import PROGRAMS
 
 import dualflow as df
+
+MORE = numpy_simulations  # its programs are in the list too
 
 
 def steps(array):

@@ -362,6 +362,9 @@ class Frame:
             self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
         elif type(a) in TYPES:
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
+        elif type(a) is complex:
+            recorder.pin(pa, a)
+            out, self.slots[slot] = recorder.guarded(function, a), CONSTANT
         else:
             recorder.refuse(f"{symbol} of a {type(a).__name__}")
             out = function(a)

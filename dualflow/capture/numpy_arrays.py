@@ -183,8 +183,8 @@ class Arrays:
     Attributes:
         mode: the door mode that notes.
         calls: how many calls of NumPy were noted, and how many moved a `single` element.
-        parts: real and imaginary parts, by memory: of what, and which. They share memory that no
-            view op shows, so whoever writes either ends the recording.
+        parts: by memory, what shows memory as no view op does: of what, and which attribute
+            of that it is. Whoever writes either ends the recording.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -264,12 +264,21 @@ class Arrays:
         return ARRAY
 
     def part(self, out: np.ndarray, source: Tensor, name: str) -> Origin:
-        """The origin of `x.real` or `x.imag` of a complex array: a view, until somebody writes."""
-        made = self.bound(
-            self.recorder.notes.value_of((p.real if name == "real" else p.imag)(source))
-        )
-        self.parts[made._memory()] = source, name
-        self.mode.locked |= {made._memory(), source._memory()}
+        """The origin of `x.real` or `x.imag` of a complex array."""
+        return self.shown(out, (p.real if name == "real" else p.imag)(source), [source], name)
+
+    def shown(self, out: Any, noted: Tensor, sources: list[Tensor], name: str = "") -> Origin:
+        """The origin of an array that shows memory of `sources` as no view op does: a copy of it,
+        while nobody writes to either. `name` is the attribute of the first that it is, if any.
+
+        Raises:
+            NotCovered: it is no new array.
+        """
+        if type(out) is not np.ndarray or self.known(out) is not None:
+            raise NotCovered("memory shared as no view shows it")
+        made = self.bound(self.recorder.notes.value_of(noted))
+        self.parts[made._memory()] = sources[0], name
+        self.mode.locked |= {made._memory(), *(source._memory() for source in sources)}
         return self.born(out, made)
 
     # What NumPy made ------------------------------------------------------------------------
@@ -420,6 +429,12 @@ class Arrays:
             raise NotCovered(f"{type(error).__name__}: {error}") from error
         finally:
             door.state.mode, door.state.grad_enabled = before, grads
+
+
+def shares(made: Any, array: np.ndarray) -> bool:
+    """Whether a result is, or holds, an array that may share memory with `array`."""
+    arrays = [x for x in leaves(made) if type(x) is np.ndarray]
+    return any(np.may_share_memory(x, array) for x in arrays)
 
 
 def apart(made: Any) -> bool:

@@ -22,7 +22,7 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from . import numpy_faces, numpy_library, numpy_names, numpy_selected
-from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, apart, leaves
+from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, apart, leaves, shares
 from .numpy_library import Scalar
 from .numpy_selected import Selected
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
@@ -202,7 +202,9 @@ def _by_numpy(
         raise NotCovered("results that share memory")
     numpy_names.count(function, why)
     if not numpy_names.changes(function):
-        return arrays.made(out, numpy_library.note(function, out, operands, keywords), used)
+        made = numpy_library.note(function, out, operands, keywords)
+        shown = [tensor for array, tensor in used if shares(out, array)]
+        return arrays.shown(out, made, shown) if shown else arrays.made(out, made, used)
     target = operands[0]
     if type(target) is not Tensor or out is not None:
         raise NotCovered("it changes something that is no array")

@@ -57,13 +57,12 @@ def _of(owner: Any, text: str) -> list[Any]:
 
 
 #: functions whose results depend on their arguments alone, and which change nothing
-PURE: frozenset[Any] = frozenset(
-    [
-        *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.fft, _FFT),
-        *_of(np.ndarray, _METHODS), *SCALAR_TYPES, o.getitem, *numpy_faces.ATTRIBUTES.values(),
-        *(f for f in vars(np).values() if isinstance(f, np.ufunc)),
-    ]
-)  # fmt: skip
+PURE: frozenset[Any] = frozenset([
+    *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.fft, _FFT), *_of(np.ndarray, _METHODS),
+    *_of(np.lib.stride_tricks, "sliding_window_view"), *SCALAR_TYPES, o.getitem,
+    *numpy_faces.ATTRIBUTES.values(),
+    *(f for f in vars(np).values() if isinstance(f, np.ufunc)),
+])  # fmt: skip
 #: functions that change their first argument and nothing else
 CHANGES: frozenset[Any] = frozenset(
     [np.fill_diagonal, np.put, np.place, np.putmask, np.copyto, np.put_along_axis,

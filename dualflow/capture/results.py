@@ -91,8 +91,8 @@ class Maker:
         if type(value) is not np.ndarray:
             return ("numpy scalar", self.plan(stand_in, None))
         whole, part = self.recorder.arrays.parts.get(stand_in._memory(), (stand_in, ""))
-        if part and stand_in._view:
-            raise Unsupported(f"a view of the {part} parts of an array")
+        if whole is not stand_in and (not part or stand_in._view):
+            raise Unsupported("an array that shows memory of another")
         flags = value.flags.writeable
         return self._once(value, lambda: ("numpy array", self.plan(whole, None), part, flags))
 
