@@ -51,6 +51,21 @@ def test_functions_of_vectors(fn):
     agrees(fn, X)
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_batches_of_none_and_of_one(size: int):
+    def f(x):
+        y = df.tanh(x @ W)
+        return df.softmax(y) * y.max() + W.T @ x, df.take(y, df.argsort(x), axis=0), filled(x)
+
+    parts = df.vmap(f)(X[:size])
+    wanted = f(X[0])
+    for part, one in zip(parts, wanted, strict=True):
+        assert part.shape == (size, *one.shape)
+        if size:
+            np.testing.assert_allclose(part[0].numpy(), one.numpy(), 1e-12)
+    assert df.vmap(df.grad(energy))(X[:size]).shape == (size, 3)
+
+
 def test_of_two_batches():
     agrees(lambda x, y: x @ y, X, Y)
     agrees(lambda x, y: df.matmul(x[:, None], y[None, :]) @ W, X, Y)
@@ -147,6 +162,19 @@ def test_backward_of_parameters_around():
     np.testing.assert_allclose(
         w.grad.numpy(), df.grad(lambda w: df.tanh(X @ w).sum())(W).numpy(), 1e-12
     )
+
+
+def test_backward_within():
+    def slope(x):
+        x = x.detach().requires_grad_()
+        energy(x).backward()
+        return x.grad
+
+    agrees(slope, X)
+    w = df.tensor(W, requires_grad=True)
+    with pytest.raises(df.errors.GradientError, match="from outside"):
+        df.vmap(lambda x: (x @ w).sum().backward() or x)(X)
+    assert w.grad is None
 
 
 def test_no_grad_within_cuts_the_gradient_around():

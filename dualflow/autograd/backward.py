@@ -44,6 +44,7 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, *, create_graph: bo
         found, kept = walk([(start, given)], None, create_graph)
         taken = set() if gradient is None else {id(given._memory())}
         for leaf, g in (*found, *kept):
+            _check_owner(leaf)
             _store(leaf, g, create_graph, taken)
     finally:
         door.state.grad_enabled = before
@@ -79,6 +80,17 @@ def _check_gradient(tensor: Tensor, gradient: Tensor | None) -> Tensor:
 
 def ones_like(tensor: Tensor) -> Tensor:
     return p.full(shape=tensor.shape, value=1.0, dtype=tensor.dtype)
+
+
+def _check_owner(leaf: Tensor) -> None:
+    """GradientError within `vmap` for a leaf from outside, which cannot hold a batch."""
+    owns = getattr(door.state.mode, "owns", None)
+    if owns is not None and not owns(leaf):
+        raise GradientError(
+            f"backward() within vmap reaches a tensor of shape {leaf.shape} from outside",
+            why="its .grad would be another one for each of the batch",
+            instead="df.grad within, or backward() of what vmap gives",
+        )
 
 
 def _store(leaf: Tensor, g: Tensor, create_graph: bool, taken: set[int]) -> None:

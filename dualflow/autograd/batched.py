@@ -161,6 +161,11 @@ class VmapMode:
             return tensor
         return _holding(Batched(self, tensor, False, False))
 
+    def owns(self, tensor: Tensor) -> bool:
+        """Whether `tensor` is one of this mode."""
+        cell = tensor._pending
+        return type(cell) is Batched and cell.mode is self
+
     def cell(self, tensor: Tensor) -> Batched:
         """What `tensor` holds; one from around is the same for all."""
         cell = tensor._pending
