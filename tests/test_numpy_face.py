@@ -42,6 +42,8 @@ def test_a_face_is_an_ndarray_to_whoever_asks():
 def test_it_has_every_public_attribute_of_ndarray():
     missing = {name for name in dir(np.ndarray) if not name.startswith("_")} - set(dir(face.Face))
     assert missing == set()
+    scalars = {name for name in {*dir(np.float64), *dir(np.int64)} if not name.startswith("_")}
+    assert scalars - set(dir(face.Scalar)) == set()
     special = {"__array_interface__", "__array_struct__", "__array_finalize__", "__class_getitem__"}
     dunder = {name for name in dir(np.ndarray) if name.startswith("__")} - set(dir(face.Face))
     assert dunder == special

@@ -67,6 +67,8 @@ def fresh(array: Any) -> Any:
 
 def fresh_tensor(array: np.ndarray) -> Tensor:
     """The tensor of an array that nobody else holds. Its root lies row by row."""
+    if array.base is not None:
+        return tensor_of(array)  # its memory may be another result's, too
     if array.flags.c_contiguous:
         return Tensor._wrap(array)
     order = falling(array.strides, array.shape)

@@ -89,6 +89,14 @@ class Scalar:
         return crossing.unwrap(self).imag
 
     @property
+    def numerator(self) -> Any:
+        return crossing.unwrap(self).numerator
+
+    @property
+    def denominator(self) -> Any:
+        return crossing.unwrap(self).denominator
+
+    @property
     def flags(self) -> Any:
         return crossing.unwrap(self).flags
 
@@ -119,10 +127,21 @@ class Scalar:
     __getitem__ = _own("__getitem__")
     item, tolist, tobytes = map(_own, ("item", "tolist", "tobytes"))
     is_integer, as_integer_ratio, hex = map(_own, ("is_integer", "as_integer_ratio", "hex"))
-    view, bit_count = map(_own, ("view", "bit_count"))
+    view, bit_count, fromhex = map(_own, ("view", "bit_count", "fromhex"))
+    sort, argsort, searchsorted = map(_own, ("sort", "argsort", "searchsorted"))
+    nonzero, diagonal, trace = map(_own, ("nonzero", "diagonal", "trace"))
+    choose, compress, put, fill = map(_own, ("choose", "compress", "put", "fill"))
+    byteswap, getfield, setfield = map(_own, ("byteswap", "getfield", "setfield"))
+    setflags, resize, swapaxes = map(_own, ("setflags", "resize", "swapaxes"))
+    dump, dumps, tofile, to_device = map(_own, ("dump", "dumps", "tofile", "to_device"))
+    __array_namespace__ = _own("__array_namespace__")
 
     def __index__(self) -> int:
         return index(crossing.unwrap(self))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        name = self._tensor.dtype.type.__name__
+        raise TypeError(f"'numpy.{name}' object does not support item assignment")
 
     def __copy__(self) -> Any:
         return self

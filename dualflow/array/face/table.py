@@ -166,10 +166,10 @@ _degrees = _scaled(180.0 / _PI, float(np.float32(180.0) / np.float32(_PI)))
 _radians = _scaled(_PI / 180.0, float(np.float32(_PI) / np.float32(180.0)))
 
 COMPOSED.update({
-    np.square: _for("iuf", lambda x: p.multiply.of(x, x)),
+    np.square: _for("iufc", lambda x: p.multiply.of(x, x)),
     np.reciprocal: _for("f", lambda x: p.divide.of(1.0, x)),
-    np.positive: _for("iuf", _copy),
-    np.conjugate: _for("iuf", _copy),
+    np.positive: _for("iufc", _copy),
+    np.conjugate: _either(_for("iuf", _copy), _for("c", p.conj.of)),
     np.floor: _for("biu", _copy),
     np.ceil: _for("biu", _copy),
     np.trunc: _for("biu", _copy),
