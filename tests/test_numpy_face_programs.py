@@ -38,7 +38,8 @@ STATEMENTS = (
     "{x}[[0, -1]] = {k}", "{x}[0] = {x}[-1]", "np.add.at({x}, [0, 0], 1.0)",
     "numbers.append(float({x}.sum()))", "numbers.append({x}.sum() > {k})",
     "numbers.append({x}.ravel()[-1] + {k})", "numbers.append(int(np.argmax({x})))",
-    "numbers.append({x}.shape)", "numbers.append({x}[(0,) * {x}.ndim])", "{x}[...] = np.where({x} > {k}, {x}, -{x})",
+    "numbers.append({x}.shape)", "numbers.append({x}[(0,) * {x}.ndim])",
+    "{x}[...] = np.where({x} > {k}, {x}, -{x})",
     "if {x}.max() > {k}: {x} -= 1", "numbers.append(np.shares_memory({x}, {y}))",
 )  # fmt: skip
 STARTS = ((5,), (3, 4), (2, 3, 2))
