@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,6 +22,22 @@ Array = np.ndarray
 Pairs = tuple[tuple[int, int], ...]
 #: elements of the buffer of windows: what stays in a processor's cache
 _MOST = 1 << 20
+#: buffers up to so many bytes are kept for the next call, as fresh pages cost more than copying
+_KEPT = 16 << 20
+#: images with at least so many places are multiplied one by one, smaller ones together
+_ENOUGH = 64
+_buffers = threading.local()
+
+
+def _buffer(shape: Shape, dtype: np.dtype) -> Array:
+    """Memory of this thread, overwritten by the next call."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    held = getattr(_buffers, "held", None)
+    if held is None or held.size < nbytes:
+        held = np.empty(nbytes, np.uint8)
+        if nbytes <= _KEPT:
+            _buffers.held = held
+    return held[:nbytes].view(dtype).reshape(shape)
 
 
 class Moves(NamedTuple):
@@ -116,21 +133,26 @@ def _chunks(images: int, groups: int, each: int) -> Iterator[tuple[slice, slice]
 
 
 class _Columns:
-    """Windows of some images as matrices (groups, c * kernel, images * places), in one buffer."""
+    """Windows of some images, copied into one buffer as matrices."""
 
     def __init__(self, windows: Array) -> None:
         self.windows, self.each = windows, math.prod(windows.shape[2:])
         self.rank = (windows.ndim - 3) // 2
         self.rows = math.prod(windows.shape[2 : 3 + self.rank])
-        self._buffer = np.empty(0, windows.dtype)
 
-    def of(self, images: slice, groups: slice) -> Array:
+    def joined(self, images: slice, groups: slice) -> Array:
+        """(groups, c * kernel, images * places)."""
         part = np.moveaxis(self.windows[images, groups], 0, 2 + self.rank)
-        if part.size > self._buffer.size:
-            self._buffer = np.empty(part.size, part.dtype)
-        columns = self._buffer[: part.size].reshape(part.shape)
+        columns = _buffer(part.shape, part.dtype)
         np.copyto(columns, part)
         return columns.reshape(part.shape[0], self.rows, math.prod(part.shape[2 + self.rank :]))
+
+    def apart(self, images: slice, groups: slice) -> Array:
+        """(images, groups, c * kernel, places)."""
+        part = self.windows[images, groups]
+        columns = _buffer(part.shape, part.dtype)
+        np.copyto(columns, part)
+        return columns.reshape(*part.shape[:2], self.rows, math.prod(part.shape[3 + self.rank :]))
 
 
 @_in_single
@@ -154,17 +176,13 @@ def _convolved(x: Array, kernels: Array, moves: Moves) -> Array:
     if out.size:
         columns = _Columns(_windows(x, moves, kernel))
         for i, j in _chunks(n, groups, columns.each):
-            _multiply_into(out[i, j], matrices[j], columns.of(i, j))
+            if size >= _ENOUGH:
+                np.matmul(matrices[j], columns.apart(i, j), out=out[i, j])
+            else:
+                made = np.matmul(matrices[j], columns.joined(i, j))
+                parts = made.reshape(*made.shape[:2], -1, size)
+                out[i, j] = np.moveaxis(parts, 2, 0)
     return out.reshape(n, groups, rows, *places)
-
-
-def _multiply_into(out: Array, left: Array, right: Array) -> None:
-    """left (groups, rows, c) @ right (groups, c, images * places) to out (images, groups, ...)."""
-    if len(out) == 1:
-        np.matmul(left, right, out=out[0])
-        return
-    made = np.matmul(left, right)
-    out[...] = np.moveaxis(made.reshape(*made.shape[:2], len(out), -1), 2, 0)
 
 
 def _turned_round(kernels: Array) -> Array:
@@ -192,7 +210,9 @@ def spread(g: Array, w: Array, *, space: Shape, **how: Any) -> Array:
     each = math.prod((channels, *kernel, *places))
     for i, j in _chunks(n, groups, each) if each and outputs else ():
         multiply = np.matmul if outputs > 1 else np.multiply  # matmul has no fast outer product
-        made = multiply(matrices[j], flat[i, j])
+        part = flat[i, j]
+        made = _buffer((*part.shape[:2], *matrices.shape[1:2], *part.shape[3:]), part.dtype)
+        multiply(matrices[j], part, out=made)
         made = made.reshape(*made.shape[:2], channels, *kernel, *places)
         for element in elements:
             seen = whole[(i, j, slice(None), *moves.at(element, places))]
@@ -216,5 +236,5 @@ def correlate(x: Array, g: Array, *, kernel: Shape, **how: Any) -> Array:
         for i, j in _chunks(n, groups, columns.each):
             part = np.moveaxis(flat[i, j], 0, 2)
             left = part.reshape(*part.shape[:2], -1)
-            out[j] += np.matmul(left, np.swapaxes(columns.of(i, j), -1, -2))
+            out[j] += np.matmul(left, np.swapaxes(columns.joined(i, j), -1, -2))
     return out.reshape(*batch, moves.groups * outputs, channels, *kernel)
