@@ -22,8 +22,8 @@ PARAMETERS = "x, y, c, s, k, q, idx, a, r"
 SHAPES = ((3, 4), (0, 3), (1, 1), (5, 2), (2, 7), (17, 3), (4, 0), (33, 5), (1, 6))
 LAYOUTS = ("packed", "strided", "reversed", "transposed", "aliased", "adopted")
 SPECIALS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0)
-#: ways to use what a line may use: f float, e exact float, i integer, b bool, v any
-KINDS = {"f": "f", "e": "f", "i": "iu", "b": "b", "v": "fiub"}
+#: ways to use what a line may use: f float, e exact float, i integer, b bool, z complex, v any
+KINDS = {"f": "f", "e": "f", "i": "iu", "b": "b", "z": "c", "v": "fiubc"}
 
 EXACT = (
     "{f} + {f}", "{f} - {f}", "{f} * {f}", "{e} / {e}", "-{f}", "abs({f})", "{f} * 0.5 + {f}",
@@ -38,6 +38,8 @@ EXACT = (
     "{i} + {i}", "{i} - {i}", "{i} * {i}", "{i} * 3 + r", "{i} // 7", "{i} % 5", "{i} // {i}",
     "{i} % {i}", "{i} << 2", "{i} >> 1", "{i} ^ {i}", "{i} & 6", "{i} > {i}", "{i} == {i}",
     "abs({i})", "{i} ** 2", "df.where({b}, {i}, -1)", "{f} + {i}", "{f} * {b}", "{b} * 1.5",
+    "{f} + 0.5j", "{f} * 1j", "df.conj({z})", "{z}.real", "df.imag({z})", "-{z}", "{z} == {z}",
+    "{z} + {f}", "df.where({b}, {z}, 1j)", "df.nan_to_num({e})", "divmod({e}, 0.75)[1]",
 )  # fmt: skip
 MOVEMENT = (
     "{v}.T", "{v}[::-1]", "{v}[1:]", "{v}[..., ::2]", "{v}[:, 0]", "{v}[0]", "{v}[-1]",
@@ -47,7 +49,8 @@ MOVEMENT = (
     "df.broadcast_to({v}, (2, *{v}.shape))", "df.take({v}, idx, axis=0)", "{v}[idx]",
     "df.split({v}, 2)[1]", "df.sort({e}, axis=-1)", "df.moveaxis({v}, 0, -1)", "df.tril({v})",
     "df.scatter_add({e}, idx, {e}[idx], axis=0)", "{v}.copy()", "{v}.detach()",
-    "{v}[idx + r]",
+    "{v}[idx + r]", "df.diff({f}, axis=-1)", "df.swapaxes({v}, 0, -1)", "df.isin({i}, idx)",
+    "df.searchsorted(df.sort({e}.reshape((-1,))), {e})", "df.median({e}, axis=0)",
 )  # fmt: skip
 REDUCTIONS = (
     "df.max({e}, axis=-1) + 0.0", "df.min({e}) + 0.0", "df.sum({i})", "df.sum({i}, axis=0)",
@@ -65,6 +68,9 @@ INEXACT = (
     "df.softmax({f}, axis=-1)", "df.logsumexp({f}, axis=-1)", "df.gelu({f})", "df.silu({f})",
     "df.tanh({f}) @ df.tanh({f}).T", "df.tanh({f}) @ df.sin({f})", "df.var({f}, axis=-1)",
     "{f} / (2.0 + df.tanh({f}))", "df.layer_norm(df.tanh({e}) + x * 0.1)", "df.erf({f})",
+    "{z} * {z}", "{z} * {f}", "{z} / (2.0 + {z} * {z}.conj())", "abs({z})", "df.exp(1j * {f})",
+    "df.sum({z}, axis=0)", "df.mean({z}, axis=-1)", "{z}.mT @ {z}.conj()", "df.angle({z})",
+    "df.hypot({e}, {e})", "df.logaddexp({f}, {f})", "df.quantile({e}, 0.3, axis=-1)",
     "df.sum(df.tanh({f}), axis=0)", "df.cumsum(df.tanh({f}), axis=-1)", "df.atan2({e}, {e})",
 )  # fmt: skip
 GRADIENTS = (
@@ -73,6 +79,8 @@ GRADIENTS = (
     "df.vjp(lambda t: t * {f}, {f})[1](x * 0.5)",
     "df.grad(df.grad(lambda t: df.sum(t * t * t)))(df.tanh({f})[0, 0])",
     "slope({f})",
+    "df.grad(lambda t: df.sum(df.abs(t * {z} + {f})))({f})",
+    "df.grad(lambda t: df.sum((t * t.conj()).real))({z})",
 )
 WRITES = (
     "{v} += 1", "{v} *= 2", "{v} -= {v}", "{v}[1:] = 0.5", "{v}[::2] += 1", "{v}[0] = {v}[-1]",
@@ -198,8 +206,11 @@ class Program:
                     and value.dtype.kind in kinds
                     and (name in self.exact or (kind != "e" and kinds != "b" and not exact))
                 ]
-                name = self.choose(names + 2 * names[-4:])  # newer ones more often
-                used.add(name)
+                if names:
+                    name = self.choose(names + 2 * names[-4:])  # newer ones more often
+                    used.add(name)
+                else:  # no complex numbers yet
+                    name = "(x + 0.5j)"
                 text = text.replace("{" + kind + "}", name, 1)
         return text
 

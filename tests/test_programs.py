@@ -114,10 +114,14 @@ def near(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     finite = np.isfinite(b)
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+    if a.dtype.kind == "c":  # which part of an overflow is infinite depends on the order
+        if not np.array_equal(finite, np.isfinite(a)):
+            return False
+    elif not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return False
     scale = max(1.0, float(np.max(np.abs(b[finite]), initial=0.0)))
-    return bool(np.all(np.abs(a[finite].astype(float) - b[finite]) <= tolerance * scale))
+    wide = complex if a.dtype.kind == "c" else float
+    return bool(np.all(np.abs(a[finite].astype(wide) - b[finite]) <= tolerance * scale))
 
 
 def check_stats(function: Any, seen: list[Seen]) -> None:
@@ -273,7 +277,7 @@ def test_exact_numerics_compute_as_eager_does(folder):
     """NumPy itself rounds otherwise where operands lie otherwise, so a few bits are let pass."""
     ways = Ways()
 
-    @quick(15)
+    @quick(20)
     @given(programs(length=12))
     def fuzz(program: Program) -> None:
         ways.add(check_program(program, folder, closer=1e-3))

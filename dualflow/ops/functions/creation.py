@@ -231,16 +231,22 @@ def eye(
     """
     check_device(device)
     columns, found = rows if columns is None else columns, as_dtype(dtype or DEFAULT_FLOAT)
+    k = _within(k, (rows, columns))
     eager = door.unnoted()
     if eager is not None and rows >= 0 <= columns:
         return eager.compute(np.eye, (), rows, columns, k, found)
     return p.cast(_column_minus_row((rows, columns)) == k, dtype=found)
 
 
+def _within(k: int, shape: tuple[int, ...]) -> int:
+    """The diagonal `k`, or, if that lies outside the matrices, the nearest one that does."""
+    if len(shape) < 2:
+        raise ShapeError(f"a triangle of {shape}", instead="a tensor with 2 or more axes")
+    return max(-shape[-2], min(index(k), shape[-1]))
+
+
 def _column_minus_row(shape: tuple[int, ...]) -> Tensor:
     rank = len(shape)
-    if rank < 2:
-        raise ShapeError(f"a triangle of {shape}", instead="a tensor with 2 or more axes")
     column = p.iota(shape=shape, axis=rank - 1, dtype=int64)
     return column - p.iota(shape=shape, axis=rank - 2, dtype=int64)
 
@@ -253,8 +259,9 @@ def tril(x: Tensor, k: int = 0) -> Tensor:
     [[1.0, 0.0], [1.0, 1.0]]
     """
     x = tensor(x)
+    k = _within(k, x.shape)
     eager = door.unnoted(x)
-    if eager is not None and x.ndim > 1:
+    if eager is not None:
         return eager.compute(np.tril, (x,), k)
     return where(_column_minus_row(x.shape) <= k, x, False)
 
@@ -267,8 +274,9 @@ def triu(x: Tensor, k: int = 0) -> Tensor:
     [[1.0, 1.0], [0.0, 1.0]]
     """
     x = tensor(x)
+    k = _within(k, x.shape)
     eager = door.unnoted(x)
-    if eager is not None and x.ndim > 1:
+    if eager is not None:
         return eager.compute(np.triu, (x,), k)
     return where(_column_minus_row(x.shape) >= k, x, False)
 

@@ -95,10 +95,6 @@ def quantile(
         raise DomainError(f"a quantile at {q}", instead="parts from 0 to 1")
     x = _floats(x)
     shape = x.shape
-    eager = door.unnoted(x) if x.dtype == float64 and type(q) not in TENSORS else None
-    if eager is not None and x.size:
-        normal_axes(axis, x.ndim)
-        return eager.compute(np.quantile, (x,), q, axis, None, False, method, keepdims)
     lanes, axes = _lanes(x, axis)
     size = lanes.shape[-1]
     if not size:
