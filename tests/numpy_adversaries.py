@@ -671,3 +671,56 @@ def functions_given_to_numpy(compile):
         return np.piecewise(x, [x < 2, x >= 2], [scaled, 0]), np.apply_along_axis(sum, 0, x)
 
     return f, [f(line() + i) for i in range(3)] + [seen]
+
+
+@adversary(replays=2)
+def writes_before_an_error(compile):
+    @compile
+    def f(x, y):
+        x += 1
+        x *= x
+        return np.linalg.inv(y)
+
+    seen = []
+    for i in range(5):
+        x = line()
+        try:
+            seen.append(f(x, np.eye(2) * (i != 3)))
+        except np.linalg.LinAlgError as error:
+            seen.append(str(error))
+        seen.append(x)
+    return f, seen
+
+
+@adversary(replays=3)
+def draws_in_order(compile):
+    rng = np.random.default_rng(5)
+
+    @compile
+    def f(n, scale, y):
+        own, other = np.random.default_rng(n), np.random.default_rng(n)
+        x = rng.normal(0.0, scale, (n, 2))
+        z = np.random.rand(n) + own.random(n) - other.random(n)
+        return x.sum(axis=0), z, np.random.randint(0, 9, size=3), np.linalg.inv(y), rng.random(2)
+
+    np.random.seed(3)
+    seen = []
+    for i in range(6):
+        try:
+            seen += f(4, 1.0 + i, np.eye(2) * (i != 3))
+        except np.linalg.LinAlgError as error:
+            seen.append(str(error))
+    return f, [*seen, rng.random(), np.random.rand()]
+
+
+@adversary()
+def draws_that_decide(compile):
+    @compile
+    def f(x):
+        noise = np.random.rand(3)
+        if noise.sum() > 1.5:
+            return x + noise
+        return x - np.random.rand()
+
+    np.random.seed(3)
+    return f, [f(np.ones(3)) for _ in range(6)] + [np.random.rand()]

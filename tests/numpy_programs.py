@@ -317,7 +317,7 @@ def fft_convolution(signal, kernel):
     return made[: len(signal)]
 
 
-@program(lambda i: (i, 100), verdict="co-execute")
+@program(lambda i: (i, 100))
 def monte_carlo_pi(seed, n):
     rng = np.random.default_rng(seed)
     x, y = rng.random(n), rng.random(n)

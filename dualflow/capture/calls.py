@@ -16,7 +16,7 @@ import numpy as np
 
 from dualflow.autograd.grad_mode import GradMode
 
-from . import construct, known, numpy_calls
+from . import construct, known, numpy_calls, numpy_random
 from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
@@ -188,6 +188,8 @@ def find(call: Call) -> Plan | None:
     follow = known.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
+    if isinstance(getattr(f, "__self__", None), numpy_random.GENERATORS):
+        return numpy_random.method(call)
     if kind is types.MethodType:
         return _method(call)
     plan = numpy_calls.find(call)

@@ -21,7 +21,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
-from . import numpy_faces, numpy_library, numpy_names, numpy_selected
+from . import numpy_faces, numpy_library, numpy_names, numpy_random, numpy_selected
 from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, apart, leaves, shares
 from .numpy_library import Scalar
 from .numpy_selected import Selected
@@ -303,7 +303,12 @@ _STATIC = frozenset(["shape", "dtype", "ndim", "size", "itemsize", "nbytes", "st
 
 
 def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
-    """`owner.name` of an array, scalar or ufunc."""
+    """`owner.name` of an array, scalar, ufunc or random generator."""
+    if type(owner) in numpy_random.GENERATORS:
+        value = recorder.guarded(getattr, owner, name)
+        if not callable(value):
+            recorder.refuse(f"{name} of a random generator")
+        return value, Born("method", (None, origin))
     if type(owner) is np.ufunc:
         recorder.pin(origin, owner)
         value = recorder.guarded(getattr, owner, name)
@@ -374,6 +379,8 @@ def truth(recorder: Recorder, value: Any, origin: Origin) -> bool:
 def find(call: Call) -> Plan | None:
     """The plan of a call of a function of NumPy that is in a table; None if it is in none."""
     f = call.function
+    if f is np.random.default_rng:
+        return numpy_random.generator(call)
     if not numpy_names.is_known(f) or _has_tensor(call):
         return _error_state(call) if f is np.errstate else None
     if isinstance(call.origin, Node):

@@ -170,6 +170,7 @@ class Builder:
         self.there: set[Value] = set()
         self.slices = slices.Path(recorder.notes.builder.nodes)
         self.ahead = False
+        self.undo = ""  # what sets random generators back
         self.outside: list[Node | None] = []  # the tensor that each input of the last program is
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
@@ -307,6 +308,7 @@ class Builder:
                 emitter.node(node)
         self.commit.check(emitter)
         emitter.line("if check: return FITS")
+        self.undo = recorder.drawn.write(emitter)
         numbers = self._late_of(list(self.maker.nodes))
         outputs = list(self.maker.outputs)
         wanted = [*(recorder.late[number] for number in numbers), *outputs]
@@ -323,7 +325,7 @@ class Builder:
             for node in late:
                 emitter.node(node)
             emitter.indent -= 1
-            emitter.line("except Exception: return RAISED")
+            emitter.line(f"except Exception: {self.undo}return RAISED")
         made = dict(zip(outputs, names[len(numbers) :], strict=True))
         self._close(emitter)
         block.effects = self.commit.write(emitter, made)
@@ -373,7 +375,7 @@ class Builder:
         block.layouts = layouts
         out = emitter.name()
         emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in arrays)}))")
-        emitter.line("except Exception: return RAISED")
+        emitter.line(f"except Exception: {self.undo}return RAISED")
         return [f"{out}[{i}]" for i in range(len(wanted))]
 
     def _outside(self, value: Value) -> Node | None:
@@ -404,6 +406,8 @@ class Builder:
             return f"np_array({emitter.node(node)}, {emitter.constant(dtype)})", contiguous
         if kind == "constant":
             return emitter.constant(rest[0]), contiguous
+        if kind == "drawn":
+            return f"D[{rest[0]}]", contiguous
         node, before = rest  # a draw
         emitter.namespace["uint64"] = np.dtype("uint64")
         name = emitter.node(node)

@@ -27,11 +27,13 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.functions.information import FloatInfo, IntegerInfo, NamespaceInfo
+from dualflow.ops.random import Generator
 
 from .alarm import Alarm
 from .finalizers import finalized
 from .notes import ChainKey, Notes, chain_key
 from .numpy_arrays import SCALAR_TYPES, Arrays
+from .numpy_random import Draws
 from .provenance import (
     CONSTANT,
     NUMBERS,
@@ -83,6 +85,7 @@ class Recorder:
         self.nodes = Nodes()
         self.notes = Notes(self)
         self.arrays = Arrays(self)
+        self.drawn = Draws()
         self.reason: Reason | None = None
         self.dead = self.passing = False
         self.alarm = Alarm(self)
@@ -337,6 +340,8 @@ class Recorder:
             return
         self._done.add(node)
         if node.late:
+            if self.drawn.calls:  # it would have to be set back where another outcome is met
+                self.refuse("a value decides after NumPy drew random numbers")
             self.events.append(("test", node, outcome))
         else:
             assert outcome is True
@@ -454,7 +459,7 @@ class Recorder:
                 self.understand(part, getattr(value, name))
         elif kind in SCALARS or kind is slice or isinstance(value, FIXED):
             self.pin(origin, value)
-        elif getattr(kind, "__module__", "").startswith("dualflow.ops.random") and origin is not None:
+        elif kind is Generator and origin is not None:
             if isinstance(origin, Node):
                 self.typed(origin, value)
         else:

@@ -1,0 +1,180 @@
+"""Draws from NumPy's generators: a replay makes the same calls in the same order, after all guards.
+
+Comes in: calls of `np.random` with numbers and shapes. Goes out: hidden arguments of the graph,
+drawn anew. If something fails after a draw, the generators are set back before Python runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.ir.types import TensorType
+
+from .numpy_arrays import SCALAR_TYPES, leaves
+from .provenance import SCALARS, Born, Node, Origin
+
+if TYPE_CHECKING:
+    from .calls import Call, Plan
+    from .emit import Emitter
+    from .recorder import Recorder
+
+GENERATORS = (np.random.Generator, np.random.RandomState)
+#: methods that give an array of the size asked for, and change nothing but the generator
+_NAMES = """
+random random_sample rand randn randint integers uniform normal standard_normal exponential
+standard_exponential poisson binomial gamma standard_gamma beta chisquare laplace logistic
+lognormal pareto power rayleigh standard_cauchy standard_t triangular vonmises wald weibull
+geometric negative_binomial permutation choice multivariate_normal dirichlet multinomial
+"""
+_DRAWS = frozenset(_NAMES.split())
+
+
+class Draws:
+    """The draws of one recorded call.
+
+    Attributes:
+        calls: (node of the generator, method, arguments, by name, type of the result), in order.
+        made: the generators that were made in it.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.made: list[np.random.Generator] = []
+
+    def write(self, emitter: Emitter) -> str:
+        """Lines that draw; what undoes it, if it is needed."""
+        if not self.calls:
+            return ""
+        emitter.namespace["drawn"] = drawn
+        parts = []
+        for node, name, args, kwargs, type_ in self.calls:
+            given = "".join(f"{_text(emitter, x)}, " for x in args)
+            named = ", ".join(f"{k!r}: {_text(emitter, x)}" for k, x in kwargs.items())
+            wanted = emitter.constant(type_)
+            parts.append(f"({emitter.node(node)}, {name!r}, ({given}), {{{named}}}, {wanted}), ")
+        emitter.line(f"D, undo = drawn(({''.join(parts)}))")
+        emitter.line("if D is None: return RAISED")
+        return "undo(); "
+
+
+def _text(emitter: Emitter, part: Any) -> str:
+    return emitter.node(part) if isinstance(part, Node) else emitter.constant(part)
+
+
+def drawn(calls: tuple[tuple[Any, ...], ...]) -> tuple[list[np.ndarray] | None, Callable[[], None]]:
+    """What the calls give, in order, and what sets the generators back; None in the place of the
+    arrays if one failed, or gave another type or shape, and they are set back already."""
+    states = {id(call[0]): (call[0], _state(call[0])) for call in calls}
+
+    def undo() -> None:
+        for generator, state in states.values():
+            _set_state(generator, state)
+
+    found = []
+    try:
+        for generator, name, args, kwargs, type_ in calls:
+            made = np.asarray(getattr(generator, name)(*args, **kwargs))
+            if made.shape != type_.shape or made.dtype != type_.dtype:
+                raise ValueError(f"{name} gave another type or shape")
+            found.append(made)
+    except Exception:
+        undo()
+        return None, undo
+    return found, undo
+
+
+def _state(generator: Any) -> Any:
+    if type(generator) is np.random.Generator:
+        return generator.bit_generator.state
+    return generator.get_state()
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if type(generator) is np.random.Generator:
+        generator.bit_generator.state = state
+    else:
+        generator.set_state(state)
+
+
+# Recording ----------------------------------------------------------------------------------
+
+
+def method(call: Call) -> Plan | None:
+    """The plan of a call of a method of a generator."""
+    recorder, f = call.recorder, call.function
+    owner, origin, node = f.__self__, call.origin, None
+    if isinstance(origin, Born) and origin.kind == "method":
+        node = recorder.origin(origin.parts[1], owner)
+    elif isinstance(origin, Node):  # a function of np.random
+        recorder.guard("{0} is {k0}", origin, constants=(f,))
+        node = recorder.constant(owner)
+    if f.__name__ not in _DRAWS or not isinstance(node, Node):
+        call.refuse(f"{f.__name__} of a random generator")
+        return None
+    recorder.typed(node, owner)
+    args = [_argument(recorder, v, q) for v, q in zip(call.args, call.origins, strict=True)]
+    kwargs = {key: _argument(recorder, v, call.where[key]) for key, v in call.kwargs.items()}
+    if recorder.dead:
+        return None
+    return call.plan(
+        lambda out: _noted(recorder, out, (node, f.__name__, args, kwargs)),
+        lambda *a, **k: recorder.guarded(f, *a, **k),
+    )
+
+
+def _argument(recorder: Recorder, value: Any, origin: Origin) -> Any:
+    """An argument of a draw: a number that may change, or what is the same at each replay."""
+    if type(value) is float and isinstance(origin, Node) and not origin.late:
+        recorder.typed(origin, value)
+        return origin
+    if any(type(x) not in SCALARS and not isinstance(x, type) for x in leaves(value)):
+        recorder.refuse("a random draw with such arguments")
+        return value
+    recorder.pin(origin, value)
+    return value
+
+
+def _noted(recorder: Recorder, out: Any, call: tuple[Any, ...]) -> Origin:
+    if type(out) is not np.ndarray and type(out) not in SCALAR_TYPES:
+        recorder.refuse("a single random number")
+        return None
+    if out.dtype.type not in SCALAR_TYPES:
+        recorder.refuse(f"random numbers of {out.dtype}")
+        return None
+    type_ = TensorType(out.shape, out.dtype)
+    recorder.inputs.append(("drawn", len(recorder.drawn.calls)))
+    recorder.drawn.calls.append((*call, type_))
+    made = recorder.arrays.bound(recorder.notes.builder.input(type_))
+    if type(out) is np.ndarray:
+        return recorder.arrays.born(out, made)
+    return Born("scalar", made)
+
+
+def generator(call: Call) -> Plan | None:
+    """The plan of `np.random.default_rng(seed)`."""
+    recorder = call.recorder
+    plain = len(call.args) == 1 and not call.kwargs and type(call.args[0]) is int
+    node = recorder.as_node(call.origins[0], call.args[0]) if plain else None
+    if node is None or node.late:
+        call.refuse("a random generator made in the call")
+        return None
+    recorder.typed(call.origins[0], call.args[0])
+    if isinstance(call.origin, Node):
+        recorder.guard("{0} is {k0}", call.origin, constants=(call.function,))
+    number = recorder.constant(len(recorder.drawn.made))  # each call makes one of its own
+    made = recorder.nodes("{k0}({0}, {1})", (node, number), (new_generator,))
+
+    def finish(out: Any) -> Origin:
+        recorder.drawn.made.append(out)
+        recorder.remember(out, made)
+        return made
+
+    return call.plan(finish, lambda seed: recorder.guarded(np.random.default_rng, seed))
+
+
+def new_generator(seed: int, number: int) -> np.random.Generator:
+    """A generator; `number` tells those of one call apart."""
+    return np.random.default_rng(seed)
