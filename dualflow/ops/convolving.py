@@ -188,7 +188,7 @@ def _convolved(x: Array, kernels: Array, moves: Moves) -> Array:
 def _turned_round(kernels: Array) -> Array:
     """(groups, o, c, *kernel) as (groups, c, o, *kernel), the last element first."""
     swapped = np.swapaxes(kernels, 1, 2)
-    return np.flip(swapped, tuple(range(3, swapped.ndim)))
+    return np.ascontiguousarray(np.flip(swapped, tuple(range(3, swapped.ndim))))  # for BLAS
 
 
 @_in_single
