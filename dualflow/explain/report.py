@@ -11,7 +11,7 @@ from typing import Literal
 
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Call, Launch, Program
+from dualflow.ir.program import Launch, Loop, Program, Step
 from dualflow.ir.text import KernelText
 
 How = Literal["record", "replay", "co-execute", "eager"]
@@ -35,13 +35,13 @@ class Section:
 
     @property
     def kernels(self) -> int:
-        """Kernel launches."""
-        return len(self.program.launches) if self.program else 0
+        """Kernel launches of a run."""
+        return self.program.runs[0] if self.program else 0
 
     @property
     def library_calls(self) -> int:
         """Ops run whole, by BLAS or NumPy."""
-        return sum(isinstance(step, Call) for step in self.program.steps) if self.program else 0
+        return self.program.runs[1] if self.program else 0
 
     @property
     def bytes_moved(self) -> int:
@@ -69,9 +69,11 @@ class Section:
         return self.program.arena if self.program else 0
 
 
-def step_bytes(step: Launch | Call) -> int:
+def step_bytes(step: Step) -> int:
     """Bytes that a step reads and writes: for each operand the elements it shows, those that a
     broadcast repeats once."""
+    if isinstance(step, Loop):
+        return step.count * sum(map(step_bytes, step.body.steps))
     operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
     total = 0
     for operand in operands:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dualflow.ir.graph import print_graph
-from dualflow.ir.program import Launch, Program
+from dualflow.ir.program import Launch, Loop, Program
 
 from .report import Report, Section, step_bytes
 
@@ -58,11 +58,18 @@ def _program_lines(section: Section) -> Iterator[str]:
     yield from _kernel_lines(section, program)
 
 
+def _launches(program: Program, before: str = "") -> Iterator[tuple[str, Launch]]:
+    """Every launch and the number of its step, those in the body of a loop after the loop's."""
+    for number, step in enumerate(program.steps):
+        if isinstance(step, Loop):
+            yield from _launches(step.body, f"{before}{number}.")
+        elif isinstance(step, Launch):
+            yield f"{before}{number}", step
+
+
 def _kernel_lines(section: Section, program: Program) -> Iterator[str]:
     shown = set()
-    for number, step in enumerate(program.steps):
-        if not isinstance(step, Launch):
-            continue
+    for number, step in _launches(program):
         yield ""
         yield f"== step {number}: {size(step_bytes(step))}"
         yield from (f"  # {line}" for line in step.covers)

@@ -16,11 +16,13 @@ class Backend:
         name: the key of its spellings in the records of ops.
         totals: whether a kernel may hold Totals. Where the points of a grid run in no order and
             share no memory, folding what they found is a kernel of its own.
+        loops: whether programs may hold Loops; else loops are run by NumPy.
     """
 
     name: str
     totals: bool
+    loops: bool
 
 
-NUMBA = Backend("numba", totals=True)
-TRITON = Backend("triton", totals=False)
+NUMBA = Backend("numba", totals=True, loops=True)
+TRITON = Backend("triton", totals=False, loops=False)

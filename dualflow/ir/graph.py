@@ -20,7 +20,7 @@ import numpy as np
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 
-from .op import Op
+from .op import Kind, Op
 from .types import TensorType
 
 
@@ -66,6 +66,14 @@ class Node:
         """The only result."""
         (value,) = self.results
         return value
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether it may raise on values, itself or in a graph that it runs."""
+        if self.op.kind not in (Kind.LOOP, Kind.BRANCH):
+            return self.op.may_raise
+        graphs = [value for value in self.attributes.values() if isinstance(value, Graph)]
+        return any(node.may_raise for graph in graphs for node in graph.nodes)
 
     def __repr__(self) -> str:
         return f"<node {self.op.name} -> {', '.join(str(r.type) for r in self.results)}>"

@@ -1,10 +1,12 @@
 """Program: what to launch, in which buffers.
 
-    Program = inputs: TensorType*, outputs: Operand*, steps: (Launch|Call)*, arena size, constants,
+    Program = inputs: TensorType*, outputs: Operand*, steps: Step*, arena size, constants,
               errors (what each status code means)
     Operand = place in a buffer (input i, output j, arena at a byte, constant k) seen by a View
     Launch  = a Kernel with its operands, integers (sizes, strides) and scalars
     Call    = an op run by a library on whole operands
+    Loop    = a Program run many times, on memory that is exchanged or moves from step to step
+    Step    = Launch | Call | Loop
 
 Comes in: `schedule/`. Goes out: `runtime/`. Inputs have known strides: they are part of the guard
 of a trace, and so of the program.
@@ -75,7 +77,32 @@ class Call:
     line: SourceLine | None = None
 
 
-Step = Launch | Call
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A program run again and again on memory that moves, with nothing allocated on the way.
+
+    Attributes:
+        body: its input 0 is the number of the step, from 0.
+        count: how often it runs.
+        places: where each input and then each output buffer of `body` lies at step 0.
+        following: the memory that it has in the next step is that of the place of this number,
+        moves: moved on by so many bytes.
+        copies: what is copied before the first step: from, to; both packed.
+        operands: what is read in all steps together.
+        results: what holds the results at the end.
+    """
+
+    body: Program
+    count: int
+    places: tuple[Operand, ...]
+    following: tuple[int, ...]
+    moves: tuple[int, ...]
+    copies: tuple[tuple[Operand, Operand], ...]
+    operands: tuple[Operand, ...]
+    results: tuple[Operand, ...]
+
+
+Step = Launch | Call | Loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +126,29 @@ class Program:
 
     @property
     def launches(self) -> tuple[Launch, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Launch))
+        """All there are, those of the bodies of loops once."""
+        found: list[Launch] = []
+        for step in self.steps:
+            if isinstance(step, Loop):
+                found += step.body.launches
+            elif isinstance(step, Launch):
+                found.append(step)
+        return tuple(found)
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """How many kernels a run launches, and how many library calls it makes."""
+        launches = calls = 0
+        for step in self.steps:
+            if isinstance(step, Loop):
+                inner = step.body.runs
+                launches += step.count * inner[0]
+                calls += step.count * inner[1]
+            elif isinstance(step, Launch):
+                launches += 1
+            else:
+                calls += 1
+        return launches, calls
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -114,11 +163,28 @@ def _lines(program: Program) -> Iterator[str]:
                 for access, operand in zip(step.kernel.accesses, step.operands, strict=True)
             )
             yield f"  {i}: launch {operands} integers={step.integers} scalars={step.scalars}"
+        elif isinstance(step, Loop):
+            yield from _loop_lines(i, step)
         else:
             operands = ", ".join(map(_place, step.operands))
             results = ", ".join(map(_place, step.results))
             yield f"  {i}: call {step.op.name}({operands}) -> {results}"
     yield f"  return {', '.join(map(_place, program.outputs))}"
+
+
+def _loop_lines(number: int, loop: Loop) -> Iterator[str]:
+    for source, target in loop.copies:
+        yield f"  {number}: copy {_place(source)} -> {_place(target)}"
+    inputs = len(loop.body.inputs)
+    yield f"  {number}: {loop.count} times, with"
+    for i, (place, after, move) in enumerate(
+        zip(loop.places, loop.following, loop.moves, strict=True)
+    ):
+        name = f"input{i}" if i < inputs else f"output{i - inputs}"
+        other = f"input{after}" if after < inputs else f"output{after - inputs}"
+        then = f", then {other}'s" if after != i else f", then {move:+} bytes" if move else ""
+        yield f"       {name} = {_place(place)}{then}"
+    yield from (f"     {line}" for line in _lines(loop.body))
 
 
 def _place(operand: Operand) -> str:

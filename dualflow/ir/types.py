@@ -69,6 +69,49 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The part of an operand of a loop that one step reads or writes: a slice that moves evenly.
+
+    Attributes:
+        operand: which operand of the loop.
+        starts: of the slice along each axis, at step 0.
+        shape: of the slice.
+        steps: of the slice along each axis.
+        moves: how far the slice moves along each axis from step to step.
+    """
+
+    operand: int
+    starts: tuple[int, ...]
+    shape: Shape
+    steps: tuple[int, ...]
+    moves: tuple[int, ...]
+
+    def at(self, step: int) -> tuple[slice, ...]:
+        """The slices that show the part at a step."""
+        found = []
+        for start, size, stride, move in zip(
+            self.starts, self.shape, self.steps, self.moves, strict=True
+        ):
+            first = start + step * move
+            stop = first + size * stride
+            found.append(slice(first, stop if stop >= 0 else None, stride))
+        return tuple(found)
+
+    def fits(self, shape: Shape, count: int) -> bool:
+        """Whether at each of `count` steps the slice is a part of `shape`."""
+        ends = (0, count - 1) if count else ()
+        return len(self.starts) == len(shape) and all(
+            0 <= edge < size
+            for size, start, n, stride, move in zip(
+                shape, self.starts, self.shape, self.steps, self.moves, strict=True
+            )
+            if n
+            for k in ends
+            for edge in (start + k * move, start + k * move + (n - 1) * stride)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Which element of a tensor x each element of an output reads, by an index out of `indices`.
 

@@ -66,7 +66,7 @@ def remove_dead(graph: Graph) -> Graph:
     needed = set(graph.outputs)
     kept = []
     for node in reversed(graph.nodes):
-        if node.op.may_raise or not needed.isdisjoint(node.results):
+        if node.may_raise or not needed.isdisjoint(node.results):
             kept.append(node)
             needed.update(node.operands)
     if len(kept) == len(graph.nodes):

@@ -16,12 +16,13 @@ import numpy as np
 
 from dualflow.base.counters import count
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Launch, Program
+from dualflow.ir.program import Launch, Loop, Program
 from dualflow.ir.text import KernelText
 
 from . import builds, native
 from .calls import PythonCall, matmul_step
 from .layout import Layout, scalar_word
+from .loops import PythonLoop, loop_step
 from .memory import Arena, allocator
 
 
@@ -59,7 +60,7 @@ class Compilation:
         return self._executable
 
 
-Part = Callable[..., int] | PythonCall
+Part = Callable[..., int] | PythonCall | PythonLoop
 #: Programs that move more bytes than this let other Python threads run meanwhile.
 RELEASE_BYTES = 1 << 20
 
@@ -81,17 +82,17 @@ class Executable:
         self.program = program
         self.texts, self._portable = texts, portable
         self._kernels = {kernel: build.address for kernel, build in compiled.items()}
-        self._alive = list(compiled.values())
+        self._compiled = compiled
+        self._alive: list[object] = list(compiled.values())
         self._layout = Layout(program, texts)
         self._parts = self._cut()
         self._arenas: list[Arena] = []
-        self._launches = len(program.launches)
-        self._calls = len(program.steps) - self._launches
+        self._launches, self._calls = program.runs
         self._allocators = [allocator(shape, dtype) for shape, dtype in self._layout.buffers]
         self._whole = self._layout.returns_buffers
         self._outputs = self._layout.outputs()
         only = self._parts[0] if len(self._parts) == 1 else None
-        self._only = None if only is None or isinstance(only, PythonCall) else only
+        self._only = None if only is None or isinstance(only, (PythonCall, PythonLoop)) else only
 
     @property
     def native(self) -> bool:
@@ -107,14 +108,7 @@ class Executable:
             Exception: the class and message in `program.errors`, if a check failed.
         """
         buffers = [make() for make in self._allocators]
-        if self._layout.arena:
-            status = self._run_with_arena(arrays, buffers)
-        elif self._only is not None:
-            status = self._only(*arrays, *buffers)
-            if status < 0:
-                status = self._run_parts(arrays, buffers, None)
-        else:
-            status = self._run_parts(arrays, buffers, None)
+        status = self.run_on(arrays, buffers)
         if status:
             error, message = self.program.errors[status - 1]
             raise error(message)
@@ -123,6 +117,16 @@ class Executable:
         if self._calls:
             count("library_calls", self._calls)
         return buffers if self._whole else self._outputs(arrays, buffers)
+
+    def run_on(self, arrays: Sequence[np.ndarray], buffers: list[np.ndarray]) -> int:
+        """Run on given memory for the outputs; the status of the step that set one, or 0."""
+        if self._layout.arena:
+            return self._run_with_arena(arrays, buffers)
+        if self._only is not None:
+            status = self._only(*arrays, *buffers)
+            if status >= 0:
+                return status
+        return self._run_parts(arrays, buffers, None)
 
     def _run_with_arena(self, arrays: Sequence[np.ndarray], buffers: list[np.ndarray]) -> int:
         try:
@@ -148,6 +152,11 @@ class Executable:
             if isinstance(part, PythonCall):
                 part.run(arrays, buffers, arena)
                 continue
+            if isinstance(part, PythonLoop):
+                status = part.run(arrays, buffers, arena)
+                if status:
+                    return status
+                continue
             status = part(*memory)
             if status == native.WRONG_ARRAYS:
                 memory = [np.asarray(array).view(np.ndarray) for array in memory]
@@ -166,21 +175,31 @@ class Executable:
             if isinstance(step, Launch):
                 stretch.append((self._kernels[step.kernel], self._arguments(step)))
                 continue
-            made = matmul_step(step, self._layout)
-            if made is not None:
+            made = self._loop(step) if isinstance(step, Loop) else matmul_step(step, self._layout)
+            if isinstance(made, tuple):
                 stretch.append(made)
                 continue
             if stretch:
                 parts.append(self._bind(stretch))
                 stretch = []
-            parts.append(PythonCall(step, self._layout))
+            parts.append(made or PythonCall(step, self._layout))  # type: ignore[arg-type]
         if stretch:
             parts.append(self._bind(stretch))
         return parts
 
     def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
         release = self._layout.traffic > RELEASE_BYTES
-        return native.bind(native.encode(stretch), self._layout.arrays, release, self._portable)
+        self.code = native.encode(stretch)
+        return native.bind(self.code, self._layout.arrays, release, self._portable)
+
+    def _loop(self, step: Loop) -> tuple[int, list[native.Argument]] | PythonLoop:
+        """The step as a native loop, if all of its body is native."""
+        body = Executable(step.body, self.texts, self._compiled, self._portable)
+        if not body.native:
+            return PythonLoop(step, body, self._layout)
+        address, words, plan = loop_step(step, body.code, body._layout, self._layout)
+        self._alive += [body, plan]
+        return address, words
 
     def _arguments(self, launch: Launch) -> list[native.Argument]:
         """The words of a kernel's table, in the order of `KernelText`."""

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Launch, Operand, Program
+from dualflow.ir.program import Launch, Loop, Operand, Program, Step
 from dualflow.ir.text import KernelText
+from dualflow.ir.types import View
 
 from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
@@ -54,17 +55,12 @@ class Layout:
         self.constants = [np.ascontiguousarray(array) for array in program.constants]
         self.buffers, self.returns_buffers = self._output_buffers()
         self._scratch_at = aligned(program.arena)
-        scratch = max(
-            (sum(_scratch_sizes(texts[launch.kernel], launch)) for launch in program.launches),
-            default=0,
-        )
+        scratch = max((_scratch(step, texts) for step in program.steps), default=0)
         self.arena = self._scratch_at + scratch if scratch or program.arena else 0
         self._first_buffer = FIRST_ARRAY + len(program.inputs)
         self._arena_base = self._first_buffer + len(self.buffers)
         self.arrays = len(program.inputs) + len(self.buffers) + (1 if self.arena else 0)
-        self.traffic = sum(
-            operand.type.nbytes for step in program.steps for operand in step.operands
-        )
+        self.traffic = traffic(program)
 
     def _output_buffers(self) -> tuple[list[tuple[tuple[int, ...], np.dtype]], bool]:
         found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
@@ -106,6 +102,10 @@ class Layout:
             at += size
         return found
 
+    def scratch_place(self) -> Argument:
+        """Where scratch begins: the body of a loop has its arena there."""
+        return self._arena_base, self._scratch_at
+
     # NumPy views, for steps that Python runs and outputs that are no buffer of their own.
 
     def view(self, operand: Operand) -> Reader:
@@ -117,7 +117,7 @@ class Layout:
         if buffer.place == "arena":
             return lambda arrays, buffers, arena: arena.view(buffer.index, operand)
         if buffer.place == "constant":
-            constant = strided(self.constants[buffer.index], 0, operand)
+            constant = strided(self.constants[buffer.index], 0, operand.dtype, operand.view)
             return lambda arrays, buffers, arena: constant
         if buffer.place == "output":
             return self._view_of_buffer(self._slots[buffer.index], operand)
@@ -125,7 +125,8 @@ class Layout:
         if given.view == operand.view and given.dtype == operand.dtype:
             return lambda arrays, buffers, arena: arrays[index]
         start = -given.view.offset * given.dtype.itemsize
-        return lambda arrays, buffers, arena: strided(arrays[index], start, operand)
+        dtype, view = operand.dtype, operand.view
+        return lambda arrays, buffers, arena: strided(arrays[index], start, dtype, view)
 
     def _view_of_buffer(self, slot: int, operand: Operand) -> Reader:
         shape, dtype = self.buffers[slot]
@@ -134,7 +135,8 @@ class Layout:
             or dtype != operand.dtype
             or (prod(shape) != operand.type.size)
         ):
-            return lambda arrays, buffers, arena: strided(buffers[slot], 0, operand)
+            seen = operand.dtype, operand.view
+            return lambda arrays, buffers, arena: strided(buffers[slot], 0, *seen)
         if shape == operand.view.shape:
             return lambda arrays, buffers, arena: buffers[slot]
         wanted = operand.view.shape
@@ -154,17 +156,27 @@ class Layout:
         return read
 
 
-def strided(base: np.ndarray, start: int, operand: Operand) -> np.ndarray:
-    """`operand` seen in `base`, whose first element lies `start` bytes after the buffer's zero."""
-    view, itemsize = operand.view, operand.dtype.itemsize
-    if operand.type.size == 0:
-        return np.empty(view.shape, operand.dtype)
+def traffic(program: Program) -> int:
+    """Bytes of all operands of all steps."""
+    return sum(
+        step.count * traffic(step.body)
+        if isinstance(step, Loop)
+        else sum(operand.type.nbytes for operand in step.operands)
+        for step in program.steps
+    )
+
+
+def strided(base: np.ndarray, start: int, dtype: np.dtype, view: View) -> np.ndarray:
+    """What `view` shows of the memory of `base`, which begins `start` bytes after its zero."""
+    itemsize = dtype.itemsize
+    if 0 in view.shape:
+        return np.empty(view.shape, dtype)
     low, high = (edge * itemsize for edge in view.extent)
     address = base.__array_interface__["data"][0] + start
     window = _window(base, address + low, high - low)
     strides = tuple(stride * itemsize for stride in view.strides)
     offset = view.offset * itemsize - low
-    return np.ndarray(view.shape, operand.dtype, window, offset, strides)
+    return np.ndarray(view.shape, dtype, window, offset, strides)
 
 
 def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
@@ -172,6 +184,13 @@ def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
     memory: Any = (ctypes.c_char * nbytes).from_address(address)
     memory.base = base  # keeps the memory alive
     return memory
+
+
+def _scratch(step: Step, texts: Mapping[Kernel, KernelText]) -> int:
+    """Bytes that a step needs for itself: the scratch of a kernel, the arena of a body."""
+    if isinstance(step, Loop):
+        return Layout(step.body, texts).arena
+    return sum(_scratch_sizes(texts[step.kernel], step)) if isinstance(step, Launch) else 0
 
 
 def _scratch_sizes(text: KernelText, launch: Launch) -> list[int]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import cache
 from .loader import Native
+from .native_loop import LOOP
 
 #: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
 STATUS, FIRST_ARRAY = 1, 2
@@ -34,7 +35,7 @@ Argument = tuple[int, int]
 Binding = Callable[..., int]
 
 _DISPATCH = """
-define i64 @dualflow_run(ptr %bases, ptr %code) nounwind {
+define i64 @dualflow_run(ptr %bases, ptr %code) nounwind noinline {
 entry:
   %status = alloca i64
   store i64 0, ptr %status
@@ -194,7 +195,7 @@ done:
 _GEMM_WORDS = 16
 _SYMBOLS = (
     "dualflow_run", "dualflow_call", "dualflow_copy_word",
-    "dualflow_gemm_float", "dualflow_gemm_double",
+    "dualflow_gemm_float", "dualflow_gemm_double", "dualflow_loop",
 )  # fmt: skip
 
 
@@ -296,7 +297,7 @@ def _library() -> Native:
         for n in range(_GEMM_WORDS)
     )
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
-    text = _DISPATCH + "".join(products)
+    text = _DISPATCH + LOOP + "".join(products)
     offsets = {"PAYLOAD": _payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
     for name, value in offsets.items():
@@ -307,6 +308,11 @@ def _library() -> Native:
 def gemm(dtype: np.dtype) -> int:
     """The address of the step that multiplies batches of matrices (see `_GEMM`)."""
     return _library()[f"dualflow_gemm_{'float' if dtype.itemsize == 4 else 'double'}"]
+
+
+def loop() -> int:
+    """The address of the step that runs code many times (see `native_loop`)."""
+    return _library()["dualflow_loop"]
 
 
 def _payload() -> int:

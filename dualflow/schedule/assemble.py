@@ -14,10 +14,12 @@ from dualflow.base.errors import IndexingError
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import NUMBA, Backend
 from dualflow.ir.graph import Graph, Node, Value
-from dualflow.ir.program import Buffer, Call, Launch, Operand, Program, Step
+from dualflow.ir.op import Kind
+from dualflow.ir.program import Buffer, Call, Launch, Loop, Operand, Program, Step
 from dualflow.ir.types import View
 
 from .fusion import Fusion
+from .loops import Repeated, repeat
 from .memory import Life, place
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
@@ -38,6 +40,7 @@ class Plan:
         steps: for each node that is part of a step, the number of that step; a node that is
             recomputed is part of several.
         reasons: for each value that lies in memory though a kernel made it, why.
+        bodies: for each step that is a loop, the plan of its body.
         moved: for each step, the bytes it reads and writes, each access once.
         least: bytes of inputs and outputs together: no program moves fewer.
     """
@@ -46,6 +49,7 @@ class Plan:
     program: Program
     steps: dict[Node, tuple[int, ...]]
     reasons: dict[Value, str]
+    bodies: dict[int, Plan]
     moved: tuple[int, ...]
     least: int
 
@@ -58,7 +62,11 @@ class Plan:
         found = []
         for i, (names, step) in enumerate(zip(parts, self.program.steps, strict=True)):
             what = "kernel" if isinstance(step, Launch) else "library call"
-            found.append(f"{i}: {what} of {', '.join(reversed(names))}; {self.moved[i]:,} bytes")
+            made_of = f"{what} of {', '.join(reversed(names))}"
+            if isinstance(step, Loop):
+                made_of = f"{step.count} times {len(step.body.steps)} steps"
+            found.append(f"{i}: {made_of}; {self.moved[i]:,} bytes")
+            found += [f"   {line}" for line in self.bodies[i].lines()] if i in self.bodies else []
         for value, reason in self.reasons.items():
             node = value.node
             where = f" ({node.line.function}:{node.line.number})" if node and node.line else ""
@@ -103,6 +111,7 @@ class _Assembly:
     ) -> None:
         exact = config.active().numerics == "exact"
         self.graph, self.layouts = split_folds(graph, backend, exact), layouts
+        self.backend = backend
         graph = self.graph
         self.fusion = fusion = Fusion(graph, layouts, backend.name, exact)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
@@ -111,15 +120,15 @@ class _Assembly:
             join_totals(fusion, self.lies)
         fusion.finish(layouts, into)
         self.nodes: list[tuple[Node, ...]] = []
-        self.works: list[Lowered | Library] = []
+        self.works: list[Lowered | Library | Repeated] = []
         for unit in fusion.units:
             self._lower(unit)
         self.buffers = self._buffers()
 
     def _lower(self, unit: Group | Library) -> None:
         if isinstance(unit, Library):
-            if any(v.type.size for v in unit.node.results) or unit.node.op.may_raise:
-                self.works.append(unit)
+            if any(v.type.size for v in unit.node.results) or unit.node.may_raise:
+                self.works.append(self._repeated(unit) or unit)
                 self.nodes.append((unit.node,))
             self._settle(unit.node.results)
             return
@@ -135,6 +144,19 @@ class _Assembly:
         self._settle(roots)
         self.works.append(shape_kernel(lowering))
         self.nodes.append(tuple(lowering.nodes))  # type: ignore[arg-type]
+
+    def _repeated(self, unit: Library) -> Repeated | None:
+        """A loop whose body is planned here; None for other nodes, and loops that NumPy runs."""
+        if unit.node.op.kind is not Kind.LOOP or not self.backend.loops:
+            return None
+        operands = [self._whole(value, unit) for value in unit.node.operands]
+        made = repeat(
+            unit.node, operands,
+            lambda graph, layouts: plan_with_reasons(graph, layouts, self.backend),
+        )  # fmt: skip
+        if made is not None:
+            self.lies.update((value, View.contiguous(value.shape)) for value in made.spare)
+        return made
 
     def _settle(self, values: Iterable[Value]) -> None:
         """Those that take the memory of an input lie as it does."""
@@ -170,9 +192,12 @@ class _Assembly:
                 lives[value] = life._replace(last=step)
         return lives
 
-    def _touched(self, work: Lowered | Library) -> list[Value]:
+    def _touched(self, work: Lowered | Library | Repeated) -> list[Value]:
         if isinstance(work, Lowered):
             return [value for value, _ in work.looks]
+        if isinstance(work, Repeated):
+            operands = (value for value, _ in work.operands)
+            return [*work.node.results, *work.spare, *operands]
         return [*work.node.results, *(self._whole(v, work)[0] for v in work.node.operands)]
 
     def _whole(self, value: Value, unit: Library) -> tuple[Value, View]:
@@ -192,7 +217,7 @@ class _Assembly:
         steps = list(map(self._step, self.works, self.nodes))
         inputs = tuple(map(self._operand, self.graph.inputs, self.layouts))
         outputs = tuple(self._operand(v, self.lies[v]) for v in self.fusion.outputs)
-        checks = any(s.may_fail for s in self.works if isinstance(s, Lowered))
+        checks = any(map(_may_fail, self.works))
         program = Program(inputs, outputs, tuple(steps), self.arena, (), ERRORS if checks else ())
         parts: dict[Node, tuple[int, ...]] = {}
         for i, nodes in enumerate(self.nodes):
@@ -201,12 +226,15 @@ class _Assembly:
         stored = {v: self.fusion.reasons[v] for v in self.fusion.stored if v.node is not None}
         values = {*self.graph.inputs, *self.graph.outputs}
         least = sum(value.type.nbytes for value in values)
-        return Plan(self.graph, program, parts, stored, tuple(map(_moved, steps)), least)
+        bodies = {i: w.body for i, w in enumerate(self.works) if isinstance(w, Repeated)}
+        return Plan(self.graph, program, parts, stored, bodies, tuple(map(_moved, steps)), least)
 
     def _operand(self, value: Value, view: View) -> Operand:
         return Operand(self.buffers[value], value.dtype, view)
 
-    def _step(self, work: Lowered | Library, nodes: tuple[Node, ...]) -> Step:
+    def _step(self, work: Lowered | Library | Repeated, nodes: tuple[Node, ...]) -> Step:
+        if isinstance(work, Repeated):
+            return work.step(self._operand)
         if isinstance(work, Library):
             node = work.node
             operands = tuple(self._operand(*self._whole(v, work)) for v in node.operands)
@@ -218,8 +246,17 @@ class _Assembly:
         return Launch(work.kernel, operands, work.integers, work.scalars, covers)
 
 
+def _may_fail(work: Lowered | Library | Repeated) -> bool:
+    """Whether the step may set a status."""
+    if isinstance(work, Repeated):
+        return bool(work.body.program.errors)
+    return isinstance(work, Lowered) and work.may_fail
+
+
 def _moved(step: Step) -> int:
     """Bytes that a step reads and writes, if it touches each element of a buffer once."""
+    if isinstance(step, Loop):
+        return step.count * sum(map(_moved, step.body.steps))
     operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
     totals: dict[Buffer, int] = {}
     for operand in operands:

@@ -23,6 +23,7 @@ from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 
 from .facts import Facts
+from .loops import takes_as_it_lies
 from .maps import Map, is_onto, natural, points, positions, still_axes, through
 from .operands import Operands, axis_runs, folded_shape
 from .units import Closing, Group, Library, Unit, current, in_order, reaches
@@ -139,7 +140,11 @@ class Fusion:
         """Whether `unit` can take `value` as a view of what it is a view of."""
         if value in self.copy_of or value not in self.facts.base:
             return False
-        if not isinstance(unit, Library) or unit.node.op.kind is not Kind.CONTRACTION:
+        if not isinstance(unit, Library):
+            return True
+        if unit.node.op.kind is Kind.LOOP:
+            return takes_as_it_lies(unit.node, value, self.facts.lies[value])
+        if unit.node.op.kind is not Kind.CONTRACTION:
             return True
         if is_complex(value.dtype):  # which NumPy multiplies, however it lies
             return True
@@ -175,7 +180,7 @@ class Fusion:
     def _visit(self, node: Node) -> None:
         needed = any(value in self._needed for value in node.results)
         if not any(value in self._asks for value in node.results):
-            if not needed and not node.op.may_raise:
+            if not needed and not node.may_raise:
                 return
             needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
@@ -447,7 +452,7 @@ class Fusion:
         """Whether the unit reads the input or may raise."""
         if isinstance(unit, Group):
             return unit.may_raise or given in unit.loaded
-        if unit.node.op.may_raise:
+        if unit.node.may_raise:
             return True
         operands = unit.node.operands
         return any(self.facts.base.get(v, v) is given or v is given for v in operands)
@@ -510,7 +515,7 @@ class Fusion:
     def _evaluate(self, node: Node, group: Group, map_: Map) -> None:
         """`group` computes the node under `map_`: ask for its operands."""
         group.members += 1
-        group.may_raise |= node.op.may_raise
+        group.may_raise |= node.may_raise
         found = self.seen.operands(node, group, map_)
         assert found is not None, f"{node} has no index map in its own group"
         for value, operand_map in found:

@@ -15,7 +15,7 @@ from dualflow.base.errors import DTypeError, ShapeError
 from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.ir.op import Kind
-from dualflow.ir.types import TensorType
+from dualflow.ir.types import TensorType, Window
 
 from ..record import primitive
 
@@ -29,22 +29,52 @@ def _check_operands(name: str, graph: Graph, types: tuple[TensorType, ...]) -> N
                          why=f"it is given {', '.join(map(str, types))}")  # fmt: skip
 
 
-def _loop_rule(*types: TensorType, body: Graph, count: int, carried: int) -> Any:
+Windows = tuple[Window, ...]
+
+
+def _loop_rule(
+    *types: TensorType, body: Graph, count: int, carried: int,
+    reads: Windows = (), writes: Windows = (),
+) -> Any:  # fmt: skip
     if count < 0 or not 0 <= carried <= len(types):
         raise ShapeError(f"a loop of {count} steps that carries {carried} of {len(types)} values")
-    _check_operands("loop", body, (TensorType((), int64), *types))
+    for window in (*reads, *writes):
+        shape = types[window.operand].shape
+        if window.operand < carried or not window.fits(shape, count):
+            raise ShapeError(f"{window} of {shape} in a loop of {count} steps")
+    if tuple(window.operand - carried for window in writes) != tuple(range(len(writes))):
+        raise ShapeError("a loop whose written operands do not follow the carried ones")
+    state, whole = types[:carried], types[len(types) - _constants(body, carried, reads) :]
+    seen = tuple(TensorType(w.shape, types[w.operand].dtype) for w in reads)
+    _check_operands("loop", body, (TensorType((), int64), *state, *whole, *seen))
     made = tuple(value.type for value in body.outputs)
-    if made != types[:carried]:
-        raise ShapeError(f"a loop that carries {', '.join(map(str, types[:carried]))}",
+    written = tuple(TensorType(w.shape, types[w.operand].dtype) for w in writes)
+    if made != (*state, *written):
+        raise ShapeError(f"a loop that carries {', '.join(map(str, (*state, *written)))}",
                          why=f"its body gives {', '.join(map(str, made))}")  # fmt: skip
-    return made
+    return types[: carried + len(writes)]
 
 
-def _loop(*arrays: np.ndarray, body: Graph, count: int, carried: int) -> tuple[np.ndarray, ...]:
-    state, constants = arrays[:carried], arrays[carried:]
+def _constants(body: Graph, carried: int, reads: Windows) -> int:
+    """How many operands, the last ones, the body takes as they are."""
+    return len(body.inputs) - 1 - carried - len(reads)
+
+
+def _loop(
+    *arrays: np.ndarray, body: Graph, count: int, carried: int,
+    reads: Windows = (), writes: Windows = (),
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    known = list(arrays)
+    for window in writes:
+        known[window.operand] = arrays[window.operand].copy()
+    state, constants = arrays[:carried], arrays[len(arrays) - _constants(body, carried, reads) :]
     for step in range(count):
-        state = interpret(body, (np.asarray(step, np.int64), *state, *constants))
-    return _apart(state, arrays)
+        seen = [known[window.operand][window.at(step)].copy() for window in reads]
+        made = interpret(body, (np.asarray(step, np.int64), *state, *constants, *seen))
+        state = made[:carried]
+        for window, value in zip(writes, made[carried:], strict=True):
+            known[window.operand][window.at(step)] = value
+    return (*_apart(state, arrays), *known[carried : carried + len(writes)])
 
 
 def _apart(outputs: tuple[np.ndarray, ...], inputs: tuple[np.ndarray, ...]) -> tuple:
@@ -75,7 +105,8 @@ def _branch(
 
 loop = primitive(
     "loop", Kind.LOOP, _loop_rule, _loop, outputs=0, no_gradient=BEFORE,
-    doc="body(step, *carried, *constants) -> carried, count times, from step 0",
+    doc="body(step, *carried, *constants, *reads) -> carried and what is written, count times; "
+    "operands are the carried values, those written or read by windows, the constants",
 )  # fmt: skip
 branch = primitive(
     "branch", Kind.BRANCH, _branch_rule, _branch, outputs=0, no_gradient=BEFORE,
