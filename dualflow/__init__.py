@@ -68,6 +68,8 @@ average bincount corrcoef cov digitize histogram median nanmax nanmean nanmin na
 percentile ptp quantile
 """
 _ELSEWHERE |= {name: f"dualflow.ops.functions.statistics:{name}" for name in _STATISTICS.split()}
+_INFORMATION = "can_cast finfo iinfo isdtype result_type"
+_ELSEWHERE |= {name: f"dualflow.ops.functions.information:{name}" for name in _INFORMATION.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,11 @@ from .ops.functions.statistics import ptp as ptp
 from .ops.functions.linalg import cross as cross
 from .ops.functions.linalg import diagonal as diagonal
 from .ops.functions.linalg import trace as trace
+from .ops.functions.information import can_cast as can_cast
+from .ops.functions.information import finfo as finfo
+from .ops.functions.information import iinfo as iinfo
+from .ops.functions.information import isdtype as isdtype
+from .ops.functions.information import result_type as result_type
 
 __version__: str
 __array_api_version__: str

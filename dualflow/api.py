@@ -170,13 +170,6 @@ from .ops.functions.indexing import (
     take_along_axis,
     write,
 )
-from .ops.functions.information import (
-    can_cast,
-    finfo,
-    iinfo,
-    isdtype,
-    result_type,
-)
 from .ops.functions.linear import (
     kron,
     matmul,
@@ -292,7 +285,6 @@ __all__ = [
     "bool_",
     "broadcast_arrays",
     "broadcast_to",
-    "can_cast",
     "ceil",
     "check_grads",
     "clip",
@@ -334,7 +326,6 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
-    "finfo",
     "flatten",
     "flip",
     "float16",
@@ -350,7 +341,6 @@ __all__ = [
     "greater",
     "greater_equal",
     "hypot",
-    "iinfo",
     "imag",
     "inf",
     "int8",
@@ -360,7 +350,6 @@ __all__ = [
     "interp",
     "is_grad_enabled",
     "isclose",
-    "isdtype",
     "isfinite",
     "isin",
     "isinf",
@@ -422,7 +411,6 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
-    "result_type",
     "retain_grad",
     "roll",
     "round",

@@ -207,3 +207,12 @@ def test_methods_of_quantile():
         for q in (0.0, 0.1, 0.37, 0.5, 1.0):
             found = df.quantile(df.asarray(X[0]), q, method=method).item()
             assert found == pytest.approx(np.quantile(X[0], q, method=method), rel=1e-12)
+
+
+def test_gradients_where_values_decide_the_shape():
+    x = df.asarray(X[0])
+    df.check_grads(lambda x: df.unique_all(x).values ** 2, x)
+    df.check_grads(lambda x: df.unique_counts(x).values * df.unique_inverse(x).values, x)
+    df.check_grads(lambda x: df.repeat(x * x, df.asarray([2, 0, 1, 3, 1])), x)
+    df.check_grads(lambda x: df.bincount(df.asarray(COUNTS), x * x, 7), x)
+    df.check_grads(lambda x: x[df.nonzero(x > 0)[0]] ** 2, x)
