@@ -37,6 +37,9 @@ OTHERS: dict[str, Callable] = {
     "scatter_add": lambda x: df.scatter_add(x, df.asarray([[0], [1], [1]]), x[:, :1], axis=1) ** 2,
     "put": lambda x: df.scatter(x, df.asarray([[3], [0], [1]]), x[:, 1:2] * 2.0, axis=1) ** 2,
     "sort": lambda x: df.sort(x, axis=1) * x,
+}
+#: of many ops, or of libraries: their programs take long to compile
+LARGE: dict[str, Callable] = {
     "softmax": lambda x: df.softmax(x) * df.logsumexp(x),
     "layer_norm": lambda x: df.layer_norm(x) * x,
     "var": lambda x: x.std(axis=1) + x.var(),
@@ -112,13 +115,26 @@ def test_elementwise(start: int):
     check(fns, args, along)
 
 
-@pytest.mark.parametrize("start", range(0, len(OTHERS), 8))
-def test_the_other_kinds(start: int):
-    fns = list(OTHERS.values())[start : start + 8]
+def check_at_a_point(fns: list[Callable]) -> None:
     rng = np.random.default_rng(3)
     x = df.asarray(rng.uniform(0.5, 1.5, (3, 4))).copy()
     t = df.asarray(rng.normal(size=(3, 4))).copy()
     check(fns, [(x,)] * len(fns), [(t,)] * len(fns))
+
+
+@pytest.mark.parametrize("start", range(0, len(OTHERS), 10))
+def test_the_other_kinds(start: int):
+    check_at_a_point(list(OTHERS.values())[start : start + 10])
+
+
+def test_some_large_ones():
+    check_at_a_point([LARGE["solve"], LARGE["fft"]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_all_large_ones(name: str):
+    check_at_a_point([LARGE[name]])
 
 
 def test_nearly_all_elementwise_ops_are_there():
