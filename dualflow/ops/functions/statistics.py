@@ -59,9 +59,23 @@ def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     x = _floats(x)
     eager = door.unnoted(x)
     if eager is not None and x.size and x.dtype.kind == "f":
-        normal_axes(axis, x.ndim)
-        return eager.compute(np.median, (x,), axis, None, False, keepdims)
+        return eager.compute(_middle, (x,), normal_axes(axis, x.ndim), keepdims)
     return quantile(x, 0.5, axis, keepdims, method="midpoint")
+
+
+def _middle(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """What `quantile` computes op by op; np.median gives zeros another sign."""
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    shape = tuple(x.shape[i] for i in kept)
+    ordered = np.sort(x.transpose(kept + axes).reshape((*shape, -1)), axis=-1, kind="stable")
+    size = ordered.shape[-1]
+    low = (size - 1) // 2
+    out = ordered[..., low]
+    if size % 2 == 0:
+        out = (out + ordered[..., low + 1]) * x.dtype.type(0.5)
+    last = ordered[..., -1]
+    out = np.where(np.isnan(last), last, out)
+    return out.reshape(reduced(x.shape, axes, keepdims))
 
 
 def quantile(
