@@ -7,7 +7,7 @@ mixes up whose variable is whose; and the ways from and to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -51,7 +51,7 @@ class Renamed:
     def again(self, outs: Sequence[Tensor], given: Sequence[Tensor] = ()) -> bool:
         """Whether derivatives of `outs` are to be differentiated in turn."""
         return door.state.grad_enabled and (
-            any(one.requires_grad for one in given) or any(self.leads_out(edge_of(o)) for o in outs)
+            any(one.requires_grad for one in given) or self.leads_out(map(edge_of, outs))
         )
 
     def gradients(
@@ -73,13 +73,13 @@ class Renamed:
             found = push([edge_of(out) for out in outs], starts, again)
             return _apart(found, outs, list(given.values()))
 
-    def leads_out(self, start: Edge) -> bool:
-        """Whether the history goes on beyond the arguments: to other tensors that require
+    def leads_out(self, starts: Iterable[Edge]) -> bool:
+        """Whether a history goes on beyond the arguments: to other tensors that require
         gradients, or to a gradient around this one."""
         own = frozenset(map(id, self.edges))
         first = min((edge.number for edge in self.edges), default=0)
         seen: set[int] = set()
-        stack = [start]
+        stack = list(starts)
         while stack:
             edge = stack.pop()
             if edge is None or id(edge) in seen:
@@ -98,12 +98,22 @@ class Renamed:
         return False
 
     def release(self, value: Any) -> Any:
-        """`value` without the history that ends at the arguments, which are unknown outside."""
-        if type(value) is not Tensor or not value.requires_grad:
+        """The tensors in `value` without histories that end at the arguments, which are unknown
+        outside."""
+        leaves, tree = flatten(value)
+        made = [x for x in leaves if type(x) is Tensor and x.requires_grad]
+        if not made:
             return value
-        if door.state.grad_enabled and self.leads_out(edge_of(value)):
-            return value
-        return value._alias()  # not detach(): a gradient around a vmap goes on
+        some = door.state.grad_enabled and self.leads_out(map(edge_of, made))
+
+        def released(x: Any) -> Any:
+            if type(x) is not Tensor or not x.requires_grad:
+                return x
+            if some and (len(made) == 1 or self.leads_out([edge_of(x)])):
+                return x
+            return x._alias()  # not detach(): a gradient around a vmap goes on
+
+        return unflatten(tree, list(map(released, leaves)))
 
 
 def rename(fn: Function, args: tuple[Any, ...], numbers: tuple[int, ...]) -> Renamed:

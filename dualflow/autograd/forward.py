@@ -12,7 +12,7 @@ from typing import Any
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
-from dualflow.base.trees import flatten, tree_map, unflatten
+from dualflow.base.trees import flatten, unflatten
 
 from .arguments import check_weight, name_of, not_differentiable, rename, split
 from .functional import grad
@@ -92,8 +92,8 @@ def linearize(fn: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, 
         given = dict(enumerate(leaves))
         return unflatten(tree, renamed.tangents(outs, given, renamed.again(outs, leaves)))
 
-    released = tree_map(renamed.release, value), push
-    return (*released, tree_map(renamed.release, aux)) if has_aux else released
+    released = renamed.release(value), push
+    return (*released, renamed.release(aux)) if has_aux else released
 
 
 def hvp(fn: Function, primals: Sequence[Any], vectors: Sequence[Any]) -> Any:

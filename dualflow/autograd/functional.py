@@ -11,7 +11,7 @@ from typing import Any
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
-from dualflow.base.trees import flatten, tree_map
+from dualflow.base.trees import flatten
 
 from .arguments import check_value, check_weight, not_differentiable, rename, split
 from .backward import ones_like
@@ -76,7 +76,7 @@ def value_and_grad(
         gradients = found[0] if isinstance(argnums, int) else tuple(found)
         value = renamed.release(value)
         if has_aux:
-            return (value, tree_map(renamed.release, aux)), gradients
+            return (value, renamed.release(aux)), gradients
         return value, gradients
 
     return value_and_gradient
@@ -120,5 +120,5 @@ def vjp(fn: Function, *args: Any, has_aux: bool = False) -> tuple[Any, ...]:
             check_weight("vjp", out, weight)
         return tuple(renamed.pull(outs, given))
 
-    released = tree_map(renamed.release, value), pull
-    return (*released, tree_map(renamed.release, aux)) if has_aux else released
+    released = renamed.release(value), pull
+    return (*released, renamed.release(aux)) if has_aux else released

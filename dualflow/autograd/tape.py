@@ -28,8 +28,8 @@ class Tape:
     """See `ops.door.Tape`."""
 
     def __init__(self) -> None:
-        # op -> (which inputs want a gradient, as bits) -> (whether the value of each input is
-        # kept, whether the output is, whether any value is)
+        # op -> (which inputs want a gradient, as bits, and above them a 1) -> (whether the value of
+        # each input is kept, whether the output is, whether any value is)
         self._plans: dict[Op, dict[int, tuple[tuple[bool, ...], bool, bool]]] = {}
 
     def record(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any], out: Any) -> None:
@@ -50,6 +50,7 @@ class Tape:
             else:
                 edges.append(None)
             bit <<= 1
+        wanted |= bit  # ops may take any number of inputs
         try:
             needs, keeps_out, keeps_values = self._plans[op][wanted]
         except KeyError:
