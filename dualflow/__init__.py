@@ -77,6 +77,8 @@ def __getattr__(name: str) -> Any:
         return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE})
     api = "" if name.startswith("__") else "dualflow.api"
     module, _, attribute = _ELSEWHERE.get(name, f"{api}:{name}").partition(":")
+    if module.startswith("dualflow.ops"):
+        import_module("dualflow.api")  # which tells the functions what a tensor is
     found = import_module(module) if module else None
     if attribute and not hasattr(found, attribute):
         raise AttributeError(f"module 'dualflow' has no attribute {name!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -193,6 +195,14 @@ def test_products_of_integers_keep_their_dtype():
     assert lin.inv(df.asarray([[2]])).dtype == df.float32
 
 
+def test_arrays_are_taken_whatever_is_used_first():
+    script = "import dualflow as df, numpy as np; print(df.linalg.inv(np.eye(2)).tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[[1.0, 0.0], [0.0, 1.0]]"
+
+
 def test_empty_matrices():
     nothing = df.zeros((2, 0, 0))
     assert lin.inv(nothing).shape == (2, 0, 0)
@@ -250,6 +260,7 @@ def test_what_lapack_cannot_do(name: str, call: Any):
         (DTypeError, "cholesky of float16", lambda: lin.cholesky(df.eye(2, dtype=df.float16))),
         (ArgumentError, "mode='full'", lambda: lin.qr(df.eye(2), mode="full")),
         (ArgumentError, "ord='best'", lambda: lin.matrix_norm(df.eye(2), ord="best")),
+        (ShapeError, r"tolerances of \(2,\)", lambda: lin.pinv(df.ones((3, 2, 2)), df.ones(2))),
         (ShapeError, "3 elements", lambda: lin.cross(df.ones(2), df.ones(2))),
         (ShapeError, "axis -1", lambda: df.vecdot(df.ones(2), df.ones(1))),
         (ShapeError, "two vectors", lambda: lin.outer(df.eye(2), df.ones(2))),

@@ -171,7 +171,13 @@ def tolerance(x: Tensor, rtol: Any) -> Tensor:
     given = tensor(rtol)
     given = given if given.dtype == dtype else p.cast(given, dtype=dtype)
     batch = x.shape[:-2]
-    return given if given.shape == batch else p.expand(given, shape=batch)
+    if given.shape == batch:
+        return given
+    sizes = zip(reversed(given.shape), reversed(batch), strict=False)
+    if given.ndim > len(batch) or any(n not in (1, wanted) for n, wanted in sizes):
+        raise ShapeError(f"tolerances of {given.shape} for matrices of {x.shape}",
+                         why="there is one for each matrix, or one for all")  # fmt: skip
+    return p.expand(given, shape=batch)
 
 
 def matrix_rank(x: Tensor, rtol: Any = None) -> Tensor:
