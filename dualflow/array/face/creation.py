@@ -243,6 +243,8 @@ def like(prototype: Any, value: Any, dtype: Any, order: str, shape: Any) -> Any:
     x = array(prototype, copy=None)._tensor
     wanted = x.dtype if dtype is None else np.dtype(dtype)
     sizes = x.shape if shape is None else shapes.shape_of((shape,))
+    if order not in ("C", "F", "A", "K"):
+        raise NotCoveredError
     if order == "A":
         order = "F" if layout.fortran(x) else "C"
     if order != "K" or layout.packed(x) or len(sizes) != len(x.shape):

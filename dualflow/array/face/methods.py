@@ -16,7 +16,7 @@ from dualflow.ops.record import Strict
 
 from . import crossing, indexing, layout, made, reductions, shapes, ufuncs
 from .reductions import NO_VALUE, axes_of, axis_of, reducer
-from .ufuncs import NotCoveredError, stored
+from .ufuncs import NotCoveredError, stored_whole
 
 Tensor = Any
 _COUNT = type(np.count_nonzero(np.zeros(1)))
@@ -80,7 +80,7 @@ def positioned(primitive: Strict) -> Callable[..., Any]:
 
     def method(face: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
         found = reductions.position(primitive, face._tensor, axis, keepdims)
-        return made.result(found) if out is None else stored(out, found, "no")
+        return made.result(found) if out is None else stored_whole(out, found, "no")
 
     return method
 
@@ -96,7 +96,7 @@ def running(primitive: Strict) -> Callable[..., Any]:
         if asked is None and out is not None:
             asked = out.dtype
         found = reductions.running(primitive, x, axis_of(axis, len(x.shape)), asked)
-        return made.face(found) if out is None else stored(out, found, "unsafe")
+        return made.face(found) if out is None else stored_whole(out, found, "unsafe")
 
     return method
 
@@ -115,7 +115,7 @@ def rounded(face: Any, decimals: Any = 0, out: Any = None) -> Any:
         there, back = (np.multiply, np.divide) if places > 0 else (np.divide, np.multiply)
         scaled = ufuncs.compute(there, (x, factor))
         value = ufuncs.compute(back, (ufuncs.compute(np.rint, (scaled,)), factor))
-    return made.result(value) if out is None else stored(out, value, "unsafe")
+    return made.result(value) if out is None else stored_whole(out, value, "unsafe")
 
 
 def sort(face: Any, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None):

@@ -18,7 +18,7 @@ from dualflow.ops.record import Strict
 
 from . import crossing, layout, made, ufuncs
 from .made import FACES
-from .ufuncs import METHODS, NotCoveredError, stored
+from .ufuncs import METHODS, NotCoveredError, stored_whole
 
 Tensor = Any
 NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]
@@ -170,7 +170,7 @@ def reducer(ufunc: np.ufunc) -> Callable[..., Any]:
         found = reduce_tensor(ufunc, x, axes, asked, bool(keepdims), initial, where)
         if out is Ellipsis:
             return made.face(found)
-        return made.result(found) if out is None else stored(out, found, "unsafe")
+        return made.result(found) if out is None else stored_whole(out, found, "unsafe")
 
     return reduce
 
@@ -196,7 +196,7 @@ def _accumulator(primitive: Strict, ufunc: np.ufunc) -> Callable[..., Any]:
         if asked is None and out is not None and type(out) in FACES:
             asked = out._tensor.dtype
         found = running(primitive, x, axis_of(axis, len(x.shape)), asked)
-        return made.face(found) if out is None else stored(out, found, "unsafe")
+        return made.face(found) if out is None else stored_whole(out, found, "unsafe")
 
     return accumulate
 

@@ -75,6 +75,8 @@ def _inferred(size: int, wanted: Shape) -> Shape:
 
 def ravel(face: Any, order: str = "C") -> Any:
     """ndarray.ravel."""
+    if order not in ("C", "F", "A", "K"):
+        raise NotCoveredError
     x = face._tensor
     if order == "K" and not layout.packed(x):
         axes = layout.falling(layout.strides(x), x.shape)

@@ -17,7 +17,7 @@ from . import creation, crossing, indexing, layout, made, reductions, ufuncs
 from .implementations import implements
 from .made import FACES
 from .reductions import axes_of, axis_of
-from .ufuncs import NotCoveredError, stored
+from .ufuncs import NotCoveredError, stored_whole
 
 Tensor = Any
 #: where NumPy keeps its own functions that leave NaN out, and its quantiles
@@ -72,7 +72,7 @@ def mean(
     found = _averaged(x, axes_of(axis, len(x.shape)), dtype, bool(keepdims))
     if x.dtype == np.float16 and dtype is None:
         found = layout.cast(found, x.dtype)
-    return made.result(found) if out is None else stored(out, found, "unsafe")
+    return made.result(found) if out is None else stored_whole(out, found, "unsafe")
 
 
 def _variance(
@@ -117,7 +117,7 @@ def var(
 ) -> Any:
     """ndarray.var."""
     found = _variance(face, axis, dtype, ddof, keepdims, where, mean)
-    return made.result(found) if out is None else stored(out, found, "unsafe")
+    return made.result(found) if out is None else stored_whole(out, found, "unsafe")
 
 
 def std(
@@ -134,7 +134,7 @@ def std(
     """ndarray.std."""
     found = _variance(face, axis, dtype, ddof, keepdims, where, mean)
     found = ufuncs.compute(np.sqrt, (found,))
-    return made.result(found) if out is None else stored(out, found, "unsafe")
+    return made.result(found) if out is None else stored_whole(out, found, "unsafe")
 
 
 @implements(_nans._divide_by_count)

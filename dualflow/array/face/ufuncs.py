@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.errors import DualflowError
-from dualflow.base.shapes import broadcast
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import SCALARS
@@ -31,7 +30,7 @@ class NotCoveredError(Exception):
 
 
 #: what `covered` raises where NumPy shall compute it, or raise its own error
-REFUSED = (NotCoveredError, DualflowError, OverflowError)
+REFUSED = (NotCoveredError, DualflowError, OverflowError, TypeError)
 
 
 def operand(x: Any) -> Any:
@@ -142,7 +141,7 @@ def covered(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) 
     """`apply_ufunc` by operations alone.
 
     Raises:
-        NotCoveredError: there are none. DualflowError, OverflowError: NumPy refuses it too.
+        NotCoveredError: there are none. Others of `REFUSED`: NumPy has to say whether it is right.
     """
     implementation = METHODS.get((ufunc, method))
     if implementation is not None:
@@ -202,6 +201,13 @@ def stored(target: Any, value: Tensor, casting: str = "same_kind") -> Any:
     return target
 
 
+def stored_whole(target: Any, value: Tensor, casting: str = "same_kind") -> Any:
+    """`stored`, where `out` must have the very shape of the result, as for reductions."""
+    if getattr(target, "shape", None) != value.shape:
+        raise NotCoveredError
+    return stored(target, value, casting)
+
+
 def write(target: Tensor, value: Tensor, casting: str = "same_kind") -> None:
     """Store `value` in the memory of `target`, broadcast and cast.
 
@@ -225,9 +231,8 @@ def write(target: Tensor, value: Tensor, casting: str = "same_kind") -> None:
 def _masked(
     ufunc: np.ufunc, operands: list[Any], out: Any, where: Any, dtype: Any, casting: str
 ) -> Any:
-    """With `where`: elements elsewhere keep what `out` holds (without `out` NumPy leaves them
-    as the memory was found, so any value will do)."""
-    if ufunc.nout != 1 or ufunc in (np.power, np.float_power):
+    """With `where`: elements elsewhere keep what `out` holds (without `out` NumPy warns)."""
+    if out is None or ufunc.nout != 1 or ufunc in (np.power, np.float_power):
         raise NotCoveredError  # a power may raise on elements that are not wanted
     mask = operand(where)
     if kind_of(mask) not in (bool, np.dtype(bool)):
@@ -237,9 +242,6 @@ def _masked(
     found = compute(ufunc, operands, dtype)
     if type(out) is tuple:
         (out,) = out
-    if out is None:
-        shape = broadcast(found.shape, mask.shape)
-        return made.result(found if found.shape == shape else p.expand(found, shape=shape))
     if type(out) not in FACES:
         raise NotCoveredError
     old = out._tensor
