@@ -22,7 +22,7 @@ from dualflow.autograd import (
 )
 from dualflow.autograd.needs import Need, plan
 from dualflow.base.errors import GradientError
-from dualflow.ir.op import CATALOGUE, Kind
+from dualflow.ir.op import CATALOGUE
 from dualflow.ops import primitives as p
 
 
@@ -162,6 +162,13 @@ def test_nothing_flows_through_integers_comparisons_and_detach():
     y = p.where.of(x > 0, x, 0.0) * x.detach()
     y.sum().backward()
     same(x.grad, [1.0, 0.0])
+
+
+def test_ops_of_few_and_of_many_inputs_with_the_same_ones_variable():
+    for count in (1, 3, 0, 2):
+        x, rest = leaf([1.0, 2.0]), [tensor([1.0, 1.0])] * count
+        p.concat(x * 2.0, *rest, axis=0).sum().backward()
+        same(x.grad, [2.0, 2.0])
 
 
 def test_floor_has_gradient_zero():
