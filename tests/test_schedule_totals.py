@@ -207,6 +207,14 @@ def test_a_kernel_between_the_rows_and_their_total_keeps_them_apart():
     np.testing.assert_allclose(compiled(program).run(arrays)[0], wanted, rtol=1e-5)
 
 
+def test_a_row_beside_a_fold_of_one_element_is_no_total():
+    b = Builder()
+    row = b(p.sum, b(p.tanh, b.tensor(3, dtype=float64)), axes=(0,))
+    one = b(p.sum, b.tensor(1, 1, dtype=float64), axes=(0, 1))
+    kernels = checked(b.build([b(p.add, row, one)]))
+    assert not any(kernel.totals for kernel in kernels)
+
+
 def test_an_index_out_of_bounds_is_told_whatever_the_total():
     b = Builder()
     x, labels = b.tensor(4, 5), b.tensor(4, dtype=int64)

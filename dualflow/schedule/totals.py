@@ -119,7 +119,19 @@ class _Closing:
         if outer.group.closing and outer.totalled != self.totalled:
             return False
         late = [t for look, t in inner.stores if self._is_inside(look.strides)] + [*inner.checks]
-        return not any(term.depth for term in late) and all(map(self._is_movable, self.used))
+        closing = [t for look, t in inner.stores if not self._is_inside(look.strides)]
+        if any(term.depth for term in late) or any(map(self._reads_points, closing)):
+            return False
+        return all(map(self._is_movable, self.used))
+
+    def _reads_points(self, term: Term) -> bool:
+        """Whether the term takes a value of a grid point otherwise than through a fold: it is gone
+        when the totals are known."""
+        if term.op == "fold":
+            return False
+        if term.op == "load" and term.key.value in self.links:
+            return True
+        return any(map(self._reads_points, term.arguments))
 
     def _is_movable(self, term: Term) -> bool:
         """Whether the term means the same at the points of the outer grid."""
