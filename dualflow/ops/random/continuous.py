@@ -8,7 +8,6 @@ locations and scales, not through what shapes a distribution.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 from dualflow.base.dtypes import float64
@@ -260,7 +259,7 @@ def truncated_normal(
     found = as_float(dtype)
     flipped = lower > 0.0  # work in the lower half, where probabilities are precise
     low, high = (-upper, -lower) if flipped else (lower, upper)
-    first, last = (NormalDist().cdf(bound) for bound in (low, high))
+    first, last = (0.5 * math.erfc(-bound / math.sqrt(2.0)) for bound in (low, high))
     if not first < last:
         raise ArgumentError(f"truncated_normal between {lower} and {upper}",
                             why="no normal number lies there", instead="lower < upper")  # fmt: skip
