@@ -17,7 +17,7 @@ from dualflow.array.tensor import Tensor
 
 from . import numpy_calls
 from .numpy_arrays import TYPES
-from .numpy_random import GENERATORS
+from .numpy_random import is_generator
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -93,7 +93,7 @@ def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     kind = type(owner)
     if kind is Tensor:
         return _of_tensor(recorder, owner, origin, name)
-    if kind in TYPES or kind is np.ufunc or kind in GENERATORS:
+    if kind in TYPES or kind is np.ufunc or is_generator(owner):
         return numpy_calls.attribute(recorder, owner, origin, name)
     if kind is types.ModuleType:
         recorder.pin(origin, owner)

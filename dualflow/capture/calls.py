@@ -188,7 +188,7 @@ def find(call: Call) -> Plan | None:
     follow = known.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
-    if isinstance(getattr(f, "__self__", None), numpy_random.GENERATORS):
+    if numpy_random.is_generator(getattr(f, "__self__", None)):
         return numpy_random.method(call)
     if kind is types.MethodType:
         return _method(call)

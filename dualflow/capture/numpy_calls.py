@@ -304,7 +304,7 @@ _STATIC = frozenset(["shape", "dtype", "ndim", "size", "itemsize", "nbytes", "st
 
 def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` of an array, scalar, ufunc or random generator."""
-    if type(owner) in numpy_random.GENERATORS:
+    if numpy_random.is_generator(owner):
         value = recorder.guarded(getattr, owner, name)
         if not callable(value):
             recorder.refuse(f"{name} of a random generator")
@@ -379,7 +379,7 @@ def truth(recorder: Recorder, value: Any, origin: Origin) -> bool:
 def find(call: Call) -> Plan | None:
     """The plan of a call of a function of NumPy that is in a table; None if it is in none."""
     f = call.function
-    if f is np.random.default_rng:
+    if numpy_random.makes_generator(f):
         return numpy_random.generator(call)
     if not numpy_names.is_known(f) or _has_tensor(call):
         return _error_state(call) if f is np.errstate else None

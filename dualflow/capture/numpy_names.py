@@ -5,6 +5,7 @@ argument alone. What is in neither list refuses a recording.
 from __future__ import annotations
 
 import operator as o
+import sys
 from collections import Counter
 from typing import Any
 
@@ -56,9 +57,10 @@ def _of(owner: Any, text: str) -> list[Any]:
     return [getattr(owner, name) for name in text.split() if hasattr(owner, name)]
 
 
+_TRANSFORMS = frozenset(_FFT.split())
 #: functions whose results depend on their arguments alone, and which change nothing
 PURE: frozenset[Any] = frozenset([
-    *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.fft, _FFT), *_of(np.ndarray, _METHODS),
+    *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.ndarray, _METHODS),
     *_of(np.lib.stride_tricks, "sliding_window_view"), *SCALAR_TYPES, o.getitem,
     *numpy_faces.ATTRIBUTES.values(),
     *(f for f in vars(np).values() if isinstance(f, np.ufunc)),
@@ -79,7 +81,13 @@ def is_pure(function: Any) -> bool:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
         return function.__name__ in _UFUNC_METHODS
-    return function in PURE
+    return function in PURE or _is_fft(function)
+
+
+def _is_fft(function: Any) -> bool:
+    """Whether it is in `np.fft`, which is loaded only when it is used."""
+    module, name = sys.modules.get("numpy.fft"), getattr(function, "__name__", "")
+    return name in _TRANSFORMS and getattr(module, name, None) is function
 
 
 def is_known(function: Any) -> bool:

@@ -6,6 +6,7 @@ drawn anew. If something fails after a draw, the generators are set back before 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from .emit import Emitter
     from .recorder import Recorder
 
-GENERATORS = (np.random.Generator, np.random.RandomState)
 #: methods that give an array of the size asked for, and change nothing but the generator
+_GENERATORS = ("Generator", "RandomState")
 _NAMES = """
 random random_sample rand randn randint integers uniform normal standard_normal exponential
 standard_exponential poisson binomial gamma standard_gamma beta chisquare laplace logistic
@@ -30,6 +31,18 @@ lognormal pareto power rayleigh standard_cauchy standard_t triangular vonmises w
 geometric negative_binomial permutation choice multivariate_normal dirichlet multinomial
 """
 _DRAWS = frozenset(_NAMES.split())
+
+
+def is_generator(value: Any) -> bool:
+    """Whether a value is a generator of NumPy (which loads `np.random` only when it is used)."""
+    kind = type(value)
+    return kind.__module__.startswith("numpy.random") and kind.__name__ in _GENERATORS
+
+
+def makes_generator(function: Any) -> bool:
+    """Whether a function is `np.random.default_rng`."""
+    random = sys.modules.get("numpy.random")
+    return random is not None and function is random.default_rng
 
 
 class Draws:
