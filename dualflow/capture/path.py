@@ -80,7 +80,7 @@ class Block:
         if self.graph is None or self.compilation is not None:
             return
         place = tuple(self.layouts), tuple(self.into.items())
-        key = compile_graph, self.graph.key, place, config.active().numerics
+        key = compile_graph, builds.generation, self.graph.key, place, config.active().numerics
         self.compilation = _compilations.get(key)
         if self.compilation is None:
             given = {"into": self.into} if self.into else {}

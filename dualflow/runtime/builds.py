@@ -97,6 +97,8 @@ class Build:
 
 
 _builds: dict[str, Build] = {}
+#: how often all builds were dropped; what is shared across calls belongs to one generation
+generation = 0
 _lock = threading.Lock()
 
 
@@ -115,5 +117,7 @@ def start(text: KernelText) -> Build:
 
 def forget() -> None:
     """Drop all builds, as a new process would find it (tests and benchmarks)."""
+    global generation
     with _lock:
         _builds.clear()
+        generation += 1
