@@ -20,6 +20,7 @@ from dualflow import pipeline
 from dualflow.base import config
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
+from dualflow.runtime import builds
 
 from . import commit, slices
 from .emit import MISS, Emitter, node_key
