@@ -43,8 +43,8 @@ NOT_REPLAYED = frozenset(
     compiled_generator generator_argument itertools_and_functools dict_methods printing_a_tensor
     formatting random_and_environment environment_alone logging_levels own_context_manager
     contextlib_manager property_raises_and_getattr_answers getattr_of_the_class
-    setattr_of_the_class data_descriptor object_and_its_dict dict_read_before_a_value containers_of_ones_own
-    comparison_of_objects enum_with_code int_enum_and_flags dataclasses_made
+    setattr_of_the_class data_descriptor object_and_its_dict dict_read_before_a_value
+    containers_of_ones_own comparison_of_objects enum_with_code int_enum_and_flags dataclasses_made
     frozen_dataclass_set subclasses_of_builtins class_counter
     class_made_in_the_call lru_cache_inside single_dispatch
     named_tuple_with_its_own_new weak_references versions numbers_from_tensors

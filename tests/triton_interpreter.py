@@ -131,7 +131,7 @@ def _plain(function: Any) -> Any:
 LIBDEVICE = {
     name: getattr(np, name)
     for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan",
-                 "sinh", "cosh", "tanh", "rint", "trunc", "copysign", "fmod", "signbit")
+                 "sinh", "cosh", "tanh", "rint", "trunc", "copysign", "fmod", "signbit", "hypot")
 } | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power,

@@ -374,7 +374,7 @@ def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Or
         for element in value:
             yield element, recorder.origin(None, element)
     elif kind is np.ndarray:
-        recorder.pin(numpy_calls.length(recorder, value, origin)[1], len(value))
+        recorder.pin(numpy_calls.length(recorder, value, origin)[1], len(value))  # type: ignore[arg-type]
         for i in range(len(value)):
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:

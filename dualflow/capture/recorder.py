@@ -512,7 +512,7 @@ class Recorder:
         if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
             made = "list" if kind is list else "tuple"
             return self.born(value, made, [self.adopt(item) for item in value])
-        if kind is dict:
+        if isinstance(value, dict) and kind is dict:
             return self.born(value, "dict", {key: self.adopt(item) for key, item in value.items()})
         return self.born(value, "opaque")
 

@@ -112,7 +112,7 @@ def train(
         for epoch in range(epochs):
             for batch in batches:
                 start = time.perf_counter()
-                loss = step(*batch).item()
+                loss: Any = step(*batch).item()
                 took = time.perf_counter() - start
                 if found.losses:
                     found.seconds += took

@@ -9,6 +9,7 @@ arrays go in blocks that stay in the processor's cache.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def expm1(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def _expm1_at(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+def _expm1_at(x: Any, out: Any) -> np.ndarray:
     """The values at 0 and where a part is not finite; `out` is what NumPy says."""
     re, im = x.real, x.imag
     odd = np.isnan(re) | ~np.isfinite(im)
@@ -181,9 +182,9 @@ def _expm1_at(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-def tanh(x: np.ndarray) -> np.ndarray:
+def tanh(x: Any) -> np.ndarray:
     """The hyperbolic tangent; of complex numbers with the Array API's zeros at infinities."""
-    out = np.tanh(x)
+    out: Any = np.tanh(x)
     if x.dtype.kind != "c":
         return out
     far = np.isinf(x.real) & np.isfinite(x.imag)

@@ -10,7 +10,6 @@ from typing import Any, final
 
 import numpy as np
 
-from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from . import crossing, indexing, made
@@ -76,14 +75,14 @@ class Flat:
         indexing.setitem(flat, index, given if given.size != 1 else given[0])
         memory = flat._tensor._storage
         if memory is None or memory is not self.base._tensor._storage:  # a copy of the elements
-            door.write(self.base._tensor, p.reshape(flat._tensor, shape=self.base.shape))
+            self.base[...] = made.face(p.reshape(flat._tensor, shape=self.base.shape))
 
     def copy(self) -> Any:
         """The elements, in a new array."""
         return self._elements().copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return crossing.values(self.copy()).__array__(dtype, copy=copy)
+        return np.array(crossing.values(self.base).flat, dtype=dtype, copy=copy)
 
 
 def _read(array: np.ndarray, index: Any) -> Any:

@@ -39,7 +39,7 @@ def getitem(face: Any, index: Any) -> Any:
             if type(item) not in _BASIC:
                 return _general(face, x, items)
         return _basic(face, x, items)
-    except _REFUSED:
+    except (*_REFUSED, ValueError):
         pass  # NumPy computes it, or raises its own error
     return crossing.real(np.ndarray.__getitem__, (face, index), {})
 

@@ -14,7 +14,7 @@ from dualflow.ops import primitives as p
 from dualflow.ops.functions import linear
 
 from . import crossing, layout, made, reductions, ufuncs
-from .ufuncs import METHODS, NotCoveredError, stored
+from .ufuncs import METHODS, NotCoveredError, stored_whole
 
 Tensor = Any
 
@@ -42,7 +42,7 @@ def _tensors(*given: Any) -> list[Tensor]:
 def _left(value: Tensor, out: Any, casting: str = "same_kind") -> Any:
     if type(out) is tuple:
         (out,) = out
-    return made.result(value) if out is None else stored(out, value, casting)
+    return made.result(value) if out is None else stored_whole(out, value, casting)
 
 
 def matmul(x1: Any, x2: Any, /, out: Any = None, casting: str = "same_kind") -> Any:

@@ -358,14 +358,7 @@ class Face:
     put, view = numpys("put"), numpys("view")
     __setstate__ = numpys("__setstate__")
 
-    def resize(self, *shape: Any, refcheck: bool = True) -> None:
-        """ndarray.resize: other memory, for this array alone."""
-        wanted = shapes.shape_of(shape)
-        if self._base is not None:
-            raise ValueError("cannot resize this array: it does not own its data")
-        array = crossing.values(self).flatten()
-        array.resize(wanted, refcheck=False)
-        self._tensor = crossing.fresh_tensor(array)
+    resize = method("resize", shapes.resize)
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
         """ndarray.to_device: this array, for "cpu"."""

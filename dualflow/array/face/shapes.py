@@ -223,3 +223,14 @@ def _within(places: Tensor, size: int, mode: str) -> Tensor:
     if mode == "wrap":
         return p.remainder.of(places, size)
     return p.minimum.of(p.maximum.of(places, 0), size - 1)
+
+
+def resize(face: Any, *shape: Any, refcheck: bool = True) -> None:
+    """ndarray.resize: other memory, for this array alone. The references that NumPy counts first
+    are not those to the face, so it asks for refcheck=False."""
+    wanted = shape_of(shape)
+    if refcheck or face.base is not None or min(wanted, default=0) < 0:
+        raise NotCoveredError
+    array = crossing.values(face).flatten()
+    array.resize(wanted, refcheck=False)
+    face._tensor = crossing.fresh_tensor(array)

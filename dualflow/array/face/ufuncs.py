@@ -220,11 +220,7 @@ def write(target: Tensor, value: Tensor, casting: str = "same_kind") -> None:
             raise NotCoveredError
         value = p.cast(value, dtype=dtype)
     if value.shape != shape:
-        extra = len(value.shape) - len(shape)
-        if extra > 0 and value.shape[:extra] == (1,) * extra:
-            value = p.reshape(value, shape=value.shape[extra:])
-        if value.shape != shape:
-            value = p.expand(value, shape=shape)
+        value = p.expand(value, shape=shape)
     door.write(target, value)
 
 

@@ -22,10 +22,11 @@ from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 
 from .. import door
 from .. import primitives as p
-from ..operands import tensor
+from ..operands import TENSORS, tensor
 from ..promotion import SCALARS
 from ..rules import check_device, check_fill
 from .elementwise import where
+from .information import result_type
 from .movement import as_shape
 
 Tensor = Any
@@ -39,8 +40,9 @@ def full(
 
     Args:
         shape: its sizes.
-        fill_value: a Python or NumPy scalar.
-        dtype: by default float32, complex64, int64 or bool, as `fill_value` is.
+        fill_value: a Python or NumPy scalar; or a tensor of shape (), which may require a gradient.
+        dtype: by default that of a tensor; else float32, complex64, int64 or bool, as `fill_value`
+            is.
         device: "cpu", or None, which is the same.
 
     Raises:
@@ -56,6 +58,9 @@ def full(
         check_device(device)
     value = fill_value
     if type(value) not in SCALARS:
+        if type(value) in TENSORS and value.shape == ():
+            found = value.dtype if dtype is None else as_dtype(dtype)
+            return p.cast(p.expand(value, shape=as_shape(shape)), dtype=found)
         if not hasattr(value, "item"):
             raise ArgumentError(f"a fill of type {type(value).__name__}",
                                 instead="a Python scalar")  # fmt: skip
@@ -185,9 +190,9 @@ def linspace(
     """`num` values evenly from `start` to `stop`, which is the last one if `endpoint`.
 
     Args:
-        start, stop: numbers; if one is complex, so are the values.
+        start, stop: numbers, or tensors of shape (); if one is complex, so are the values.
         num: how many values.
-        dtype: by default float32, or complex64.
+        dtype: by default float32 or complex64, or that of tensors of floats.
         device: "cpu", or None, which is the same.
         endpoint: whether `stop` is a value.
 
@@ -201,6 +206,8 @@ def linspace(
     check_device(device)
     if num < 0:
         raise ShapeError(f"linspace of {num} values")
+    if type(start) in TENSORS or type(stop) in TENSORS:
+        return _between(start, stop, index(num), dtype, endpoint)
     kind = complex if complex in (type(start), type(stop)) else float
     low, high = kind(start), kind(stop)  # type: ignore[arg-type]
     found = as_dtype(dtype or of_scalar(low))
@@ -213,6 +220,21 @@ def linspace(
     if endpoint and num > 1:
         values = where(i == num - 1, high, values)
     return p.cast(values, dtype=found)
+
+
+def _between(start: Any, stop: Any, num: int, dtype: Any, endpoint: bool) -> Tensor:
+    """`linspace` from or to a tensor, computed in its dtype."""
+    whole = result_type(start, stop, 1.0)
+    for end in (start, stop):
+        if type(end) in TENSORS and end.shape != ():
+            raise ShapeError(f"linspace with an end of shape {end.shape}",
+                             instead="ends of shape ()")  # fmt: skip
+    i = p.cast(p.iota(shape=(num,), axis=0, dtype=int64), dtype=whole)
+    low, high = (full((num,), end, whole) for end in (start, stop))
+    values = low + i * ((high - low) / max((num - 1 if endpoint else num), 1))
+    if endpoint and num > 1:
+        values = where(i == num - 1, high, values)
+    return values if dtype is None else p.cast(values, dtype=as_dtype(dtype))
 
 
 def eye(
