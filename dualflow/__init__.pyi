@@ -23,15 +23,24 @@ from .autograd.recompute import checkpoint as checkpoint
 from .capture import compile as compile
 from .capture import pure as pure
 from .inspect.compare import compare as compare
-from .ops.functions import fft as fft
-from .ops.functions import linalg as linalg
 from .interop.files import load as load
 from .interop.files import save as save
+from .ops.functions import fft as fft
+from .ops.functions import linalg as linalg
 from .ops.functions.information import __array_namespace_info__ as __array_namespace_info__
+from .ops.functions.information import can_cast as can_cast
+from .ops.functions.information import finfo as finfo
+from .ops.functions.information import iinfo as iinfo
+from .ops.functions.information import isdtype as isdtype
+from .ops.functions.information import result_type as result_type
+from .ops.functions.linalg import cross as cross
+from .ops.functions.linalg import diagonal as diagonal
+from .ops.functions.linalg import trace as trace
 from .ops.functions.statistics import average as average
 from .ops.functions.statistics import bincount as bincount
 from .ops.functions.statistics import corrcoef as corrcoef
 from .ops.functions.statistics import cov as cov
+from .ops.functions.statistics import digitize as digitize
 from .ops.functions.statistics import histogram as histogram
 from .ops.functions.statistics import median as median
 from .ops.functions.statistics import nanmax as nanmax
@@ -41,17 +50,8 @@ from .ops.functions.statistics import nanstd as nanstd
 from .ops.functions.statistics import nansum as nansum
 from .ops.functions.statistics import nanvar as nanvar
 from .ops.functions.statistics import percentile as percentile
-from .ops.functions.statistics import quantile as quantile
-from .ops.functions.statistics import digitize as digitize
 from .ops.functions.statistics import ptp as ptp
-from .ops.functions.linalg import cross as cross
-from .ops.functions.linalg import diagonal as diagonal
-from .ops.functions.linalg import trace as trace
-from .ops.functions.information import can_cast as can_cast
-from .ops.functions.information import finfo as finfo
-from .ops.functions.information import iinfo as iinfo
-from .ops.functions.information import isdtype as isdtype
-from .ops.functions.information import result_type as result_type
+from .ops.functions.statistics import quantile as quantile
 
 __version__: str
 __array_api_version__: str

@@ -97,6 +97,28 @@ class Window:
             found.append(slice(first, stop if stop >= 0 else None, stride))
         return tuple(found)
 
+    def view(self, whole: View) -> View:
+        """The part at step 0 of a tensor that lies as `whole` says."""
+        offset = whole.offset + sum(a * s for a, s in zip(self.starts, whole.strides, strict=True))
+        strides = tuple(a * s for a, s in zip(self.steps, whole.strides, strict=True))
+        return View(self.shape, strides, offset)
+
+    def move(self, whole: View) -> int:
+        """How many elements the part of such a tensor moves on from step to step."""
+        return sum(a * s for a, s in zip(self.moves, whole.strides, strict=True))
+
+    def apart(self, other: Window, shape: Shape, count: int) -> bool:
+        """Whether in a packed tensor of that shape none of `count` steps touches by the one
+        window what it touches by the other."""
+        whole = View.contiguous(shape)
+        before = after = True
+        for k in (0, count - 1):
+            low, high = (edge + k * self.move(whole) for edge in self.view(whole).extent)
+            first, end = (edge + k * other.move(whole) for edge in other.view(whole).extent)
+            before &= high <= first
+            after &= low >= end
+        return before or after
+
     def fits(self, shape: Shape, count: int) -> bool:
         """Whether at each of `count` steps the slice is a part of `shape`."""
         ends = (0, count - 1) if count else ()

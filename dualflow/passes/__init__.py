@@ -1,7 +1,9 @@
 """Graph -> Graph: what is the same and cheaper.
 
 Comes in: a recorded Graph. Goes out: a Graph with equal outputs, bit for bit. `rewriter` holds the
-passes that need no rules, `patterns` how rules are written and applied, `rules` the rules.
+passes that need no rules, `patterns` how rules are written and applied, `rules` the rules;
+`rolling` makes loops of repeated stretches (`periods` finds them, `steps` says what a step takes
+and gives, `bodies` writes the loop).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dualflow.ir.graph import Graph
 from . import rules as rules
 from .patterns import rewrite
 from .rewriter import copy_outputs, merge_equal, remove_dead
+from .rolling import roll
 
 
 def algebra(graph: Graph) -> Graph:
@@ -27,6 +30,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     algebra,
     merge_equal,
     remove_dead,
+    roll,
 )
 
 

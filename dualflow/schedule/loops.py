@@ -85,7 +85,12 @@ def repeat(
     memory = [*operands[:carried], *((value, packed(value)) for value in node.results[carried:])]
     memory += operands[len(memory) :]
     places += [_part(memory[window.operand], window) for window in reads]
-    if not all(_apart(read, write, memory, node) for read in reads for write in writes):
+    if not all(
+        read.operand != write.operand
+        or read.apart(write, node.operands[read.operand].shape, attributes["count"])
+        for read in reads
+        for write in writes
+    ):
         return None
     found = plan(body, [View(view.shape, view.strides) for _, view in places])
     inputs, following = len(places), _following(found.program, carried)
@@ -108,6 +113,16 @@ def repeat(
     return made
 
 
+def _part(place: Place, window: Window) -> Place:
+    return place[0], window.view(place[1])
+
+
+def _move(window: Window, memory: Sequence[Place]) -> int:
+    """Bytes that a window moves on."""
+    value, view = memory[window.operand]
+    return window.move(view) * value.dtype.itemsize
+
+
 def _stored_apart(body: Graph, carried: int) -> Graph:
     """The body, in which each output has memory of its own, or is another carried value."""
     builder = GraphBuilder()
@@ -121,37 +136,6 @@ def _stored_apart(body: Graph, carried: int) -> Graph:
         taken.add(value)
         outputs.append(value)
     return builder.build(outputs)
-
-
-def _part(place: Place, window: Window) -> Place:
-    value, view = place
-    offset = view.offset + sum(a * s for a, s in zip(window.starts, view.strides, strict=True))
-    strides = tuple(a * s for a, s in zip(window.steps, view.strides, strict=True))
-    return value, View(window.shape, strides, offset)
-
-
-def _move(window: Window, memory: Sequence[Place]) -> int:
-    """Bytes that a window moves on."""
-    value, view = memory[window.operand]
-    elements = sum(a * s for a, s in zip(window.moves, view.strides, strict=True))
-    return elements * value.dtype.itemsize
-
-
-def _apart(read: Window, write: Window, memory: Sequence[Place], node: Node) -> bool:
-    """Whether no step reads by the one what it writes by the other."""
-    if read.operand != write.operand:
-        return True
-    before = after = True
-    last: Any = node.attributes["count"]
-    for k in (0, last - 1):
-        edges = []
-        for window in (read, write):
-            value, view = _part(memory[window.operand], window)
-            moved = k * _move(window, memory) // value.dtype.itemsize
-            edges.append([edge + moved for edge in view.extent])
-        before &= edges[0][1] <= edges[1][0]
-        after &= edges[0][0] >= edges[1][1]
-    return before or after
 
 
 def _following(program: Program, carried: int) -> tuple[int, ...]:
@@ -218,6 +202,5 @@ def _copy(
     for window in writes:
         value = made.node.results[window.operand]
         part = TensorType(window.shape, value.dtype).size
-        step = sum(a * s for a, s in zip(window.moves, packed(value).strides, strict=True))
-        if abs(step) != part or part * count != value.type.size:
+        if abs(window.move(packed(value))) != part or part * count != value.type.size:
             made.copies.append((operands[window.operand], (value, packed(value))))

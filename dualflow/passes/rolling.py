@@ -1,0 +1,218 @@
+"""Repeated stretches of a graph as loops: a step is then compiled once, however many there are.
+
+    t0 = x * c; t1 = t0 * c; ...; t99 = t98 * c    ->    (t99,) = loop(x, body=..., count=100)
+
+Comes in: a graph. Goes out: a graph that computes the same bits with LOOP nodes, in time that grows
+with the number of nodes. Values of a step that later steps take are carried; parts of a tensor that
+move from step to step are windows; what is wanted of every step is stacked into one tensor.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.op import Kind
+from dualflow.ops import primitives as p
+
+from .bodies import Emission
+from .periods import Stretch, Table
+from .rewriter import Rewriter, merge_equal, remove_dead
+from .steps import LEAST, Outside, Place, Row, Step, understand
+
+#: A graph of fewer nodes is left as it is; a loop has to save so many.
+WORTH = 256
+#: Steps of elementwise operations alone are taken together, up to so many nodes: they share a
+#: kernel, whose intermediate values never see memory.
+TOGETHER = 64
+#: Memory for every step's value where few are wanted: so many times what is, or so many bytes.
+SPARSE, SMALL = 16, 1 << 22
+#: How often stretches are chosen anew, after one of them turned out to be no loop.
+TRIES = 200
+
+
+def roll(graph: Graph) -> Graph:
+    """See the module."""
+    if len(graph.nodes) < WORTH:
+        return graph
+    apart = _views_apart(graph)
+    table = Table(apart.inputs, apart.nodes)
+    steps = _choose(apart, table)
+    if not steps:
+        return graph
+    return remove_dead(merge_equal(Emission(apart, table, steps).run()))
+
+
+def _views_apart(graph: Graph) -> Graph:
+    """A part of a tensor that is taken apart is seen anew by each of its readers, so that stretches
+    that walk the same parts do not depend on one another."""
+    parts = (p.slice.op, p.select.op)
+    walked: dict[Value, int] = {}
+    for node in graph.nodes:
+        if node.op in parts:
+            walked[node.operands[0]] = walked.get(node.operands[0], 0) + 1
+    rewriter = Rewriter(graph)
+    seen: set[Value] = set()
+    for node in graph.nodes:
+        operands = []
+        for value in node.operands:
+            made = value.node
+            if value in seen and made is not None and walked.get(made.operands[0], 0) >= LEAST:
+                made = rewriter.keep(Node(made.op, made.operands, made.attributes,
+                                          (value.type,), made.line))  # fmt: skip
+                value = made.result
+            operands.append(value)
+            if made is not None and made.op in parts:
+                seen.add(value)
+        if tuple(operands) == node.operands:
+            rewriter.keep(node)
+            continue
+        types = tuple([value.type for value in node.results])
+        kept = rewriter.keep(Node(node.op, tuple(operands), node.attributes, types, node.line))
+        for old, new in zip(node.results, kept.results, strict=True):
+            rewriter.replace(old, new)
+    return rewriter.graph_of(graph.outputs)
+
+
+def _choose(graph: Graph, table: Table) -> list[Step]:
+    """Stretches that do not overlap and can be loops, in the order of the graph."""
+    ends = _last_uses(graph, table)
+    candidates = [
+        _together(stretch, graph, ends)
+        for stretch in table.stretches(LEAST)
+        if stretch.period * (stretch.count - 1) >= WORTH and _computes(graph, stretch)
+    ]
+    for _ in range(TRIES):
+        steps: list[Step] = []
+        chosen = _without_overlap(candidates)
+        wrong = None
+        for stretch in chosen:
+            found = _understood(table, stretch, steps)
+            if found is None:
+                wrong = stretch
+                break
+            steps.append(found)
+        else:
+            bad = _want(graph, table, steps)
+            if bad is None:
+                return steps
+            wrong = chosen[steps.index(bad)]
+        candidates.remove(wrong)
+    return []
+
+
+def _understood(table: Table, stretch: Stretch, before: Sequence[Step]) -> Step | None:
+    """A step of the stretch, or of so much of it as is a loop; None if it is none worth while."""
+    found = understand(table, stretch, before)
+    while isinstance(found, Stretch) and found.count >= LEAST:
+        if found.period * (found.count - 1) < WORTH:
+            return None
+        found = understand(table, found, before)
+    return found if isinstance(found, Step) else None
+
+
+def _without_overlap(candidates: Iterable[Stretch]) -> list[Stretch]:
+    """The first ones that do not overlap, by place."""
+    taken: list[Stretch] = []
+    for stretch in candidates:
+        if all(stretch.stop <= other.start or other.stop <= stretch.start for other in taken):
+            taken.append(stretch)
+    return sorted(taken)
+
+
+def _computes(graph: Graph, stretch: Stretch) -> bool:
+    """Whether a step does more than look."""
+    nodes = graph.nodes[stretch.start : stretch.start + stretch.period]
+    return any(node.op.view is None and node.op.kind is not Kind.CREATION for node in nodes)
+
+
+def _last_uses(graph: Graph, table: Table) -> list[int]:
+    """For each node, the last one that takes a result of it."""
+    ends = [0] * len(graph.nodes)
+    for i, node in enumerate(graph.nodes):
+        for value in node.operands:
+            number = table.number[value]
+            if number >= 0:
+                ends[number // table.width] = i
+    for value in graph.outputs:
+        if value.node is not None:
+            ends[table.number[value] // table.width] = len(graph.nodes)
+    return ends
+
+
+def _together(stretch: Stretch, graph: Graph, ends: Sequence[int]) -> Stretch:
+    """Several steps of elementwise operations as one, if only the last ones are wanted later."""
+    start, period, count = stretch
+    several = min(TOGETHER // period, count // LEAST)
+    nodes = graph.nodes[start : start + period]
+    if several < 2 or any(node.op.kind is not Kind.ELEMENTWISE for node in nodes):
+        return stretch
+    last = start + period * (count // several - 1) * several
+    if any(end >= stretch.stop for end in ends[start:last]):
+        return stretch
+    return Stretch(start, period * several, count // several)
+
+
+# What is wanted after a loop --------------------------------------------------------------------
+
+
+def _want(graph: Graph, table: Table, steps: Sequence[Step]) -> Step | None:
+    """Note what is wanted of each step after the loop; a step that cannot give it."""
+    for step in steps:
+        step.wanted.clear()
+    starts = [step.stretch.start for step in steps]
+    for value in _taken_outside(graph, steps):
+        if value.node is None:
+            continue
+        i, result = divmod(table.number[value], table.width)
+        at = bisect_right(starts, i) - 1
+        if at >= 0 and i < steps[at].stretch.stop:
+            which, offset = divmod(i - starts[at], steps[at].stretch.period)
+            steps[at].wanted.setdefault((offset, result), set()).add(which)
+    for step in steps:
+        for uses in step.uses:
+            for use in uses:
+                if isinstance(use, Row):
+                    use.step.stacked.add((use.offset, use.result))
+    return next((step for step in steps if not _gives(graph, step)), None)
+
+
+def _taken_outside(graph: Graph, steps: Sequence[Step]) -> Iterator[Value]:
+    """Values that something other than steps of the same stretch takes."""
+    yield from graph.outputs
+    at = 0
+    for step in steps:
+        for node in graph.nodes[at : step.stretch.start]:
+            yield from node.operands
+        at = step.stretch.stop
+        for uses in step.uses:
+            yield from (use.value for use in uses if isinstance(use, Outside))
+        for values in step.first.values():
+            yield from values
+    for node in graph.nodes[at:]:
+        yield from node.operands
+
+
+def _gives(graph: Graph, step: Step) -> bool:
+    """Decide which results are stacked; whether all that is wanted can be given."""
+    count = step.stretch.count
+    for place, wanted in step.wanted.items():
+        if place[0] in step.buffers:
+            if wanted != {count - 1}:
+                return False
+            continue
+        far = [k for k in wanted if count - k > max(step.back.get(place, 0), 1)]
+        if not far or place in step.stacked:
+            continue
+        if _is_worth_stacking(graph, step, place, len(wanted)):
+            step.stacked.add(place)
+        else:
+            return False
+    return not any(offset in step.buffers for offset, _ in step.stacked)
+
+
+def _is_worth_stacking(graph: Graph, step: Step, place: Place, wanted: int) -> bool:
+    value = graph.nodes[step.stretch.start + place[0]].results[place[1]]
+    count = step.stretch.count
+    return wanted * SPARSE >= count or value.type.nbytes * count <= SMALL
