@@ -80,6 +80,21 @@ def test_rotation(count):
     check(graph, [rng.normal(size=5) for _ in range(6)])
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_carried_of_several_sizes(count):
+    """Memory changes places among values of one type only."""
+    types = [ROW, TensorType((2, 5), float64), TensorType((), float64), ROW]
+
+    def step(do, k, a, b, c, d):
+        new = do("add", d, do("sum", b, axes=(0,)))
+        wide = do("expand", do("reshape", a, shape=(1, 5)), shape=(2, 5))
+        return new, do("add", b, wide), do("sum", new, axes=(0,)), a
+
+    graph = looping(types, body_of(types, step), count, 4)
+    rng = np.random.default_rng(1)
+    check(graph, [rng.integers(-9, 9, t.shape).astype(float) / 8 for t in types])
+
+
 def test_step_number():
     def step(do, k, u):
         return (do("add", u, do("cast", do("expand", k, shape=(5,)), dtype=float64)),)

@@ -146,11 +146,12 @@ def _following(program: Program, carried: int) -> tuple[int, ...]:
     for i, output in enumerate(program.outputs[:carried]):
         made = output.buffer.place == "output"
         found[1 + i] = output.buffer.index + (inputs if made else 0)
-    exchanged = [1 + i for i in range(carried)]
-    exchanged += [found[i] for i in exchanged if found[i] >= inputs]
-    free = [place for place in exchanged if place not in found[1 : carried + 1]]
-    for place in exchanged[carried:]:
-        found[place] = free.pop()
+    taken = {found[1 + i]: 1 + i for i in range(carried)}
+    for place in [place for place in taken if place >= inputs]:
+        last = place
+        while last in taken:
+            last = taken[last]
+        found[place] = last
     return tuple(found)
 
 
