@@ -92,7 +92,7 @@ def test_carried_of_several_sizes(count):
 
     graph = looping(types, body_of(types, step), count, 4)
     rng = np.random.default_rng(1)
-    check(graph, [rng.integers(-9, 9, t.shape).astype(float) / 8 for t in types])
+    check(graph, [np.asarray(rng.integers(-9, 9, t.shape) / 8) for t in types])
 
 
 def test_step_number():
