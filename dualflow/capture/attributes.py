@@ -22,7 +22,7 @@ from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
 if TYPE_CHECKING:
-    from .frame import Frame
+    from .operators import Operators
 
 _BUILTIN_DICT = vars(builtins)
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
@@ -82,7 +82,7 @@ def _absent_from_module(recorder: Recorder, module: types.ModuleType, name: str)
         recorder.guard("{k1} not in {k0}", constants=(namespace, absent))
 
 
-def read(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
+def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` and its origin."""
     recorder = frame.recorder
     before = recorder.reads.get((id(owner), name))
@@ -172,7 +172,7 @@ class _Method:
         self.function = function
 
 
-def _of_member(frame: Frame, owner: enum.Enum, name: str) -> Read:
+def _of_member(frame: Operators, owner: enum.Enum, name: str) -> Read:
     """An attribute of a member of an enumeration, which is itself a constant."""
     recorder, kind = frame.recorder, type(owner)
     inner = {"name": "_name_", "value": "_value_"}.get(name, name)
@@ -336,7 +336,7 @@ def _of_function(recorder: Recorder, owner: Any, origin: Origin, name: str) -> R
     return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (node,)), value)
 
 
-def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
+def _of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     """An attribute of an instance of a class written in Python."""
     recorder = frame.recorder
     kind = type(owner)
@@ -382,7 +382,7 @@ def _of_instance(frame: Frame, owner: Any, origin: Origin, name: str) -> Read:
     return _bound(recorder, owner, origin, name, raw, node)
 
 
-def _of_property(frame: Frame, owner: Any, origin: Origin, name: str, getter: Any) -> Read:
+def _of_property(frame: Operators, owner: Any, origin: Origin, name: str, getter: Any) -> Read:
     """What a property gives; if it raises AttributeError, the class may have another answer."""
     recorder, kind = frame.recorder, type(owner)
     try:
@@ -497,7 +497,9 @@ def _guard_absent(recorder: Recorder, origin: Origin, owner: Any, name: str) -> 
         recorder.guard("{k0} not in {0}.__dict__", node, constants=(name,))
 
 
-def store(frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part: Origin) -> None:
+def store(
+    frame: Operators, owner: Any, origin: Origin, name: str, value: Any, part: Origin
+) -> None:
     """Note `owner.name = value`; the caller does it."""
     recorder = frame.recorder
     if recorder.dead:
@@ -572,7 +574,7 @@ def _guard_raw(recorder: Recorder, node: Node, raw: Any) -> None:
 
 
 def set_by_property(
-    frame: Frame, owner: Any, origin: Origin, name: str, value: Any, part: Origin
+    frame: Operators, owner: Any, origin: Origin, name: str, value: Any, part: Origin
 ) -> bool:
     """Run the setter of a property in Python's place; False if there is none to follow."""
     recorder, kind = frame.recorder, type(owner)

@@ -27,7 +27,7 @@ from .recorder import FIXED, Recorder
 from .signatures import fits
 
 if TYPE_CHECKING:
-    from .frame import Frame
+    from .operators import Operators
 
 Finish = Callable[[Any], Origin]
 #: packages whose functions are called as they are: what they do to tensors passes the door
@@ -69,7 +69,7 @@ class Call:
 
     def __init__(
         self,
-        frame: Frame,
+        frame: Operators,
         function: Any,
         origin: Origin,
         args: tuple[Any, ...],
@@ -110,7 +110,7 @@ class Call:
 
 
 def prepare(
-    frame: Frame, sf: int, slots: tuple, f: Any, args: tuple, kwargs: dict[str, Any]
+    frame: Operators, sf: int, slots: tuple, f: Any, args: tuple, kwargs: dict[str, Any]
 ) -> Plan | None:
     """The plan of a call in the user's code; None if it cannot be followed."""
     recorder = frame.recorder
@@ -158,7 +158,7 @@ def _double_starred(
 
 
 def invoke(
-    frame: Frame, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+    frame: Operators, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
 ) -> tuple[Any, Origin]:
     """Make a call in the place of C code that would make it: the result and its origin."""
     recorder = frame.recorder
@@ -351,7 +351,7 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
     return Plan(copy, call.args, call.kwargs, finish, call.name)
 
 
-def _running(recorder: Recorder, frame: Frame, generator: Any) -> Origin:
+def _running(recorder: Recorder, frame: Operators, generator: Any) -> Origin:
     """The origin of a generator: each item has that of what was yielded."""
 
     def follow() -> Any:
@@ -378,7 +378,7 @@ def _guard_function(call: Call) -> bool:
     return True
 
 
-def _bind(call: Call, frame: Frame) -> bool:
+def _bind(call: Call, frame: Operators) -> bool:
     """Give the parameters' slots the origins of the arguments."""
     f, code = call.function, call.function.__code__
     count, only = code.co_argcount, code.co_kwonlyargcount
@@ -443,7 +443,7 @@ def _keyword_default(call: Call, name: str) -> Origin:
     return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (name,)), defaults[name])
 
 
-def _cells(call: Call, frame: Frame) -> dict[str, Any]:
+def _cells(call: Call, frame: Operators) -> dict[str, Any]:
     """The cells of the function, and where each came from."""
     f, recorder = call.function, call.recorder
     found = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))

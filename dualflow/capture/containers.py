@@ -21,7 +21,7 @@ from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
 if TYPE_CHECKING:
-    from .frame import Frame
+    from .operators import Operators
 
 Read = tuple[Any, Origin]
 _ABSENT = object()
@@ -100,7 +100,7 @@ def plain_keys(recorder: Recorder, owner: dict) -> bool:
     return True
 
 
-def item(frame: Frame, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
+def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
     """`owner[key]` and its origin."""
     recorder = frame.recorder
     kind: Any = type(owner)
@@ -202,7 +202,7 @@ def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_orig
 
 
 def set_item(
-    frame: Frame, owner: Any, key: Any, value: Any, origin: Origin, ko: Origin, part: Origin
+    frame: Operators, owner: Any, key: Any, value: Any, origin: Origin, ko: Origin, part: Origin
 ) -> None:
     """`owner[key] = value`, done and noted."""
     recorder = frame.recorder
@@ -263,7 +263,7 @@ def _set_in_dict(
     )
 
 
-def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
+def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     """`a in b` and its origin."""
     recorder = frame.recorder
     kind = type(b)
@@ -300,7 +300,7 @@ def contains(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     return a in b, None
 
 
-def _contains_tensor(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:
+def _contains_tensor(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:
     """`a in b` by comparisons, one after the other, as Python does it."""
     slots = frame.slots
     slot = len(slots)
@@ -316,7 +316,7 @@ def _contains_tensor(frame: Frame, a: Any, b: Any, pa: Origin, pb: Origin) -> bo
     return False
 
 
-def length(frame: Frame, value: Any, origin: Origin) -> Read:
+def length(frame: Operators, value: Any, origin: Origin) -> Read:
     """`len(value)` and its origin."""
     recorder = frame.recorder
     kind = type(value)
@@ -350,7 +350,7 @@ def length(frame: Frame, value: Any, origin: Origin) -> Read:
     return len(value), None
 
 
-def elements(frame: Frame, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items of anything iterable, each with its origin."""
     recorder = frame.recorder
     if recorder.dead:
@@ -424,7 +424,7 @@ def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
     return list(value)
 
 
-def built(frame: Frame, value: Any, found: list[Origin]) -> Origin:
+def built(frame: Operators, value: Any, found: list[Origin]) -> Origin:
     """The origin of a list, tuple or set display of parts of these origins."""
     recorder = frame.recorder
     if type(value) is set:
@@ -440,7 +440,7 @@ def built(frame: Frame, value: Any, found: list[Origin]) -> Origin:
     return recorder.born(value, type(value).__name__, origins)
 
 
-def built_dict(frame: Frame, value: dict, keys: tuple, values: tuple) -> Origin:
+def built_dict(frame: Operators, value: dict, keys: tuple, values: tuple) -> Origin:
     """The origin of a dict display."""
     recorder = frame.recorder
     if len(value) != len(keys):
@@ -455,7 +455,7 @@ def built_dict(frame: Frame, value: dict, keys: tuple, values: tuple) -> Origin:
 
 
 def arithmetic(
-    frame: Frame, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
+    frame: Operators, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
 ) -> Read | None:
     """`+` and `*` of lists and tuples; None for anything else."""
     recorder = frame.recorder

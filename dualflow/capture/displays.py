@@ -1,0 +1,214 @@
+"""Hooks of what puts values together and takes them apart: displays, text, loops, targets.
+
+Comes in: values with the slots of their parts. Goes out: the same values, of whose parts the
+origins are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from dualflow.array.tensor import Tensor
+
+from . import containers
+from .construct import plain_text, text_of
+from .numpy_arrays import SCALAR_TYPES
+from .operators import Operators
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .recorder import FIXED
+
+
+class Displays(Operators):
+    """Hooks of displays, text, iteration and comprehensions."""
+
+    __slots__ = ()
+
+    def slice(self, slot: int, slots: tuple[int, ...], *parts: Any) -> slice:
+        value = slice(*parts)
+        if not self.recorder.dead:
+            origins = [self.origin(s, part) for s, part in zip(slots, parts, strict=True)]
+            constant = all(origin is CONSTANT for origin in origins)
+            self.slots[slot] = CONSTANT if constant else self.recorder.born(value, "slice", origins)
+        return value
+
+    def build(self, slot: int, slots: tuple[Any, ...], value: Any) -> Any:
+        """A display; of `*xs` among its parts, ("*", slot) tells the parts."""
+        if not self.recorder.dead:
+            origins: list[Origin] = []
+            for part in slots:
+                found = self.slots[part[1] if type(part) is tuple else part]
+                if type(part) is not tuple:
+                    origins.append(found)
+                elif isinstance(found, Born):
+                    origins += found.parts
+            self.slots[slot] = containers.built(self, value, origins)
+        return value
+
+    def build_dict(self, slot: int, keys: tuple, values: tuple, value: dict) -> Any:
+        if not self.recorder.dead:
+            self.slots[slot] = containers.built_dict(self, value, keys, values)
+        return value
+
+    def star(self, slot: int, source: int, value: Any) -> Any:
+        """`*value` in a display or call: its items are taken one by one."""
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        plain = type(value) in (list, tuple)
+        origin = recorder.origin(self.slots[source], value)
+        pairs = list(
+            recorder.items(value, origin) if plain else containers.elements(self, value, origin)
+        )
+        self.slots[slot] = Born("list", [part for _, part in pairs])
+        return value if plain else [item for item, _ in pairs]
+
+    # Text -----------------------------------------------------------------------------------------
+
+    def formatted(self, slot: int, sv: int, ss: int, conversion: int, value: Any, spec: str) -> str:
+        convert = {-1: None, 115: str, 114: repr, 97: ascii}[conversion]
+        recorder = self.recorder
+        if recorder.dead:
+            return format(convert(value) if convert else value, spec)
+        origin = self.origin(sv, value)
+        recorder.pin(self.origin(ss, spec), spec)
+        if type(value) in SCALAR_TYPES:
+            node = recorder.as_node(origin, value)
+            inner = f"{convert.__name__}({{0}})" if convert else "{0}"
+            if node is not None:
+                recorder.typed(origin, value)
+                self.slots[slot] = recorder.nodes(f"format({inner}, {{k0}})", (node,), (spec,))
+            return format(convert(value) if convert else value, spec)
+        constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
+        constant = constant and plain_text(recorder, value)
+        if not constant or (type(value) is tuple and origin is not CONSTANT):
+            text = None
+            if convert is not None or not spec:
+                text = text_of(recorder, value, origin, convert or str)
+            if text is None:
+                recorder.refuse(f"the text of a {type(value).__name__}")
+                return format(convert(value) if convert else value, spec)
+            self.slots[slot] = CONSTANT
+            return format(text, spec)
+        text = format(convert(value) if convert else value, spec)
+        if type(value) in SCALARS:
+            inner = f"{convert.__name__}({{0}})" if convert else "{0}"
+            node = origin
+            if isinstance(origin, Node):
+                recorder.typed(origin, value)
+                node = recorder.nodes(f"format({inner}, {{k0}})", (origin,), (spec,))
+            self.slots[slot] = node
+        else:
+            recorder.pin(origin, value)
+            self.slots[slot] = CONSTANT
+        return text
+
+    def joined(self, slot: int, slots: tuple[int, ...], *parts: str) -> str:
+        text = "".join(parts)
+        if not self.recorder.dead:
+            origins = tuple(self.slots[s] for s in slots)
+            template = "''.join((" + "".join(f"{{{i}}}, " for i in range(len(parts))) + "))"
+            self.slots[slot] = self.expression(template, parts, origins) if parts else CONSTANT
+        return text
+
+    # Iteration ------------------------------------------------------------------------------------
+
+    def iter(self, slot: int, value: Any, shape: Any) -> Iterator[Any]:
+        """The items of `value`; before each, the slots of the targets know its origin."""
+        for item, origin in containers.elements(self, value, self.slots[slot]):
+            if not self.recorder.dead:
+                self._spread(shape, item, origin)
+            yield item
+
+    def unpack(self, slot: int, shape: Any, value: Any) -> Any:
+        if self.recorder.dead:
+            return value
+        origin = self.recorder.origin(self.slots[slot], value)
+        if type(value) not in (list, tuple):
+            found: Any = containers.elements(self, value, origin)
+            if not any(type(part) is tuple and part[:1] == ("*",) for part in shape):
+                found = islice(found, len(shape) + 1)  # as many as Python asks for
+            pairs = list(found)
+            value, origin = [item for item, _ in pairs], Born("list", [part for _, part in pairs])
+        self._spread(shape, value, origin)
+        return value
+
+    def _spread(self, shape: Any, value: Any, origin: Origin) -> None:
+        if type(shape) is int:
+            if shape >= 0:
+                self.slots[shape] = origin
+            return
+        recorder = self.recorder
+        found = recorder.origin(origin, value)
+        if type(value) is Tensor:
+            recorder.refuse("a tensor unpacked by a target")
+            return
+        if not isinstance(value, (list, tuple)):
+            recorder.refuse(f"a {type(value).__name__} unpacked")
+            return
+        parts = list(recorder.items(value, found))
+        starred = [i for i, part in enumerate(shape) if type(part) is tuple and part[:1] == ("*",)]
+        if starred:
+            i = starred[0]
+            after = len(shape) - i - 1
+            if len(parts) < len(shape) - 1:
+                return
+            end = len(parts) - after
+            self._rest(shape[i][1], parts[i:end])
+            flat = [*zip(shape[:i], parts[:i], strict=True),
+                    *zip(shape[i + 1 :], parts[end:], strict=True)]  # fmt: skip
+        elif len(parts) != len(shape):
+            return
+        else:
+            flat = list(zip(shape, parts, strict=True))
+        for part, (item, item_origin) in flat:
+            self._spread(part, item, item_origin)
+
+    def _rest(self, slot: int, parts: list[tuple[Any, Origin]]) -> None:
+        """`*rest` becomes a list that Python makes after this hook: known by its slot alone."""
+        self.slots[slot] = Born("list", [origin for _, origin in parts])
+
+    # Comprehensions -------------------------------------------------------------------------------
+
+    def begin(self, slot: int) -> None:
+        self.open["kept", slot] = []
+
+    def keep(self, slot: int, sv: int, value: Any) -> Any:
+        if not self.recorder.dead:
+            self.slots[slot] = self.origin(sv, value)
+            self.open["kept", slot].append(self.slots[slot])
+        return value
+
+    def keep_key(self, slot: int, sk: int, key: Any) -> Any:
+        if not self.recorder.dead:
+            self.recorder.pin(self.origin(sk, key), key)
+            self.open.setdefault(("keys", slot), []).append(key)
+        return key
+
+    def comprehended(self, slot: int, kind: str, value: Any) -> Any:
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        kept = self.open.get(("kept", slot), [])
+        if kind == "ListComp":
+            self.slots[slot] = recorder.born(value, "list", list(kept))
+        elif kind == "DictComp":
+            keys = self.open.pop(("keys", slot), [])
+            self.slots[slot] = recorder.born(value, "dict", dict(zip(keys, kept, strict=True)))
+        elif kind == "GeneratorExp":
+            running = self.generators.get(slot)
+            if running is not None and running.gi_frame is not None:
+                recorder.refuse("a generator expression used twice at once")
+            self.generators[slot] = value
+
+            def follow() -> Iterator[tuple[Any, Origin]]:
+                for item in value:
+                    yield item, recorder.origin(self.slots[slot], item)
+
+            self.slots[slot] = recorder.born(value, "iterator", follow)
+        else:
+            if any(origin is not CONSTANT for origin in kept):
+                recorder.refuse("a set of values that are no constants")
+            self.slots[slot] = recorder.born(value, "set")
+        return value

@@ -1,0 +1,350 @@
+"""Hooks of operators: arithmetic, comparison, truth; and calls that operators make.
+
+Comes in: operands with the slots of their origins. Goes out: what Python makes of them, and in a
+slot its origin: an expression, or for tensors what the notes know.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import attributes, calls, containers, numpy_calls
+from .numpy_arrays import SCALAR_TYPES, TYPES
+from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
+from .recorder import FIXED
+from .variables import Variables
+
+o = operator
+BINARY: dict[str, tuple[Any, Any, str]] = {
+    "Add": (o.add, o.iadd, "+"), "Sub": (o.sub, o.isub, "-"), "Mult": (o.mul, o.imul, "*"),
+    "Div": (o.truediv, o.itruediv, "/"), "FloorDiv": (o.floordiv, o.ifloordiv, "//"),
+    "Mod": (o.mod, o.imod, "%"), "Pow": (o.pow, o.ipow, "**"),
+    "MatMult": (o.matmul, o.imatmul, "@"), "BitAnd": (o.and_, o.iand, "&"),
+    "BitOr": (o.or_, o.ior, "|"), "BitXor": (o.xor, o.ixor, "^"),
+    "LShift": (o.lshift, o.ilshift, "<<"), "RShift": (o.rshift, o.irshift, ">>"),
+}  # fmt: skip
+COMPARE: dict[str, tuple[Any, str]] = {
+    "Lt": (o.lt, "<"), "LtE": (o.le, "<="), "Gt": (o.gt, ">"), "GtE": (o.ge, ">="),
+    "Eq": (o.eq, "=="), "NotEq": (o.ne, "!="), "Is": (o.is_, "is"), "IsNot": (o.is_not, "is not"),
+    "In": (lambda a, b: a in b, "in"), "NotIn": (lambda a, b: a not in b, "not in"),
+}  # fmt: skip
+UNARY: dict[str, tuple[Any, str]] = {
+    "USub": (o.neg, "-"), "UAdd": (o.pos, "+"), "Invert": (o.invert, "~"), "Not": (o.not_, "not "),
+}  # fmt: skip
+
+
+@cache
+def _method_name(f: Any, reflected: bool) -> str:
+    """The method of tensors that an operator asks."""
+    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
+
+
+class Operators(Variables):
+    """Hooks of operators."""
+
+    __slots__ = ()
+
+    def invoke(
+        self, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+    ) -> tuple[Any, Origin]:
+        """Make a call in the place of C code that would make it; see `calls.invoke`."""
+        return calls.invoke(self, f, origin, args, origins)
+
+    # Arithmetic -----------------------------------------------------------------------------------
+
+    def binop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
+        function, _, symbol = BINARY[name]
+        if self.recorder.dead:
+            return function(a, b)
+        return self._binary(slot, function, symbol, sa, sb, a, b)
+
+    def iop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
+        _, function, symbol = BINARY[name]
+        if self.recorder.dead:
+            return function(a, b)
+        if type(a) in SCALAR_TYPES or (type(a) in SCALARS and type(b) in TYPES):
+            return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
+        if type(a) is Tensor or type(a) in SCALARS or type(a) is tuple:
+            return self._binary(slot, function, symbol, sa, sb, a, b)
+        if type(a) is np.ndarray and numpy_calls.concerned(a, b):
+            origins = self.origin(sa, a), self.origin(sb, b)
+            out, self.slots[slot] = numpy_calls.in_place(self.recorder, function, (a, b), origins)
+            return out
+        if type(a) is list and name == "Add":
+            method = Born("method", (None, self.origin(sa, a)))
+            self.invoke(a.extend, method, (b,), (self.origin(sb, b),))
+            self.slots[slot] = self.slots[sa]
+            return a
+        self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
+        return function(a, b)
+
+    def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
+        recorder = self.recorder
+        pa, pb = self.origin(sa, a), self.origin(sb, b)
+        if recorder.dead:
+            return f(a, b)
+        if type(a) is Tensor or type(b) is Tensor:
+            out = self._tensor_op(f, symbol, (a, b), (pa, pb))
+            self.slots[slot] = recorder.origin(None, out)
+            return out
+        if type(a) in SCALARS and type(b) in SCALARS:
+            out = recorder.guarded(f, a, b)
+            self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
+            return out
+        if numpy_calls.concerned(a, b):
+            out, self.slots[slot] = numpy_calls.operator(recorder, f, (a, b), (pa, pb))
+            return out
+        made = containers.arithmetic(self, f, symbol, a, b, pa, pb)
+        if made is not None:
+            out, self.slots[slot] = made
+            return out
+        methods = calls.operator_methods(f, a, b)
+        if methods:
+            recorder.guard_special(pa, a, calls.METHODS[f.__name__])  # or that there is none
+        for name, left, method in methods:
+            asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
+            recorder.guard_special(asked[1], asked[0], name)
+            recorder.typed(other[1], other[0])  # it decides which operand is asked first
+            recorder.guard_order(type(other[0]))
+            args, origins = zip(asked, other, strict=True)
+            out, origin = self.invoke(method, CONSTANT, args, origins)
+            if out is not NotImplemented:
+                self.slots[slot] = origin
+                return out
+            if isinstance(origin, Node):
+                recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
+        recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
+        return f(a, b)
+
+    def _own_operator(self, f: Any, reflected: bool) -> None:
+        """Guard that an operator of tensors is dualflow's own."""
+        name = _method_name(f, reflected)
+        method = attributes.tensor_method(self.recorder, name)
+        if method is not None and not calls.trusted(method):
+            self.recorder.refuse(f"the method {name} of tensors, which was replaced")
+
+    def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
+        """An operator on tensors and numbers."""
+        recorder = self.recorder
+        self._own_operator(f, type(values[0]) is not Tensor)
+        scalars = []
+        tensor = values[0] if type(values[0]) is Tensor else values[1]
+        operands = list(values)
+        for i, (value, origin) in enumerate(zip(values, origins, strict=True)):
+            if type(value) is Tensor or origin is CONSTANT:
+                continue
+            fits = symbol not in ("**", "<<", ">>", "@") and type(value) in NUMBERS
+            if fits and isinstance(origin, Node) and self._hide(origin, value, tensor):
+                if tensor.requires_grad:
+                    operands[i] = recorder.on_tape(origin, value)
+                else:
+                    scalars.append((value, origin))
+            else:
+                recorder.pin(origin, value)
+        if not scalars:
+            return recorder.guarded(f, *operands)
+        with recorder.with_scalars(scalars):
+            return recorder.guarded(f, *operands)
+
+    def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
+        """Whether a number may be an input beside `tensor`; guards that it stays such a number."""
+        recorder = self.recorder
+        recorder.typed(node, value)
+        if type(value) is not int:
+            return True
+        low, high = calls.int_range(tensor.dtype)
+        if not low <= value <= high:
+            return False
+        if not node.late:
+            recorder.guard("{k0} <= {0} <= {k1}", node, constants=(low, high))
+            return True
+        return tensor.dtype.kind == "f" or tensor.dtype.itemsize == 8
+
+    def expression(self, template: str, values: tuple, origins: tuple) -> Origin:
+        """The origin of Python arithmetic on scalars."""
+        recorder = self.recorder
+        if all(origin is CONSTANT for origin in origins):
+            return CONSTANT
+        parents = []
+        for value, origin in zip(values, origins, strict=True):
+            recorder.typed(origin, value)
+            node = recorder.as_node(origin, value)
+            if node is None:
+                recorder.refuse(f"a {type(value).__name__} of unknown origin")
+                return None
+            parents.append(node)
+        return recorder.nodes(template, tuple(parents))
+
+    def unop(self, slot: int, name: str, sa: int, a: Any) -> Any:
+        function, symbol = UNARY[name]
+        recorder = self.recorder
+        if recorder.dead:
+            return function(a)
+        if name == "Not":
+            value = self.truth(sa, a)
+            self.slots[slot] = CONSTANT
+            return not value
+        pa = self.origin(sa, a)
+        if type(a) is Tensor:
+            self._own_operator(function, False)
+            out = recorder.guarded(function, a)
+            self.slots[slot] = recorder.origin(None, out)
+        elif type(a) in NUMBERS:
+            out = function(a)
+            self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
+        elif type(a) in TYPES:
+            out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
+        elif type(a) is complex:
+            recorder.pin(pa, a)
+            out, self.slots[slot] = recorder.guarded(function, a), CONSTANT
+        else:
+            recorder.refuse(f"{symbol} of a {type(a).__name__}")
+            out = function(a)
+        return out
+
+    # Comparison -----------------------------------------------------------------------------------
+
+    def compare(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
+        function, symbol = COMPARE[name]
+        recorder = self.recorder
+        if recorder.dead:
+            return function(a, b)
+        pa, pb = self.origin(sa, a), self.origin(sb, b)
+        if recorder.dead:
+            return function(a, b)
+        if name in ("Is", "IsNot"):
+            self.slots[slot] = self._identity(a, b, pa, pb)
+            return function(a, b)
+        if name in ("In", "NotIn"):
+            out, self.slots[slot] = containers.contains(self, a, b, pa, pb)
+            return out if name == "In" else not out
+        if type(a) is Tensor or type(b) is Tensor:
+            if name in ("Eq", "NotEq") and (a is None or b is None):
+                recorder.refuse("a tensor compared with None")
+            out = self._tensor_op(function, symbol, (a, b), (pa, pb))
+            self.slots[slot] = recorder.origin(CONSTANT, out)
+            return out
+        if numpy_calls.concerned(a, b):
+            out, self.slots[slot] = numpy_calls.operator(recorder, function, (a, b), (pa, pb))
+            return out
+        if type(a) in SCALARS and type(b) in SCALARS:
+            out = recorder.guarded(function, a, b)
+            self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
+            return out
+        plain = (*SCALARS, list, tuple)
+        if (type(a) in plain and type(b) in plain) or self._fixed(function, a, b):
+            recorder.pin(pa, a)
+            recorder.pin(pb, b)
+            out = recorder.guarded(function, a, b)
+            self.slots[slot] = CONSTANT if type(out) is bool else None
+            return out
+        recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
+        return function(a, b)
+
+    def _fixed(self, f: Any, a: Any, b: Any) -> bool:
+        """Whether `f` compares constants by no code of a program; guarded."""
+        if not all(type(x) in SCALARS or isinstance(x, FIXED) for x in (a, b)):
+            return False
+        reflected = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}.get(f.__name__, "eq")
+        names = (f"__{f.__name__}__", f"__{reflected}__")
+        return all(attributes.built_in(self.recorder, x, *names) for x in (a, b))
+
+    def _identity(self, a: Any, b: Any, pa: Origin, pb: Origin) -> Origin:
+        recorder = self.recorder
+        for x, px, y, py in ((a, pa, b, pb), (b, pb, a, pa)):
+            if type(x) in (type(None), bool, type(...)) and px is CONSTANT:
+                if isinstance(py, Node) and py.late:
+                    recorder.pin(py, y)
+                elif isinstance(py, Node):
+                    text = "{0} is {k0}" if y is x else "{0} is not {k0}"
+                    recorder.guard(text, py, constants=(x,))
+                return CONSTANT
+        numbers = (int, float, complex, str, bytes, *SCALAR_TYPES)
+        if type(a) in numbers or type(b) in numbers:
+            recorder.refuse("`is` of numbers or text")
+            return None
+        if isinstance(pa, Born) != isinstance(pb, Born) or isinstance(pa, Born):
+            return CONSTANT
+        if pa is CONSTANT and pb is CONSTANT:
+            return CONSTANT
+        na, nb = recorder.as_node(pa, a), recorder.as_node(pb, b)
+        recorder.guard("{0} is {1}" if a is b else "{0} is not {1}", na, nb)  # type: ignore[arg-type]
+        return CONSTANT
+
+    # Truth ----------------------------------------------------------------------------------------
+
+    def truth(self, slot: int, value: Any) -> Any:
+        """`if value`: what Python decides; always a bool."""
+        if self.recorder.dead:
+            return bool(value)
+        return self._truth(self.origin(slot, value), value)
+
+    def truth_keep(self, slot: int, value: Any, stops: bool) -> Any:
+        """A part of `and`, `or`, which is also the result if it decides."""
+        if not self.recorder.dead:
+            origin = self.origin(slot, value)
+            if type(value) is Tensor:
+                self._truth(origin, value)
+                self.recorder.allow_once(value)
+            else:
+                self._truth(origin, value)
+        return value
+
+    def _truth(self, origin: Origin, value: Any) -> bool:
+        recorder = self.recorder
+        kind = type(value)
+        if kind is Tensor:
+            out, node = recorder.value_of(value, bool)
+            if node is not None:
+                recorder.check(node, out)
+            return out
+        if kind in TYPES:
+            return numpy_calls.truth(recorder, value, origin)
+        if isinstance(value, enum.Enum):
+            recorder.pin(origin, value)
+            if attributes.built_in(recorder, value, "__bool__", "__len__"):
+                return bool(value)
+        elif origin is CONSTANT or recorder.dead:
+            return bool(value)
+        if kind in SCALARS:
+            out = bool(value)
+            assert isinstance(origin, Node)
+            if origin.late:
+                recorder.check(recorder.nodes("bool({0})", (origin,)), out)
+            else:
+                recorder.typed(origin, value)
+                recorder.guard("{0}" if out else "not {0}", origin)
+            return out
+        if kind in (list, tuple, dict, set):
+            size, found = containers.length(self, value, origin)
+            if isinstance(found, Node):
+                recorder.guard("{0}" if size else "not {0}", found)
+            return bool(size)
+        names = ("__bool__", "__len__")
+        if not any(attributes.lookup(kind, name)[0] for name in names):
+            recorder.typed(origin, value)
+            for name in names:
+                attributes.guard_class(recorder, kind, name)
+            return True
+        method = attributes.special(kind, "__bool__")
+        if method is not None:
+            recorder.guard_special(origin, value, "__bool__")
+            out, made = self.invoke(method, CONSTANT, (value,), (origin,))
+            recorder.pin(made, out)
+            if type(out) is bool:
+                return out
+        elif not attributes.lookup(kind, "__bool__")[0] and attributes.special(kind, "__len__"):
+            recorder.guard_special(origin, value, "__bool__")
+            size, made = containers.length(self, value, origin)
+            recorder.pin(made, size)
+            if type(size) is int and size >= 0:
+                return bool(size)
+        recorder.refuse(f"the truth of a {kind.__name__}")
+        return bool(value)

@@ -1,0 +1,162 @@
+"""Hooks of variables: locals, globals, cells, imports; and what every hook needs.
+
+Comes in: values, and the numbers of the slots that know their origins. Goes out: the same values.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Self
+
+from dualflow.array.tensor import Tensor
+
+from . import attributes
+from .provenance import CONSTANT, Born, Node, Origin
+from .recorder import Recorder
+
+
+def contents(cell: types.CellType) -> Any:
+    """What a cell holds; None if nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+class Variables:
+    """The state of one running call of an instrumented copy, and the hooks of its variables.
+
+    Attributes:
+        recorder: of the whole recording.
+        function: the function as the user wrote it.
+        slots: the origin of each expression's and variable's value.
+        cells: captured variables, by name: the cell, and the origin of the cell itself.
+        open: calls under way, by slot; values parked.
+        entering: whether the call under way makes what `with` enters.
+        result: the origin of what the call returned.
+    """
+
+    __slots__ = (
+        "cells", "entering", "function", "generators", "names", "open", "recorder", "result",
+        "slots", "stars",
+    )  # fmt: skip
+
+    def __init__(
+        self, recorder: Recorder, function: types.FunctionType, count: int, names: dict[str, int]
+    ) -> None:
+        self.recorder, self.function, self.names = recorder, function, names
+        self.slots: list[Origin] = [None] * count
+        self.slots[0] = CONSTANT
+        self.cells: dict[str, tuple[Any, Origin]] = {}
+        self.open: dict[Any, Any] = {}
+        self.entering = False
+        self.result: Origin = CONSTANT
+        self.generators: dict[int, Any] = {}
+
+    def origin(self, slot: int, value: Any) -> Origin:
+        found = self.slots[slot]
+        if found is not None and type(value) is not Tensor:
+            return found
+        return self.known(found, value)
+
+    def known(self, origin: Origin, value: Any) -> Origin:
+        """The origin of a value that a slot or container knows as `origin`; unknown: refused."""
+        found = self.recorder.origin(origin, value)
+        if found is None and not self.recorder.dead:
+            self.recorder.refuse(f"a {type(value).__name__} of unknown origin")
+        return found
+
+    def below(self, function: types.FunctionType, count: int, names: dict[str, int]) -> Self:
+        """The frame of a call that is made here."""
+        return type(self)(self.recorder, function, count, names)
+
+    def glob(self, slot: int, name: str, value: Any) -> Any:
+        if not self.recorder.dead:
+            self.slots[slot] = attributes.read_global(self.recorder, self.function, name, value)
+        return value
+
+    def store_glob(self, slot: int, name: str, value: Any) -> Any:
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        namespace = self.function.__globals__
+        origin = self.origin(slot, value)
+        recorder.drops(namespace.get(name))
+        recorder.stored["global", id(namespace), name] = origin
+        node = recorder.constant(namespace)
+        recorder.effects.append(
+            ("item", node, name, CONSTANT, value, origin, recorder.effect_line())
+        )
+        return value
+
+    def own(self, closure: Callable[[], Any]) -> None:
+        """The cells of the function's own variables; those of parameters have their values."""
+        names = closure.__code__.co_freevars
+        for name, cell in zip(names, closure.__closure__ or (), strict=True):
+            if name == "_df_" or name in self.cells:
+                continue
+            self.recorder.born(cell, "cell")
+            self.cells[name] = (cell, Born("cell"))
+            if name in self.names:
+                self.recorder.stored[id(cell), "cell"] = self.slots[self.names[name]]
+
+    def cell(self, slot: int, name: str, value: Any) -> Any:
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        if name == "__class__":
+            self.slots[slot] = CONSTANT
+            return value
+        cell, origin = self.cells.get(name, (None, None))
+        stored = recorder.stored.get((id(cell), "cell"))
+        if stored is not None:
+            self.slots[slot] = stored
+        elif isinstance(origin, Node):
+            node = recorder.nodes("{0}.cell_contents", (origin,))
+            self.slots[slot] = recorder.read(node, value)
+        else:
+            self.slots[slot] = recorder.known(value)
+        return value
+
+    def store_cell(self, slot: int, name: str, value: Any) -> Any:
+        recorder = self.recorder
+        if recorder.dead:
+            return value
+        cell, cell_origin = self.cells.get(name, (None, None))
+        origin = self.origin(slot, value)
+        if cell is None:
+            recorder.refuse(f"the captured variable {name} is not known")
+            return value
+        recorder.stored[id(cell), "cell"] = origin
+        if isinstance(cell_origin, Node):
+            recorder.drops(contents(cell))
+            recorder.writes(cell_origin, cell)
+            recorder.effects.append(
+                ("attr", cell_origin, "cell_contents", value, origin, recorder.effect_line())
+            )
+        return value
+
+    def imported(self, slot: int, module: str, name: str, value: Any) -> None:
+        recorder = self.recorder
+        if recorder.dead:
+            return
+        node = recorder.nodes("{k0}[{k1}]", (), (sys.modules, module))
+        found = sys.modules[module]
+        recorder.guard("{0} is {k0}", node, constants=(found,))
+        self.slots[slot] = CONSTANT
+        if name:
+            self.slots[slot] = attributes.of_module(recorder, found, name, value)
+
+    def move(self, to: int, slot: int, value: Any) -> Any:
+        self.slots[to] = self.slots[slot]
+        return value
+
+    def park(self, to: int, slot: int, value: Any) -> Any:
+        self.slots[to] = self.slots[slot]
+        self.open[to] = value
+        return value
+
+    def parked(self, slot: int) -> Any:
+        return self.open[slot]
