@@ -30,59 +30,63 @@ from typing import Any
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
-#: where a name is that is not in `dualflow.api`: "module:attribute", or a module
-_ELSEWHERE = {
-    "__array_namespace_info__": "dualflow.ops.functions.information:__array_namespace_info__",
-    "compile": "dualflow.capture:compile",
-    "pure": "dualflow.capture:pure",
-    "checkpoint": "dualflow.autograd.recompute:checkpoint",
-    "compare": "dualflow.inspect.compare:compare",
-    "cond": "dualflow.autograd.control:cond",
-    "custom_gradient": "dualflow.autograd.custom:custom_gradient",
+_NONE = object()
+#: where names are that are not in `dualflow.api`: a module and its names on each line
+_ELSEWHERE = """
+dualflow.autograd.check            check_grads
+dualflow.autograd.control          cond map scan while_loop
+dualflow.autograd.custom           custom_gradient stop_gradient
+dualflow.autograd.forward          hvp jvp linearize
+dualflow.autograd.jacobians        hessian jacfwd jacobian jacrev
+dualflow.autograd.mapping          vmap
+dualflow.autograd.recompute        checkpoint
+dualflow.capture                   compile pure
+dualflow.inspect.compare           compare
+dualflow.interop.files             load save
+dualflow.ops.functions.attention   scaled_dot_product_attention
+dualflow.ops.functions.contraction einsum
+dualflow.ops.functions.convolution conv1d conv2d conv3d
+dualflow.ops.functions.convolution conv_transpose1d conv_transpose2d conv_transpose3d
+dualflow.ops.functions.differences diff interp
+dualflow.ops.functions.information __array_namespace_info__
+dualflow.ops.functions.information can_cast finfo iinfo isdtype result_type
+dualflow.ops.functions.linalg      cross diagonal trace
+dualflow.ops.functions.pooling     adaptive_avg_pool1d adaptive_avg_pool2d
+dualflow.ops.functions.pooling     adaptive_max_pool1d adaptive_max_pool2d
+dualflow.ops.functions.pooling     avg_pool1d avg_pool2d avg_pool3d
+dualflow.ops.functions.pooling     max_pool1d max_pool2d max_pool3d
+dualflow.ops.functions.statistics  average bincount corrcoef cov digitize histogram median
+dualflow.ops.functions.statistics  nanmax nanmean nanmin nanstd nansum nanvar
+dualflow.ops.functions.statistics  percentile ptp quantile
+"""
+_MODULES = {
+    name: line.split()[0] for line in _ELSEWHERE.strip().split("\n") for name in line.split()[1:]
+}
+#: names that are modules
+_ROOMS = {
     "data": "dualflow.data",
-    "cross": "dualflow.ops.functions.linalg:cross",
-    "diagonal": "dualflow.ops.functions.linalg:diagonal",
     "fft": "dualflow.ops.functions.fft",
-    "linalg": "dualflow.ops.functions.linalg",
-    "hessian": "dualflow.autograd.jacobians:hessian",
-    "hvp": "dualflow.autograd.forward:hvp",
-    "jacfwd": "dualflow.autograd.jacobians:jacfwd",
-    "jacobian": "dualflow.autograd.jacobians:jacobian",
     "interop": "dualflow.interop",
-    "jacrev": "dualflow.autograd.jacobians:jacrev",
-    "jvp": "dualflow.autograd.forward:jvp",
-    "linearize": "dualflow.autograd.forward:linearize",
-    "load": "dualflow.interop.files:load",
-    "map": "dualflow.autograd.control:map",
+    "linalg": "dualflow.ops.functions.linalg",
     "nn": "dualflow.nn",
     "optim": "dualflow.optim",
-    "save": "dualflow.interop.files:save",
-    "scan": "dualflow.autograd.control:scan",
-    "trace": "dualflow.ops.functions.linalg:trace",
-    "stop_gradient": "dualflow.autograd.custom:stop_gradient",
-    "vmap": "dualflow.autograd.mapping:vmap",
-    "while_loop": "dualflow.autograd.control:while_loop",
+    "random": "dualflow.ops.random",
 }
-_STATISTICS = """
-average bincount corrcoef cov digitize histogram median nanmax nanmean nanmin nanstd nansum nanvar
-percentile ptp quantile
-"""
-_ELSEWHERE |= {name: f"dualflow.ops.functions.statistics:{name}" for name in _STATISTICS.split()}
-_INFORMATION = "can_cast finfo iinfo isdtype result_type"
-_ELSEWHERE |= {name: f"dualflow.ops.functions.information:{name}" for name in _INFORMATION.split()}
 
 
 def __getattr__(name: str) -> Any:
     if name == "__all__":
-        return sorted({*import_module("dualflow.api").__all__, *_ELSEWHERE})
-    api = "" if name.startswith("__") else "dualflow.api"
-    module, _, attribute = _ELSEWHERE.get(name, f"{api}:{name}").partition(":")
-    if module.startswith("dualflow.ops"):
+        return sorted({*import_module("dualflow.api").__all__, *_MODULES, *_ROOMS})
+    if name in _ROOMS:
         import_module("dualflow.api")  # which tells the functions what a tensor is
-    found = import_module(module) if module else None
-    if attribute and not hasattr(found, attribute):
+        found = import_module(_ROOMS[name])
+    elif name in _MODULES or not name.startswith("__"):
+        api = import_module("dualflow.api")
+        found = getattr(import_module(_MODULES[name]) if name in _MODULES else api, name, _NONE)
+    else:
+        found = _NONE
+    if found is _NONE:
         raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
-    found = getattr(found, attribute) if attribute else found
     globals()[name] = found
     return found
 

@@ -5,6 +5,7 @@ from . import interop as interop
 from . import nn as nn
 from . import optim as optim
 from .api import *  # noqa: F403
+from .autograd.check import check_grads as check_grads
 from .autograd.control import cond as cond
 from .autograd.control import map as map
 from .autograd.control import scan as scan
@@ -25,8 +26,19 @@ from .capture import pure as pure
 from .inspect.compare import compare as compare
 from .interop.files import load as load
 from .interop.files import save as save
+from .ops import random as random
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg
+from .ops.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from .ops.functions.contraction import einsum as einsum
+from .ops.functions.convolution import conv1d as conv1d
+from .ops.functions.convolution import conv2d as conv2d
+from .ops.functions.convolution import conv3d as conv3d
+from .ops.functions.convolution import conv_transpose1d as conv_transpose1d
+from .ops.functions.convolution import conv_transpose2d as conv_transpose2d
+from .ops.functions.convolution import conv_transpose3d as conv_transpose3d
+from .ops.functions.differences import diff as diff
+from .ops.functions.differences import interp as interp
 from .ops.functions.information import __array_namespace_info__ as __array_namespace_info__
 from .ops.functions.information import can_cast as can_cast
 from .ops.functions.information import finfo as finfo
@@ -36,6 +48,16 @@ from .ops.functions.information import result_type as result_type
 from .ops.functions.linalg import cross as cross
 from .ops.functions.linalg import diagonal as diagonal
 from .ops.functions.linalg import trace as trace
+from .ops.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from .ops.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .ops.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from .ops.functions.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from .ops.functions.pooling import avg_pool1d as avg_pool1d
+from .ops.functions.pooling import avg_pool2d as avg_pool2d
+from .ops.functions.pooling import avg_pool3d as avg_pool3d
+from .ops.functions.pooling import max_pool1d as max_pool1d
+from .ops.functions.pooling import max_pool2d as max_pool2d
+from .ops.functions.pooling import max_pool3d as max_pool3d
 from .ops.functions.statistics import average as average
 from .ops.functions.statistics import bincount as bincount
 from .ops.functions.statistics import corrcoef as corrcoef

@@ -9,7 +9,6 @@ from .array.creation import asarray, from_dlpack, tensor
 from .array.tensor import Tensor
 from .autograd import (
     backward,
-    check_grads,
     enable_grad,
     grad,
     is_grad_enabled,
@@ -37,7 +36,6 @@ from .base.dtypes import (
     uint32,
     uint64,
 )
-from .ops import random
 from .ops.composites import (
     cross_entropy,
     dropout,
@@ -49,16 +47,6 @@ from .ops.composites import (
     relu,
     silu,
     softmax,
-)
-from .ops.functions.attention import scaled_dot_product_attention
-from .ops.functions.contraction import einsum
-from .ops.functions.convolution import (
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
 )
 from .ops.functions.creation import (
     arange,
@@ -76,7 +64,6 @@ from .ops.functions.creation import (
     zeros,
     zeros_like,
 )
-from .ops.functions.differences import diff, interp
 from .ops.functions.elementwise import (
     abs,
     acos,
@@ -200,18 +187,6 @@ from .ops.functions.movement import (
     transpose,
     unstack,
 )
-from .ops.functions.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
 from .ops.functions.reduction import (
     all,
     allclose,
@@ -249,10 +224,6 @@ __all__ = [
     "abs",
     "acos",
     "acosh",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
     "add",
     "all",
     "allclose",
@@ -270,9 +241,6 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
     "backward",
     "bitcast",
     "bitwise_and",
@@ -286,19 +254,12 @@ __all__ = [
     "broadcast_arrays",
     "broadcast_to",
     "ceil",
-    "check_grads",
     "clip",
     "complex64",
     "complex128",
     "concat",
     "config",
     "conj",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
     "copysign",
     "cos",
     "cosh",
@@ -308,12 +269,10 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
-    "diff",
     "divide",
     "divmod",
     "dropout",
     "e",
-    "einsum",
     "empty",
     "empty_like",
     "enable_grad",
@@ -347,7 +306,6 @@ __all__ = [
     "int16",
     "int32",
     "int64",
-    "interp",
     "is_grad_enabled",
     "isclose",
     "isfinite",
@@ -373,9 +331,6 @@ __all__ = [
     "matmul",
     "matrix_transpose",
     "max",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
     "maximum",
     "mean",
     "meshgrid",
@@ -403,7 +358,6 @@ __all__ = [
     "pow",
     "power",
     "prod",
-    "random",
     "ravel",
     "real",
     "reciprocal",
@@ -414,7 +368,6 @@ __all__ = [
     "retain_grad",
     "roll",
     "round",
-    "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
     "searchsorted",

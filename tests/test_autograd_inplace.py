@@ -8,7 +8,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from dualflow.array import Tensor, tensor
-from dualflow.autograd import check_grads, grad, no_grad
+from dualflow.autograd import grad, no_grad
+from dualflow.autograd.check import check_grads
 from dualflow.base.errors import InPlaceError
 from dualflow.ops import primitives as p
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dualflow.array import Tensor
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.ir.op import CATALOGUE, Kind, Op
 from dualflow.ops import door
 from dualflow.ops.domains import LINE, Domain

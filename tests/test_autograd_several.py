@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dualflow as df
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door

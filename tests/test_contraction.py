@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dualflow as df
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ops import ordering
 

@@ -9,7 +9,7 @@ import pytest
 import references_convolution as references
 
 import dualflow as df
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.ops import convolving, door, primitives
 

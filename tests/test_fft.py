@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dualflow as df
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ops import primitives
 

@@ -11,7 +11,7 @@ import pytest
 
 import dualflow as df
 from dualflow import nn
-from dualflow.autograd import check_grads
+from dualflow.autograd.check import check_grads
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 
 rng = np.random.default_rng(3)

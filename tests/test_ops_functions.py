@@ -15,7 +15,7 @@ from dualflow.base.dtypes import BY_NAME
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import plan
-from dualflow.ops.random import exact
+from dualflow.ops import quantiles
 
 RNG = np.random.default_rng(7)
 A = RNG.normal(size=(3, 4)).astype(np.float32)
@@ -329,7 +329,7 @@ def test_the_normal_quantile_is_wichuras():
     from statistics import NormalDist
 
     wanted = [NormalDist().inv_cdf(0.5 + value) for value in q.tolist()]
-    found = exact.normal_quantile(q, tail)
+    found = quantiles.normal_quantile(q, tail)
     same(found, wanted, 1e-7)
 
 

@@ -13,7 +13,6 @@ from dualflow.array.tensor import autograd_slot
 from dualflow.ops import door
 
 from .backward import backward
-from .check import check_grads
 from .functional import grad, value_and_grad, vjp
 from .grad_mode import enable_grad, is_grad_enabled, no_grad
 from .hooks import Hook, register_hook
@@ -26,7 +25,6 @@ __all__ = [
     "Hook",
     "Tape",
     "backward",
-    "check_grads",
     "enable_grad",
     "grad",
     "is_grad_enabled",

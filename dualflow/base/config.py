@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 from .errors import ConfigError
 
@@ -35,7 +34,7 @@ class Config:
 
     on_compiler_error: str = "eager"
     numerics: str = "strict"
-    cache: Path | None = None
+    cache: str | os.PathLike[str] | None = None
     retraces: int = 16
 
 
@@ -53,7 +52,7 @@ def _from_environment() -> Config:
         raise ConfigError(f"DUALFLOW_ON_COMPILER_ERROR={on_error!r}", instead=f"one of {choices}")
     return Config(
         on_compiler_error=on_error,
-        cache=Path(cache) if cache else None,
+        cache=cache or None,
     )
 
 

@@ -7,11 +7,14 @@ to NumPy. `promote` differs from NumPy in one way: integers never widen floats.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from .errors import DTypeError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 bool_ = np.dtype("bool")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))

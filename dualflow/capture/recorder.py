@@ -27,7 +27,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.functions.information import FloatInfo, IntegerInfo, NamespaceInfo
-from dualflow.ops.random import Generator
+from dualflow.ops.generator import Generator
 
 from .alarm import Alarm
 from .finalizers import finalized

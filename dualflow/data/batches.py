@@ -7,8 +7,8 @@ from typing import final
 
 from dualflow import api as df
 from dualflow.base.errors import ArgumentError, ShapeError
-
-Generator = df.random.Generator
+from dualflow.ops import draws
+from dualflow.ops.generator import Generator
 
 
 def train_test_split(
@@ -77,7 +77,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[df.Tensor, ...]]:
-        order = df.random.permutation(self.count, self.generator) if self.shuffle else None
+        order = draws.permutation(self.count, self.generator) if self.shuffle else None
         for i in range(len(self)):
             part = slice(i * self.size, min((i + 1) * self.size, self.count))
             if order is None:

@@ -14,6 +14,7 @@ from typing import Any, final
 from dualflow import api as df
 from dualflow import nn, optim
 from dualflow.data import Batches, digits, train_test_split
+from dualflow.ops.generator import Generator
 
 Step = Callable[[df.Tensor, df.Tensor], df.Tensor]
 EPOCHS = 20
@@ -22,7 +23,7 @@ BATCH = 64
 
 def digits_model(seed: int = 0, hidden: int = 128, dtype: Any = None) -> nn.Sequential:
     """An MLP with two hidden layers: images (n, 64) -> logits (n, 10)."""
-    generator = df.random.Generator(seed)
+    generator = Generator(seed)
     return nn.Sequential(
         nn.Linear(64, hidden, dtype=dtype, generator=generator),
         nn.ReLU(),
@@ -105,7 +106,7 @@ def train(
     model = digits_model(seed, dtype=dtype)
     step = make_step(model, digits_optimizer(model))
     step = step if decorate is None else decorate(step)
-    batches = Batches(images, labels, size=BATCH, generator=df.random.Generator(seed + 1))
+    batches = Batches(images, labels, size=BATCH, generator=Generator(seed + 1))
     found = Training()
     bar = _Bar(title, epochs * len(batches)) if progress else None
     try:

@@ -14,6 +14,7 @@ import numpy as np
 from dualflow import api as df
 from dualflow.capture import compile as df_compile
 from dualflow.data import Batches
+from dualflow.ops.generator import Generator
 
 from .compare import Comparison, compare
 from .demonstration import (
@@ -74,7 +75,7 @@ def demonstrate(epochs: int = EPOCHS, progress: bool = True) -> Demonstration:
     per_epoch = len(eager.losses) // epochs
     model = digits_model()
     (images, labels), _ = split_digits()
-    batch = next(iter(Batches(images, labels, size=BATCH, generator=df.random.Generator(1))))
+    batch = next(iter(Batches(images, labels, size=BATCH, generator=Generator(1))))
     return Demonstration(
         eager,
         fast,

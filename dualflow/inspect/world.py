@@ -18,7 +18,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.trees import parts
-from dualflow.ops import random
+from dualflow.ops import draws
 
 Restore = Callable[[], None]
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type, ModuleType, np.dtype, np.generic)
@@ -31,7 +31,7 @@ class World:
         self.tensors: list[Tensor] = []
         self._restores: list[Restore] = []
         self._kept: dict[int, Any] = {}
-        waiting: list[Any] = [function, args, kwargs, random.default]
+        waiting: list[Any] = [function, args, kwargs, draws.default]
         while waiting:
             thing = waiting.pop()
             if isinstance(thing, _ATOMS) or id(thing) in self._kept:

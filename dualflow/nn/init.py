@@ -12,8 +12,9 @@ from typing import Any
 
 from dualflow import api as df
 from dualflow.base.errors import ShapeError
+from dualflow.ops import draws
+from dualflow.ops.generator import Generator
 
-Generator = df.random.Generator
 Shape = Sequence[int]
 #: the gain that keeps the variance through ReLU, which drops half of it
 RELU = math.sqrt(2.0)
@@ -37,14 +38,14 @@ def uniform(
     shape: Shape, bound: float, dtype: Any = None, generator: Generator | None = None
 ) -> df.Tensor:
     """Evenly distributed from -bound to bound."""
-    return df.random.uniform(shape, -bound, bound, dtype, generator).requires_grad_()
+    return draws.uniform(shape, -bound, bound, dtype, generator).requires_grad_()
 
 
 def normal(
     shape: Shape, std: float, dtype: Any = None, generator: Generator | None = None
 ) -> df.Tensor:
     """Normally distributed around 0 with standard deviation `std`."""
-    return df.random.normal(shape, 0.0, std, dtype, generator).requires_grad_()
+    return draws.normal(shape, 0.0, std, dtype, generator).requires_grad_()
 
 
 def zeros(shape: Shape, dtype: Any = None) -> df.Tensor:

@@ -11,11 +11,10 @@ from typing import Any, final
 
 from dualflow import api as df
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.ops.generator import Generator
 
 from . import init
 from .module import Module
-
-Generator = df.random.Generator
 
 
 @final

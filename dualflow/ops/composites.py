@@ -14,11 +14,12 @@ from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis
 
 from . import primitives as p
-from . import random
+from .draws import bits
 from .functions.elementwise import erf, exp, isfinite, log, sigmoid, sqrt, tanh, where
 from .functions.indexing import take_along_axis
 from .functions.movement import expand_dims, squeeze
 from .functions.reduction import max, mean, sum
+from .generator import Generator
 from .operands import tensor
 
 Tensor = Any
@@ -213,7 +214,7 @@ def dropout(
     x: Tensor,
     probability: float = 0.5,
     training: bool = True,
-    generator: random.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Zeros in the place of a random part of `x`; the rest is divided by 1 - probability.
 
@@ -235,6 +236,6 @@ def dropout(
     x = _floats(x)
     if not training or probability == 0.0:
         return x
-    bits = p.cast(random.bits(x.shape, generator), dtype=uint64)
-    kept = bits >= int(probability * 2.0**32)
+    drawn = p.cast(bits(x.shape, generator), dtype=uint64)
+    kept = drawn >= int(probability * 2.0**32)
     return where(kept, x / (1.0 - probability), 0.0)

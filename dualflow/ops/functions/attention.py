@@ -9,8 +9,9 @@ from dualflow.base.dtypes import bool_, int64
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import broadcast
 
-from .. import composites, random
+from .. import composites
 from .. import primitives as p
+from ..generator import Generator
 from ..operands import tensor
 from .elementwise import exp, isfinite, where
 from .linear import matmul, promoted
@@ -29,7 +30,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-    generator: random.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """softmax(query @ key^T * scale + mask) @ value (Vaswani et al., arXiv:1706.03762).
 

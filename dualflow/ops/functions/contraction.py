@@ -6,7 +6,6 @@ result has not are summed first; then pairs of operands are multiplied, in the c
 
 from __future__ import annotations
 
-import string
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -98,7 +97,7 @@ def _read(text: str) -> tuple[tuple[Labels, ...], Labels | None]:
 
 def _letters(term: str, text: str) -> Labels:
     before, dots, after = term.partition("...")
-    if not all(letter in string.ascii_letters for letter in before + after):
+    if not all(letter.isascii() and letter.isalpha() for letter in before + after):
         raise ArgumentError(f"einsum by {text!r}",
                             instead="letters, '...', ',' and '->'")  # fmt: skip
     return (*map(ord, before), *((_DOTS,) if dots else ()), *map(ord, after))

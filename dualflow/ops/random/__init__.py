@@ -7,7 +7,7 @@ Distributions that have no required parameter take the shape first; the others t
 parameters, and by default it is the parameters' common shape.
 """
 
-from .basic import (
+from ..draws import (
     bits,
     default,
     get_state,
@@ -18,6 +18,7 @@ from .basic import (
     set_state,
     uniform,
 )
+from ..generator import Generator
 from .continuous import (
     beta,
     cauchy,
@@ -48,7 +49,6 @@ from .discrete import (
     rademacher,
     shuffle,
 )
-from .generator import Generator
 
 __all__ = [
     "Generator",

@@ -16,16 +16,16 @@ from dualflow.base.shapes import Shape, broadcast
 
 from .. import door
 from .. import primitives as p
+from ..draws import default
 from ..functions.linalg import cholesky
 from ..functions.linear import matmul
 from ..functions.movement import as_shape, broadcast_to
 from ..functions.reduction import all as all_
 from ..functions.reduction import cumulative_sum
 from ..functions.reduction import max as max_
+from ..generator import Generator, ShapeLike, as_float, inner_unit, wider
 from ..operands import TENSORS
-from .basic import default
-from .exact import exp, log, normal_quantile
-from .generator import Generator, ShapeLike, as_float, inner_unit, wider
+from ..quantiles import exp, log, normal_quantile
 
 Tensor = Any
 Parameter = Any  # a number, or a tensor

@@ -22,11 +22,11 @@ from dualflow.base.dtypes import (
 from dualflow.base.errors import ArgumentError, DTypeError
 from dualflow.base.shapes import Shape, as_integer
 
-from .. import door
-from .. import primitives as p
-from ..functions.movement import as_shape
-from ..operands import TENSORS
-from .exact import normal_quantile
+from . import door
+from . import primitives as p
+from .functions.movement import as_shape
+from .operands import TENSORS
+from .quantiles import normal_quantile
 
 Tensor = Any
 ShapeLike = int | Sequence[int]

@@ -11,7 +11,7 @@ from typing import Any
 
 from dualflow.base.dtypes import float32, float64, int32, int64, uint32, uint64
 
-from .. import primitives as p
+from . import primitives as p
 
 Tensor = Any
 
