@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 import dualflow as df
 from dualflow.base import errors
 from dualflow.base.dtypes import BY_NAME
-from dualflow.ops import door
+from dualflow.ops import door, quantiles
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import plan
-from dualflow.ops import quantiles
 
 RNG = np.random.default_rng(7)
 A = RNG.normal(size=(3, 4)).astype(np.float32)
