@@ -104,8 +104,8 @@ def test_sizes_for_each_axis():
 
 
 @pytest.mark.parametrize("most", [1, 64, 300, 5000])
-def test_any_number_of_images_at_a_time(most: int, monkeypatch: pytest.MonkeyPatch):
-    """The buffer of windows holds part of the groups of an image, one image, or several."""
+def test_windows_in_parts_of_any_size(most: int, monkeypatch: pytest.MonkeyPatch):
+    """The buffer holds windows of rows of an image, of some groups, or of several images."""
     monkeypatch.setattr(convolving, "_MOST", most)
     for x, w, how in references.CALLS:
         rank = len(how["strides"])

@@ -20,8 +20,8 @@ from dualflow.base.shapes import Shape
 
 Array = np.ndarray
 Pairs = tuple[tuple[int, int], ...]
-#: elements of the buffer of windows: what stays in a processor's cache
-_MOST = 1 << 20
+#: elements of the buffer of windows: what stays in the cache
+_MOST = 1 << 19
 #: buffers up to so many bytes are kept for the next call, as fresh pages cost more than copying
 _KEPT = 16 << 20
 #: images with at least so many places are multiplied one by one, smaller ones together
@@ -123,36 +123,59 @@ def _windows(x: Array, moves: Moves, kernel: Shape) -> Array:
     return as_strided(x, shape, x.strides[:3] + inner + outer, writeable=False)
 
 
-def _chunks(images: int, groups: int, each: int) -> Iterator[tuple[slice, slice]]:
-    """Images and groups of which the windows (`each` elements of one of both) fill the buffer."""
+class _Part(NamedTuple):
+    """What is multiplied at once: images, groups, and places along the first axis of space."""
+
+    images: slice
+    groups: slice
+    first: slice
+
+    @property
+    def wanted(self) -> tuple[slice, ...]:
+        """Of an array (images, groups, channels, *places)."""
+        return (self.images, self.groups, slice(None), self.first)
+
+
+def _parts(images: int, groups: int, first: int, each: int) -> Iterator[_Part]:
+    """Parts of which the windows fill the buffer; those of an image and group have `each` elements,
+    in `first` rows of places."""
     count = max(1, min(images, _MOST // max(1, each * groups)))
     width = groups if count > 1 else max(1, min(groups, _MOST // max(1, each)))
+    height = first if width > 1 else max(1, min(first, first * _MOST // max(1, each)))
     for i in range(0, images, count):
         for j in range(0, groups, width):
-            yield slice(i, min(i + count, images)), slice(j, min(j + width, groups))
+            for k in range(0, first, height):
+                yield _Part(slice(i, i + count), slice(j, j + width), slice(k, k + height))
 
 
 class _Columns:
     """Windows of some images, copied into one buffer as matrices."""
 
     def __init__(self, windows: Array) -> None:
-        self.windows, self.each = windows, math.prod(windows.shape[2:])
-        self.rank = (windows.ndim - 3) // 2
+        self.windows, self.rank = windows, (windows.ndim - 3) // 2
         self.rows = math.prod(windows.shape[2 : 3 + self.rank])
 
-    def joined(self, images: slice, groups: slice) -> Array:
-        """(groups, c * kernel, images * places)."""
-        part = np.moveaxis(self.windows[images, groups], 0, 2 + self.rank)
-        columns = _buffer(part.shape, part.dtype)
-        np.copyto(columns, part)
-        return columns.reshape(part.shape[0], self.rows, math.prod(part.shape[2 + self.rank :]))
+    def parts(self) -> Iterator[_Part]:
+        images, groups, *each = self.windows.shape
+        return _parts(images, groups, each[1 + self.rank], math.prod(each))
 
-    def apart(self, images: slice, groups: slice) -> Array:
+    def _seen(self, part: _Part) -> Array:
+        return self.windows[(part.images, part.groups, *(slice(None),) * (1 + self.rank),
+                             part.first)]  # fmt: skip
+
+    def joined(self, part: _Part) -> Array:
+        """(groups, c * kernel, images * places)."""
+        seen = np.moveaxis(self._seen(part), 0, 2 + self.rank)
+        columns = _buffer(seen.shape, seen.dtype)
+        np.copyto(columns, seen)
+        return columns.reshape(seen.shape[0], self.rows, math.prod(seen.shape[2 + self.rank :]))
+
+    def apart(self, part: _Part) -> Array:
         """(images, groups, c * kernel, places)."""
-        part = self.windows[images, groups]
-        columns = _buffer(part.shape, part.dtype)
-        np.copyto(columns, part)
-        return columns.reshape(*part.shape[:2], self.rows, math.prod(part.shape[3 + self.rank :]))
+        seen = self._seen(part)
+        columns = _buffer(seen.shape, seen.dtype)
+        np.copyto(columns, seen)
+        return columns.reshape(*seen.shape[:2], self.rows, math.prod(seen.shape[3 + self.rank :]))
 
 
 @_in_single
@@ -170,19 +193,20 @@ def _convolved(x: Array, kernels: Array, moves: Moves) -> Array:
     """Images (n, groups, c, *space) by kernels (groups, o, c, *kernel)."""
     kernel = kernels.shape[3:]
     places = moves.places(x.shape[3:], kernel)
-    n, (groups, rows), size = len(x), kernels.shape[:2], math.prod(places)
+    n, (groups, rows) = len(x), kernels.shape[:2]
     matrices = kernels.reshape(groups, rows, math.prod(kernels.shape[2:]))
-    out = np.zeros((n, groups, rows, size), x.dtype)
+    out = np.zeros((n, groups, rows, *places), x.dtype)
     if out.size:
         columns = _Columns(_windows(x, moves, kernel))
-        for i, j in _chunks(n, groups, columns.each):
-            if size >= _ENOUGH:
-                np.matmul(matrices[j], columns.apart(i, j), out=out[i, j])
+        for part in columns.parts():
+            seen, matrix = out[part.wanted], matrices[part.groups]
+            if math.prod(seen.shape[3:]) >= _ENOUGH:
+                flat = seen.reshape(*seen.shape[:3], -1)  # a view: rows of places lie together
+                np.matmul(matrix, columns.apart(part), out=flat)
             else:
-                made = np.matmul(matrices[j], columns.joined(i, j))
-                parts = made.reshape(*made.shape[:2], -1, size)
-                out[i, j] = np.moveaxis(parts, 2, 0)
-    return out.reshape(n, groups, rows, *places)
+                made = np.matmul(matrix, columns.joined(part))
+                seen[...] = np.moveaxis(made.reshape(*made.shape[:2], -1, *seen.shape[3:]), 2, 0)
+    return out
 
 
 def _turned_round(kernels: Array) -> Array:
@@ -205,18 +229,18 @@ def spread(g: Array, w: Array, *, space: Shape, **how: Any) -> Array:
         return _ungrouped(_convolved(g, turned, back), batch, moves.groups)
     elements = list(itertools.product(*map(range, kernel)))
     matrices = np.swapaxes(w.reshape(groups, outputs, channels * len(elements)), -1, -2)
-    flat = g.reshape(n, groups, outputs, math.prod(places))
     whole = np.zeros((n, groups, channels, *moves.padded(space)), g.dtype)
     each = math.prod((channels, *kernel, *places))
-    for i, j in _chunks(n, groups, each) if each and outputs else ():
+    for part in _parts(n, groups, places[0], each) if each and outputs else ():
         multiply = np.matmul if outputs > 1 else np.multiply  # matmul has no fast outer product
-        part = flat[i, j]
-        made = _buffer((*part.shape[:2], *matrices.shape[1:2], *part.shape[3:]), part.dtype)
-        multiply(matrices[j], part, out=made)
-        made = made.reshape(*made.shape[:2], channels, *kernel, *places)
+        seen = g[part.wanted]
+        flat = seen.reshape(*seen.shape[:3], -1)
+        made = _buffer((*flat.shape[:2], *matrices.shape[1:2], *flat.shape[3:]), flat.dtype)
+        multiply(matrices[part.groups], flat, out=made)
+        made = made.reshape(*made.shape[:2], channels, *kernel, *seen.shape[3:])
         for element in elements:
-            seen = whole[(i, j, slice(None), *moves.at(element, places))]
-            seen += made[(slice(None), slice(None), slice(None), *element)]
+            there = whole[part.images, part.groups][(..., *moves.at(element, places))]
+            there[:, :, :, part.first] += made[(slice(None), slice(None), slice(None), *element)]
     return _ungrouped(whole[(..., *moves.inside(space))], batch, moves.groups)
 
 
@@ -227,14 +251,13 @@ def correlate(x: Array, g: Array, *, kernel: Shape, **how: Any) -> Array:
     rank = len(moves.strides)
     x, batch = _grouped(x, moves.groups, rank)
     g, _ = _grouped(g, moves.groups, rank)
-    n, groups, channels = x.shape[:3]
-    outputs, places = g.shape[2], g.shape[3:]
-    flat = g.reshape(n, groups, outputs, math.prod(places))
+    groups, channels = x.shape[1:3]
+    outputs = g.shape[2]
     out = np.zeros((groups, outputs, channels * math.prod(kernel)), x.dtype)
-    if flat.size and out.size:
+    if g.size and out.size:
         columns = _Columns(_windows(x, moves, kernel))
-        for i, j in _chunks(n, groups, columns.each):
-            part = np.moveaxis(flat[i, j], 0, 2)
-            left = part.reshape(*part.shape[:2], -1)
-            out[j] += np.matmul(left, np.swapaxes(columns.joined(i, j), -1, -2))
+        for part in columns.parts():
+            seen = np.moveaxis(g[part.wanted], 0, 2)
+            left = seen.reshape(*seen.shape[:2], -1)
+            out[part.groups] += np.matmul(left, np.swapaxes(columns.joined(part), -1, -2))
     return out.reshape(*batch, moves.groups * outputs, channels, *kernel)
