@@ -105,6 +105,8 @@ class See:
     def _error(self, error: BaseException) -> Any:
         lines = [(frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
                  if frame.filename == self.file]  # fmt: skip
+        if isinstance(error, UnboundLocalError):  # CPython 3.11 tells another line once f is warm
+            lines = []
         chain = type(error.__cause__).__name__
         return "raised", type(error).__name__, str(error), lines, chain
 

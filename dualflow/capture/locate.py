@@ -12,6 +12,9 @@ import ast
 import copy
 import linecache
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -26,6 +29,14 @@ _LAMBDA = "__dualflow_lambda__"
 _parsing = threading.Lock()
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Python compiles something once more: what it warns of was told the first time."""
+    with _parsing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 class NoSource(Exception):  # noqa: N818 - a reason, not an error of the user
     """The source of a function cannot be had, or is not what runs."""
 
@@ -34,7 +45,7 @@ class Module:
     """A parsed file: its functions by name and first line, its imports."""
 
     def __init__(self, text: str) -> None:
-        with _parsing:
+        with _quietly():
             tree = ast.parse(text)
         self.functions: dict[tuple[str, int], list[tuple[FunctionNode, str | None]]] = {}
         self.imports = _imports(tree)
@@ -158,9 +169,10 @@ def rebuild(
             ):
                 made.type_params = []  # type: ignore[attr-defined]
     _fill_positions(tree, code.co_firstlineno)
-    made_module = compile(
-        tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True
-    )
+    with _quietly():
+        made_module = compile(
+            tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True
+        )
     found = next(c for c in _codes(made_module) if c.co_name == "__factory__")
     if cls:
         found = next(c for c in _codes(found) if c.co_name == cls)

@@ -69,6 +69,7 @@ def short(constant: Any) -> str:
 
 SCALARS = frozenset([bool, int, float, complex, str, bytes, type(None), type(...)])
 NUMBERS = frozenset([bool, int, float])
+_HASHED = frozenset([bool, str, bytes, type(None), type(...)])
 
 
 @final
@@ -125,7 +126,7 @@ def identity(constant: Any) -> Any:
     if kind is str:
         return constant
     if kind in SCALARS:
-        return kind, repr(constant) if kind is float or kind is complex else constant
+        return kind, constant if kind in _HASHED else repr(constant)  # -1 has the hash of -2
     if kind is tuple:
         return tuple(map(identity, constant))
     return id(constant)

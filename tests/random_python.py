@@ -1,0 +1,410 @@
+"""Random Python functions with state, branches, loops, views, exceptions, closures and aliases.
+
+`Program` writes the text of a module: classes, globals, helpers, and a function `f` with a random
+body. `session` calls `f` again and again with changing inputs, while the world around it changes,
+and notes all that can be seen (`fidelity_runner.See`).
+"""
+
+from __future__ import annotations
+
+import linecache
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from zlib import crc32
+
+import dualflow as df
+
+Choose = Callable[[Sequence[Any]], Any]
+
+PROLOGUE = """
+import math
+import dualflow as df
+
+GAIN, COUNT, LIMITS, SETTINGS = 2.0, 0, [1, 5, 9], {"rate": 0.5, "a": 1}
+
+class Box:
+    scale, made = 1.5, 0
+    def __init__(self, v, n=0):
+        self.v, self.n, self.state, self.items = v, n, None, []
+    def bump(self, by=1):
+        self.n = (self.n + by) % 11
+        return self.n
+    def keep(self, value):
+        self.items.append(value)
+        return self
+    @property
+    def double(self):
+        return self.v * 2
+    @double.setter
+    def double(self, value):
+        self.v = value / 2
+    @classmethod
+    def make(cls, v):
+        return cls(v, 3)
+    @staticmethod
+    def mix(a, b):
+        return a + b * 2
+    def __enter__(self):
+        self.n += 1
+        return self
+    def __exit__(self, kind, error, trace):
+        self.n -= 1
+        return kind is KeyError
+    def __len__(self):
+        return len(self.items)
+    def __contains__(self, value):
+        return value == self.n
+    def __add__(self, other):
+        return self.v + other
+    def __call__(self, value):
+        return value * self.v
+
+class Child(Box):
+    scale = 0.5
+    def bump(self, by=2):
+        return super().bump(by) + 1
+
+class Oops(ValueError):
+    pass
+
+def axpy(x, a=2.0, *rest, b=0.5, **more):
+    for value in rest:
+        x = x + value
+    return x * a + b + len(more)
+
+def risky(n, x):
+    if n % 3 == 0:
+        raise Oops(f"bad {n}")
+    return x / n
+
+def collect(value, seen=[]):
+    seen.append(value)
+    return len(seen)
+
+def deep(n, x):
+    return x if n <= 0 else deep(n - 1, x * 0.5 + n)
+
+def upto(n):
+    for q in range(min(n, 4)):
+        yield q
+
+def counter(start):
+    n = start
+    def step(by=1):
+        nonlocal n
+        n = (n + by) % 7
+        return n
+    return step
+
+def make(compile):
+    box, other, total = Box(1.5), Child(-2.0, 4), 0.0
+    log, nums, history, names, table = [], [3, 1, 2], [], {"a"}, {"a": 1, "b": 2.5}
+    tick = counter(0)
+    def f(x, y, k=1, flag=False, xs=(), opts=None):
+        global COUNT
+        nonlocal total, nums
+"""
+
+EPILOGUE = """
+    return compile(f), lambda: [box, other, total, log, nums, history, names, table, tick(0), GAIN,
+        COUNT, LIMITS, SETTINGS, collect.__defaults__, Box.scale, Box.made], locals()
+"""
+
+#: expressions of tensors, integers, floats, bools, strings, and lists of tensors and integers,
+#: dicts, boxes; `?` is anything
+EXPRESSIONS: dict[str, tuple[str, ...]] = {
+    "t": (
+        "{t} + {t}", "{t} * {r}", "{t} - {i}", "{r} - {t}", "{t} * k", "{t} / {r}", "-{t}",
+        "df.maximum({t}, {t})", "df.where({t} > {r}, {t}, {t})", "({t} if {b} else {t})",
+        "{L}[{i} % 2]", "axpy({t}, {r})", "axpy({t}, {r}, {t}, b={i})", "axpy(*{L})",
+        "axpy({t}, **{D})", "risky({i}, {t})", "deep({i} % 4, {t})", "{o}({t})", "{o}.state",
+        "{t}[::-1]", "({t}[0] or {t})", "sum({L})", "{o}.mix({t}, {t})", "{t} + {o}.v",
+        "(lambda a, b={r}: a * b)({t})", "{t} * {o}.scale", "abs({t})", "{t}.sum() * {t}",
+    ),
+    "i": (
+        "0", "1", "2", "-3", "7", "{i} + {i}", "{i} - {i}", "{i} * {i}", "{i} // {i}", "{i} % {i}",
+        "len({L})", "len({N})", "len({D})", "int({r})", "int({t}.sum())", "{N}[{i} % 3]",
+        "{N}[0]", "{o}.n", "k",
+        "COUNT", "min({i}, {i})", "abs({i})", "-{i}", "{i} & {i}", "({i} if {b} else {i})",
+        "sum({N})", "max({N})", "{o}.bump()", "{o}.bump({i})", "tick()", "collect({?})", "len({o})",
+        "({i} or {i})", "len({s})", "LIMITS[{i} % 3]", "({i} and {i})", "{N}.count({i})",
+        "{t}.shape[0]",
+        "sum(1 for q in {N} if q > {i})", "next(iter({N}))", "sum(upto({i}))", "2**40", "16777217",
+        "{N}.index({i})", "id({?}) * 0", "divmod({i}, {i})[1]", "(len(names) << 1)",
+    ),
+    "r": (
+        "0.5", "-1.25", "2.0", "0.0", "{r} + {r}", "{r} - {i}", "{r} * {r}", "{r} / {r}",
+        "{r} // {r}", "float({i})", "float({t}.sum())", "{t}[{i} % 2].item()", "{o}.v", "GAIN",
+        "total",
+        "{D}.get({s}, {r})", "{D}[{s}]", "round({r}, 1)", "({r} if {b} else {r})", "{o}.double",
+        "math.floor({r})", "max({r}, {i})", "SETTINGS['rate']", "k", "{o}.scale", "{o} + {r}",
+        "getattr({o}, 'extra', {r})", "{i} ** 2", "abs({r})", "-{r}", "{i} * {r}", "Box.scale",
+    ),
+    "b": (
+        "{i} < {i}", "{r} > {r}", "not {b}", "({b} and {b})", "({b} or {b})", "{i} in {N}",
+        "{s} in {D}", "({t}.sum() > {r})", "{o} is {o}", "{t} is {t}", "isinstance({?}, int)",
+        "({i} < {i} <= {i})", "{N} == {N}", "{s} == {s}", "flag", "{i} != {r}", "{s} in names",
+        "{i} in {o}", "hasattr({o}, 'extra')", "{?} is None", "any(q > {i} for q in {N})",
+        "all({N})", "{i} == k", "bool({L})", "({t} > {r}).any()", "k is True", "{r} == {r}",
+        "type({o}) is Box", "not {N}", "callable({o})", "opts",
+    ),
+    "s": (
+        "'a'", "'b'", "'c'", 'f"{{{i0}}}"', "str({i})",
+        "{s} + {s}", 'f"{{{r0}:.1f}}"', "{s}.upper()",
+        "'%d' % {i}", "type({?}).__name__", "'-'.join(str(q) for q in {N})", "repr({r})",
+        'f"{{{s0}!r}}/{{{i0}:>3}}"', "'{{}}'.format({i})", "str({b})", "{s}[0]", "sorted({D})[0]",
+    ),
+    "N": (
+        "[{i}, {i}]", "[q + {i} for q in range(3)]", "sorted({N})", "{N} + {N}", "{N}[1:]", "nums",
+        "list({N})", "[len(name) for name in {D}]", "list(range(3))", "LIMITS", "[*{N}, {i}]",
+        "[q for q in {N} if q > {i}]", "[a * b for a, b in zip({N}, {N})]", "list(upto({i}))",
+        "[q for q, _ in enumerate({L})]", "list(map(abs, {N}))", "[]", "sorted({N}, reverse={b})",
+    ),
+    "L": (
+        "[{t}, {t}]", "[q * {r} for q in {L}]", "history", "list({L})", "[{t}]", "xs", "{L}[1:]",
+        "{o}.items", "[axpy(q) for q in {L}]", "list(reversed({L}))", "[{t} for q in {N}]", "()",
+    ),
+    "D": (
+        "{{'a': {i}, 'b': {r}}}", "dict({D})", "{{**{D}, 'c': {i}}}", "table", "SETTINGS",
+        "{{q: v for q, v in {D}.items()}}", "dict(a={i})", "{D}.copy()", "({D} | {D})",
+        "dict(zip('ab', {N}))", "(opts or {D})",
+    ),
+    "o": ("box", "box", "other", "Box({r})", "Child({r}, {i})", "Box.make({r})"),
+}  # fmt: skip
+LEAVES = {
+    "t": ("x", "y", "(x * 2)"), "i": ("k", "1", "3", "(-1)", "len(nums)", "box.n"),
+    "r": ("GAIN", "0.5", "box.v", "total", "(-2.0)"), "b": ("flag", "True", "(k > 1)"),
+    "s": ("'a'", "'b'", "'z'"), "N": ("nums", "[1, 2]", "LIMITS"), "L": ("xs", "[x, y]", "history"),
+    "D": ("table", "{'a': 2}", "SETTINGS"), "o": ("box", "other"),
+}  # fmt: skip
+KINDS = tuple(EXPRESSIONS)
+
+SIMPLE = (
+    "{tv} += {t}", "{tv} *= {r}", "{tv}[{i} % 3] = {r}", "{tv}[1:] *= {r}", "{tv}[{t} > {r}] = {i}",
+    "box.v = {r}", "{o}.n += {i} % 5", "{o}.n = {i} % 11", "{o}.state = {t}",
+    "box.items.append({t})",
+    "log.append({?})", "table[{s}] = {r}", "table.pop({s}, None)", "del table[{s}]", "COUNT += 1",
+    "COUNT = {i} % 11", "total += {r}", "total = {r}", "names.add({s})", "print({s})",
+    "print({i}, {r})",
+    "nums.append({i} % 13)", "nums.pop()", "nums[{i}] = {i} % 7", "nums.sort()", "nums.clear()",
+    "nums.insert({i} % 4, {i} % 9)", "history.append({t})", "history[-1] = {t}", "history.clear()",
+    "nums[1:] = {N}[:3]", "table.update({D})", "table.setdefault({s}, {r})", "box.keep({t})",
+    "other.double = {r}", "Box.made += 1", "raise Oops({s})", "raise KeyError({s})",
+    "assert {b}, {s}",
+    "del box.items[:1]", "SETTINGS['rate'] = {r}", "x, y = y, x", "first, *rest = {N}",
+    "[a, b] = {N}", "(a, b), c = {N}[:2], {i}", "setattr(box, 'extra', {r})", "names.discard({s})",
+    "nums.extend({N}[:2])", "nums += {N}[:2]", "log.append(({i}, {s}))",
+    "table['n'] = table.get('n', 0) + 1", "nums.remove({i})", "nums.reverse()", "{t}.sum()",
+    "LIMITS[0] += 1", "log.append({D})", "log.append({b})", "y = x", "box.state = x", "return {t}",
+    "return {?}, {?}", "x = x.detach()", "log.append(x)", "y = x[1:]", "box.items = []", "pass",
+    "collect({i}, {N})", "tick({i} % 3)", "del x", "flag = not flag", "k += 1", "k = {i}",
+)  # fmt: skip
+BLOCKS = (
+    "if {b}:", "if {t}.sum() > {r}:", "for q in range({i} % 4):", "for q in {N}[:4]:",
+    "for q in {L}[:3]:", "for q, v in {D}.items():", "for q, v in enumerate({L}[:3]):",
+    "for q, v in zip({N}[:3], {L}):", "try:", "with {o} as q:", "with {o}:", "def inner(a, b={r}):",
+    "while", "match", "if {b}:", "try:", "for q in nums:", "for q in sorted({D}):", "finally",
+    "for q in upto({i}):", "if (q := {i}) > 1:", "with df.no_grad():",
+)  # fmt: skip
+ERRORS = ("Oops", "ValueError", "KeyError", "(IndexError, TypeError)", "ZeroDivisionError",
+          "LookupError", "Exception", "ArithmeticError")  # fmt: skip
+#: what happens to the world between two calls
+CHANGES = (
+    "g['GAIN'] = 3.0", "g['GAIN'] = 2", "g['GAIN'] = 2.0", "g['COUNT'] = 5", "s['box'].v = 0.5",
+    "s['box'].v = 3", "s['box'].n = 0", "s['log'].clear()", "s['nums'][:] = [4, 2]",
+    "s['nums'].append(6)",
+    "s['table']['a'] = 7", "s['table'].pop('b', None)", "s['table']['b'] = 1.5",
+    "g['LIMITS'].append(2)",
+    "g['SETTINGS'] = dict(g['SETTINGS'], rate=0.25)", "g['Box'].scale = 2.5",
+    "s['box'].extra = 4.0",
+    "vars(s['box']).pop('extra', None)", "s['history'].clear()", "s['box'].state = df.ones(3)",
+    "s['box'].scale = 9.0", "s['names'].add('b')", "s['box'].items.clear()",
+    "s['box'].__class__ = g['Child']",
+    "g['axpy'] = lambda x, *a, **b: x * 3", "g['Box'].bump = lambda self, by=1: 2", "None",
+    "None", "None",
+    "g['risky'].__defaults__ = None", "g['axpy'].__kwdefaults__ = {'b': 0.75}", "s['other'].n = 1",
+)  # fmt: skip
+KS = (1, 1, 1, 2, 3, 0, -1, 2.0, 1.5, True, 1.0, -0.0)
+
+
+class Program:
+    """A random module.
+
+    Attributes:
+        text: its source.
+        plan: of each call: what changes before it, and which arguments it gets.
+    """
+
+    def __init__(self, choose: Choose, length: int = 9, calls: int = 8) -> None:
+        self.choose, self.lines = choose, []
+        self.depth = 2
+        self.scopes: list[list[tuple[str, str]]] = [[]]
+        self.names = count()
+        self.left = length
+        while self.left > 0:
+            self.statement()
+        self.line(
+            "return {}".format(", ".join(self.expression(choose(KINDS), 1) for _ in range(3)))
+        )
+        self.text = PROLOGUE + "\n".join(self.lines) + EPILOGUE
+        self.plan = [(choose(CHANGES), choose(KS), choose((False, False, True)), choose(range(6)))
+                     for _ in range(calls)]  # fmt: skip
+        self.plan = [pair for call in self.plan for pair in (call, ("None", *call[1:]))]
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    # Expressions ----------------------------------------------------------------------------
+
+    def known(self, kind: str) -> list[str]:
+        return [name for scope in self.scopes for name, of in scope if of == kind]
+
+    def expression(self, kind: str, depth: int = 2) -> str:
+        if kind.endswith("0"):  # within text
+            kind, depth = kind[0], 0
+        if kind == "?":
+            kind = self.choose(KINDS)
+        if kind == "tv":
+            return self.choose([*self.known("t"), "x", "y"])
+        names = self.known(kind)
+        if depth <= 0 or (names and self.choose((True, False))):
+            return self.choose([*names, *LEAVES[kind]])
+        return f"({self.fill(self.choose(EXPRESSIONS[kind]), depth - 1)})"
+
+    def fill(self, template: str, depth: int) -> str:
+        found, rest = "", template
+        while rest:  # fields one after the other: each has an expression of its own
+            plain, brace, rest = rest.partition("{")
+            found += plain.replace("}}", "}")
+            if brace and rest.startswith("{"):
+                found, rest = found + "{", rest[1:]
+            elif brace:
+                kind, _, rest = rest.partition("}")
+                found += self.expression(kind, depth)
+        return found
+
+    # Statements -----------------------------------------------------------------------------
+
+    def statement(self, inside: bool = False) -> None:
+        self.left -= 1
+        how = self.choose(("simple", "simple", "assign", "assign", "block"))
+        if how == "block" and self.depth < 5:
+            self.block(self.choose(BLOCKS))
+        elif how == "assign":
+            kind = self.choose(KINDS)
+            name = f"v{next(self.names)}"
+            text = self.expression(kind)
+            self.line(f"{name} = ({text}) % 1009" if kind == "i" else f"{name} = {text}")
+            self.scopes[-1].append((name, kind))
+        else:
+            self.line(self.fill(self.choose(SIMPLE), 1))
+
+    def body(self, *names: tuple[str, str]) -> None:
+        self.depth += 1
+        self.scopes.append(list(names))
+        for _ in range(self.choose((1, 2, 3))):
+            self.statement(True)
+        leaked = self.scopes.pop()[len(names) :]
+        if self.choose((False, False, False, True)):  # perhaps not bound afterwards
+            self.scopes[-1] += leaked
+        self.depth -= 1
+
+    def block(self, head: str) -> None:
+        loop = head.startswith("for")
+        q = {"for q in range": "i", "for q in {N}": "i", "for q in {L}": "t", "for q in num": "i",
+             "for q in sorte": "s", "for q in upto": "i", "with {o} as q:": "o"}  # fmt: skip
+        names = [("q", kind) for start, kind in q.items() if head.startswith(start)]
+        if head == "while":
+            n = f"n{next(self.names)}"
+            self.line(f"{n} = 0")
+            self.line(f"while {n} < 3 and {self.expression('b')}:")
+            self.line(f"    {n} += 1")
+            self.body((n, "i"))
+        elif head == "match":
+            self.match()
+        elif head == "finally":
+            self.line("try:")
+            self.body()
+            self.line("finally:")
+            self.body()
+        elif head == "try:":
+            self.line(head)
+            self.body()
+            self.line(f"except {self.choose(ERRORS)} as error:")
+            self.line("    log.append(str(error))" if self.choose((True, False)) else "    pass")
+            self.body()
+            if self.choose((True, False)):
+                self.line("else:")
+                self.body()
+        elif head.startswith("def"):
+            self.line(self.fill(head, 1))
+            self.line("    global COUNT")
+            self.line("    nonlocal total, nums")
+            self.body(("a", "t"), ("b", "r"))
+            self.line(f"    return {self.expression('t')}")
+            name = f"v{next(self.names)}"
+            self.line(f"{name} = inner({self.expression('t', 1)})")
+            self.scopes[-1].append((name, "t"))
+        else:
+            self.line(self.fill(head, 1))
+            if head == "for q in nums:":
+                self.line("    if len(nums) > 9: break")
+            self.body(*names)
+            if loop and self.choose((True, False)):
+                self.line(f"    if {self.expression('b', 1)}: {self.choose(('break', 'continue'))}")
+            if self.choose((True, False, False)) and not head.startswith("with"):
+                self.line("else:")
+                self.body()
+
+    def match(self) -> None:
+        self.line(f"match {self.expression(self.choose('iNDos'))}:")
+        cases = ("1 | 2", "[a, b]", "[a, *_]", "{{'a': a}}", "{{'b': int() as a, **rest}}", "None",
+                 "'a'", "Child(n=a)", "Box(v=float() as a)", "int(a) if {b}", "str()",
+                 "-1")  # fmt: skip
+        for _ in range(self.choose((1, 2, 3))):
+            self.depth += 1
+            self.line(f"case {self.fill(self.choose(cases), 1)}:")
+            self.body()
+            self.depth -= 1
+        self.line("    case _:")
+        self.depth += 1
+        self.body()
+        self.depth -= 1
+
+
+@contextmanager
+def loaded(text: str) -> Iterator[types.ModuleType]:
+    """A module of this text, whose source can be found."""
+    file = f"<random {crc32(text.encode())}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    module = types.ModuleType("random_program")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            exec(compile(text, file, "exec"), vars(module))
+        yield module
+    finally:
+        del linecache.cache[file]
+
+
+def session(
+    program: Program, code: types.ModuleType, compile: Callable[..., Any], see: Any
+) -> None:
+    """All calls of a program, with everything that can be seen."""
+    f, state, inside = code.make(compile)
+    kept = df.tensor([1.0, 2.0, 3.0])
+    for change, k, flag, kind in program.plan:
+        exec(change, {"g": vars(code), "s": inside, "df": df})
+        x, y = df.tensor([1.0, -2.0, 0.5]), df.tensor([0.5, 4.0, -1.0])
+        arguments: tuple[tuple[Any, ...], ...] = (
+            (x, y, k), (x, x, k, flag), (kept, y, k, flag, [y, x]),
+            (x, kept, k, flag, [x, x, kept]),
+            (x, y, k, flag, (y,), {"a": 2, "b": k}), (x[:2], kept[1:], k, flag),
+        )  # fmt: skip
+        see(f, *arguments[kind])
+        see.that(state())
+    see.that(kept)
