@@ -6,7 +6,9 @@ corrupt, read-only, full, gone, or shared.
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -100,6 +102,18 @@ def list_as_operand(x):
     return df.tanh([x, None])  # here
 
 
+def a_list_that_floats_multiply(x):
+    return x * [1.0, 2.0, 3.0]  # here
+
+
+def a_shape_of_floats(x):
+    return df.zeros(x[0, 0])  # here
+
+
+def a_shape_as_weight(x):
+    return df.layer_norm(x, (3,))  # here
+
+
 def backward_of_many(x):
     w = x.detach().requires_grad_()
     (w * 2).backward()  # here
@@ -147,6 +161,9 @@ ERRORS = {
     truth_of_many: errors.ShapeError,
     text_as_value: errors.ArgumentError,
     list_as_operand: errors.ArgumentError,
+    a_list_that_floats_multiply: errors.DTypeError,
+    a_shape_of_floats: errors.DTypeError,
+    a_shape_as_weight: errors.ArgumentError,
     backward_of_many: errors.GradientError,
     write_to_what_a_gradient_needs: errors.InPlaceError,
     write_to_a_broadcast: errors.InPlaceError,
@@ -210,6 +227,17 @@ def test_every_class_is_also_a_builtin_error_or_the_base(name):
 def pick(x, index):
     y = df.tanh(x) * 2.0
     return df.take(y, index, axis=0) + 1.0  # here
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_errors_come_whole_from_another_process(again):
+    error = failure(df.linalg.inv, df.zeros((2, 2)))
+    error.add_note("a note")
+    other = again(error)
+    assert type(other) is type(error)
+    assert str(other) == str(error)
+    assert vars(other) == vars(error)
+    assert (other.what, other.where) == (error.what, error.where)
 
 
 def test_a_replay_that_meets_a_bad_value_gives_the_eager_error():

@@ -221,6 +221,7 @@ def test_files_that_cannot_be(tmp_path):
     df.save({"a": df.ones(2)}, path)
     for tensors, kind in (
         ({"a": [1.0]}, errors.ArgumentError), ({1: df.ones(2)}, errors.ArgumentError),
+        ("model.safetensors", errors.ArgumentError),
         ({"a": df.zeros(2, "complex128")}, errors.DTypeError),
     ):  # fmt: skip
         with pytest.raises(kind):

@@ -201,6 +201,7 @@ def test_flatten_and_sequential():
     [
         (lambda: nn.Linear(3, 2)(df.zeros((4, 5))), ShapeError, "Linear(3, 2) got a tensor of"),
         (lambda: nn.Linear(3, 2)(df.zeros((3,), df.float64)), DTypeError, "astype(float32)"),
+        (lambda: nn.Linear(3, 2)([1.0, 2.0, 3.0]), ArgumentError, "Linear(3, 2) got a list"),
         (lambda: nn.Linear(0, 2), ArgumentError, "inputs=0"),
         (lambda: nn.LayerNorm((2, 3))(df.zeros((3,))), ShapeError, "(2, 3)"),
         (lambda: nn.Dropout(1.0), ArgumentError, "probability < 1"),

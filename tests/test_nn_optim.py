@@ -152,6 +152,7 @@ def test_states_that_do_not_fit():
     ("call", "error", "message"),
     [
         (lambda p: optim.SGD([], 0.1), ArgumentError, "without parameters"),
+        (lambda p: optim.SGD(p.sum, 0.1), ArgumentError, "model.parameters()"),
         (lambda p: optim.SGD([p, p], 0.1), ArgumentError, "given twice"),
         (lambda p: optim.SGD([p], -0.1), ArgumentError, "lr=-0.1"),
         (lambda p: optim.SGD([p], math.nan), ArgumentError, "lr=nan"),
@@ -168,6 +169,18 @@ def test_errors(call, error, message):
     with pytest.raises(error) as raised:
         call(df.tensor([1.0], requires_grad=True))
     assert message in str(raised.value)
+
+
+def test_repr_shows_settings_and_no_tensors():
+    first, second = df.tensor([1.0], requires_grad=True), df.tensor([2.0], requires_grad=True)
+    adam = optim.Adam([first], lr=0.1)
+    assert repr(adam).startswith("Adam(lr=0.1, beta1=0.9, ")
+    assert repr(adam).endswith("; 1 parameters)")
+    both = optim.SGD([{"parameters": [first], "lr": 1.0}, {"parameters": [second]}], lr=0.5)
+    assert repr(both) == (
+        "SGD(lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0; 1 parameters | "
+        "lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0; 1 parameters)"
+    )
 
 
 def test_clip_gradients_scales_all_together():

@@ -14,7 +14,14 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from dualflow.base.errors import ArgumentError, DeviceError, GradientError, ShapeError, SharingError
+from dualflow.base.errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    SharingError,
+)
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
 from dualflow.ops import composites, door, operators, views
@@ -203,7 +210,10 @@ class Tensor:
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
-            raise TypeError(f"a tensor of {self.dtype.name} cannot be an index")
+            raise DTypeError(f"a tensor of {self.dtype.name} as an index or a count",
+                             why="Python asks a tensor for that where a size, an index or the "
+                             "factor of a list or tuple is wanted",
+                             instead="an integer, or df.asarray(list) to compute with")  # fmt: skip
         return int(self._scalar("an index"))
 
     def _scalar(self, what: str) -> Any:

@@ -6,6 +6,8 @@ NumPy user would expect (TypeError, ValueError, IndexError, RuntimeError).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .source import user_line
@@ -31,6 +33,16 @@ class DualflowError(Exception):
         if instead:
             parts.append(f"  write instead: {instead}")
         super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[DualflowError], args: tuple[str], state: dict[str, Any]) -> DualflowError:
+    """An error that was pickled or copied: it happened where it happened."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 class ShapeError(DualflowError, ValueError):

@@ -31,7 +31,7 @@ def save(
         metadata: texts to keep beside them.
 
     Raises:
-        ArgumentError: a name that is no text, or a value that is no tensor.
+        ArgumentError: `tensors` is no mapping, a name no text, or a value no tensor.
         DTypeError: a tensor of complex128.
         OSError: the file cannot be written.
 
@@ -41,6 +41,9 @@ def save(
     >>> df.load(path)["weight"].tolist()
     [1.0, 1.0]
     """
+    if not isinstance(tensors, Mapping):
+        raise ArgumentError(f"a {type(tensors).__name__} to be saved",
+                            instead='save({"name": tensor}, path)')  # fmt: skip
     arrays = {_name(name): _packed(name, value) for name, value in tensors.items()}
     target = Path(path)
     handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

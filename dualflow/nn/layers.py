@@ -251,6 +251,9 @@ def _size(name: str, value: int) -> int:
 
 
 def _check_last(layer: Module, x: df.Tensor, shape: tuple[int, ...]) -> None:
+    if not hasattr(x, "shape"):
+        raise ArgumentError(f"{layer!r} got a {type(x).__name__}",
+                            instead="a tensor, such as df.asarray(...)")  # fmt: skip
     if x.shape[-len(shape) :] != shape:
         raise ShapeError(
             f"{layer!r} got a tensor of shape {x.shape}",

@@ -20,7 +20,7 @@ from .functions.indexing import take_along_axis
 from .functions.movement import expand_dims, squeeze
 from .functions.reduction import max, mean, sum
 from .generator import Generator
-from .operands import tensor
+from .operands import operand, tensor
 
 Tensor = Any
 
@@ -144,8 +144,8 @@ def layer_norm(
     variance = mean(centred * centred, axis, keepdims=True)
     out = centred / sqrt(variance + eps)
     if weight is not None:
-        out = out * weight
-    return out if bias is None else out + bias
+        out = out * operand(weight, "a weight of layer_norm")
+    return out if bias is None else out + operand(bias, "a bias of layer_norm")
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:

@@ -43,6 +43,14 @@ class Optimizer:
             for parameter in group.parameters:
                 parameter.grad = None
 
+    def __repr__(self) -> str:
+        groups = (
+            ", ".join(f"{name}={value!r}" for name, value in vars(group).items()
+                      if not isinstance(value, list)) + f"; {len(group.parameters)} parameters"
+            for group in self.groups
+        )  # fmt: skip
+        return f"{type(self).__name__}({' | '.join(groups)})"
+
     @property
     def lr(self) -> float:
         """The learning rate of the first group; setting it sets that of all groups."""
@@ -92,7 +100,7 @@ def grouped(parameters: Iterable[Any], **settings: Any) -> list[tuple[list[df.Te
         ArgumentError: there are none, or one occurs twice, or a setting is unknown.
         GradientError: one requires no gradient or was computed.
     """
-    given = list(parameters)
+    given = list(parameters) if isinstance(parameters, Iterable) else []
     if not given:
         raise ArgumentError("an optimizer without parameters",
                             instead="model.parameters()")  # fmt: skip
