@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import logging
 import operator
 import pickle
 import sys
@@ -306,6 +307,20 @@ def test_explain_names_the_line_that_keeps_a_function_from_replay():
     text = f.explain(vector(1))
     assert "perf_counter" in text
     assert "return x * time.perf_counter()" in text
+
+
+def test_explain_names_the_own_line_that_led_into_a_library():
+    log = logging.Logger("quiet", logging.INFO)
+
+    def logged(x):
+        log.info("shape %s", x.shape)
+        return x * 2
+
+    f = df.compile(logged, wait=True)
+    reason = f.explain(vector(1)).splitlines()[1]
+    assert logging.__file__ in reason
+    assert f"; reached from {__file__}:" in reason
+    assert 'log.info("shape %s", x.shape)' in reason
 
 
 def test_process_counters():

@@ -15,6 +15,9 @@ from typing import Any
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: The demonstration is a user's program that happens to lie in the package.
 _PROGRAM = os.path.join(_PACKAGE, "inspect", "demonstration.py")
+#: where Python's own modules lie, and those that were installed
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_INSTALLED = "-packages" + os.sep
 _MOST = 20_000
 
 
@@ -50,6 +53,23 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     code = last.f_code
     key = code.co_filename, last.f_lineno, code.co_name
     return _lines.get(key) or _keep(_lines, key, SourceLine(*key))
+
+
+def own_line(frame: FrameType | None = None) -> SourceLine | None:
+    """The innermost line outside dualflow, installed packages and Python's own library; None
+    where there is none."""
+    here = frame or sys._getframe(1)
+    while here is not None:
+        if is_own(here.f_code.co_filename):
+            return user_line(here)
+        here = here.f_back
+    return None
+
+
+def is_own(file: str) -> bool:
+    """Whether code of `file` is neither dualflow's, nor installed, nor of Python's library."""
+    installed = file.startswith(_LIBRARY) or _INSTALLED in file
+    return not installed and not inside_package(file)
 
 
 def inside_package(file: str) -> bool:

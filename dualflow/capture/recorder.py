@@ -21,7 +21,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import Batched, beneath
 from dualflow.autograd.tape import edge_of
 from dualflow.autograd.walk import order_of
-from dualflow.base.source import SourceLine, user_line
+from dualflow.base.source import SourceLine, is_own, own_line, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
@@ -59,13 +59,17 @@ _proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
 
 class Reason:
-    """Why a call cannot be replayed, and at which line."""
+    """Why a call cannot be replayed, and at which line; where that is a library's, also at which
+    line of the user's own it was reached."""
 
-    def __init__(self, why: str, line: SourceLine | None) -> None:
-        self.why, self.line = why, line
+    def __init__(self, why: str, line: SourceLine | None, own: SourceLine | None = None) -> None:
+        self.why, self.line, self.own = why, line, own
 
     def __str__(self) -> str:
-        return f"{self.why} ({self.line})" if self.line else self.why
+        if self.line is None:
+            return self.why
+        reached = f"; reached from {self.own}" if self.own is not None else ""
+        return f"{self.why} ({self.line}{reached})"
 
 
 class Recorder:
@@ -127,7 +131,9 @@ class Recorder:
     def refuse(self, why: str, line: SourceLine | None = None) -> None:
         """This call cannot be replayed."""
         if self.reason is None:
-            self.reason, self.dead = Reason(why, line or user_line()), True
+            line = line or user_line()
+            own = None if line is None or is_own(line.file) else own_line()
+            self.reason, self.dead = Reason(why, line, own), True
             for kept in (self._objects, self._keep, self.reads, self.plain):  # they may die now
                 kept.clear()
 
