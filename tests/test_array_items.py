@@ -1,4 +1,4 @@
-"""Indexing in one step of NumPy's: the same views, chains and writes as op by op."""
+"""Indexing and functions in one step of NumPy's: the same views, writes and bits as op by op."""
 
 from __future__ import annotations
 
@@ -183,6 +183,30 @@ def test_products_with_vectors_have_the_bits_of_the_op(dtype):
             wanted = p.matmul(x, wide).reshape(found.shape)
             assert found.dtype == wanted.dtype
             np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
+CALLED = (
+    "linalg.norm(x)", "linalg.vector_norm(x, axis=1)", "linalg.matrix_norm(x)", "vecdot(x, y)",
+    "vecdot(x, y, axis=0)", "outer(x[..., 0].flatten(), y[0].flatten())", "linalg.trace(x)",
+    "linalg.trace(x, 1)", "linalg.pinv(x)", "linalg.pinv(x, 0.25)", "linalg.matrix_rank(x)",
+    "linalg.matrix_rank(x, 0.9)", "fft.fft(x)", "fft.ifft(x, axis=0, norm='ortho')", "fft.fftn(x)",
+    "fft.ifft2(x, norm='forward')", "fft.fftshift(x)", "angle(x)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("text", CALLED)
+def test_functions_in_one_step_have_the_bits_of_the_ops(text, dtype):
+    random = np.random.default_rng(3)
+    unit = np.dtype(dtype).type(1j if dtype == "complex64" else 1)
+    for shape in ((5, 7), (7, 3), (3, 33, 4)):
+        parts = random.normal(size=(2, 2, *shape)).astype(unit.real.dtype)
+        x, y = (df.tensor(a + b * unit).mT for a, b in parts)
+        found = eval(f"df.{text}", {"df": df, "x": x, "y": y})
+        x, y = (t.detach().requires_grad_() for t in (x, y))
+        wanted = eval(f"df.{text}", {"df": df, "x": x, "y": y}).detach()
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+        assert found.numpy().tobytes() == wanted.numpy().tobytes()
 
 
 def test_a_new_matrix_in_one_step_is_that_of_the_ops():

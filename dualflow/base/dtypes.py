@@ -33,6 +33,7 @@ DEFAULT_FLOAT = float32
 DEFAULT_INT = int64
 DEFAULT_COMPLEX = complex64
 Number = bool | int | float | complex
+_PARTS = {complex64: float32, complex128: float64}
 
 
 def as_dtype(dtype: DTypeLike) -> np.dtype:
@@ -78,7 +79,7 @@ def is_inexact(dtype: np.dtype) -> bool:
 
 def real_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of the parts of `dtype`: float32 of complex64; any other dtype is its own."""
-    return {complex64: float32, complex128: float64}.get(dtype, dtype)
+    return _PARTS.get(dtype, dtype)
 
 
 def complex_dtype(dtype: np.dtype) -> np.dtype:

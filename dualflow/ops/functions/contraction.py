@@ -12,13 +12,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dualflow.base.errors import ArgumentError, ShapeError
-from dualflow.base.shapes import Shape, size_of
+from dualflow.base.shapes import Shape
 
 from .. import primitives as p
 from ..operands import TENSORS
 from ..ordering import Order, cheapest
 from .elementwise import multiply
-from .linear import permuted, promoted, reshaped
+from .linear import Product, permuted, product_plan, promoted, reshaped
 from .reduction import sum
 
 Tensor = Any
@@ -48,16 +48,17 @@ def einsum(*operands: Any, optimize: bool = True) -> Tensor:
     """
     text, tensors, terms, result = _parsed(operands)
     tensors = promoted("einsum", *tensors)
-    if len(tensors) != len(terms):
-        raise ArgumentError(f"einsum of {len(tensors)} tensors by {text!r}",
-                            why=f"that labels {len(terms)}")  # fmt: skip
-    plan = _plan(text, terms, result, tuple(x.shape for x in tensors), bool(optimize))
-    parts = [_reduced(x, *part) for x, part in zip(tensors, plan.parts, strict=True)]
+    plan = _plan(text, terms, result, tuple([x.shape for x in tensors]), bool(optimize))
+    if plan.only is not None:
+        return plan.only.of(*tensors)
+    parts = tensors
+    if plan.parts is not None:
+        parts = [_reduced(x, *part) for x, part in zip(tensors, plan.parts, strict=True)]
     for (i, j), product in zip(plan.order, plan.products, strict=True):
         right, left = parts.pop(j), parts.pop(i)
-        parts.append(_product(left, right, product))
+        parts.append(product.of(left, right))
     (out,) = parts
-    return permuted(out, plan.axes) if plan.order else p.permute(out, axes=plan.axes)
+    return out if plan.axes is None else p.permute(out, axes=plan.axes)
 
 
 # Subscripts -----------------------------------------------------------------------------------
@@ -106,17 +107,26 @@ def _letters(term: str, text: str) -> Labels:
 # Planning -------------------------------------------------------------------------------------
 
 
-class _Product(NamedTuple):
-    """How two operands are multiplied: as matrices, (batch, rows, inner) @ (batch, inner, columns).
+class _Elementwise(NamedTuple):
+    """How two operands are multiplied that no matrix product serves: element by element.
 
     Attributes:
         left, right: the order of their axes.
-        sizes: of batch, rows, inner, columns, each of several axes.
+        rows, columns: their shapes then, which broadcast.
+        summed: the axes of the product to sum.
     """
 
     left: Axes
+    rows: Shape
     right: Axes
-    sizes: tuple[Shape, Shape, Shape, Shape]
+    columns: Shape
+    summed: Axes
+
+    def of(self, x: Tensor, y: Tensor) -> Tensor:
+        """The product of `x` and `y`."""
+        x = reshaped(permuted(x, self.left), self.rows)
+        out = multiply(x, reshaped(permuted(y, self.right), self.columns))
+        return _summed(out, self.summed) if self.summed else out
 
 
 class _Plan(NamedTuple):
@@ -124,16 +134,18 @@ class _Plan(NamedTuple):
 
     Attributes:
         parts: for each operand the pairs of axes of which the diagonal is taken, one after the
-            other, then the axes of size 1 to drop, then those to sum.
+            other, then the axes of size 1 to drop, then those to sum; None: nothing of all this.
         order: the pairs to multiply.
         products: how.
-        axes: the order of the axes of the result.
+        axes: the order of the axes of the result; None: as they are.
+        only: the product that is all there is to do, if it is.
     """
 
-    parts: tuple[tuple[tuple[tuple[int, int], ...], Axes, Axes], ...]
+    parts: tuple[tuple[tuple[tuple[int, int], ...], Axes, Axes], ...] | None
     order: Order
-    products: tuple[_Product, ...]
-    axes: tuple[int, ...]
+    products: tuple[Product | _Elementwise, ...]
+    axes: Axes | None
+    only: Product | _Elementwise | None
 
 
 @lru_cache(maxsize=512)
@@ -141,6 +153,9 @@ def _plan(
     text: str, terms: tuple[Labels, ...], result: Labels | None, shapes: tuple[Shape, ...],
     optimize: bool,
 ) -> _Plan:  # fmt: skip
+    if len(shapes) != len(terms):
+        raise ArgumentError(f"einsum of {len(shapes)} tensors by {text!r}",
+                            why=f"that labels {len(terms)}")  # fmt: skip
     message = f"einsum of {' and '.join(map(str, shapes))} by {text!r}"
     terms, result = _without_dots(message, terms, result, shapes)
     sizes = _sizes(message, terms, shapes)
@@ -165,8 +180,12 @@ def _plan(
         product, labels = _planned_product(a, b, needed, sizes)
         products.append(product)
         left.append(labels)
-    axes = tuple(left[0].index(label) for label in result)
-    return _Plan(tuple(parts), order, tuple(products), axes)
+    axes: Axes | None = tuple(left[0].index(label) for label in result)
+    if order and axes == tuple(range(len(result))):  # one operand alone gives a view of its own
+        axes = None
+    some = tuple(parts) if any(any(part) for part in parts) else None
+    only = products[0] if len(products) == 1 and some is axes is None else None
+    return _Plan(some, order, tuple(products), axes, only)
 
 
 def _from_left(count: int) -> Order:
@@ -234,16 +253,22 @@ def _spread_out(
 
 def _planned_product(
     a: Labels, b: Labels, needed: set[int], sizes: dict[int, int]
-) -> tuple[_Product, Labels]:
+) -> tuple[Product | _Elementwise, Labels]:
     both = [label for label in a if label in b]
     batch = [label for label in both if label in needed]
     inner = [label for label in both if label not in needed]
     rows, columns = [x for x in a if x not in b], [x for x in b if x not in a]
     left = tuple(a.index(label) for label in (*batch, *rows, *inner))
     right = tuple(b.index(label) for label in (*batch, *inner, *columns))
-    parts = (batch, rows, inner, columns)
-    lengths = tuple(tuple(sizes[label] for label in part) for part in parts)
-    return _Product(left, right, lengths), (*batch, *rows, *columns)  # type: ignore[arg-type]
+    labels, parts = (*batch, *rows, *columns), (batch, rows, inner, columns)
+    many, m, k, n = (tuple(sizes[label] for label in part) for part in parts)
+    if not inner:
+        wide = (*many, *m, *(1,) * len(n)), (*many, *(1,) * len(m), *n)
+        return _Elementwise(left, wide[0], right, wide[1], ()), labels
+    if not rows and not columns and batch:
+        summed = tuple(range(len(batch), len(batch) + len(inner)))
+        return _Elementwise(left, many + k, right, many + k, summed), labels
+    return product_plan(left, right, many, m, k, n), labels
 
 
 # Doing it -------------------------------------------------------------------------------------
@@ -273,18 +298,3 @@ def _diagonal(x: Tensor, i: int, j: int) -> Tensor:
     flat = p.reshape(x, shape=(*batch, n * n))
     none, ones = (0,) * len(batch), (1,) * len(batch)
     return p.slice(flat, starts=(*none, 0), stops=(*batch, n * n), steps=(*ones, n + 1))
-
-
-def _product(left: Tensor, right: Tensor, product: _Product) -> Tensor:
-    batch, rows, inner, columns = product.sizes
-    x, y = permuted(left, product.left), permuted(right, product.right)
-    if not inner:
-        x = reshaped(x, (*batch, *rows, *(1,) * len(columns)))
-        y = reshaped(y, (*batch, *(1,) * len(rows), *columns))
-        return multiply(x, y)
-    if not rows and not columns and batch:
-        axes = tuple(range(len(batch), len(batch) + len(inner)))
-        return _summed(multiply(x, y), axes)
-    m, k, n = size_of(rows), size_of(inner), size_of(columns)
-    out = p.matmul(reshaped(x, (*batch, m, k)), reshaped(y, (*batch, k, n)))
-    return reshaped(out, batch + rows + columns)

@@ -223,7 +223,14 @@ def angle(x: Tensor) -> Tensor:
     [1.5707963705062866]
     """
     x = tensor(x)
+    eager = door.unnoted(x) if is_complex(x.dtype) else None
+    if eager is not None:
+        return eager.compute(_angle_of_array, (x,))
     return atan2(imag(x), real(x))
+
+
+def _angle_of_array(x: np.ndarray) -> np.ndarray:
+    return np.arctan2(np.imag(x).copy(), np.real(x).copy())  # in one piece: the same loop
 
 
 def signbit(x: Tensor) -> Tensor:

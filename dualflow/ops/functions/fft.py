@@ -11,19 +11,23 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import as_dtype, complex_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis
 
+from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from ..record import Strict
 from .creation import arange
 from .elementwise import conj
-from .movement import concat, part, roll
+from .movement import concat, part, rolled
 from .norms import floats
 
 Tensor = Any
+_RFFT = p.rfft.op
 
 __all__ = [
     "fft",
@@ -64,16 +68,22 @@ def _reals(name: str, x: Any) -> Tensor:
     return x
 
 
-def _complexes(name: str, x: Any) -> Tensor:
+def _transformable(name: str, x: Any) -> Tensor:
     x = floats(x)
     if x.dtype.char == "e":
         raise DTypeError(f"{name} of float16", instead="astype(...) to a wider dtype first")
+    return x
+
+
+def _complexes(x: Tensor) -> Tensor:
     return x if x.dtype.kind == "c" else p.cast(x, dtype=complex_dtype(x.dtype))
 
 
 def _fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
     """`x` with `n` values along `axis` (normal): cut, or padded with zeros."""
     have = x.shape[axis]
+    if n is None and have:
+        return x
     wanted = have if n is None else index(n)
     if wanted < 1:
         raise ShapeError(f"{name} of {wanted} values of axis {axis} of {x.shape}",
@@ -87,17 +97,30 @@ def _fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
 
 
 def _axis(name: str, x: Tensor, axis: int) -> int:
-    if not x.ndim:
+    rank = len(x.shape)
+    if not rank:
         raise ShapeError(f"{name} of a tensor without axes")
-    return normal_axis(axis, x.ndim)
+    return normal_axis(axis, rank)
 
 
 def _along(primitive: Strict, x: Any, n: int | None, axis: int, norm: str | None) -> Tensor:
     """A transform of complex numbers along one axis."""
     name = primitive.op.name
-    x = _complexes(name, x)
-    axis = _axis(name, x, axis)
-    return primitive(_fitted(name, x, n, axis), axis=axis, norm=_norm(norm))
+    x = _transformable(name, x)
+    axis, norm = _axis(name, x, axis), _norm(norm)
+    eager = door.unnoted(x)
+    if eager is not None and n is None and x.shape[axis]:
+        return eager.compute(_along_of_array, (x,), name, (axis,), norm)
+    return primitive(_fitted(name, _complexes(x), n, axis), axis=axis, norm=norm)
+
+
+def _along_of_array(x: np.ndarray, name: str, axes: Sequence[int], norm: str) -> np.ndarray:
+    """A transform of all values along several axes, in the order given."""
+    x = x if x.dtype.kind == "c" else x.astype(complex_dtype(x.dtype))
+    transform = getattr(np.fft, name)
+    for axis in axes:
+        x = transform(x, axis=axis, norm=norm)
+    return x
 
 
 # Along one axis -------------------------------------------------------------------------------
@@ -138,7 +161,8 @@ def rfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "ba
     """
     x = _reals("rfft", x)
     axis = _axis("rfft", x, axis)
-    return p.rfft(_fitted("rfft", x, n, axis), axis=axis, norm=_norm(norm))
+    x = _fitted("rfft", x, n, axis)
+    return door.run(_RFFT, (x,), {"axis": axis, "norm": _norm(norm)})
 
 
 def irfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
@@ -148,7 +172,7 @@ def irfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "b
     >>> df.fft.irfft(df.asarray([1.0, 1.0]), n=3).tolist()
     [1.0, 0.0, 0.0]
     """
-    x = _complexes("irfft", x)
+    x = _complexes(_transformable("irfft", x))
     axis = _axis("irfft", x, axis)
     count = 2 * (x.shape[axis] - 1) if n is None else index(n)
     if count < 1:
@@ -165,7 +189,7 @@ def hfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "ba
     >>> df.fft.hfft(df.asarray([1.0, 0.0]), n=2).tolist()
     [1.0, 1.0]
     """
-    return irfft(conj(_complexes("hfft", x)), n, axis, _SWAPPED[_norm(norm)])
+    return irfft(conj(_complexes(_transformable("hfft", x))), n, axis, _SWAPPED[_norm(norm)])
 
 
 def ihfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
@@ -199,8 +223,13 @@ def _plan(name: str, x: Tensor, s: Sizes, axes: Sequence[int] | None) -> list[tu
 
 
 def _along_all(name: str, one: Any, x: Any, s: Sizes, axes: Any, norm: str | None) -> Tensor:
-    x = _complexes(name, x)
-    for axis, n in reversed(_plan(name, x, s, axes)):
+    x = _transformable(name, x)
+    plan = _plan(name, x, s, axes)
+    eager = door.unnoted(x) if s is None and x.size else None
+    if eager is not None:
+        backwards = [axis for axis, _ in reversed(plan)]
+        return eager.compute(_along_of_array, (x,), one.__name__, backwards, _norm(norm))
+    for axis, n in reversed(plan):
         x = one(x, n, axis, norm)
     return x
 
@@ -261,7 +290,7 @@ def irfftn(
     >>> df.fft.irfftn(df.fft.rfftn(df.ones((2, 4)))).tolist()
     [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
     """
-    x = _complexes("irfftn", x)
+    x = _complexes(_transformable("irfftn", x))
     *others, (last, count) = _plan("irfftn", x, s, axes)
     for axis, n in reversed(others):
         x = ifft(x, n, axis, norm)
@@ -361,8 +390,8 @@ def fftshift(x: Tensor, axes: Axes = None) -> Tensor:
     [-0.5, -0.25, 0.0, 0.25]
     """
     x = tensor(x)
-    chosen = normal_axes(axes, x.ndim)
-    return roll(x, [x.shape[axis] // 2 for axis in chosen], chosen)
+    chosen = normal_axes(axes, len(x.shape))
+    return rolled(x, tuple([x.shape[axis] // 2 for axis in chosen]), chosen)
 
 
 def ifftshift(x: Tensor, axes: Axes = None) -> Tensor:
@@ -373,5 +402,5 @@ def ifftshift(x: Tensor, axes: Axes = None) -> Tensor:
     [0.0, 0.25, -0.5, -0.25]
     """
     x = tensor(x)
-    chosen = normal_axes(axes, x.ndim)
-    return roll(x, [-(x.shape[axis] // 2) for axis in chosen], chosen)
+    chosen = normal_axes(axes, len(x.shape))
+    return rolled(x, tuple([-(x.shape[axis] // 2) for axis in chosen]), chosen)

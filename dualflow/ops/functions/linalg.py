@@ -10,10 +10,13 @@ from __future__ import annotations
 from operator import index
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, broadcast, normal_axis
 
+from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from ..primitives.matrices import check_matrices
@@ -22,10 +25,20 @@ from .elementwise import conj, real
 from .factors import cholesky, eig, eigh, eigvals, eigvalsh, matrices, qr, svd, svdvals
 from .linear import kron, matmul, multi_dot, outer, promoted, tensordot, vecdot
 from .movement import broadcast_arrays, expand_dims, matrix_transpose, squeeze, stack, unstack
-from .norms import cond, floats, matrix_norm, matrix_rank, norm, tolerance, vector_norm
+from .norms import (
+    cond,
+    floats,
+    matrix_norm,
+    matrix_rank,
+    norm,
+    one_tolerance,
+    tolerance,
+    vector_norm,
+)
 from .reduction import sum
 
 Tensor = Any
+_SOLVE = p.solve.op
 
 __all__ = [
     "cholesky",
@@ -91,16 +104,16 @@ def _system(name: str, a: Any, b: Any, square: bool = True) -> tuple[Tensor, Ten
         dtype = promote(a.dtype, b.dtype)
         a, b = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))
     check_matrices(name, a, square)
-    one = b.ndim == 1
-    b = expand_dims(b, -1) if one else b
-    if b.ndim < 2 or a.shape[-2] != b.shape[-2]:
-        shape = b.shape[:-1] if one else b.shape
-        raise ShapeError(f"{name} of {a.shape} and {shape}",
+    left, right = a.shape, b.shape
+    one = len(right) == 1
+    if not right or left[-2] != right[-1 if one else -2]:
+        raise ShapeError(f"{name} of {left} and {right}",
                          why="the right side, (m,) or (..., m, k), must have as many rows as the "
                              "matrix")  # fmt: skip
-    if a.shape[:-2] == b.shape[:-2]:
+    b = expand_dims(b, -1) if one else b
+    if left[:-2] == right[:-2]:
         return a, b, one
-    batch = broadcast(a.shape[:-2], b.shape[:-2])
+    batch = broadcast(left[:-2], right[:-2])
     return _batched(a, batch), _batched(b, batch), one
 
 
@@ -122,7 +135,7 @@ def solve(x1: Tensor, x2: Tensor) -> Tensor:
     [1.0, 0.5]
     """
     a, b, one = _system("solve", x1, x2)
-    out = p.solve(a, b)
+    out = door.run(_SOLVE, (a, b), {})
     return squeeze(out, -1) if one else out
 
 
@@ -176,6 +189,9 @@ def pinv(x: Tensor, rtol: Any = None) -> Tensor:
     [[0.5, 0.0], [0.0, 0.0]]
     """
     x = matrices("pinv", x)
+    eager, number = door.unnoted(x), one_tolerance(x, rtol)
+    if eager is not None and number is not None:
+        return eager.compute(p.pinv.op.numpy, (x,), number)
     return p.pinv(x, tolerance(x, rtol))
 
 
@@ -298,7 +314,15 @@ def trace(x: Tensor, offset: int = 0, dtype: Any = None) -> Tensor:
     >>> df.linalg.trace(df.asarray([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
+    x = tensor(x)
+    eager = door.unnoted(x) if dtype is None and x.ndim > 1 else None
+    if eager is not None:
+        return eager.compute(_trace_of_array, (x,), index(offset))
     return sum(diagonal(x, offset), -1, dtype=dtype)
+
+
+def _trace_of_array(x: np.ndarray, offset: int) -> Any:
+    return np.add.reduce(x.diagonal(offset, -2, -1), -1)
 
 
 def cross(x1: Tensor, x2: Tensor, axis: int = -1) -> Tensor:

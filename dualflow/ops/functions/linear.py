@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any
+from functools import lru_cache, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .elementwise import conj, multiply
 from .reduction import sum
 
 Tensor = Any
+_MATMUL = p.matmul.op
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:
@@ -96,6 +97,10 @@ def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
     11.0
     """
     x, y = promoted("vecdot", x, y)
+    if x.shape == y.shape:
+        eager = door.unnoted(x, y)
+        if eager is not None:
+            return eager.compute(_vecdot_of_arrays, (x, y), normal_axis(axis, len(x.shape)))
     rank = builtins.max(x.ndim, y.ndim)
     at = normal_axis(axis, rank)
     sizes = [((1,) * (rank - v.ndim) + v.shape)[at] for v in (x, y)]
@@ -104,6 +109,11 @@ def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
                          why="the sizes of that axis must be equal")  # fmt: skip
     out = sum(multiply(conj(x), y), axis=at)
     return out if out.dtype == x.dtype else p.cast(out, dtype=x.dtype)
+
+
+def _vecdot_of_arrays(x: np.ndarray, y: np.ndarray, axis: int) -> Any:
+    products = np.multiply(x.conj() if x.dtype.kind == "c" else x, y, order="C")
+    return np.add.reduce(products, axis, x.dtype)
 
 
 def outer(x: Tensor, y: Tensor) -> Tensor:
@@ -127,6 +137,9 @@ def outer(x: Tensor, y: Tensor) -> Tensor:
     if x.ndim != 1 or y.ndim != 1:
         raise ShapeError(f"outer of {x.shape} and {y.shape}", why="it takes two vectors",
                          instead="kron(), or multiply() with new axes")  # fmt: skip
+    eager = door.unnoted(x, y)
+    if eager is not None:
+        return eager.compute(np.multiply.outer, (x, y))
     return multiply(p.reshape(x, shape=(*x.shape, 1)), y)
 
 
@@ -161,17 +174,70 @@ def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:
     (2, 4)
     """
     x, y = promoted("tensordot", x, y)
-    first, second = _paired_axes(axes, x.ndim, y.ndim)
-    if [x.shape[i] for i in first] != [y.shape[i] for i in second]:
-        raise ShapeError(f"tensordot of {x.shape} and {y.shape} over axes {first} and {second}",
+    if isinstance(axes, Sequence):
+        first, second = (tuple(v) if isinstance(v, Sequence) else (v,) for v in axes)
+        return _tensordot_plan(x.shape, y.shape, first, second).of(x, y)
+    count = as_integer(axes, "axes")
+    if not 0 <= count <= len(x.shape) or count > len(y.shape):
+        raise ShapeError(f"tensordot over {count} axes of {x.shape} and {y.shape}")
+    first = range(len(x.shape) - count, len(x.shape))
+    return _tensordot_plan(x.shape, y.shape, first, range(count)).of(x, y)
+
+
+class Product(NamedTuple):
+    """How two tensors are multiplied as matrices: their axes are put in order, then folded.
+
+    Attributes:
+        left, right: the order of the axes; None: as they are.
+        rows, columns: the shapes of the matrices, (..., m, k) and (..., k, n); None: as they are.
+        out: the shape of the result; None: that of the product.
+    """
+
+    left: tuple[int, ...] | None
+    rows: Shape | None
+    right: tuple[int, ...] | None
+    columns: Shape | None
+    out: Shape | None
+
+    def of(self, x: Tensor, y: Tensor) -> Tensor:
+        """The product of `x` and `y`."""
+        left, rows, right, columns, shape = self
+        x = x if left is None else p.permute(x, axes=left)
+        x = x if rows is None else p.reshape(x, shape=rows)
+        y = y if right is None else p.permute(y, axes=right)
+        y = y if columns is None else p.reshape(y, shape=columns)
+        out = door.run(_MATMUL, (x, y), {})
+        return out if shape is None else p.reshape(out, shape=shape)
+
+
+def product_plan(
+    left: tuple[int, ...], right: tuple[int, ...], batch: Shape, rows: Shape, inner: Shape,
+    columns: Shape,
+) -> Product:  # fmt: skip
+    """How to multiply where the axes of x, ordered by `left`, have the sizes batch + rows + inner,
+    and those of y, ordered by `right`, batch + inner + columns."""
+    m, k, n = size_of(rows), size_of(inner), size_of(columns)
+    return Product(
+        None if left == tuple(range(len(left))) else left,
+        None if len(rows) == len(inner) == 1 else (*batch, m, k),
+        None if right == tuple(range(len(right))) else right,
+        None if len(inner) == len(columns) == 1 else (*batch, k, n),
+        None if len(rows) == len(columns) == 1 else batch + rows + columns,
+    )
+
+
+@lru_cache(maxsize=512)
+def _tensordot_plan(a: Shape, b: Shape, first: Sequence[int], second: Sequence[int]) -> Product:
+    first, second = _paired_axes(first, second, len(a), len(b))
+    if [a[i] for i in first] != [b[i] for i in second]:
+        raise ShapeError(f"tensordot of {a} and {b} over axes {first} and {second}",
                          why="the sizes of axes that go together must be equal")  # fmt: skip
-    left = [i for i in range(x.ndim) if i not in first]
-    right = [i for i in range(y.ndim) if i not in second]
-    rows, columns = (tuple(v.shape[i] for i in rest) for v, rest in ((x, left), (y, right)))
-    inner = size_of(tuple(x.shape[i] for i in first))
-    a = reshaped(permuted(x, (*left, *first)), (size_of(rows), inner))
-    b = reshaped(permuted(y, (*second, *right)), (inner, size_of(columns)))
-    return reshaped(p.matmul(a, b), rows + columns)
+    left = [i for i in range(len(a)) if i not in first]
+    right = [i for i in range(len(b)) if i not in second]
+    rows, inner, columns = (
+        tuple(shape[i] for i in axes) for shape, axes in ((a, left), (a, first), (b, right))
+    )
+    return product_plan((*left, *first), (*second, *right), (), rows, inner, columns)
 
 
 def permuted(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -184,14 +250,9 @@ def reshaped(x: Tensor, shape: Shape) -> Tensor:
     return x if x.shape == shape else p.reshape(x, shape=shape)
 
 
-def _paired_axes(axes: Any, x_rank: int, y_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if isinstance(axes, Sequence):
-        first, second = ((v,) if not isinstance(v, Sequence) else tuple(v) for v in axes)
-    else:
-        count = as_integer(axes, "axes")
-        if not 0 <= count <= builtins.min(x_rank, y_rank):
-            raise ShapeError(f"tensordot over {count} axes of tensors with {x_rank} and {y_rank}")
-        first, second = range(x_rank - count, x_rank), range(count)
+def _paired_axes(
+    first: Sequence[int], second: Sequence[int], x_rank: int, y_rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     found = (
         tuple(normal_axis(axis, x_rank) for axis in first),
         tuple(normal_axis(axis, y_rank) for axis in second),
@@ -205,12 +266,14 @@ def _paired_axes(axes: Any, x_rank: int, y_rank: int) -> tuple[tuple[int, ...], 
 def promoted(name: str, *operands: Any) -> list[Tensor]:
     """The operands as tensors of one dtype; DTypeError for booleans."""
     given = [x if type(x) in TENSORS else tensor(x) for x in operands]
-    dtype = given[0].dtype
-    if len(given) > 1:
-        dtype = reduce(promote, [x.dtype for x in given])
+    dtypes = [x.dtype for x in given]
+    dtype = dtypes[0]
+    same = dtypes.count(dtype) == len(dtypes)
+    if not same:
+        dtype = reduce(promote, dtypes)
     if dtype.kind == "b":
         check_kind(name, dtype, "iufc")
-    return [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
+    return given if same else [x if x.dtype == dtype else p.cast(x, dtype=dtype) for x in given]
 
 
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:

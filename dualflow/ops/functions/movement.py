@@ -287,7 +287,8 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     [4, 1, 2, 3]
     """
     x = tensor(x)
-    if axis is None and x.ndim != 1:
+    rank = len(x.shape)
+    if axis is None and rank != 1:
         return p.reshape(roll(flatten(x), shift, 0), shape=x.shape)
     axis = 0 if axis is None else axis
     shifts, axes = as_shape(shift), as_shape(axis)  # type: ignore[arg-type]
@@ -295,18 +296,22 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
         shifts = shifts * len(axes)
     if len(shifts) != len(axes):
         raise ShapeError(f"roll by {len(shifts)} shifts along {len(axes)} axes")
-    axes = tuple([normal_axis(one, x.ndim) for one in axes])
+    return rolled(x, shifts, tuple([normal_axis(one, rank) for one in axes]))
+
+
+def rolled(x: Tensor, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """`roll` by one shift for each of `axes` (normal)."""
     eager = door.unnoted(x)
     if eager is not None:
         return eager.compute(np.roll, (x,), shifts, axes)
-    rolled = False
+    moved = False
     for by, i in zip(shifts, axes, strict=True):
         size = x.shape[i]
         by = by % size if size else 0
         if by:
             x = p.concat(part(x, i, size - by, size), part(x, i, 0, size - by), axis=i)
-            rolled = True
-    return x if rolled else p.cast(x, dtype=x.dtype)
+            moved = True
+    return x if moved else p.cast(x, dtype=x.dtype)
 
 
 def pad(x: Tensor, widths: Any, fill: float = 0.0) -> Tensor:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import is_inexact, real_dtype
+from dualflow.base.dtypes import DEFAULT_FLOAT, float32, float64, real_dtype
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, reduced
 
 from .. import door
 from .. import primitives as p
-from ..operands import tensor
+from ..operands import TENSORS, tensor
 from ..primitives.matrices import check_matrices
 from .creation import zeros
 from .elementwise import abs, not_equal, real, where
@@ -22,12 +22,14 @@ from .movement import expand_dims
 from .reduction import max, min, sum
 
 Tensor = Any
+_ROUNDING = {dtype: float(np.finfo(dtype).eps) for dtype in (float32, float64)}
 
 
 def floats(x: Any) -> Tensor:
     """`x` as a tensor of floats or complex numbers."""
-    x = tensor(x)
-    return x if is_inexact(x.dtype) else p.cast(x, dtype=tensor(1.0).dtype)
+    if type(x) not in TENSORS:
+        x = tensor(x)
+    return x if x.dtype.kind in "fc" else p.cast(x, dtype=DEFAULT_FLOAT)
 
 
 def vector_norm(x: Tensor, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Tensor:
@@ -47,7 +49,7 @@ def vector_norm(x: Tensor, axis: Axes = None, keepdims: bool = False, ord: float
     """
     x = floats(x)
     if ord == 2:
-        return _root(sum(_squares(x), axis, keepdims=keepdims))
+        return _euclidean(x, normal_axes(axis, len(x.shape)), keepdims)
     if ord == 0:
         return sum(not_equal(x, 0.0), axis, dtype=real_dtype(x.dtype), keepdims=keepdims)
     sizes = abs(x)
@@ -61,16 +63,23 @@ def vector_norm(x: Tensor, axis: Axes = None, keepdims: bool = False, ord: float
     return sum(sizes**power, axis, keepdims=keepdims) ** (1.0 / power)
 
 
-def _squares(x: Tensor) -> Tensor:
-    return real(x * x.conjugate()) if x.dtype.kind == "c" else x * x
+def _euclidean(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    """The root of the sum of squares, of which the gradient at 0 is 0."""
+    eager = door.unnoted(x)
+    if eager is not None:
+        return eager.compute(_euclidean_of_array, (x,), axes, keepdims)
+    squares = real(x * x.conjugate()) if x.dtype.kind == "c" else x * x
+    out = sum(squares, axes, keepdims=keepdims)
+    zero = out == 0.0
+    return where(zero, out, p.sqrt.of(where(zero, 1.0, out)))
 
 
-def _root(x: Tensor) -> Tensor:
-    """The square root, of which the gradient at 0 is 0."""
-    if door.unnoted(x) is not None:
-        return p.sqrt.of(x)
-    zero = x == 0.0
-    return where(zero, x, p.sqrt.of(where(zero, 1.0, x)))
+def _euclidean_of_array(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if x.dtype.kind == "c":
+        squares = np.real(np.multiply(x, x.conj(), order="C")).copy()
+    else:
+        squares = np.multiply(x, x, order="C")
+    return np.sqrt(np.add.reduce(squares, axes, keepdims=keepdims))
 
 
 def matrix_norm(x: Tensor, keepdims: bool = False, ord: Any = "fro") -> Tensor:
@@ -95,7 +104,7 @@ def matrix_norm(x: Tensor, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     if x.ndim < 2:
         raise ShapeError(f"matrix_norm of {x.shape}", instead="vector_norm() for vectors")
     if ord == "fro":
-        return _root(sum(_squares(x), (-2, -1), keepdims=keepdims))
+        return _euclidean(x, (x.ndim - 2, x.ndim - 1), keepdims)
     if ord == "nuc":
         out = sum(_singular_values(x), -1)
     elif ord in (2, -2):
@@ -130,9 +139,11 @@ def norm(x: Tensor, ord: Any = None, axis: Axes = None, keepdims: bool = False) 
     5.0
     """
     x = floats(x)
-    axes = normal_axes(axis, x.ndim)
-    if ord is None or len(axes) == 1:
-        return vector_norm(x, axes, keepdims, 2 if ord is None else ord)
+    axes = normal_axes(axis, len(x.shape))
+    if ord is None:
+        return _euclidean(x, axes, keepdims)
+    if len(axes) == 1:
+        return vector_norm(x, axes, keepdims, ord)
     if len(axes) != 2:
         raise ShapeError(f"norm of order {ord!r} over {len(axes)} axes of {x.shape}",
                          instead="axis= with one axis or two")  # fmt: skip
@@ -165,12 +176,12 @@ def cond(x: Tensor, ord: Any = None) -> Tensor:
 
 def tolerance(x: Tensor, rtol: Any) -> Tensor:
     """Relative tolerances for the singular values of each matrix, of shape x.shape[:-2]."""
-    dtype = real_dtype(x.dtype)
-    if rtol is None:
-        rtol = float(np.finfo(dtype).eps) * builtins.max(x.shape[-2:])
+    dtype, batch = real_dtype(x.dtype), x.shape[:-2]
+    number = one_tolerance(x, rtol)
+    if number is not None:
+        return p.full(shape=batch, value=number.item(), dtype=dtype)
     given = tensor(rtol)
     given = given if given.dtype == dtype else p.cast(given, dtype=dtype)
-    batch = x.shape[:-2]
     if given.shape == batch:
         return given
     sizes = zip(reversed(given.shape), reversed(batch), strict=False)
@@ -178,6 +189,14 @@ def tolerance(x: Tensor, rtol: Any) -> Tensor:
         raise ShapeError(f"tolerances of {given.shape} for matrices of {x.shape}",
                          why="there is one for each matrix, or one for all")  # fmt: skip
     return p.expand(given, shape=batch)
+
+
+def one_tolerance(x: Tensor, rtol: Any) -> Any:
+    """The relative tolerance in the dtype of singular values of `x`; None if there are several."""
+    dtype = real_dtype(x.dtype)
+    if rtol is None:
+        return dtype.type(_ROUNDING[dtype] * builtins.max(x.shape[-2:]))
+    return dtype.type(rtol) if type(rtol) is float else None
 
 
 def matrix_rank(x: Tensor, rtol: Any = None) -> Tensor:
@@ -198,6 +217,14 @@ def matrix_rank(x: Tensor, rtol: Any = None) -> Tensor:
     check_matrices("matrix_rank", x)
     if not x.shape[-1] or not x.shape[-2]:
         return zeros(x.shape[:-2], dtype="int64")
+    eager, number = door.unnoted(x), one_tolerance(x, rtol)
+    if eager is not None and number is not None:
+        return eager.compute(_rank_of_array, (x,), number)
     values = p.svdvals(x)
     least = max(values, -1, keepdims=True) * expand_dims(tolerance(x, rtol), -1)
     return sum(values > least, -1)
+
+
+def _rank_of_array(x: np.ndarray, rtol: Any) -> Any:
+    values = p.svdvals.op.numpy(x)
+    return np.add.reduce(values > np.maximum.reduce(values, -1, keepdims=True) * rtol, -1)

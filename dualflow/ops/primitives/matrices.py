@@ -30,10 +30,11 @@ def check_matrices(name: str, x: Any, square: bool = False) -> None:
         raise DTypeError(f"{name} of {x.dtype.name}",
                          why="LAPACK has it for float32, float64, complex64 and complex128",
                          instead="astype(...) to one of these first")  # fmt: skip
-    if len(x.shape) < 2:
-        raise ShapeError(f"{name} of {x.shape}", why="it takes matrices, (..., rows, columns)")
-    if square and x.shape[-1] != x.shape[-2]:
-        raise ShapeError(f"{name} of {x.shape}", why="the last two sizes must be equal")
+    shape = x.shape
+    if len(shape) < 2:
+        raise ShapeError(f"{name} of {shape}", why="it takes matrices, (..., rows, columns)")
+    if square and shape[-1] != shape[-2]:
+        raise ShapeError(f"{name} of {shape}", why="the last two sizes must be equal")
 
 
 def check_same(name: str, a: TensorType, b: TensorType) -> None:
