@@ -43,6 +43,7 @@ dualflow.autograd.recompute        checkpoint
 dualflow.capture                   compile pure
 dualflow.inspect.compare           compare
 dualflow.interop.files             load save
+dualflow.runtime.memory            release_memory
 dualflow.ops.functions.attention   scaled_dot_product_attention
 dualflow.ops.functions.contraction einsum
 dualflow.ops.functions.convolution conv1d conv2d conv3d

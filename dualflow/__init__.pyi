@@ -74,6 +74,7 @@ from .ops.functions.statistics import nanvar as nanvar
 from .ops.functions.statistics import percentile as percentile
 from .ops.functions.statistics import ptp as ptp
 from .ops.functions.statistics import quantile as quantile
+from .runtime.memory import release_memory as release_memory
 
 __version__: str
 __array_api_version__: str

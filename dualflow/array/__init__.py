@@ -3,6 +3,7 @@
 Comes in: operations through `ops.door`. Goes out: `Tensor`; `EagerMode`, the mode threads start in.
 """
 
+from dualflow.base import freed
 from dualflow.ops import door, operands
 
 from .creation import adopt, asarray, from_dlpack, tensor
@@ -12,5 +13,6 @@ from .tensor import Tensor
 
 operands.install_tensor(Tensor, adopt, Tensor._wrap)
 door.install_eager(EagerMode())
+freed.keep()
 
 __all__ = ["EagerMode", "Storage", "Tensor", "asarray", "from_dlpack", "tensor"]

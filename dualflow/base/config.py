@@ -14,6 +14,7 @@ from .errors import ConfigError
 
 CHOICES = {
     "on_compiler_error": ("eager", "raise"),
+    "mode": ("compiled", "eager"),
     "numerics": ("strict", "exact", "fast"),
 }
 
@@ -27,6 +28,7 @@ class Config:
             "raise" raises CompileError (the tests run so).
         numerics: "strict" (README, section on rounding), "exact" (eager's own implementation for
             every op that is not bit-exact), "fast" (contraction and reassociation allowed).
+        mode: "compiled"; "eager" turns every `df.compile` off: functions run as they were written.
         cache: where compiled kernels are kept; None keeps none.
         retraces: how many recordings a function may make for changing Python values at one place
             before it is co-executed.
@@ -34,6 +36,7 @@ class Config:
 
     on_compiler_error: str = "eager"
     numerics: str = "strict"
+    mode: str = "compiled"
     cache: str | os.PathLike[str] | None = None
     retraces: int = 16
 
@@ -43,17 +46,37 @@ def _from_environment() -> Config:
 
     DUALFLOW_CACHE: the cache folder; empty for none.
     DUALFLOW_ON_COMPILER_ERROR: eager or raise; ConfigError for anything else.
+    DUALFLOW_MODE: compiled or eager; ConfigError for anything else.
+    DUALFLOW_KEEP_FREED: see `keep_freed`.
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     cache = os.environ.get("DUALFLOW_CACHE", os.path.join(home, "dualflow"))
-    on_error = os.environ.get("DUALFLOW_ON_COMPILER_ERROR", "eager")
-    if on_error not in CHOICES["on_compiler_error"]:
-        choices = ", ".join(CHOICES["on_compiler_error"])
-        raise ConfigError(f"DUALFLOW_ON_COMPILER_ERROR={on_error!r}", instead=f"one of {choices}")
     return Config(
-        on_compiler_error=on_error,
+        on_compiler_error=_chosen("on_compiler_error", "DUALFLOW_ON_COMPILER_ERROR"),
+        mode=_chosen("mode", "DUALFLOW_MODE"),
         cache=cache or None,
     )
+
+
+def _chosen(name: str, variable: str) -> str:
+    """The setting that an environment variable makes; the first choice if it is not set."""
+    value = os.environ.get(variable, CHOICES[name][0])
+    if value not in CHOICES[name]:
+        raise ConfigError(f"{variable}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
+    return value
+
+
+def keep_freed() -> int:
+    """How many bytes of freed memory may stay with the process (`base/freed.py`), by the
+    environment variable DUALFLOW_KEEP_FREED: 256 MB if it is not set, 0 for the system's default.
+
+    Raises:
+        ConfigError: the variable is no number of bytes that a C int holds.
+    """
+    text = os.environ.get("DUALFLOW_KEEP_FREED", str(256 << 20))
+    if not text.isdecimal() or int(text) >= 1 << 31:
+        raise ConfigError(f"DUALFLOW_KEEP_FREED={text!r}", instead="bytes, from 0 to 2147483647")
+    return int(text)
 
 
 _active = _from_environment()

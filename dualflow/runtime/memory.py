@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.freed import trim
 from dualflow.base.shapes import Shape
 from dualflow.ir.program import Operand
 
@@ -125,6 +126,19 @@ def _block_type(size: int) -> Any:
 
 
 pool = Pool()
+
+
+def release_memory() -> None:
+    """Give memory that no tensor uses any more back to the system.
+
+    Else up to 1 GB stays for the results of compiled functions and, where glibc allocates, up to
+    256 MB at the top of the heap (environment variable `DUALFLOW_KEEP_FREED`, in bytes).
+
+    >>> import dualflow as df
+    >>> df.release_memory()
+    """
+    pool.clear()
+    trim()
 
 
 def allocator(shape: Shape, dtype: np.dtype) -> Callable[[], np.ndarray]:
