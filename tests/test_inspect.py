@@ -15,7 +15,7 @@ from dualflow.inspect.first_difference import first_difference
 from dualflow.inspect.page import page
 from dualflow.inspect.show import rows, show
 from dualflow.inspect.timing import Timing, interleave
-from dualflow.inspect.world import World
+from dualflow.capture.world import World
 
 
 def test_ulps_counts_floats_between():

@@ -60,7 +60,7 @@ def _from_environment() -> Config:
 
 def _chosen(name: str, variable: str) -> str:
     """The setting that an environment variable makes; the first choice if it is not set."""
-    value = os.environ.get(variable, CHOICES[name][0])
+    value = os.environ.get(variable) or CHOICES[name][0]
     if value not in CHOICES[name]:
         raise ConfigError(f"{variable}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
     return value

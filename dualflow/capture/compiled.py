@@ -32,6 +32,7 @@ from . import (
     known_iterators,
     known_numbers,
     known_text,
+    retraces,
     tree,
 )
 from .coexecute import coexecute
@@ -42,6 +43,7 @@ from .provenance import CONSTANT, SCALARS, Node, Origin
 from .recorder import Reason, Recorder
 from .recording import Recording, line_of, strip
 from .segments import Segments
+from .world import World
 
 #: NumPy's error state, as one object that changes whenever the state does
 _error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
@@ -77,6 +79,10 @@ def _by_name(made: Any) -> str | None:
     return name if found is made else None
 
 
+class Undecorated(EagerMode):
+    """Eager, and compiled functions run as they were written."""
+
+
 @final
 class CompiledFunction:
     """A compiled function; made by `df.compile`.
@@ -88,8 +94,18 @@ class CompiledFunction:
     """
 
     __slots__ = (
-        "__dict__", "__weakref__", "_blocks", "_counts", "_fn", "_last", "_lock", "_root",
-        "_segments", "_stop", "_wait",
+        "__dict__",
+        "__weakref__",
+        "_blocks",
+        "_counts",
+        "_fn",
+        "_last",
+        "_lock",
+        "_retraces",
+        "_root",
+        "_segments",
+        "_stop",
+        "_wait",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -113,6 +129,7 @@ class CompiledFunction:
         self._lock = threading.RLock()
         self._blocks = 0
         self._stop: Reason | None = None
+        self._retraces = retraces.Retraces()
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
 
@@ -136,7 +153,7 @@ class CompiledFunction:
     # Calling --------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if type(door.state.mode) is not EagerMode:
+        if type(door.state.mode) is not EagerMode or config.active().mode == "eager":
             return self._fn(*args, **kwargs)  # within a call that is being recorded or co-executed
         self._count("calls")
         if not _errors_are_quiet():
@@ -147,6 +164,29 @@ class CompiledFunction:
             self._last = ("replay", None, block)
             return out
         return self._otherwise(out, block, args, kwargs)
+
+    def eager(self, *args: Any, **kwargs: Any) -> Any:
+        """The function as it was written, called; compiled functions that it calls run so too."""
+        if type(door.state.mode) is not EagerMode:
+            return self._fn(*args, **kwargs)
+        with door.using(Undecorated()):
+            return self._fn(*args, **kwargs)
+
+    def warmup(self, *args: Any, **kwargs: Any) -> None:
+        """Compile for such arguments, before there is a call that counts.
+
+        The function is called, and the tensors, containers and objects that it reaches are put
+        back as they were; what else it does (prints, files) it does.
+        """
+        world, wait = World(self._fn, args, kwargs), self._wait
+        self._wait = True
+        try:
+            self(*args, **kwargs)
+            for block in self._path(args, kwargs)[2]:
+                block.link()
+        finally:
+            self._wait = wait
+            world.restore()
 
     def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
         """A call that no program can replay."""
@@ -242,8 +282,10 @@ class CompiledFunction:
             blocks = Builder(
                 recorder, out, origin, lambda path: tree.find(self._root, path)
             ).build()
-            new, most = tree.merge(self._root, blocks)
+            new, most, widest = tree.merge(self._root, blocks)
             self._blocks += len(new)
+            name = getattr(self._fn, "__qualname__", repr(self._fn))
+            self._retraces.note(name, recorder.events, widest, config.active().retraces)
             if most > config.active().retraces:
                 self._stop = Reason(
                     f"recorded {most} times for changing Python values at one place", None
@@ -292,7 +334,7 @@ class CompiledFunction:
         return Report(
             getattr(self._fn, "__qualname__", repr(self._fn)),
             how,  # type: ignore[arg-type]
-            (str(reason),) if reason is not None else (),
+            tuple(str(told) for told in (reason, self._retraces.told) if told is not None),
             tuple(_section(b) for b in blocks if b.graph is not None),
             "\n".join(b.text for b in blocks),
             tuple(effect for b in blocks for effect in b.effects),

@@ -102,11 +102,12 @@ def find(root: Fork, path: Sequence[Block]) -> Block | None:
     return None if same is None else same.block
 
 
-def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
-    """Add a path: the blocks that are new, and how many alternatives the fullest fork now has."""
+def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int, int]:
+    """Add a path: the blocks that are new; how many alternatives the fullest fork now has that
+    differ in Python values alone; and how many it has."""
     fork = root
     new: list[Block] = []
-    most = 0
+    most = widest = 0
     for block in blocks:
         same = next((a for a in fork.alternatives if a.block.key == block.key), None)
         if same is None or block.leaf:
@@ -116,9 +117,9 @@ def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int]:
             fork.alternatives.append(same)
             new.append(block)
         alike = sum(a.block.kinds == block.kinds for a in fork.alternatives)
-        most = max(most, alike)
+        most, widest = max(most, alike), max(widest, len(fork.alternatives))
         if block.leaf:
             break
         fork = same.below.setdefault(block.outcome, Fork())
         most = max(most, len(same.below))
-    return new, most
+    return new, most, widest

@@ -25,7 +25,7 @@ from dualflow.runtime.memory import POOLED
 from .difference import relative, ulps
 from .first_difference import Deviation, first_difference
 from .timing import Timing, interleave
-from .world import World
+from dualflow.capture.world import World
 
 
 @dataclass(frozen=True, slots=True)
