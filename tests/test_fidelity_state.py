@@ -2,6 +2,7 @@
 
 import math
 import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -631,6 +632,58 @@ def infinities_and_branches(compile, see):
     for k in (1.0, 1.0, math.inf, math.nan, 0.0, -0.0, -math.inf):
         see(f, tensor(*X), k)
         see(f, tensor(0.0, -0.0, 1.0), k)
+
+
+# What nobody uses may raise ----------------------------------------------------------------------
+
+
+def arithmetic_nobody_uses(compile, see):
+    @compile
+    def f(x, k):
+        7 % k
+        1.0 / (float(x[0]) - 1)
+        return x * 2
+
+    for k, first in ((2, 3), (2, 3), (3, 4), (0, 3), (2, 1), (2, 5)):
+        see(f, tensor(first, 2), k)
+
+
+def reads_nobody_uses(compile, see):
+    box, table, items = Plain(n=1), {"a": 1}, [1, 2]
+
+    @compile
+    def f(x):
+        box.n, table["a"], items[1]
+        return x * 2
+
+    x = tensor(*X)
+    for change in (
+        lambda: None, lambda: None, lambda: vars(box).clear(), lambda: setattr(box, "n", 2),
+        table.clear, lambda: table.update(a=2), items.pop, lambda: items.append(4),
+    ):  # fmt: skip
+        change()
+        see(f, x)
+
+
+def traceback_told_inside(compile, see):
+    @compile
+    def f(x, k):
+        try:
+            return x / (1 // k)
+        except ZeroDivisionError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+    for k in (0, 1, 0, 1):
+        see(f, tensor(*X), k)
+
+
+def negative_indices(compile, see):
+    @compile
+    def f(x, k):
+        return x[k] if k < 0 else x
+
+    for k in (-1, -2, -1, -2, -3, -1, -2):
+        see(f, tensor(*X), k)
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

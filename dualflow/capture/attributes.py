@@ -46,14 +46,14 @@ def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Ori
         return before[4]
     if name in namespace:
         node = recorder.nodes("{k0}[{k1}]", (), (namespace, name))
-        found = recorder.read(node, value)
+        found = recorder.found(node, value)
         recorder.reads[id(namespace), name] = (namespace, None, namespace, value, found, key)
         return found
     recorder.guard("{k1} not in {k0}", constants=(namespace, name))
     if vars(builtins) is not _BUILTIN_DICT:
         recorder.refuse("builtins of its own")
     node = recorder.nodes("{k0}[{k1}]", (), (_BUILTIN_DICT, name))
-    return recorder.read(node, value)
+    return recorder.found(node, value)
 
 
 def of_module(
@@ -67,7 +67,7 @@ def of_module(
     if namespace.get(name, MISSING) is not value:
         recorder.refuse(f"{module.__name__}.{name}, which the module computes")
         return None
-    found = recorder.read(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
+    found = recorder.found(recorder.nodes("{k0}[{k1}]", (), (namespace, name)), value)
     key = "global", id(namespace), name
     recorder.reads[id(module), name] = (module, origin, namespace, value, found, key)
     return found
@@ -186,7 +186,7 @@ def _of_member(frame: Operators, owner: enum.Enum, name: str) -> Read:
     if type(value) in SCALARS or isinstance(value, FIXED):
         recorder.pin(node, value)
         return value, CONSTANT
-    return value, recorder.read(node, value)
+    return value, recorder.found(node, value)
 
 
 def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> Read:
@@ -316,7 +316,7 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
         recorder.guard("{0} is {k0}", node, constants=(raw,))
         return value, Born("method", (CONSTANT, origin))
     if raw is value and (type(raw) is types.FunctionType or not hasattr(type(raw), "__get__")):
-        return value, recorder.read(node, value)
+        return value, recorder.found(node, value)
     if isinstance(raw, (types.BuiltinFunctionType, types.MethodDescriptorType, classmethod)):
         return value, CONSTANT
     recorder.refuse(f"{name} of the class {owner.__name__}")
@@ -333,7 +333,7 @@ def _of_function(recorder: Recorder, owner: Any, origin: Origin, name: str) -> R
         recorder.refuse(f"{name} of a function")
         return value, None
     recorder.typed(origin, owner)
-    return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (node,)), value)
+    return value, recorder.found(recorder.nodes(f"{{0}}.{name}", (node,)), value)
 
 
 def _of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
@@ -433,7 +433,7 @@ def _instance_part(
     node = recorder.as_node(origin, owner)
     assert node is not None
     template = f"{{0}}.__dict__[{name!r}]" if hidden else f"{{0}}.{name}"
-    return recorder.read(recorder.nodes(template, (node,)), value)
+    return recorder.found(recorder.nodes(template, (node,)), value)
 
 
 def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
@@ -468,7 +468,7 @@ def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, 
     """What an instance finds in its class."""
     value = recorder.guarded(getattr, owner, name)
     if isinstance(raw, types.FunctionType):
-        method = Born("method", (recorder.read(node, raw), origin))
+        method = Born("method", (recorder.found(node, raw), origin))
         inside = getattr(owner, "__dict__", {})
         if isinstance(origin, Node) and not recorder.dead:
             recorder.reads[id(owner), name] = (
@@ -487,7 +487,7 @@ def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, 
         recorder.refuse(f"the descriptor {name} of {type(owner).__name__}")
         return value, None
     stored = recorder.stored.get((id(owner), name))
-    return value, stored if stored is not None else recorder.read(node, raw)
+    return value, stored if stored is not None else recorder.found(node, raw)
 
 
 def _guard_absent(recorder: Recorder, origin: Origin, owner: Any, name: str) -> None:

@@ -90,6 +90,11 @@ class Call:
             args, origins = (before, *args), (before_origin, *origins)
         return Call(self.frame, function, origin, args, origins, self.kwargs, self.where)
 
+    def only(self, count: int) -> Call:
+        """The first arguments alone."""
+        args, origins = self.args[:count], self.origins[:count]
+        return Call(self.frame, self.function, self.origin, args, origins)
+
     @property
     def name(self) -> str:
         return getattr(self.function, "__qualname__", None) or type(self.function).__name__

@@ -124,7 +124,7 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
     if kind in (str, bytes, range):
         recorder.pin(origin, owner)
         recorder.pin(key_origin, key)
-        return recorder.guarded(operator.getitem, owner, key), CONSTANT
+        return recorder.certain(operator.getitem, (owner, key)), CONSTANT
     method = special(kind, "__getitem__")
     if method is not None:
         recorder.guard_special(origin, owner, "__getitem__")
@@ -167,14 +167,14 @@ def _of_sequence(
     if key < 0:  # counted from the end: the same place whatever the length
         recorder.guard("len({0}) == {k0}", origin, constants=(len(owner),))
         key += len(owner)
-    return value, recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
+    return value, recorder.found(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
 
 
 def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Origin:
     if key < 0 and -key <= len(shadow.added):
         return shadow.added[key]
     if 0 <= key < shadow.count:
-        return recorder.read(recorder.nodes("{0}[{k0}]", (shadow.node,), (key,)), value)
+        return recorder.found(recorder.nodes("{0}[{k0}]", (shadow.node,), (key,)), value)
     return shadow.whole(recorder).parts[key]
 
 
@@ -198,7 +198,7 @@ def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_orig
     if value is _ABSENT:
         recorder.guard("{k0} not in {0}", node, constants=(key,))
         raise KeyError(key)
-    return value, recorder.read(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+    return value, recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
 
 
 def set_item(
@@ -350,6 +350,15 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
     return len(value), None
 
 
+def followed(value: Any, origin: Origin) -> bool:
+    """Whether `elements` knows the items of something."""
+    kind = type(value)
+    if isinstance(origin, Born) and origin.kind == "iterator":
+        return origin.parts is not None
+    known = kind in (list, tuple, dict, range, str, bytes, Tensor, np.ndarray)
+    return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
+
+
 def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items of anything iterable, each with its origin."""
     recorder = frame.recorder
@@ -374,6 +383,7 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         for element in value:
             yield element, recorder.origin(None, element)
     elif kind is np.ndarray:
+        recorder.guarded(iter, value)  # one of shape () says that it cannot
         recorder.pin(numpy_calls.length(recorder, value, origin)[1], len(value))  # type: ignore[arg-type]
         for i in range(len(value)):
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)

@@ -98,6 +98,7 @@ class Displays(Operators):
             if isinstance(origin, Node):
                 recorder.typed(origin, value)
                 node = recorder.nodes(f"format({inner}, {{k0}})", (origin,), (spec,))
+                recorder.needs(node)
             self.slots[slot] = node
         else:
             recorder.pin(origin, value)
@@ -125,6 +126,9 @@ class Displays(Operators):
         if self.recorder.dead:
             return value
         origin = self.recorder.origin(self.slots[slot], value)
+        if not containers.followed(value, origin):
+            self.recorder.refuse(f"a {type(value).__name__} unpacked")
+            return value
         if type(value) not in (list, tuple):
             found: Any = containers.elements(self, value, origin)
             if not any(type(part) is tuple and part[:1] == ("*",) for part in shape):

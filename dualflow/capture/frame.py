@@ -15,6 +15,7 @@ from typing import Any, final
 from . import attributes, calls, containers, managers
 from .displays import Displays
 from .provenance import CONSTANT, Born, Origin
+from .recording import strip
 
 
 @final
@@ -138,13 +139,20 @@ class Frame(Displays):
 
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
-        recorder = self.recorder
+        recorder, error = self.recorder, sys.exc_info()[1]
         recorder.alarm.close()
+        assert error is not None
+        strip(error.__traceback__)
         if recorder.dead:
             return
-        origin = self.understood(sys.exc_info()[1])
+        origin = self.understood(error)
         if slot >= 0:
             self.slots[slot] = origin
+
+    def leaving(self) -> None:
+        """An exception leaves the body of a `with`."""
+        error = sys.exc_info()[1]
+        strip(error.__traceback__)  # type: ignore[union-attr]
 
     def understood(self, error: Any) -> Origin:
         """The origin of an exception that was raised in the call."""
@@ -152,7 +160,8 @@ class Frame(Displays):
         if isinstance(error, (NameError, ImportError)):  # raised by no hook: nothing guards it
             recorder.refuse(f"a {type(error).__name__} caught")
         if recorder.known(error) is None:
-            recorder.born(error, "error")
+            kind = type(error)
+            recorder.born(error, "error", "constant" if kind.__module__ == "builtins" else None)
         return recorder.known(error)
 
     def with_(self, slot: int, shape: Any, manager: Any) -> Any:

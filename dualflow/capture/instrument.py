@@ -208,7 +208,11 @@ class Statements(Expressions):
             hook = self.hook(item.context_expr, "with_", slot, shape, manager)
             items.append(ast.withitem(hook, native))
             body += after
-        return at(ast.With(items, [*body, *self.block(node.body)]), node)
+        inner = [*body, *self.block(node.body)]
+        # an error is shown to __exit__ as the user's code raised it, without the frames of hooks
+        leaving = at(ast.Expr(self.hook(node, "leaving")), node)
+        handler = at(ast.ExceptHandler(None, None, [leaving, at(ast.Raise(), node)]), node)
+        return at(ast.With(items, [at(ast.Try(inner, [handler], [], []), node)]), node)
 
     def s_Raise(self, node: ast.Raise) -> ast.stmt:  # noqa: N802
         error = self.e(node.exc)[0] if node.exc else None

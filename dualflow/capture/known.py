@@ -299,5 +299,5 @@ def constant_only(call: Call) -> Plan | None:
         return None
     return call.plan(
         lambda out: CONSTANT if type(out) in SCALARS or isinstance(out, FIXED) else None,
-        functools.partial(recorder.guarded, call.function),
+        lambda *args, **kwargs: recorder.certain(call.function, args, **kwargs),
     )

@@ -5,7 +5,6 @@ Comes in: a `Call`. Goes out: its plan.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ def _range(call: Call) -> Plan | None:
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
         recorder.pin(origin, value)
-    return call.plan(lambda out: CONSTANT, functools.partial(recorder.guarded, call.function))
+    return call.plan(lambda out: CONSTANT, lambda *args: recorder.certain(call.function, args))
 
 
 @known(list, tuple)
@@ -53,6 +52,9 @@ def _sequence(call: Call) -> Plan | None:
 def _dict(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     parts: dict[Any, Origin] = {}
+    if call.args and not containers.followed(call.args[0], call.origins[0]):
+        call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
+        return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if args and type(args[0]) is dict:
@@ -251,5 +253,5 @@ def _search(call: Call) -> Plan | None:
     f = call.function
     inner = constant_only(call)
     if inner is not None:
-        inner.function = lambda owner, *a: call.recorder.guarded(f, *a)
+        inner.function = lambda owner, *a: call.recorder.certain(f, a)
     return inner

@@ -32,45 +32,72 @@ def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Orig
     )
 
 
+def _sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origin]]] | None:
+    """For each iterable of a call what C code is to iterate over, and where the item that it gives
+    as the i-th came from; None if that is not known."""
+    recorder, found = call.recorder, []
+    for value, where in zip(call.args[first:], call.origins[first:], strict=True):
+        origin = recorder.origin(where, value)
+        if not containers.followed(value, origin):
+            call.refuse(f"{call.name} of a {type(value).__name__}")
+            return None
+        if isinstance(value, (list, tuple)):
+            for _ in recorder.items(value, origin):  # guards the length
+                pass
+            part = functools.partial(containers.part_now, recorder, value, origin)
+            found.append((value, part))
+        elif type(value) is dict:
+            containers.keys(recorder, value, origin)
+            found.append((value, lambda _: CONSTANT))
+        elif type(value) in (range, str, bytes):
+            recorder.pin(origin, value)
+            found.append((value, lambda _: CONSTANT))
+        else:
+            last: list[Origin] = [None]
+            tap = _tap(containers.elements(call.frame, value, origin), last)
+            found.append((tap, lambda _, last=last: last[0]))
+    return None if recorder.dead else found
+
+
 @known(enumerate)
 def _enumerate(call: Call) -> Plan | None:
-    frame, recorder = call.frame, call.recorder
-    iterable, *rest = call.args
-    start = rest[0] if rest else call.kwargs.get("start", 0)
-    if rest:
-        recorder.pin(call.origins[1], start)
-    elif "start" in call.kwargs:
-        recorder.pin(call.where["start"], start)
-    last: list[Origin] = [None]
-    real = enumerate(_tap(containers.elements(frame, iterable, call.origins[0]), last), start)
+    recorder = call.recorder
+    if not call.args or len(call.args) + len(call.kwargs) > 2 or set(call.kwargs) - {"start"}:
+        call.refuse("enumerate with such arguments")
+        return None
+    start, where = (*call.args, 0)[1], (*call.origins, CONSTANT)[1]
+    start, where = call.kwargs.get("start", start), call.where.get("start", where)
+    recorder.pin(where, start)
+    sources = _sources(call.of(enumerate, CONSTANT).only(1))
+    if sources is None:
+        return None
+    given, part = sources[0]
+    real = enumerate(given, start)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
-        for pair in real:
-            yield pair, recorder.born(pair, "tuple", [CONSTANT, last[0]])
+        for i, pair in enumerate(real):
+            yield pair, recorder.born(pair, "tuple", [CONSTANT, part(i)])
 
     return _lazily(call, real, follow)
 
 
 @known(zip)
 def _zip(call: Call) -> Plan | None:
-    frame, recorder = call.frame, call.recorder
+    recorder = call.recorder
     if set(call.kwargs) - {"strict"}:
         call.refuse("zip with such arguments")
         return None
     strict = call.kwargs.get("strict", False)
     if "strict" in call.where:
         recorder.pin(call.where["strict"], strict)
-    pairs: list[tuple[Any, Origin]] = list(zip(call.args, call.origins, strict=True))
-    lasts: list[list[Origin]] = [[None] for _ in pairs]
-    taps = [
-        _tap(containers.elements(frame, value, origin), last)
-        for (value, origin), last in zip(pairs, lasts, strict=True)
-    ]
-    real = zip(*taps, strict=strict)
+    sources = _sources(call)
+    if sources is None:
+        return None
+    real = zip(*(given for given, _ in sources), strict=strict)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
-        for made in real:
-            yield made, recorder.born(made, "tuple", [last[0] for last in lasts])
+        for i, made in enumerate(real):
+            yield made, recorder.born(made, "tuple", [part(i) for _, part in sources])
 
     return _lazily(call, real, follow)
 
@@ -79,19 +106,18 @@ def _zip(call: Call) -> Plan | None:
 def _map(call: Call) -> Plan | None:
     frame = call.frame
     f, origin = call.args[0], call.origins[0]
-    pairs = list(zip(call.args[1:], call.origins[1:], strict=True))
-    lasts: list[list[Origin]] = [[None] for _ in pairs]
-    taps = [
-        _tap(containers.elements(frame, value, where), last)
-        for (value, where), last in zip(pairs, lasts, strict=True)
-    ]
-    made: list[Origin] = [None]
+    sources = _sources(call, 1)
+    if sources is None:
+        return None
+    made: list[Any] = [None, 0]
 
     def apply(*values: Any) -> Any:
-        out, made[0] = frame.invoke(f, origin, values, tuple(last[0] for last in lasts))
+        origins = tuple(part(made[1]) for _, part in sources)
+        made[1] += 1
+        out, made[0] = frame.invoke(f, origin, values, origins)
         return out
 
-    real = map(apply, *taps)
+    real = map(apply, *(given for given, _ in sources))
     return _lazily(call, real, lambda: ((out, made[0]) for out in real))
 
 
@@ -99,15 +125,20 @@ def _map(call: Call) -> Plan | None:
 def _filter(call: Call) -> Plan | None:
     frame = call.frame
     f, origin = call.args[0], call.origins[0]
-    last: list[Origin] = [None]
+    sources = _sources(call, 1)
+    if sources is None:
+        return None
+    given, part = sources[0]
+    last: list[Any] = [None, 0]
 
     def keep(value: Any) -> bool:
+        last[0], last[1] = part(last[1]), last[1] + 1
         out, found = value, last[0]
         if f is not None:
             out, found = frame.invoke(f, origin, (value,), (last[0],))
         return bool(out) if frame.recorder.dead else frame._truth(found, out)
 
-    real = filter(keep, _tap(containers.elements(frame, call.args[1], call.origins[1]), last))
+    real = filter(keep, given)
     return _lazily(call, real, lambda: ((value, last[0]) for value in real))
 
 

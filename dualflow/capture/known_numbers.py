@@ -57,7 +57,7 @@ def _arithmetic(call: Call) -> Plan | None:
             )
         return _expression(call)
 
-    return call.plan(finish, functools.partial(recorder.guarded, call.function))
+    return call.plan(finish, lambda *args: recorder.certain(call.function, args, call.origins))
 
 
 def _expression(call: Call) -> Origin:
@@ -73,7 +73,9 @@ def _expression(call: Call) -> Origin:
             recorder.refuse(f"an argument of {call.name} of unknown origin")
             return None
         parents.append(node)
-    return recorder.nodes(text, tuple(parents), (call.function,))
+    node = recorder.nodes(text, tuple(parents), (call.function,))
+    recorder.needs(node)
+    return node
 
 
 @known(int, float, bool, str, repr)
@@ -87,8 +89,10 @@ def _conversion(call: Call) -> Plan | None:
     if one and type(call.args[0]) in SCALAR_TYPES:
         return call.plan(lambda out: _expression(call))
     if len(call.args) == 1 and type(call.args[0]) in SCALARS and not call.kwargs:
-        run = functools.partial(recorder.guarded, call.function)
-        return call.plan(lambda out: _expression(call), run)
+        return call.plan(
+            lambda out: _expression(call),
+            lambda *args: recorder.certain(call.function, args, call.origins),
+        )
     if call.function is bool and len(call.args) == 1:
         truth = call.frame._truth(call.origins[0], call.args[0])
         return call.plan(lambda out: CONSTANT, lambda value: truth)

@@ -25,7 +25,7 @@ def _text(call: Call) -> Plan | None:
     f = call.function
     inner = constant_only(call)
     if inner is not None:
-        inner.function = lambda owner, *a, **k: call.recorder.guarded(f, *a, **k)
+        inner.function = lambda owner, *a, **k: call.recorder.certain(f, a, **k)
         inner.finish = lambda out: _plain_result(call, out)
     return inner
 

@@ -95,7 +95,7 @@ class Operators(Variables):
             self.slots[slot] = recorder.origin(None, out)
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
-            out = recorder.guarded(f, a, b)
+            out = recorder.certain(f, (a, b), (pa, pb))
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         if numpy_calls.concerned(a, b):
@@ -180,7 +180,9 @@ class Operators(Variables):
                 recorder.refuse(f"a {type(value).__name__} of unknown origin")
                 return None
             parents.append(node)
-        return recorder.nodes(template, tuple(parents))
+        node = recorder.nodes(template, tuple(parents))
+        recorder.needs(node)
+        return node
 
     def unop(self, slot: int, name: str, sa: int, a: Any) -> Any:
         function, symbol = UNARY[name]
@@ -235,7 +237,7 @@ class Operators(Variables):
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a, b), (pa, pb))
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
-            out = recorder.guarded(function, a, b)
+            out = recorder.certain(function, (a, b), (pa, pb))
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple)

@@ -185,6 +185,7 @@ class Builder:
             try:
                 description = self.maker.plan(self.result, self.origin)
                 self.commit.plan()
+                self.maker.nodes.update(dict.fromkeys(recorder.computed))
             except Unsupported as why:
                 recorder.refuse(f"the result is {why}")
         blocks: list[Block] = []
@@ -240,6 +241,9 @@ class Builder:
             if event[0] == "guard":
                 emitter.guard(event[1])
                 keys.append(node_key(event[1], self.keys))
+            elif event[0] == "value":
+                emitter.node(event[1])
+                keys.append(("value", node_key(event[1], self.keys)))
             else:
                 _, node, layout, requires, taped = event
                 emitter.tensor(node, layout, requires, taped)

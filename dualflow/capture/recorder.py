@@ -78,7 +78,9 @@ class Recorder:
     Attributes:
         reason: why the call cannot be replayed; None while it can, and then `dead` is False.
         passing: whether the reason holds for this call alone, so that the next one is recorded.
-        events: ("guard", condition) | ("test", late node, outcome), in order.
+        events: ("guard", condition) | ("value", node that must be there) | ("test", late node,
+            outcome), in order.
+        computed: late nodes that must be computed, for that may raise.
         late: the tensor values that Python read: (graph value, dtype), by number.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
             generator node, draws before).
@@ -95,6 +97,7 @@ class Recorder:
         self.alarm = Alarm(self)
         self.events: list[tuple[Any, ...]] = []
         self.late: list[Value] = []
+        self.computed: list[Node] = []
         self.inputs: list[tuple[Any, ...]] = []
         self.effects: list[tuple[Any, ...]] = []
         self.draws: dict[int, tuple[Any, Node, int]] = {}
@@ -144,6 +147,7 @@ class Recorder:
             self._objects, self._keep, self.reads, self._ids, self._handles, self._pasts,
             self.tensors, self.grads, self.written, self.lists, self.shadowed, self.opened,
             self.effects, self.inputs, self.plain, self.events, self.draws, self._taped, self.edges,
+            self.computed,
         ):  # fmt: skip
             kept.clear()
         self.notes.release()
@@ -168,6 +172,18 @@ class Recorder:
             return function(*args, **kwargs)
         except Exception as error:
             self.refuse(f"{type(error).__name__} raised by {getattr(function, '__name__', 'it')}")
+            raise
+
+    def certain(self, function: Any, args: Any, origins: Any = (), **kwargs: Any) -> Any:
+        """Call something that the values of plain arguments decide: those that raise an error are
+        pinned, and it is as certain as a result. Without `origins` all are pinned already."""
+        try:
+            return function(*args, **kwargs)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            for value, origin in zip(args, origins, strict=bool(origins)):
+                self.pin(origin, value)
+            if not self.dead:
+                self.born(error, "error", "constant")
             raise
 
     def watching(self, function: Any, *args: Any) -> Any:
@@ -267,6 +283,20 @@ class Recorder:
         if isinstance(before, Node) and before is not node:
             self.guard("{0} is {1}", before, node)
         return before
+
+    def found(self, node: Node, value: Any) -> Origin:
+        """`read` of something that a replay may no longer find, which then raises."""
+        self.needs(node)
+        return self.read(node, value)
+
+    def needs(self, node: Node) -> None:
+        """A replay must evaluate `node`, even if nobody uses it: that may raise."""
+        if (node, "needed") not in self._done and not self.dead:
+            self._done.add((node, "needed"))
+            if node.late:
+                self.computed.append(node)
+            else:
+                self.events.append(("value", node))
 
     def _register(self, node: Node, tensor: Tensor) -> None:
         self.tensors[id(tensor)] = (tensor, node)

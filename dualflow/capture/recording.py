@@ -7,6 +7,7 @@ recording, never the call (unless `on_compiler_error="raise"` asks for it).
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, final
 
@@ -99,8 +100,12 @@ def line_of(error: BaseException) -> SourceLine | None:
 
 def strip(trace: TracebackType | None) -> TracebackType | None:
     """A traceback without the frames of hooks."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+    frames = []
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_HERE):
+            frames.append(trace)
         trace = trace.tb_next
-    if trace is not None:
-        trace.tb_next = strip(trace.tb_next)
-    return trace
+    for one, after in pairwise([*frames, None]):
+        assert one is not None
+        one.tb_next = after
+    return frames[0] if frames else None

@@ -115,7 +115,7 @@ class Variables:
             self.slots[slot] = stored
         elif isinstance(origin, Node):
             node = recorder.nodes("{0}.cell_contents", (origin,))
-            self.slots[slot] = recorder.read(node, value)
+            self.slots[slot] = recorder.found(node, value)
         else:
             self.slots[slot] = recorder.known(value)
         return value

@@ -1,0 +1,209 @@
+"""CPython's own language tests with each test method decorated by `df.compile`.
+
+Every method of the interpreter's `test` package runs plainly and decorated, in two processes and
+twice in each, and must come out alike: `python tests/run_cpython.py [test_dict ...]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import types
+import unittest
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dualflow as df
+
+MODULES = """
+    test_generators test_exceptions test_contextlib test_scope test_with test_class test_functools
+    test_dict test_list test_set test_iter test_unpack test_unpack_ex test_patma test_dataclasses
+    test_enum test_decorators test_raise test_call test_keywordonlyarg test_positional_only_arg
+    test_named_expressions test_augassign test_bool test_int test_float test_complex test_fstring
+    test_listcomps test_dictcomps test_setcomps test_genexps test_global test_property test_descr
+    test_super test_slice test_tuple test_range test_enumerate test_itertools test_operator
+    test_compare test_contains test_binop test_unary test_pep380 test_coroutines test_asyncgen
+    test_exception_group test_except_star test_weakref test_copy test_abc test_userdict
+    test_collections test_deque test_ordered_dict test_defaultdict test_heapq test_bisect
+    test_types test_funcattrs test_extcall test_opcodes test_grammar test_metaclass
+    test_subclassinit test_dictviews test_generator_stop test_exception_variations
+    test_exception_hierarchy test_baseexception test_pow test_format test_string test_numeric_tower
+    test_fractions test_statistics test_random test_textwrap test_userlist test_weakset test_pprint
+    test_contextlib_async test_typechecks test_structseq test_index test_sort test_stringprep
+""".split()  # noqa: SIM905
+#: tests that look at the identity of tuples which CPython passes on or uses again
+OTHERWISE = frozenset(
+    ["test.test_call.TestPEP590.test_vectorcall_override",
+     "test.test_itertools.TestBasicOps.test_zip_tuple_reuse"]
+)  # fmt: skip
+TWICE = 2
+
+
+class Outcomes(unittest.TestResult):
+    """What became of each test, by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_name: dict[str, str] = {}
+        self.told: dict[str, str] = {}
+
+    def _note(self, test: Any, what: str, error: Any = None) -> None:
+        name = test.id()
+        self.by_name[name] = max(self.by_name.get(name, ""), what)
+        if error is not None:
+            self.told[name] = self._exc_info_to_string(error, test)  # type: ignore[attr-defined]
+
+    def addSuccess(self, test: Any) -> None:  # noqa: N802
+        self._note(test, "passed")
+
+    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
+        self._note(test, "skipped")
+
+    def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
+        self._note(test, f"failed: {err[0].__name__}", err)
+
+    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
+        self._note(test, f"raised: {err[0].__name__}", err)
+
+    def addExpectedFailure(self, test: Any, err: Any) -> None:  # noqa: N802
+        self._note(test, "expected failure")
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
+        if err is not None:
+            self._note(test, f"sub-test: {err[0].__name__}", err)
+
+
+def _cases(suite: Any) -> Iterator[unittest.TestCase]:
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from _cases(test)
+        elif isinstance(test, unittest.TestCase):
+            yield test
+
+
+def _repeated(method: Any, compiled: list[Any] | None) -> Any:
+    """A test method that runs `method` twice, compiled where a list collects what was."""
+    if compiled is not None:
+        method = df.compile(method)
+        compiled.append(method)
+
+    @functools.wraps(method)
+    def run(self: Any) -> None:
+        for _ in range(TWICE):
+            method(self)
+
+    for name in ("__unittest_expecting_failure__", "__unittest_skip__", "__unittest_skip_why__"):
+        if hasattr(method, name):
+            setattr(run, name, getattr(method, name))
+    return run
+
+
+def _wrap(suite: unittest.TestSuite, compiled: list[Any] | None) -> None:
+    seen: set[tuple[type, str]] = set()
+    for case in _cases(suite):
+        name = getattr(case, "_testMethodName", "")
+        for cls in type(case).__mro__:
+            method = vars(cls).get(name)
+            if method is not None:
+                if (cls, name) not in seen and isinstance(method, types.FunctionType):
+                    if not method.__code__.co_flags & 0x80:  # a coroutine is awaited by its runner
+                        setattr(cls, name, _repeated(method, compiled))
+                    seen.add((cls, name))
+                break
+
+
+def run_here(module: str, way: str) -> dict[str, Any]:
+    """The outcomes of all test methods of a module in this process."""
+    warnings.simplefilter("ignore")
+    made = unittest.TestLoader().loadTestsFromName("test." + module)
+    made = unittest.TestSuite(case for case in _cases(made) if type(case).__module__ != "doctest")
+    compiled: list[Any] | None = [] if way == "compiled" else None
+    _wrap(made, compiled)
+    result = Outcomes()
+    made.run(result)
+    ways: dict[str, int] = {}
+    for function in compiled or ():
+        for name, count in function.stats().items():
+            ways[name] = ways.get(name, 0) + count
+    return {"outcomes": result.by_name, "told": result.told, "ways": ways}
+
+
+def run(module: str, way: str, limit: float = 300) -> dict[str, Any]:
+    """The same in a process of its own; `way` is "plain" or "compiled"."""
+    command = [sys.executable, os.path.abspath(__file__), module, "--way", way]
+    places = [str(Path(df.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    with tempfile.TemporaryDirectory() as folder:
+        made = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False,
+                              cwd=folder, env=environment)  # fmt: skip
+    last = made.stdout.strip().rpartition("\n")[2]
+    if made.returncode or not last.startswith("{"):
+        raise RuntimeError(f"{module}, {way}, ended with {made.returncode}: {made.stderr[-3000:]}")
+    return json.loads(last)
+
+
+def differences(module: str) -> tuple[dict[str, tuple[str, str, str]], dict[str, Any]]:
+    """Tests that came out otherwise (plain, compiled, what was told), and the compiled run."""
+    plain, compiled = run(module, "plain"), run(module, "compiled")
+    found = {}
+    for name in plain["outcomes"] | compiled["outcomes"]:
+        one, other = plain["outcomes"].get(name, "-"), compiled["outcomes"].get(name, "-")
+        if one != other and name not in OTHERWISE:
+            found[name] = one, other, compiled["told"].get(name, "")
+    return found, compiled
+
+
+def available(module: str) -> bool:
+    """Whether this interpreter comes with the module: many are packaged without their tests."""
+    try:
+        return importlib.util.find_spec("test." + module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("modules", nargs="*", default=MODULES)
+    options.add_argument("--way", choices=["plain", "compiled"])
+    options.add_argument("--told", action="store_true", help="print the tracebacks too")
+    given = options.parse_args(arguments)
+    if given.way:
+        with df.config(on_compiler_error="raise"):
+            made = run_here(given.modules[0], given.way)
+        print("\n" + json.dumps(made), flush=True)
+        return 0
+    total = wrong = 0
+    for module in given.modules:
+        if not available(module):
+            print(f"{module}: not there")
+            continue
+        try:
+            found, compiled = differences(module)
+        except subprocess.TimeoutExpired:
+            print(f"{module}: does not end", flush=True)
+            wrong += 1
+            continue
+        total += len(compiled["outcomes"])
+        wrong += len(found)
+        ways = {k: v for k, v in compiled["ways"].items() if v}
+        print(
+            f"{module}: {len(compiled['outcomes'])} tests, {len(found)} differ; {ways}", flush=True
+        )
+        for name, (one, other, told) in found.items():
+            print(f"    {name}: {one}; compiled: {other}")
+            if given.told:
+                print(told)
+    print(f"{total} tests, {wrong} differ")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""Some of CPython's own language tests, each method decorated: see `run_cpython.py` for all."""
+
+from __future__ import annotations
+
+import pytest
+from run_cpython import available, differences
+
+
+@pytest.mark.parametrize("module", ["test_scope", "test_with", "test_enumerate", "test_raise"])
+def test_language_tests_come_out_alike(module):
+    if not available(module):
+        pytest.skip("this interpreter comes without its tests")
+    found, compiled = differences(module)
+    assert not found
+    assert compiled["ways"]["recordings"] >= len(compiled["outcomes"]) > 10
