@@ -42,6 +42,7 @@ dualflow.autograd.mapping          vmap
 dualflow.autograd.recompute        checkpoint
 dualflow.capture                   compile pure
 dualflow.inspect.compare           compare
+dualflow.inspect.nonfinite         debug_nans
 dualflow.interop.files             load save
 dualflow.runtime.memory            release_memory
 dualflow.ops.functions.attention   scaled_dot_product_attention

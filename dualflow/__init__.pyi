@@ -24,6 +24,7 @@ from .autograd.recompute import checkpoint as checkpoint
 from .capture import compile as compile
 from .capture import pure as pure
 from .inspect.compare import compare as compare
+from .inspect.nonfinite import debug_nans as debug_nans
 from .interop.files import load as load
 from .interop.files import save as save
 from .ops import random as random

@@ -77,6 +77,10 @@ class DomainError(DualflowError, ValueError):
     """A value for which an op has no result."""
 
 
+class NonFiniteError(DualflowError, FloatingPointError):
+    """A NaN or an infinity, found by `debug_nans`."""
+
+
 class LinearAlgebraError(DualflowError, np.linalg.LinAlgError):
     """A matrix that has no such result: a singular one that was to be inverted, say."""
 

@@ -19,13 +19,13 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.counters import stats
 from dualflow.base.trees import flatten
 from dualflow.capture import compile as df_compile
+from dualflow.capture.world import World
 from dualflow.explain.report import Report
 from dualflow.runtime.memory import POOLED
 
 from .difference import relative, ulps
 from .first_difference import Deviation, first_difference
 from .timing import Timing, interleave
-from dualflow.capture.world import World
 
 
 @dataclass(frozen=True, slots=True)
