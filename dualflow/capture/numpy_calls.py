@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 Read = tuple[Any, Origin]
-#: A recording of more nodes than this is given up: planning it would take too long.
-MOST_NODES = 20_000
+#: A recording of more nodes than this is given up: it takes a gigabyte and more.
+MOST_NODES = 500_000
 #: A recording of more reads and writes of single elements is given up if it does little else.
 MOST_SINGLE = 200
 OPERATORS: dict[Any, np.ufunc] = {

@@ -17,9 +17,10 @@ from weakref import WeakValueDictionary, ref
 import numpy as np
 
 from dualflow import pipeline
-from dualflow.base import config
+from dualflow.base import collection, config
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
+from dualflow.passes import roll
 from dualflow.runtime import builds
 
 from . import commit, slices
@@ -30,6 +31,8 @@ from .results import Maker, Unsupported
 
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 compile_graph = pipeline.compile_graph
+#: A program of more nodes than this is given up: planning it would take too long.
+MOST_NODES = 20_000
 
 
 class Block:
@@ -76,6 +79,7 @@ class Block:
             return self.graph is None
         return self.compilation.done
 
+    @collection.put_off
     def start(self) -> None:
         """Start compiling the program."""
         if self.graph is None or self.compilation is not None:
@@ -177,6 +181,7 @@ class Builder:
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
 
+    @collection.put_off
     def build(self) -> list[Block]:
         """The blocks of the path, the last one a leaf."""
         recorder = self.recorder
@@ -319,6 +324,10 @@ class Builder:
         wanted = [*(recorder.late[number] for number in numbers), *outputs]
         late = [node for node in self.maker.nodes if node.late]
         names = self._program(block, emitter, wanted, raising=True)
+        if block.graph is not None and len(block.graph.nodes) > MOST_NODES:
+            why = f"more than {MOST_NODES} operations, in which no loop was found"
+            recorder.refuse(why, block.graph.nodes[0].line)
+            return self._leaf(guards, None)
         if not late and not numbers:  # else something may still fail after it has run
             self._store_into(block, wanted)
         for number, name in zip(numbers, names, strict=False):
@@ -375,7 +384,7 @@ class Builder:
             names[value] = text
         if not nodes:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
-        block.graph = slices.cut(nodes, taken, wanted)
+        block.graph = roll(slices.cut(nodes, taken, wanted))
         self.outside = [self._outside(value) for value in taken]
         block.layouts = layouts
         out = emitter.name()

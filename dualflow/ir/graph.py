@@ -137,17 +137,27 @@ class Graph:
 
 def attribute_key(value: Any) -> Hashable:
     """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN, also as parts."""
+    kind = type(value)
+    if kind is tuple:
+        whole = set(map(type, value)) <= _WHOLE
+        return value if whole else tuple(map(attribute_key, value))
+    if kind in _PLAIN:
+        return kind.__name__, value
     if isinstance(value, (float, np.floating)):
-        return type(value).__name__, np.float64(value).tobytes()
+        return kind.__name__, np.float64(value).tobytes()
     if isinstance(value, (complex, np.complexfloating)):
-        return type(value).__name__, np.complex128(value).tobytes()
+        return kind.__name__, np.complex128(value).tobytes()
     if isinstance(value, tuple):
         return tuple(map(attribute_key, value))
     if isinstance(value, np.dtype):
         return value.str
     if isinstance(value, Graph):
         return value.key
-    return type(value).__name__, value
+    return kind.__name__, value
+
+
+_WHOLE = {int}
+_PLAIN = {int, bool, str}
 
 
 class GraphBuilder:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 from dualflow.base import config
 from dualflow.ir.graph import Graph
+from dualflow.ir.op import Kind
 
 from . import rules as rules
 from .patterns import rewrite
-from .rewriter import copy_outputs, merge_equal, remove_dead
-from .rolling import roll
+from .rewriter import Rewriter, copy_outputs, merge_equal, remove_dead
+from .rolling import roll as roll
 
 
 def algebra(graph: Graph) -> Graph:
@@ -24,19 +25,38 @@ def algebra(graph: Graph) -> Graph:
     return rewrite(graph, fast=config.active().numerics == "fast")
 
 
+def bodies(graph: Graph) -> Graph:
+    """All passes on the graphs that loops and branches run."""
+    rewriter = Rewriter(graph)
+    for node in graph.nodes:
+        if node.op.kind not in (Kind.LOOP, Kind.BRANCH):
+            rewriter.keep(node)
+            continue
+        attributes = {
+            name: _in_order(value) if isinstance(value, Graph) else value
+            for name, value in node.attributes.items()
+        }
+        rewriter.keep(node, attributes)
+    return rewriter.graph_of(graph.outputs)
+
+
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    roll,
+    bodies,
     remove_dead,
     merge_equal,
     algebra,
     merge_equal,
     remove_dead,
-    roll,
 )
 
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in order; what was computed memory stays computed memory."""
-    found = graph
+    return copy_outputs(graph, _in_order(graph))
+
+
+def _in_order(graph: Graph) -> Graph:
     for pass_ in PASSES:
-        found = pass_(found)
-    return copy_outputs(graph, found)
+        graph = pass_(graph)
+    return graph

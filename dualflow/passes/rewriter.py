@@ -35,12 +35,13 @@ class Rewriter:
     def replace(self, old: Value, new: Value) -> None:
         self._instead[old] = new
 
-    def keep(self, node: Node) -> Node:
-        """The node on what now stands for its operands: itself, if nothing changed."""
+    def keep(self, node: Node, attributes: Mapping[str, Hashable] | None = None) -> Node:
+        """The node on what now stands for its operands, with `attributes` if there are any that
+        leave its results of their types: itself, if nothing changed."""
         operands = tuple([self._instead.get(value, value) for value in node.operands])
-        if operands != node.operands:
+        if operands != node.operands or attributes is not None:
             types = tuple([value.type for value in node.results])
-            changed = Node(node.op, operands, node.attributes, types, node.line)
+            changed = Node(node.op, operands, attributes or node.attributes, types, node.line)
             self._instead.update(zip(node.results, changed.results, strict=True))
             node = changed
         self.nodes.append(node)

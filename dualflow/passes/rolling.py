@@ -36,7 +36,7 @@ def roll(graph: Graph) -> Graph:
     """See the module."""
     if len(graph.nodes) < WORTH:
         return graph
-    apart = _views_apart(graph)
+    apart = _views_apart(merge_equal(remove_dead(graph)))
     table = Table(apart.inputs, apart.nodes)
     steps = _choose(apart, table)
     if not steps:
