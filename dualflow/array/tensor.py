@@ -44,7 +44,30 @@ def _autograd(name: str) -> Callable[..., Any]:
 
 @final
 class Tensor:
-    """An n-dimensional array: see `df.asarray` and `df.zeros` for making one."""
+    """An n-dimensional array: see `df.asarray` and `df.zeros` for making one.
+
+    Attributes:
+        requires_grad: whether operations on it are noted for gradients.
+        grad: what `backward` added up, or None.
+
+    >>> import dualflow as df
+    >>> x = df.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> x.shape, x.ndim, x.size, x.dtype.name, x.device
+    ((2, 3), 2, 6, 'float32', 'cpu')
+    >>> (x.T + x.mT)[0].tolist(), x.real is not x, x.imag.sum().item()
+    ([2.0, 8.0], True, 0.0)
+    >>> x.numpy() is x.array, x.copy().numpy() is x.array, x.clone().tolist() == x.tolist()
+    (True, False, True)
+    >>> x.to(df.float64).to_device("cpu").dtype.name
+    'float64'
+    >>> w = df.ones(3).requires_grad_()
+    >>> y = x.detach() @ w
+    >>> y.retain_grad()
+    >>> hook = w.register_hook(lambda gradient: gradient * 2)
+    >>> y.sum().backward()
+    >>> w.grad.tolist(), y.grad.tolist()
+    ([10.0, 14.0, 18.0], [1.0, 1.0])
+    """
 
     _array: np.ndarray | None = None
     _pending: Any = None
@@ -184,7 +207,12 @@ class Tensor:
         return array
 
     def item(self) -> bool | int | float | complex:
-        """The only element as a Python scalar; ShapeError if there is not exactly one."""
+        """The only element as a Python scalar; ShapeError if there is not exactly one.
+
+        >>> import dualflow as df
+        >>> df.ones(2).sum().item()
+        2.0
+        """
         array = door.state.mode.values(self)
         if array.size != 1:
             raise ShapeError(f"item() of a tensor of shape {self.shape}",

@@ -28,6 +28,12 @@ def backward(tensor: Tensor, gradient: Tensor | None = None, *, create_graph: bo
     Raises:
         GradientError: `tensor` requires no gradient, or `gradient` is missing or does not fit.
         InPlaceError: a value that a gradient needs was written in place.
+
+    >>> import dualflow as df
+    >>> x = df.tensor([1.0, 2.0], requires_grad=True)
+    >>> df.backward((x * x).sum())
+    >>> x.grad.tolist()
+    [2.0, 4.0]
     """
     start = edge_of(tensor)
     if start is None:

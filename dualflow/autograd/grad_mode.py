@@ -62,7 +62,15 @@ class no_grad(GradMode):  # noqa: N801 - reads as a statement
 
 @final
 class enable_grad(GradMode):  # noqa: N801 - reads as a statement
-    """Operations within are noted, also inside `no_grad`."""
+    """Operations within are noted, also inside `no_grad`.
+
+    >>> import dualflow as df
+    >>> x = df.tensor([1.0], requires_grad=True)
+    >>> with df.no_grad(), df.enable_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    True
+    """
 
     enabled = True
 
@@ -80,5 +88,11 @@ def taping(enabled: bool = True) -> Iterator[None]:
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations of this thread are noted for gradients now."""
+    """Whether operations of this thread are noted for gradients now.
+
+    >>> import dualflow as df
+    >>> with df.no_grad():
+    ...     df.is_grad_enabled()
+    False
+    """
     return door.state.grad_enabled

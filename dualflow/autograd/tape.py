@@ -170,7 +170,22 @@ def derive(view: Tensor) -> Node:
 
 
 def retain_grad(tensor: Tensor) -> None:
-    """Set `.grad` of a tensor that is no leaf, too, when a gradient flows through it."""
+    """Set `.grad` of a tensor that is no leaf, too, when a gradient flows through it.
+
+    Args:
+        tensor: one that requires a gradient.
+
+    Raises:
+        GradientError: it requires none.
+
+    >>> import dualflow as df
+    >>> x = df.tensor(3.0, requires_grad=True)
+    >>> y = x * x
+    >>> df.retain_grad(y)
+    >>> (y * 2).backward()
+    >>> y.grad.item()
+    2.0
+    """
     edge = edge_of(tensor)
     if edge is None:
         raise GradientError("retain_grad() of a tensor that requires no gradient")

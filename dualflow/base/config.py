@@ -90,8 +90,18 @@ def active() -> Config:
 def set_config(**settings: object) -> Config:
     """Change settings for the whole process; returns the settings that were in force before.
 
+    Args:
+        settings: any of mode ("compiled" or "eager": whether `df.compile` does anything), numerics
+            ("strict", "exact" or "fast": how far from eager results compiled ones may be, see
+            the README), on_compiler_error ("eager" or "raise"), cache (the folder of compiled
+            kernels) and retraces (recordings for changing Python values at one place).
+
     Raises:
         ConfigError: a setting that does not exist, or a value that it does not take.
+
+    >>> before = set_config(numerics="exact")
+    >>> set_config(numerics=before.numerics).numerics
+    'exact'
     """
     global _active
     names = {field.name for field in fields(Config)}
@@ -108,6 +118,9 @@ def set_config(**settings: object) -> Config:
 @contextmanager
 def config(**settings: object) -> Iterator[Config]:
     """Settings for a `with` block.
+
+    Args:
+        settings: as for `set_config`.
 
     >>> with config(numerics="exact") as settings:
     ...     settings.numerics

@@ -40,6 +40,11 @@ def count(name: str, by: int = 1) -> None:
 
 
 def stats() -> dict[str, int]:
-    """The counters of this process, by name (see `COUNTERS` for what each counts)."""
+    """The counters of this process, by name (see `COUNTERS` for what each counts).
+
+    >>> import dualflow as df
+    >>> df.stats()["compiler_errors"]
+    0
+    """
     with _lock:
         return dict(_counts)

@@ -92,6 +92,12 @@ def load(path: FilePath, names: Iterable[str] | None = None) -> dict[str, df.Ten
         FileError: the file is damaged, or of another format.
         ArgumentError: a name that is not in it.
         OSError: the file cannot be read.
+
+    >>> import dualflow as df, tempfile
+    >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
+    >>> df.save({"weight": df.ones(2), "bias": df.zeros(1)}, path)
+    >>> sorted(df.load(path)), sorted(df.load(path, ["bias"]))
+    (['bias', 'weight'], ['bias'])
     """
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:

@@ -64,6 +64,9 @@ class LayerNorm(Module):
         eps: added to the variance.
         affine: whether there are weight and bias.
         dtype: of both.
+
+    >>> LayerNorm(2, eps=0.0)(df.asarray([1.0, 3.0])).tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(
@@ -97,6 +100,9 @@ class Dropout(Module):
     Args:
         probability: of an element to become 0.
         generator: by default that of the process.
+
+    >>> Dropout(0.5).eval()(df.ones(2)).tolist()
+    [1.0, 1.0]
     """
 
     def __init__(self, probability: float = 0.5, generator: Generator | None = None) -> None:
@@ -166,7 +172,11 @@ class Flatten(Module):
 
 @final
 class ReLU(Module):
-    """max(x, 0); see `df.relu`."""
+    """max(x, 0); see `df.relu`.
+
+    >>> ReLU()(df.asarray([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
 
     def forward(self, x: df.Tensor) -> df.Tensor:
         return df.relu(x)
@@ -174,7 +184,14 @@ class ReLU(Module):
 
 @final
 class GELU(Module):
-    """See `df.gelu`."""
+    """See `df.gelu`.
+
+    Args:
+        approximate: "none" or "tanh".
+
+    >>> GELU()(df.asarray([0.0])).tolist()
+    [0.0]
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
@@ -185,7 +202,11 @@ class GELU(Module):
 
 @final
 class SiLU(Module):
-    """x * sigmoid(x); see `df.silu`."""
+    """x * sigmoid(x); see `df.silu`.
+
+    >>> SiLU()(df.asarray([0.0])).tolist()
+    [0.0]
+    """
 
     def forward(self, x: df.Tensor) -> df.Tensor:
         return df.silu(x)
@@ -193,7 +214,11 @@ class SiLU(Module):
 
 @final
 class Sigmoid(Module):
-    """See `df.sigmoid`."""
+    """See `df.sigmoid`.
+
+    >>> Sigmoid()(df.asarray([0.0])).tolist()
+    [0.5]
+    """
 
     def forward(self, x: df.Tensor) -> df.Tensor:
         return df.sigmoid(x)
@@ -201,7 +226,11 @@ class Sigmoid(Module):
 
 @final
 class Tanh(Module):
-    """See `df.tanh`."""
+    """See `df.tanh`.
+
+    >>> Tanh()(df.asarray([0.0])).tolist()
+    [0.0]
+    """
 
     def forward(self, x: df.Tensor) -> df.Tensor:
         return df.tanh(x)
@@ -210,6 +239,9 @@ class Tanh(Module):
 @final
 class Sequential(Module):
     """Modules (or any functions) one after the other.
+
+    Args:
+        layers: called in this order, each with what the one before gave.
 
     >>> model = Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
     >>> model(df.zeros((5, 3))).shape

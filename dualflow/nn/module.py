@@ -20,6 +20,10 @@ Self = TypeVar("Self", bound="Module")
 def Parameter(values: Any, dtype: Any = None) -> df.Tensor:  # noqa: N802 - known by this name
     """A tensor to be trained: a copy of `values` that requires a gradient.
 
+    Args:
+        values: floats or complex numbers: a tensor, an array, or lists of numbers.
+        dtype: None for that of `values`.
+
     >>> Parameter([1.0, 2.0]).requires_grad
     True
     """
@@ -43,6 +47,17 @@ class Module:
     6.0
     >>> [name for name, _ in line.named_parameters()]
     ['slope']
+
+    >>> line.zero_grad()
+    >>> [tensor.item() for tensor in line.parameters()] == list(line.state_dict().values())
+    True
+    >>> line.load_state_dict({"slope": df.tensor(3.0)})
+    >>> [(name, tensor.item()) for name, tensor in line.named_tensors()]
+    [('slope', 3.0)]
+    >>> line.eval().training, line.train().training, line.modules() == [line]
+    (False, True, True)
+    >>> line.to(df.float64).slope.dtype.name
+    'float64'
     """
 
     training: bool = True
@@ -157,7 +172,12 @@ class Module:
         return "\n".join([f"{type(self).__name__}({inside}", *lines, ")"])
 
     def extra_repr(self) -> str:
-        """What the repr says beside the modules within."""
+        """What the repr says beside the modules within.
+
+        >>> from dualflow.nn import Linear
+        >>> Linear(3, 2).extra_repr()
+        '3, 2'
+        """
         return ""
 
 

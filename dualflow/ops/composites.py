@@ -52,6 +52,8 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """log(softmax(x)), accurate where softmax is small.
 
+    Arguments as for `softmax`.
+
     >>> import dualflow as df
     >>> df.log_softmax(df.asarray([0.0, 1000.0])).tolist()
     [-1000.0, 0.0]
@@ -63,6 +65,10 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) with no overflow; -inf where all elements are -inf.
+
+    Args:
+        x: floats.
+        axis, keepdims: as for `sum`.
 
     >>> import dualflow as df
     >>> df.logsumexp(df.asarray([1000.0, -1000.0])).item()
@@ -193,6 +199,10 @@ def cross_entropy(
 
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared difference of `x` and `target`.
+
+    Args:
+        x, target: floats of one shape.
+        reduction: "mean", "sum" or "none".
 
     Raises:
         ShapeError: the shapes differ.

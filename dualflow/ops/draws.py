@@ -116,6 +116,12 @@ def integers(
     No value is more likely than another by more than 2**-32 of its probability where at most
     2**32 values are asked for; beyond, by (high - low) / 2**64.
 
+    Args:
+        low, high: the bounds.
+        shape: of the result.
+        dtype: an integer dtype, int64 by default.
+        generator: by default that of the process.
+
     Raises:
         ArgumentError: there are no such integers.
         DTypeError: `dtype` does not hold them.
@@ -130,6 +136,10 @@ def integers(
 def permutation(x: Any, generator: Generator | None = None) -> Tensor:
     """The integers below `x` in random order; or the rows of the tensor `x`.
 
+    Args:
+        x: an integer, or a tensor with at least one axis.
+        generator: by default that of the process.
+
     >>> import dualflow as df
     >>> sorted(df.random.permutation(4).tolist())
     [0, 1, 2, 3]
@@ -139,6 +149,10 @@ def permutation(x: Any, generator: Generator | None = None) -> Tensor:
 
 def bits(shape: ShapeLike = (), generator: Generator | None = None) -> Tensor:
     """Independent random bits, as uint32.
+
+    Args:
+        shape: of the result.
+        generator: by default that of the process.
 
     >>> import dualflow as df
     >>> df.random.bits((2,)).dtype.name

@@ -105,7 +105,7 @@ class Generator:
         return made
 
     def bits(self, shape: ShapeLike = ()) -> Tensor:
-        """Independent bits, as uint32."""
+        """See `random.bits`."""
         return p.random_bits(door.draw(self), shape=as_shape(shape))
 
     def uniform(

@@ -21,6 +21,30 @@ class Optimizer:
     Attributes:
         groups: one dataclass for each group of parameters. `optimizer.groups[0].lr = 0.1` changes
             a setting from the next step on.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Group:
+    ...     parameters: list
+    ...     lr: float
+    >>> class SignDescent(Optimizer):
+    ...     def __init__(self, parameters, lr):
+    ...         self.groups = [Group(list(parameters), lr)]
+    ...
+    ...     def update(self, group, i, gradient):
+    ...         group.parameters[i] -= df.sign(gradient) * group.lr
+    >>> w = df.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = SignDescent([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, -1.5]
+    >>> optimizer.zero_grad()
+    >>> w.grad is None
+    True
+    >>> optimizer.load_state_dict({"groups": [{**optimizer.state_dict()["groups"][0], "lr": 0.25}]})
+    >>> optimizer.lr
+    0.25
     """
 
     groups: list[Any]
@@ -146,6 +170,10 @@ def check_range(name: str, value: float, low: float, high: float | None = None) 
 
 def clip_gradients(parameters: Iterable[df.Tensor], longest: float) -> df.Tensor:
     """Scale all gradients together, in place, so that their norm is at most `longest`.
+
+    Args:
+        parameters: tensors; those without `.grad` count nothing.
+        longest: the bound, above 0.
 
     Returns:
         The norm before: the root of the sum of all squares, of shape ().

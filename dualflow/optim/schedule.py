@@ -18,6 +18,10 @@ Factor = Callable[[int], float]
 class Schedule:
     """Sets the learning rate of every group to its first one times `factor(steps done)`.
 
+    Args:
+        optimizer: whose learning rates are set, at once and by each `step()`.
+        factor: of the number of steps done, such as `cosine(100)`.
+
     >>> from dualflow import api as df
     >>> from dualflow.optim import SGD
     >>> optimizer = SGD([df.tensor([1.0], requires_grad=True)], lr=1.0)
@@ -46,7 +50,14 @@ class Schedule:
 
 
 def exponential(decay: float) -> Factor:
-    """decay ** count."""
+    """decay ** count.
+
+    Args:
+        decay: the factor of one step.
+
+    >>> [exponential(0.5)(count) for count in range(3)]
+    [1.0, 0.5, 0.25]
+    """
     return lambda count: decay**count
 
 

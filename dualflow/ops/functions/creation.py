@@ -80,6 +80,11 @@ def full(
 def zeros(shape: int | Sequence[int], dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of zeros, float32 by default.
 
+    Args:
+        shape: an integer or several.
+        dtype: of the tensor.
+        device: "cpu", which is the only one.
+
     >>> import dualflow as df
     >>> df.zeros(2).tolist()
     [0.0, 0.0]
@@ -94,6 +99,8 @@ empty = zeros
 def ones(shape: int | Sequence[int], dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of ones, float32 by default.
 
+    Arguments as for `zeros`.
+
     >>> import dualflow as df
     >>> df.ones(2).tolist()
     [1.0, 1.0]
@@ -103,6 +110,12 @@ def ones(shape: int | Sequence[int], dtype: Any = None, device: str | None = Non
 
 def full_like(x: Tensor, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """`fill_value` in the shape, and by default the dtype, of `x`.
+
+    Args:
+        x: a tensor.
+        fill_value: a Python scalar, or a tensor of shape ().
+        dtype: None for that of `x`.
+        device: "cpu", which is the only one.
 
     >>> import dualflow as df
     >>> df.full_like(df.zeros(2), 3).tolist()
@@ -114,6 +127,8 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, device: str | None 
 
 def zeros_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros in the shape, and by default the dtype, of `x`.
+
+    Arguments as for `full_like`.
 
     >>> import dualflow as df
     >>> df.zeros_like(df.asarray([1, 2])).tolist()
@@ -127,6 +142,8 @@ empty_like = zeros_like
 
 def ones_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones in the shape, and by default the dtype, of `x`.
+
+    Arguments as for `full_like`.
 
     >>> import dualflow as df
     >>> df.ones_like(df.asarray([1, 2])).tolist()
@@ -145,6 +162,7 @@ def arange(
         stop: the end, left out.
         step: not 0.
         dtype: by default int64, or float32 if an argument is a float.
+        device: "cpu", which is the only one.
 
     Raises:
         ArgumentError: `step` is 0.
@@ -246,6 +264,12 @@ def eye(
     device: str | None = None,
 ) -> Tensor:
     """Ones on the diagonal `k` above the main one, zeros elsewhere.
+
+    Args:
+        rows, columns: the shape; as many columns as rows by default.
+        k: how far above the main diagonal; below it if negative.
+        dtype: float32 by default.
+        device: "cpu", which is the only one.
 
     >>> import dualflow as df
     >>> df.eye(2).tolist()

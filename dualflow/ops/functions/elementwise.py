@@ -181,6 +181,9 @@ def sign(x: Tensor) -> Tensor:
 def conj(x: Tensor) -> Tensor:
     """The complex conjugate; a real tensor is its own, and is returned itself.
 
+    Args:
+        x: a tensor of any dtype.
+
     >>> import dualflow as df
     >>> df.conj(df.asarray([1 + 2j])).tolist()
     [(1-2j)]
@@ -193,6 +196,9 @@ def conj(x: Tensor) -> Tensor:
 def real(x: Tensor) -> Tensor:
     """The real part, in memory of its own; of a real tensor a copy.
 
+    Args:
+        x: a tensor of any dtype.
+
     >>> import dualflow as df
     >>> df.real(df.asarray([1 + 2j])).tolist()
     [1.0]
@@ -203,6 +209,9 @@ def real(x: Tensor) -> Tensor:
 
 def imag(x: Tensor) -> Tensor:
     """The imaginary part, in memory of its own; zeros of a real tensor.
+
+    Args:
+        x: a tensor of any dtype.
 
     >>> import dualflow as df
     >>> df.imag(df.asarray([1 + 2j])).tolist()
@@ -217,6 +226,9 @@ def imag(x: Tensor) -> Tensor:
 
 def angle(x: Tensor) -> Tensor:
     """The angle of a complex number in radians, from -pi to pi; 0 or pi of a real one.
+
+    Args:
+        x: a tensor of any dtype.
 
     >>> import dualflow as df
     >>> df.angle(df.asarray([1j])).tolist()
@@ -235,6 +247,9 @@ def _angle_of_array(x: np.ndarray) -> np.ndarray:
 
 def signbit(x: Tensor) -> Tensor:
     """Whether the sign bit of each element is set; of integers, whether they are negative.
+
+    Args:
+        x: a real tensor.
 
     >>> import dualflow as df
     >>> df.signbit(df.asarray([1.0, -0.0])).tolist()
@@ -386,6 +401,11 @@ def isclose(
     x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """Whether |x - y| <= atol + rtol * |y|; infinities are close to themselves alone.
+
+    Args:
+        x, y: tensors that broadcast.
+        rtol, atol: the parts of the bound that do and do not grow with `y`.
+        equal_nan: whether a NaN is close to another.
 
     >>> import dualflow as df
     >>> df.isclose(df.asarray([1.0, 2.0]), df.asarray([1.0, 2.1])).tolist()

@@ -128,6 +128,9 @@ def eig(x: Tensor) -> EigResult:
 
     The gradient is that of functions that do not depend on the phases of eigenvectors.
 
+    Args:
+        x: (..., n, n) floats or complex numbers.
+
     Raises:
         LinearAlgebraError: it does not converge (NaN).
 

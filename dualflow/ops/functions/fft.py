@@ -269,6 +269,8 @@ def rfftn(
 ) -> Tensor:
     """`rfft` along the last of several axes, then `fft` along the others.
 
+    Arguments as for `fftn`.
+
     >>> import dualflow as df
     >>> df.fft.rfftn(df.ones((2, 3))).real.tolist()
     [[6.0, 0.0], [0.0, 0.0]]
@@ -358,6 +360,12 @@ def _check_count(name: str, n: Any) -> int:
 def fftfreq(n: int, d: float = 1.0, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of what `fft` gives for `n` values at distances `d`, the negative ones last.
 
+    Args:
+        n: how many values.
+        d: from one to the next, in any unit; the frequencies are in cycles a unit.
+        dtype: float32 by default.
+        device: "cpu", which is the only one.
+
     >>> import dualflow as df
     >>> df.fft.fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
@@ -372,6 +380,8 @@ def fftfreq(n: int, d: float = 1.0, dtype: Any = None, device: Any = None) -> Te
 
 def rfftfreq(n: int, d: float = 1.0, dtype: Any = None, device: Any = None) -> Tensor:
     """The frequencies of what `rfft` gives for `n` values at distances `d`.
+
+    Arguments as for `fftfreq`.
 
     >>> import dualflow as df
     >>> df.fft.rfftfreq(4).tolist()

@@ -343,6 +343,12 @@ def _along(indices: Tensor, x: Tensor, axis: int) -> Tensor:
 def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements along `axis` in rising order, NaN last (descending: in falling order).
 
+    Args:
+        x: a tensor of any dtype but a complex one.
+        axis: along which to sort.
+        descending: whether the largest comes first.
+        stable: the order of equal elements is kept in any case.
+
     >>> import dualflow as df
     >>> df.sort(df.asarray([3, 1, 2])).tolist()
     [1, 2, 3]
@@ -355,6 +361,8 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = Tru
 
 def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The positions that sort `x` along `axis`; equal elements keep their order.
+
+    Arguments as for `sort`.
 
     >>> import dualflow as df
     >>> df.argsort(df.asarray([3, 1, 2])).tolist()
@@ -369,6 +377,9 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
 
 def argwhere(x: Tensor) -> Tensor:
     """The positions of the elements that are not 0: (count, axes), one row for each.
+
+    Args:
+        x: a tensor.
 
     >>> import dualflow as df
     >>> df.argwhere(df.asarray([[0, 5], [7, 0]])).tolist()
@@ -386,6 +397,9 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
     """The positions of the elements that are not 0, one tensor for each axis.
 
     Their number depends on values, so Python has to know them.
+
+    Args:
+        x: a tensor with at least one axis.
 
     >>> import dualflow as df
     >>> df.nonzero(df.asarray([0, 5, 7]))[0].tolist()

@@ -138,6 +138,9 @@ def can_cast(from_: Any, to: Any) -> bool:
 def result_type(*values: Any) -> np.dtype:
     """The dtype of an elementwise result of tensors, dtypes and Python scalars.
 
+    Args:
+        values: at least one tensor or dtype among them.
+
     >>> import dualflow as df
     >>> df.result_type(df.int64, df.float32, 1.0).name
     'float32'

@@ -166,6 +166,9 @@ def solve_triangular(
 def inv(x: Tensor) -> Tensor:
     """The inverses of square matrices.
 
+    Args:
+        x: (..., n, n) floats or complex numbers.
+
     Raises:
         LinearAlgebraError: a singular matrix.
 
@@ -226,6 +229,9 @@ def lstsq(x1: Tensor, x2: Tensor, rcond: Any = None) -> LstsqResult:
 def det(x: Tensor) -> Tensor:
     """The determinants of square matrices.
 
+    Args:
+        x: (..., n, n) floats or complex numbers.
+
     >>> import dualflow as df
     >>> df.linalg.det(df.asarray([[2.0, 0.0], [1.0, 4.0]])).item()
     8.0
@@ -236,6 +242,9 @@ def det(x: Tensor) -> Tensor:
 def slogdet(x: Tensor) -> SlogdetResult:
     """The signs (or phases) of determinants, and the logarithms of their sizes.
 
+    Args:
+        x: (..., n, n) floats or complex numbers.
+
     >>> import dualflow as df
     >>> df.linalg.slogdet(df.asarray([[-1.0, 0.0], [0.0, 1.0]])).sign.item()
     -1.0
@@ -245,6 +254,10 @@ def slogdet(x: Tensor) -> SlogdetResult:
 
 def matrix_power(x: Tensor, n: int) -> Tensor:
     """Square matrices multiplied with themselves, `n` factors; of their inverses for negative `n`.
+
+    Args:
+        x: (..., n, n) floats or complex numbers.
+        n: an integer.
 
     Raises:
         LinearAlgebraError: a singular matrix and negative `n`.
@@ -309,6 +322,11 @@ def diagonal(x: Tensor, offset: int = 0) -> Tensor:
 
 def trace(x: Tensor, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sums of the diagonals of matrices, see `diagonal`; integers are summed in 64 bits.
+
+    Args:
+        x: (..., rows, columns).
+        offset: how far above the main diagonal; below it if negative.
+        dtype: to sum in, and of the result.
 
     >>> import dualflow as df
     >>> df.linalg.trace(df.asarray([[1.0, 2.0], [3.0, 4.0]])).item()

@@ -281,6 +281,9 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
 
     The first and the last may be vectors (a row, a column; that axis is dropped).
 
+    Args:
+        tensors: matrices (rows, columns), each with as many rows as the one before has columns.
+
     Raises:
         ShapeError: fewer than two, or shapes that do not fit.
 

@@ -67,7 +67,12 @@ def reshape(x: Tensor, shape: int | Sequence[int], *, copy: bool | None = None) 
 
 
 def reshaped(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
-    """The method: `reshape` whose sizes may be arguments of their own."""
+    """The method: `reshape` whose sizes may be arguments of their own.
+
+    >>> import dualflow as df
+    >>> df.zeros((2, 3)).reshape(3, -1).shape
+    (3, 2)
+    """
     return _reshaped(x, as_shape(shape[0] if len(shape) == 1 else shape), copy)
 
 
@@ -130,7 +135,12 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def permuted(x: Tensor, *axes: Any) -> Tensor:
-    """The method: `permute_dims` whose axes may be arguments of their own."""
+    """The method: `permute_dims` whose axes may be arguments of their own.
+
+    >>> import dualflow as df
+    >>> df.zeros((2, 3, 4)).permute(2, 0, 1).shape
+    (4, 2, 3)
+    """
     return permute_dims(x, axes[0] if len(axes) == 1 else axes)
 
 
@@ -148,7 +158,12 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def transposed(x: Tensor, *axes: Any) -> Tensor:
-    """The method: `transpose` whose axes may be arguments of their own."""
+    """The method: `transpose` whose axes may be arguments of their own.
+
+    >>> import dualflow as df
+    >>> df.zeros((2, 3, 4)).transpose(0, 2, 1).shape
+    (2, 4, 3)
+    """
     return transpose(x, axes[0] if len(axes) == 1 else axes or None)
 
 
@@ -240,7 +255,12 @@ def broadcast_to(x: Tensor, shape: int | Sequence[int]) -> Tensor:
 
 
 def expanded(x: Tensor, *shape: Any) -> Tensor:
-    """The method: `broadcast_to` whose sizes may be arguments of their own."""
+    """The method: `broadcast_to` whose sizes may be arguments of their own.
+
+    >>> import dualflow as df
+    >>> df.zeros((2, 1)).expand(2, 3).shape
+    (2, 3)
+    """
     return broadcast_to(x, shape[0] if len(shape) == 1 else shape)
 
 
@@ -512,6 +532,10 @@ def _repeated(repeats: Tensor, size: int) -> Tensor:
 
 def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     """A view of `x` with two axes exchanged.
+
+    Args:
+        x: a tensor.
+        axis1, axis2: which; negative ones count from the last.
 
     >>> import dualflow as df
     >>> df.swapaxes(df.zeros((2, 3, 4)), 0, 2).shape

@@ -53,6 +53,12 @@ def _in_dtype(x: Tensor, dtype: Any) -> Tensor:
 def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum; integers and booleans are summed in 64 bits.
 
+    Args:
+        x: a tensor.
+        axis: over which axes: an integer, several, or None for all.
+        dtype: to sum in, and of the result.
+        keepdims: whether these axes stay, with size 1.
+
     Raises:
         ShapeError: an axis that does not exist.
 
@@ -70,6 +76,8 @@ def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False)
 def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The product; integers and booleans are multiplied in 64 bits.
 
+    Arguments as for `sum`.
+
     >>> import dualflow as df
     >>> df.prod(df.asarray([2, 3, 4])).item()
     24
@@ -82,6 +90,8 @@ def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False
 
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element; NaN if any is NaN.
+
+    Arguments as for `sum`.
 
     Raises:
         ShapeError: there are no elements.
@@ -96,6 +106,8 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element; NaN if any is NaN.
 
+    Arguments as for `sum`.
+
     Raises:
         ShapeError: there are no elements.
 
@@ -109,6 +121,8 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether any element is true (not 0).
 
+    Arguments as for `sum`.
+
     >>> import dualflow as df
     >>> df.any(df.asarray([False, True])).item()
     True
@@ -118,6 +132,8 @@ def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether all elements are true (not 0).
+
+    Arguments as for `sum`.
 
     >>> import dualflow as df
     >>> df.all(df.asarray([1, 0])).item()
@@ -136,6 +152,8 @@ def _truth(x: Tensor) -> Tensor:
 def argmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The position of the first largest element (or first NaN); of all axes: row by row.
 
+    Arguments as for `sum`.
+
     Raises:
         ShapeError: there are no elements.
 
@@ -148,6 +166,8 @@ def argmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def argmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The position of the first smallest element (or first NaN); of all axes: row by row.
+
+    Arguments as for `sum`.
 
     Raises:
         ShapeError: there are no elements.
@@ -166,6 +186,8 @@ def _count(x: Tensor, axis: Axes) -> int:
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The mean, a float; NaN of no elements. float16 is summed in float32.
 
+    Arguments as for `sum`.
+
     >>> import dualflow as df
     >>> df.mean(df.asarray([1.0, 2.0, 6.0])).item()
     3.0
@@ -182,6 +204,11 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The mean squared distance from the mean, divided by n - correction instead of n.
+
+    Args:
+        x: a tensor; integers become floats.
+        axis, keepdims: as for `sum`.
+        correction: 1 for the unbiased estimate, which is PyTorch's default.
 
     >>> import dualflow as df
     >>> df.var(df.asarray([1.0, 3.0])).item()
@@ -258,6 +285,8 @@ def cumulative_prod(
 ) -> Tensor:
     """Running products along `axis`; integers and booleans in 64 bits.
 
+    Arguments as for `cumulative_sum`.
+
     >>> import dualflow as df
     >>> df.cumulative_prod(df.asarray([1, 2, 3])).tolist()
     [1, 2, 6]
@@ -290,6 +319,8 @@ def _running(
 
 def count_nonzero(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """How many elements are not 0.
+
+    Arguments as for `sum`.
 
     >>> import dualflow as df
     >>> df.count_nonzero(df.asarray([1, 0, 2])).item()

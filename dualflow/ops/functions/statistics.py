@@ -49,6 +49,8 @@ def _lanes(x: Tensor, axis: Axes) -> tuple[Tensor, tuple[int, ...]]:
 def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The middle element, or the mean of the two in the middle; NaN if any is NaN.
 
+    Arguments as for `sum`.
+
     Raises:
         ShapeError: there are no elements.
 
@@ -171,6 +173,8 @@ def percentile(
 def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum of the elements that are not NaN.
 
+    Arguments as for `sum`.
+
     >>> import dualflow as df
     >>> df.nansum(df.asarray([1.0, float("nan"), 2.0])).item()
     3.0
@@ -181,6 +185,8 @@ def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The mean of the elements that are not NaN; NaN if there is none.
+
+    Arguments as for `sum`.
 
     >>> import dualflow as df
     >>> df.nanmean(df.asarray([1.0, float("nan"), 2.0])).item()
@@ -193,6 +199,8 @@ def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def nanvar(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """`var` of the elements that are not NaN.
+
+    Arguments as for `var`.
 
     >>> import dualflow as df
     >>> df.nanvar(df.asarray([1.0, float("nan"), 3.0])).item()
@@ -217,6 +225,8 @@ def nanstd(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool
 def nanmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element that is not NaN; NaN if there is none.
 
+    Arguments as for `sum`.
+
     >>> import dualflow as df
     >>> df.nanmax(df.asarray([1.0, float("nan"), 2.0])).item()
     2.0
@@ -226,6 +236,8 @@ def nanmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def nanmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element that is not NaN; NaN if there is none.
+
+    Arguments as for `sum`.
 
     >>> import dualflow as df
     >>> df.nanmin(df.asarray([1.0, float("nan"), 2.0])).item()
@@ -454,6 +466,8 @@ def digitize(x: Tensor, bins: Tensor, right: bool = False) -> Tensor:
 
 def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element less the smallest.
+
+    Arguments as for `sum`.
 
     >>> import dualflow as df
     >>> df.ptp(df.asarray([3, 9, 4])).item()

@@ -339,6 +339,10 @@ def choice(
 def shuffle(x: Tensor, generator: Generator | None = None) -> None:
     """Put the rows of `x` into random order, in place.
 
+    Args:
+        x: a tensor with at least one axis; nothing is given back.
+        generator: by default that of the process.
+
     >>> import dualflow as df
     >>> x = df.arange(4)
     >>> df.random.shuffle(x)
