@@ -43,12 +43,7 @@ class EagerMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         if held_back:
             _let_through(inputs)
-        if len(inputs) == 1:
-            (x,) = inputs
-            array = x._array
-            arrays = (array if array is not None else x.array,)
-        else:
-            arrays = tuple([x._array if x._array is not None else x.array for x in inputs])
+        arrays = _arrays_of(inputs)
         try:
             made = op.numpy(*arrays, **attributes)
         except DualflowError:
@@ -169,8 +164,10 @@ class EagerMode:
     def compute(self, function: Any, tensors: Sequence[Any], *arguments: Any) -> Any:
         if held_back:
             _let_through(tuple(tensors))
-        arrays = [x._array if x._array is not None else x.array for x in tensors]
-        return _own(function(*arrays, *arguments))
+        made = function(*_arrays_of(tensors), *arguments)
+        if type(made) is _ndarray and made.flags.c_contiguous:
+            return _wrap(made)
+        return _own(made)
 
     def draw(self, generator: Any) -> Any:
         state = np.array([generator.key, generator.counter], np.uint64)
@@ -192,6 +189,18 @@ def _let_through(operands: tuple[Any, ...]) -> None:
     for x in operands:
         if type(x) is Tensor and x._storage is not None and x._storage.note is not None:
             x._storage.note.reading(x._storage)
+
+
+def _arrays_of(tensors: Sequence[Any]) -> Sequence[np.ndarray]:
+    """The arrays of tensors; one or two, as nearly always, without a loop."""
+    if len(tensors) == 1:
+        array = tensors[0]._array
+        return (array if array is not None else tensors[0].array,)
+    if len(tensors) == 2:
+        x, y = tensors
+        a, b = x._array, y._array
+        return (a if a is not None else x.array, b if b is not None else y.array)
+    return [x._array if x._array is not None else x.array for x in tensors]
 
 
 def _arrays(items: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -34,6 +34,7 @@ DEFAULT_INT = int64
 DEFAULT_COMPLEX = complex64
 Number = bool | int | float | complex
 _PARTS = {complex64: float32, complex128: float64}
+_COMPLEX = {float64: complex128, complex128: complex128}
 
 
 def as_dtype(dtype: DTypeLike) -> np.dtype:
@@ -84,9 +85,7 @@ def real_dtype(dtype: np.dtype) -> np.dtype:
 
 def complex_dtype(dtype: np.dtype) -> np.dtype:
     """The complex dtype whose parts hold floats of `dtype`; that of the default for integers."""
-    if is_complex(dtype):
-        return dtype
-    return complex128 if dtype == float64 else DEFAULT_COMPLEX
+    return _COMPLEX.get(dtype, DEFAULT_COMPLEX)
 
 
 @lru_cache(maxsize=None)

@@ -116,7 +116,7 @@ def _along(primitive: Strict, x: Any, n: int | None, axis: int, norm: str | None
 
 def _along_of_array(x: np.ndarray, name: str, axes: Sequence[int], norm: str) -> np.ndarray:
     """A transform of all values along several axes, in the order given."""
-    x = x if x.dtype.kind == "c" else x.astype(complex_dtype(x.dtype))
+    x = x.astype(complex_dtype(x.dtype), copy=False)
     transform = getattr(np.fft, name)
     for axis in axes:
         x = transform(x, axis=axis, norm=norm)

@@ -105,6 +105,8 @@ def _system(name: str, a: Any, b: Any, square: bool = True) -> tuple[Tensor, Ten
         a, b = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))
     check_matrices(name, a, square)
     left, right = a.shape, b.shape
+    if len(left) == len(right) == 2 and left[0] == right[0]:
+        return a, b, False
     one = len(right) == 1
     if not right or left[-2] != right[-1 if one else -2]:
         raise ShapeError(f"{name} of {left} and {right}",

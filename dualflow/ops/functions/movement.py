@@ -92,8 +92,7 @@ def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
 
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
-    total = prod(shape)
-    rest = -prod(wanted)
+    total, rest = prod(shape), -prod(wanted)
     if rest <= 0 or total % rest or wanted.count(-1) > 1:
         raise ShapeError(f"reshape of {shape} to {wanted}",
                          why="the size for -1 cannot be inferred",
