@@ -16,6 +16,8 @@ SHOWN = {
     "01_eager": ["second derivative of t**3 at 2: 12.0", "write instead"],
     "02_compile": ["'replays': 2", "history: [0, 1, 2, 3]", "def graph("],
     "03_compare": ["how the calls run", "replay"],
+    "04_numpy": ["'replays': 2", "functions left to NumPy: 1", "smoothed: replay"],
+    "05_derivatives": ["(256,) (256, 4)", "at rest: [0.0, 0.0, 0.0, 0.0]", "'replays': 4"],
 }
 
 
