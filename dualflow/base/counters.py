@@ -27,6 +27,8 @@ COUNTERS: dict[str, str] = {
     "cache_rebuilds": "cache entries found damaged and made anew",
     "cache_errors": "times the cache folder could not be read or written",
     "helper_failures": "kernels compiled in this process because the helper process failed",
+    "audits": "calls and co-executed segments checked against eager results",
+    "audit_mismatches": "audits that found a difference",
     "compiler_errors": "functions the compiler failed on",
 }
 

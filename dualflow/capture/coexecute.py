@@ -88,7 +88,8 @@ class CoexecuteMode:
     def __init__(self, segments: Segments, wait: bool = False) -> None:
         segments.forget()
         self.segments = segments
-        self._execution = Execution(segments.stats, wait)
+        self._execution = Execution(segments.stats, wait, segments.audit)
+        segments.audit = None
         self._run = Run(segments, self.flush)
         self._errors_seen: Any = None  # NumPy's state of error handling, as last looked at
         self._strict = False  # whether that state has floating-point errors told

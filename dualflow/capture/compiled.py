@@ -35,6 +35,7 @@ from . import (
     retraces,
     tree,
 )
+from .audit import Audit
 from .coexecute import coexecute
 from .emit import PYTHON, RAISED
 from .frame import Frame
@@ -94,31 +95,24 @@ class CompiledFunction:
     """
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_blocks",
-        "_counts",
-        "_fn",
-        "_last",
-        "_lock",
-        "_retraces",
-        "_root",
-        "_segments",
-        "_stop",
-        "_wait",
+        "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
+        "_retraces", "_root", "_segments", "_stop", "_wait",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
     __defaults__ = _of_function("__defaults__")
     __kwdefaults__ = _of_function("__kwdefaults__")
 
-    def __init__(self, fn: Callable[..., Any], wait: bool = False) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], wait: bool = False, audit: float | None = None
+    ) -> None:
         if not callable(fn):
             raise TypeError(f"df.compile of a {type(fn).__name__}, which is not callable")
         if isinstance(fn, (types.FunctionType, types.MethodType, type, CompiledFunction)):
             functools.update_wrapper(self, fn)
         if isinstance(fn, CompiledFunction):
             fn, wait = fn._fn, wait or fn._wait
+        self._audit = None if audit is None else Audit(audit)
         self._fn, self._wait = fn, wait
         self.__wrapped__ = fn
         self._reset()
@@ -134,7 +128,7 @@ class CompiledFunction:
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return _by_name(self) or (CompiledFunction, (self._fn, self._wait))
+        return _by_name(self) or (CompiledFunction, self._made_of(self._fn))
 
     def __copy__(self) -> CompiledFunction:
         return self
@@ -142,7 +136,10 @@ class CompiledFunction:
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
         if isinstance(self._fn, types.FunctionType):
             return self  # as a function is
-        return CompiledFunction(deepcopy(self._fn, memo), self._wait)
+        return CompiledFunction(*self._made_of(deepcopy(self._fn, memo)))
+
+    def _made_of(self, fn: Any) -> tuple[Any, bool, float | None]:
+        return fn, self._wait, None if self._audit is None else self._audit.share
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
@@ -155,6 +152,8 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if type(door.state.mode) is not EagerMode or config.active().mode == "eager":
             return self._fn(*args, **kwargs)  # within a call that is being recorded or co-executed
+        if self._audit is not None:
+            self._audit.before(self, args, kwargs)
         self._count("calls")
         if not _errors_are_quiet():
             return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
@@ -437,13 +436,16 @@ def pure(fn: Callable[..., Any]) -> Pure:
     return Pure(fn)
 
 
-def compile(fn: Any = None, *, wait: bool = False) -> Any:
+def compile(fn: Any = None, *, wait: bool = False, audit: float | None = None) -> Any:
     """Make a function of tensors faster; nothing else about it changes.
 
     Args:
         fn: a function, method, lambda, `functools.partial` or callable object. Left out, the
             decorator is returned.
         wait: compile before the first call returns; else calls run eagerly meanwhile.
+        audit: the share of calls that are checked against the function as written, 0.001 say; a
+            difference is logged, counted in `df.stats()` and written down as a script. Such a
+            call takes as long as several, and needs memory for what it reaches once more.
 
     >>> import dualflow as df
     >>> @df.compile
@@ -453,8 +455,8 @@ def compile(fn: Any = None, *, wait: bool = False) -> Any:
     [2.0, 4.0]
     """
     if fn is None:
-        return lambda function: CompiledFunction(function, wait)
-    return CompiledFunction(fn, wait)
+        return lambda function: CompiledFunction(function, wait, audit)
+    return CompiledFunction(fn, wait, audit)
 
 
 # What the recorder does where a recorded function calls one of these ------------------------

@@ -18,7 +18,7 @@ from dualflow.base.errors import CompileError
 
 from .pending import Cell, owned
 from .run import Run
-from .segments import Record, Stats, Strides
+from .segments import Check, Record, Stats, Strides
 from .steps import interpret
 
 
@@ -29,10 +29,11 @@ class Execution:
     Args:
         stats: where they are counted.
         wait: whether to wait for programs that are being compiled.
+        audit: is asked about each program before it runs.
     """
 
-    def __init__(self, stats: Stats, wait: bool) -> None:
-        self.stats, self.wait = stats, wait
+    def __init__(self, stats: Stats, wait: bool, audit: Check | None = None) -> None:
+        self.stats, self.wait, self.audit = stats, wait, audit
         self._learning: list[tuple[ref[Cell], Record]] = []
         self._most = 1000  # of those, before dead cells are dropped from the list
         self._first: list[tuple[Record, frozenset[int], Strides]] = []
@@ -104,6 +105,8 @@ class Execution:
                 program, self._error = None, error
             if program is not None:
                 self.stats.compiled += 1
+                if self.audit is not None:
+                    self.audit(program, arrays)
                 results.update(program.run(arrays))
                 return results
         for slot, array in interpret(record.steps, slots, arrays).items():

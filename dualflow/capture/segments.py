@@ -11,7 +11,7 @@ compiled program once a stretch has come a second time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -72,6 +72,10 @@ class Program:
             slot: array.copy() if copied else array
             for slot, array, copied in zip(self.slots, made, self._copies, strict=True)
         }
+
+
+#: is asked about a program before it runs on the segment's inputs
+Check = Callable[[Program, Sequence[np.ndarray]], None]
 
 
 @final
@@ -188,12 +192,17 @@ class Stats:
 
 @final
 class Segments:
-    """What one compiled function's co-executed calls have shown so far."""
+    """What one compiled function's co-executed calls have shown so far.
+
+    Attributes:
+        audit: is asked about each program of the next call before it runs.
+    """
 
     def __init__(self) -> None:
         self.root = Step(None, None, (), None, (), None)
         self.steps = 0
         self.stats = Stats()
+        self.audit: Check | None = None
         self._varying: set[Hashable] = set()
 
     def records(self) -> Iterator[Record]:

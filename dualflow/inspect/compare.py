@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.config import config
 from dualflow.base.counters import stats
 from dualflow.base.trees import flatten
 from dualflow.capture import compile as df_compile
+from dualflow.capture.audit import difference
 from dualflow.capture.world import World
 from dualflow.explain.report import Report
 from dualflow.runtime.memory import POOLED
@@ -61,6 +63,8 @@ class Comparison:
         outputs: differences of every result and of every tensor written; empty if the two modes
             could only be compared for time.
         first_deviation: the first op whose compiled value differs, and where.
+        audit: with `audit=True` the first bit that differs with numerics="exact", as a text;
+            "none" if none does.
         notes: what a reader should know, such as effects that keep values from being compared.
     """
 
@@ -79,6 +83,7 @@ class Comparison:
     compiled_peak: int
     outputs: tuple[OutputDifference, ...]
     first_deviation: Deviation | None
+    audit: str | None
     notes: tuple[str, ...]
 
     @property
@@ -112,6 +117,7 @@ def compare(
     *args: Any,
     setup: Callable[[], tuple[Any, ...]] | None = None,
     seconds: float = 2.0,
+    audit: bool = False,
     **kwargs: Any,
 ) -> Comparison:
     """Run `function` eagerly and compiled, in turn and from one saved state, and compare.
@@ -125,6 +131,7 @@ def compare(
         setup: called before every run instead of putting saved state back; gives the positional
             arguments of the run.
         seconds: about how long to time.
+        audit: also run the call compiled with numerics="exact", whose bits have to be eager's.
 
     Returns:
         A `Comparison`. A function that does not repeat itself from one state (it reads a clock, a
@@ -139,6 +146,7 @@ def compare(
     state = _State(eager, args, kwargs, setup)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         found = _compare(eager, state, seconds)
+        found["audit"] = _audit(eager, state) if audit else None
     if printed.getvalue():
         found["notes"].append("the function prints; its output was hidden here")
     found["notes"] = tuple(found["notes"])
@@ -214,6 +222,16 @@ def _compare(eager: Callable[..., Any], state: _State, seconds: float) -> dict[s
         "first_deviation": deviation,
         "notes": notes,
     }
+
+
+def _audit(eager: Callable[..., Any], state: _State) -> str:
+    """The first bit in which the function compiled with numerics="exact" differs from eager."""
+    before, _ = _outputs(eager, state)
+    with config(numerics="exact"):
+        exact = df_compile(eager, wait=True)
+        after = [_outputs(exact, state)[0] for _ in range(3)][-1]
+    state.reset()
+    return difference(before, after, exactly=True) or "none"
 
 
 def _outputs(

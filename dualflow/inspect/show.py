@@ -47,7 +47,10 @@ def rows(found: Comparison) -> list[tuple[str, str]]:
         worst = f"{found.worst_ulp:g} ulp in {len(found.outputs)} outputs"
         made.append(("largest difference", worst))
         first = found.first_deviation
-        made.append(("first op that differs", "none" if first is None else str(first)))
+        none = "none by itself" if found.worst_ulp else "none"
+        made.append(("first op that differs", none if first is None else str(first)))
+    if found.audit is not None:
+        made.append(("bits that differ in exact mode", found.audit))
     made += [("why no replay", reason) for reason in found.reasons if found.how != "replay"]
     return made + [("note", note) for note in found.notes]
 
@@ -74,6 +77,7 @@ def show(found: Comparison, console: Console | None = None) -> None:
     """Print the comparison."""
     import rich
     from rich.table import Table
+    from rich.text import Text
 
     out = rich.get_console() if console is None else console
     title = f"{found.name}: eager and compiled"
@@ -81,7 +85,7 @@ def show(found: Comparison, console: Console | None = None) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, text in rows(found):
-        table.add_row(label, text)
+        table.add_row(label, Text(text))  # as it is: a line of code has [...] in it
     out.print(table)
     if found.outputs:
         table = Table(title="outputs that differ most", title_justify="left")
