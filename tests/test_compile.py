@@ -288,6 +288,12 @@ def test_report_and_explain():
     assert f.report(x, x).how == "replay"
 
 
+def test_explain_says_what_a_library_is_asked_to_do():
+    text = df.compile(lambda x: np.convolve(x, x), wait=True).explain(np.ones(3))
+    assert "library call of numpy with recipe=convolve;" in text
+    assert df.compile(lambda x: df.sort(x), wait=True).explain(vector(2, 1)).count("axis=0") >= 3
+
+
 def test_a_report_runs_nothing():
     log = []
     f = df.compile(lambda log: log.append(1), wait=True)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import dualflow as df
 from dualflow import cli
+from dualflow.capture.world import World
 from dualflow.inspect.difference import relative, ulps
 from dualflow.inspect.first_difference import first_difference
 from dualflow.inspect.page import page
 from dualflow.inspect.show import rows, show
 from dualflow.inspect.timing import Timing, interleave
-from dualflow.capture.world import World
 
 
 def test_ulps_counts_floats_between():
@@ -98,6 +101,21 @@ def test_compare_measures_a_replay():
     assert "affine" in page(found)
     show(found)
     assert dict(rows(found))["how the calls run"] == "replay"
+
+
+def test_show_prints_lines_of_code_as_they_are():
+    found = df.compare(lambda x: x * 2, df.ones(3), seconds=0.02)
+    line = 'no row: return {"a": [x.sum(), 3], "b": "[bold]"}'
+    text = io.StringIO()
+    show(replace(found, how="co-execute", reasons=(line,)), Console(file=text, width=200))
+    assert line in text.getvalue()
+
+
+def test_a_difference_that_no_op_shows_by_itself_is_told():
+    found = df.compare(lambda x: x * 2, df.ones(3), seconds=0.02)
+    assert dict(rows(found))["first op that differs"] == "none"
+    moved = replace(found, outputs=(replace(found.outputs[0], ulp=8.0),), first_deviation=None)
+    assert dict(rows(moved))["first op that differs"] == "none by itself"
 
 
 def test_compare_restores_state_before_every_run():

@@ -76,6 +76,11 @@ class Call:
     results: tuple[Operand, ...]
     line: SourceLine | None = None
 
+    @property
+    def settings(self) -> str:
+        """The attributes as people write them, such as `axis=0`."""
+        return ", ".join(f"{name}={value}" for name, value in self.attributes.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Loop:
@@ -166,7 +171,8 @@ def _lines(program: Program) -> Iterator[str]:
         elif isinstance(step, Loop):
             yield from _loop_lines(i, step)
         else:
-            operands = ", ".join(map(_place, step.operands))
+            settings = (step.settings,) if step.attributes else ()
+            operands = ", ".join((*map(_place, step.operands), *settings))
             results = ", ".join(map(_place, step.results))
             yield f"  {i}: call {step.op.name}({operands}) -> {results}"
     yield f"  return {', '.join(map(_place, program.outputs))}"

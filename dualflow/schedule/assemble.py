@@ -63,7 +63,9 @@ class Plan:
         for i, (names, step) in enumerate(zip(parts, self.program.steps, strict=True)):
             what = "kernel" if isinstance(step, Launch) else "library call"
             made_of = f"{what} of {', '.join(reversed(names))}"
-            if isinstance(step, Loop):
+            if isinstance(step, Call) and step.attributes:
+                made_of += f" with {step.settings}"
+            elif isinstance(step, Loop):
                 made_of = f"{step.count} times {len(step.body.steps)} steps"
             found.append(f"{i}: {made_of}; {self.moved[i]:,} bytes")
             found += [f"   {line}" for line in self.bodies[i].lines()] if i in self.bodies else []
