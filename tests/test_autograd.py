@@ -12,7 +12,6 @@ import pytest
 
 from dualflow.array import Tensor, asarray, tensor
 from dualflow.autograd import (
-    check_grads,
     enable_grad,
     grad,
     is_grad_enabled,
@@ -20,6 +19,7 @@ from dualflow.autograd import (
     value_and_grad,
     vjp,
 )
+from dualflow.autograd.check import check_grads
 from dualflow.autograd.needs import Need, plan
 from dualflow.base.errors import GradientError
 from dualflow.ir.op import CATALOGUE

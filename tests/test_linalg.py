@@ -410,6 +410,53 @@ def test_forward_rules(name: str, dtype: Any):
         np.testing.assert_allclose((alone + other).numpy(), found.numpy(), rtol=1e-9)
 
 
+FORWARD: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "cholesky": ((2, 3, 3), {}), "det": ((2, 3, 3), {}), "adjugate": ((2, 3, 3), {}),
+    "slogdet": ((2, 3, 3), {}), "eigh": ((2, 3, 3), {}), "eigvalsh": ((2, 3, 3), {}),
+    "eig": ((2, 3, 3), {}), "eigvals": ((2, 3, 3), {}), "svdvals": ((2, 3, 4), {}),
+    "pinv": ((2, 3, 4), {}), "pinv tall": ((4, 2), {}),
+    "qr": ((2, 3, 3), {"complete": False}), "qr tall": ((4, 2), {"complete": False}),
+    "qr wide": ((2, 4), {"complete": False}), "qr complete": ((4, 2), {"complete": True}),
+    "svd": ((2, 3, 3), {"full": False}), "svd tall": ((4, 2), {"full": False}),
+    "svd wide": ((2, 4), {"full": False}), "svd full": ((4, 2), {"full": True}),
+    "svd full wide": ((2, 4), {"full": True}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128], ids=["real", "complex"])
+@pytest.mark.parametrize("name", FORWARD)
+def test_forward_rules_are_the_reverse_ones_transposed(name: str, dtype: Any):
+    """Signs and phases of vectors included: <g, J t> = <J^T g, t>."""
+    shape, attributes = FORWARD[name]
+    op = getattr(primitives, name.split()[0]).op
+    x, t = matrix(*shape, dtype=dtype), matrix(*shape, dtype=dtype, seed=5)
+    if name == "cholesky":
+        x = positive(x)
+    elif name.startswith("eig") and "h" in name:
+        x = hermitian(x)
+    more = [df.zeros(shape[:-2], dtype=np.float64)] if "pinv" in name else []
+    inputs, tangents = [x, *more], (t, *([None] * len(more)))
+    made = op.numpy(*(i.numpy() for i in inputs), **attributes)
+    outs = tuple(map(df.asarray, _several(made)))
+    gs = tuple(matrix(*out.shape, dtype=out.dtype, seed=9) for out in outs)
+    g, out = (gs, outs) if op.outputs > 1 else (gs[0], outs[0])
+    moved = _several(op.forward(tangents, out, *inputs, **attributes))
+    forward = sum(_inner(one, other) for one, other in zip(gs, moved, strict=True))
+    reverse = _inner(op.gradient(g, out, *inputs, **attributes)[0], t)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9)
+    for out, tangent in zip(outs, moved, strict=True):
+        assert tangent is None or (tangent.shape, tangent.dtype) == (out.shape, out.dtype)
+
+
+def _several(made: Any) -> tuple[Any, ...]:
+    return made if isinstance(made, tuple) else (made,)
+
+
+def _inner(x: df.Tensor, y: df.Tensor | None) -> float:
+    """The product of real vectors, of which complex numbers are two elements each."""
+    return 0.0 if y is None else float(np.vdot(x.numpy(), y.numpy()).real)
+
+
 def test_gradients_where_matrices_are_special():
     det = df.grad(lambda x: lin.det(x))
     singular = df.asarray([[1.0, 2.0], [2.0, 4.0]])

@@ -39,7 +39,7 @@ class Plan:
 def plan(op: Op, wanted: tuple[bool, ...]) -> Plan:
     """What to save of an application of `op` whose inputs marked in `wanted` want a gradient."""
     found = _plan(op.gradient, wanted)
-    if op.forward is None:
+    if op.forward is None or hasattr(op.forward, "needs_no_more"):
         return found
     other = _plan(op.forward, wanted)
     return Plan(tuple(map(max, found.inputs, other.inputs)), max(found.out, other.out))

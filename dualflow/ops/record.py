@@ -47,6 +47,13 @@ def from_types(gradient: Callable[..., Any]) -> Callable[..., Any]:
     return gradient
 
 
+def needs_no_more(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a forward rule that uses, of inputs and outputs, only what the gradients of those inputs
+    use that have tangents: so autograd keeps nothing for its sake."""
+    forward.needs_no_more = True  # type: ignore[attr-defined]
+    return forward
+
+
 def primitive(name: str, kind: Kind, rule: Any, numpy: Callable[..., Any], **parts: Any) -> Strict:
     """Enter a record; see `ir.op.Op` for the parts."""
     return Strict(register(Op(name, kind, rule, numpy, **parts)))

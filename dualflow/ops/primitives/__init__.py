@@ -7,7 +7,7 @@ from .contraction import matmul
 from .control import branch, loop
 from .convolution import convolve, correlate, spread
 from .creation import full, iota
-from .decompositions import cholesky, eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
+from .decompositions import cholesky, qr
 from .elementwise import (
     abs,
     add,
@@ -63,6 +63,7 @@ from .linalg import adjugate, det, expm, inv, pinv, slogdet, solve, solve_triang
 from .movement import concat, expand, pad, permute, reshape, select, slice, slice_update
 from .random import random_bits
 from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
+from .spectra import eig, eigh, eigvals, eigvalsh, svd, svdvals
 from .transcendental import (
     acos,
     acosh,

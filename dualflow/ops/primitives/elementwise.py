@@ -16,7 +16,7 @@ from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
 from .. import domains
-from ..record import elementwise, primitive
+from ..record import elementwise, needs_no_more, primitive
 from .transcendental import log
 
 ALL = "biufc"
@@ -111,16 +111,42 @@ subtract = elementwise(
     gradient=lambda g, out, x, y: (g, lambda: -g),
     numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}"}, triton="{0} - {1}",
 )  # fmt: skip
+
+
+@needs_no_more
+def _product_forward(tangents, out, x, y):
+    to_x, to_y = tangents
+    if to_x is None:
+        return x * to_y
+    if to_y is None:
+        return to_x * y
+    first = to_x * y
+    return first + (first if x is y and to_x is to_y else x * to_y)
+
+
 multiply = elementwise(
     "multiply", np.multiply, "x * y (and, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (lambda: g * y.conjugate(), lambda: g * x.conjugate()),
+    forward=_product_forward,
     numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}"},
     triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
 )  # fmt: skip
+
+
+@needs_no_more
+def _quotient_forward(tangents, out, x, y):
+    to_x, to_y = tangents
+    if to_y is None:
+        return to_x / y
+    moved = out * to_y
+    return (-moved if to_x is None else to_x - moved) / y
+
+
 divide = elementwise(
     "divide", np.true_divide, "x / y, of floats", accepts=INEXACT, to_float=True,
     gradient=lambda g, out, x, y: (
         lambda: g / y.conjugate(), lambda: -(g * out.conjugate()) / y.conjugate()),
+    forward=_quotient_forward,
     numba="{0} / {1}", triton="divide({0}, {1})", domain=domains.DIVISION,
 )  # fmt: skip
 floor_divide = elementwise(

@@ -15,13 +15,14 @@ from dualflow.ir.types import TensorType
 
 from ..record import primitive
 from .contraction import matmul
-from .elementwise import negative
+from .elementwise import negative, real
 from .matrices import (
     adjoint,
     chain,
     check_matrices,
     check_same,
     columns,
+    diagonal,
     lower,
     named,
     rows,
@@ -176,10 +177,18 @@ def _pinv_gradient(g, out, x, cutoff):
     return (to_x + (left - chain(x, out, left)) + (right - chain(right, out, x)), None)
 
 
+def _pinv_forward(tangents, out, x, cutoff):
+    t = tangents[0]
+    back, product = adjoint(out), adjoint(t)
+    left, right = chain(out, back, product), chain(product, back, out)
+    change = negative(chain(out, t, out))
+    return change + (left - chain(left, x, out)) + (right - chain(out, x, right))
+
+
 pinv = primitive(
     "pinv", Kind.LIBRARY, _pinv_rule, named("pinv", _pinv),
     doc="the pseudo-inverses of matrices; singular values up to cutoff times the largest are 0",
-    gradient=_pinv_gradient, may_raise=True, exact=False,
+    gradient=_pinv_gradient, forward=_pinv_forward, may_raise=True, exact=False,
 )  # fmt: skip
 
 # Determinants ---------------------------------------------------------------------------------
@@ -194,9 +203,15 @@ def _det_gradient(g, out, x):
     return (reshape(g, shape=(*g.shape, 1, 1)) * adjoint(adjugate(x)),)
 
 
+def _traces(a, b):
+    """The traces of a @ b."""
+    return (a.mT * b).sum(axis=(-2, -1))
+
+
 det = primitive(
     "det", Kind.LIBRARY, _det_rule, np.linalg.det, doc="the determinants of square matrices",
-    gradient=_det_gradient, exact=False,
+    gradient=_det_gradient, forward=lambda tangents, out, x: _traces(adjugate(x), tangents[0]),
+    exact=False,
 )  # fmt: skip
 
 
@@ -221,10 +236,16 @@ def _adjugate_gradient(g, out, x):
     return (along * adjoint(out) - chain(inverse, scaled, inverse),)
 
 
+def _adjugate_forward(tangents, out, x):
+    turn = matmul(inv(x), tangents[0])
+    trace = diagonal(turn).sum(axis=-1)
+    return reshape(trace, shape=(*trace.shape, 1, 1)) * out - matmul(turn, out)
+
+
 adjugate = primitive(
     "adjugate", Kind.LIBRARY, _square_rule("adjugate"), named("adjugate", _adjugate),
     doc="the transposed matrices of cofactors: det(x) inv(x), defined for singular matrices too",
-    gradient=_adjugate_gradient, may_raise=True, exact=False,
+    gradient=_adjugate_gradient, forward=_adjugate_forward, may_raise=True, exact=False,
 )  # fmt: skip
 
 
@@ -241,10 +262,17 @@ def _slogdet_gradient(g, out, x):
     return (reshape(to_log, shape=(*to_log.shape, 1, 1)) * adjoint(inv(x)),)
 
 
+def _slogdet_forward(tangents, out, x):
+    change = _traces(inv(x), tangents[0])
+    if x.dtype.kind != "c":
+        return None, change
+    return out[0] * (change - change.conjugate()) * 0.5, real(change)
+
+
 slogdet = primitive(
     "slogdet", Kind.LIBRARY, _slogdet_rule, lambda x: tuple(np.linalg.slogdet(x)),
     doc="the signs (or phases) of determinants and the logarithms of their sizes",
-    gradient=_slogdet_gradient, outputs=2, exact=False,
+    gradient=_slogdet_gradient, forward=_slogdet_forward, outputs=2, exact=False,
 )  # fmt: skip
 
 # Exponential ----------------------------------------------------------------------------------

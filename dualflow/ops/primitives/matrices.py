@@ -17,7 +17,7 @@ from dualflow.ir.types import TensorType
 
 from .contraction import matmul
 from .creation import iota
-from .elementwise import where
+from .elementwise import negative, where
 from .movement import reshape, slice
 
 #: dtype letters of what LAPACK takes
@@ -119,6 +119,11 @@ def hermitian(x: Any) -> Any:
     return (x + adjoint(x)) * 0.5
 
 
+def skew(x: Any) -> Any:
+    """x minus its conjugate transpose."""
+    return x - adjoint(x)
+
+
 def inverse_or_zero(x: Any) -> Any:
     """1 / x, and 0 where x is 0."""
     zero = x == 0.0
@@ -149,3 +154,18 @@ def chain(*factors: Any) -> Any:
     for factor in factors[1:]:
         out = matmul(out, factor)
     return out
+
+
+# The first columns of unitary matrices, of which the others turn as little as they can --------
+
+
+def without_rest(to_all: Any, every: Any, count: int) -> Any:
+    """The gradient for the first `count` columns, from that for all."""
+    size = every.shape[-1]
+    first, rest = columns(every, 0, count), columns(every, count, size)
+    return columns(to_all, 0, count) - chain(rest, adjoint(columns(to_all, count, size)), first)
+
+
+def turned(change: Any, first: Any, rest: Any) -> Any:
+    """The tangents of the columns `rest`, from the tangents `change` of the columns `first`."""
+    return negative(chain(first, adjoint(change), rest))
