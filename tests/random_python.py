@@ -142,7 +142,8 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "total",
         "{D}.get({s}, {r})", "{D}[{s}]", "round({r}, 1)", "({r} if {b} else {r})", "{o}.double",
         "math.floor({r})", "max({r}, {i})", "SETTINGS['rate']", "k", "{o}.scale", "{o} + {r}",
-        "getattr({o}, 'extra', {r})", "{i} ** 2", "abs({r})", "-{r}", "{i} * {r}", "Box.scale",
+        "getattr({o}, 'extra', {r})", "({i} % 50) ** 2", "abs({r})", "-{r}", "{i} * {r}",
+        "Box.scale",
     ),
     "b": (
         "{i} < {i}", "{r} > {r}", "not {b}", "({b} and {b})", "({b} or {b})", "{i} in {N}",

@@ -85,6 +85,7 @@ def main() -> int:
     ways: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     wrong, start = 0, time.monotonic()
+    sys.set_int_max_str_digits(0)
     df.config(on_compiler_error="raise").__enter__()
     for seed in range(given_.seed, given_.seed + given_.count):
         draw = random.Random(seed)

@@ -91,6 +91,10 @@ class Commit:
             node, key, _, value, origin, line = rest
             self.maker.nodes[node] = None
             return ("item", node, ("constant", key), plan(value, origin), line)
+        if kind == "delete":
+            node, key, line = rest
+            self.maker.nodes[node] = None
+            return ("delete", node, ("constant", key), line)
         if kind == "method":
             node, name, arguments, line = rest
             self.maker.nodes[node] = None
@@ -161,6 +165,11 @@ class Commit:
             text = make(emitter, key, outputs)
             emitter.line(f"{emitter.node(node)}[{text}] = {make(emitter, plan, outputs)}")
             return f"set {node}[{text}] ({line})"
+        if kind == "delete":
+            node, key, line = rest
+            text = make(emitter, key, outputs)
+            emitter.line(f"del {emitter.node(node)}[{text}]")
+            return f"delete {node}[{text}] ({line})"
         if kind == "method":
             node, name, plans, line = rest
             arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)

@@ -29,8 +29,10 @@ from . import (
     derivatives,
     known,
     known_containers,
+    known_dicts,
     known_iterators,
     known_numbers,
+    known_sets,
     known_text,
     retraces,
     tree,
@@ -498,4 +500,7 @@ def _skip(call: calls.Call) -> calls.Plan | None:
 known.SPECIAL[CompiledFunction] = _inline
 known.SPECIAL[Pure] = _skip
 #: imported for what they enter into the tables
-TABLES = (derivatives, known_containers, known_iterators, known_numbers, known_text)
+TABLES = (
+    derivatives, known_containers, known_dicts, known_iterators, known_numbers, known_sets,
+    known_text,
+)  # fmt: skip

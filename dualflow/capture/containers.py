@@ -229,6 +229,9 @@ def set_item(
             _set_in_dict(recorder, owner, key, value, origin, part)
         recorder.watching(operator.setitem, owner, key, value)
         return
+    if kind is list and type(key) is slice and followed(value, recorder.origin(part, value)):
+        _set_slice(frame, owner, key, value, origin, ko, part)
+        return
     if kind is list and type(key) is int:
         recorder.pin(ko, key)
         if -len(owner) <= key < len(owner):
@@ -245,6 +248,68 @@ def set_item(
         return
     recorder.refuse(f"an item stored in a {kind.__name__}")
     owner[key] = value
+
+
+def _set_slice(
+    frame: Operators, owner: list, key: slice, value: Any, origin: Origin, ko: Origin, part: Origin
+) -> None:
+    recorder = frame.recorder
+    recorder.pin(ko, key)
+    pairs = list(elements(frame, value, part))
+    values, parts = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    shadow = None if recorder.dead else shadow_of(recorder, owner, origin)
+    born = shadow if shadow is None or isinstance(shadow, Born) else shadow.whole(recorder)
+    recorder.drops(owner[key])
+    owner[key] = values
+    if born is not None and not recorder.dead:
+        born.parts[key] = parts
+        replaced(recorder, shadow, key, values, parts)
+
+
+def replaced(recorder: Recorder, shadow: Any, key: slice, values: list, parts: list) -> None:
+    """Note that the items `key` of a list are now `values`."""
+    if not isinstance(shadow, Born):
+        made = recorder.born(values, "list", parts)
+        line = recorder.effect_line()
+        recorder.effects.append(("item", shadow.node, key, CONSTANT, values, made, line))
+
+
+def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -> None:
+    """`del owner[key]`, done and noted."""
+    recorder, kind = frame.recorder, type(owner)
+    if kind is dict and not recorder.dead:
+        if key_node(recorder, ko, key) and plain_keys(recorder, owner):
+            if key in owner:
+                forget(recorder, owner, key, origin)
+            else:
+                contains(frame, key, owner, CONSTANT, origin)
+    elif kind is list and type(key) in (int, slice) and not recorder.dead:
+        recorder.pin(ko, key)
+        shadow = shadow_of(recorder, owner, origin)
+        born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+        if type(key) is slice or -len(owner) <= key < len(owner):
+            del born.parts[key]
+            if not isinstance(shadow, Born):
+                recorder.drops(owner[key])
+                recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
+    else:
+        recorder.refuse(f"del of an item of a {kind.__name__}")
+    recorder.watching(operator.delitem, owner, key)
+
+
+def forget(recorder: Recorder, owner: dict, key: Any, origin: Origin) -> None:
+    """Note that a key which a dict has is taken out of it; the caller does it."""
+    if recorder.dead:
+        return
+    shadow = shadow_of(recorder, owner, origin)
+    if isinstance(shadow, Born):
+        del shadow.parts[key]
+        return
+    if key not in shadow.changed:
+        recorder.guard("{k0} in {0}", shadow.node, constants=(key,))
+    recorder.drops(owner[key])
+    shadow.changed[key] = CONSTANT
+    recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
 
 
 def _set_in_dict(
@@ -291,7 +356,9 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         if kind in (set, frozenset) and isinstance(pb, Node):
             recorder.typed(pb, b)
             recorder.pin(pa, a)
-            recorder.guard("{k0} in {0}" if a in b else "{k0} not in {0}", pb, constants=(a,))
+            shadow = recorder.lists.get(id(b))
+            if shadow is None or a not in shadow.changed:
+                recorder.guard("{k0} in {0}" if a in b else "{k0} not in {0}", pb, constants=(a,))
             return a in b, CONSTANT
         recorder.pin(pa, a)
         recorder.pin(pb, b)
@@ -355,6 +422,8 @@ def followed(value: Any, origin: Origin) -> bool:
     kind = type(value)
     if isinstance(origin, Born) and origin.kind == "iterator":
         return origin.parts is not None
+    if kind in (set, frozenset):  # the order of one from outside is nowhere guarded
+        return origin is CONSTANT or isinstance(origin, Born)
     known = kind in (list, tuple, dict, range, str, bytes, Tensor, np.ndarray)
     return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
 
@@ -374,7 +443,9 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         keys(recorder, value, origin)  # type: ignore[arg-type]
         for key in value:  # raises what Python raises if the dict changes its size
             yield key, CONSTANT
-    elif kind in (range, str, bytes):
+    elif kind in (range, str, bytes) or (
+        kind in (set, frozenset) and not isinstance(origin, Node) and origin is not None
+    ):
         recorder.pin(origin, value)
         for element in value:
             yield element, CONSTANT
@@ -423,6 +494,14 @@ def part_now(recorder: Recorder, value: Any, origin: Origin, i: int) -> Origin:
     return origin
 
 
+def dict_items(frame: Operators, value: dict, origin: Origin) -> list[tuple[Any, Origin]]:
+    """The keys of a dict, which are guarded, with the origins of the values."""
+    names = keys(frame.recorder, value, origin)
+    if frame.recorder.dead:
+        return []
+    return [(key, item(frame, value, key, origin, CONSTANT)[1]) for key in names]
+
+
 def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
     """The keys of a dict, in order, as constants."""
     shadow = recorder.lists.get(id(value))
@@ -467,8 +546,18 @@ def built_dict(frame: Operators, value: dict, keys: tuple, values: tuple) -> Ori
 def arithmetic(
     frame: Operators, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
 ) -> Read | None:
-    """`+` and `*` of lists and tuples; None for anything else."""
+    """`+` and `*` of lists and tuples, `|`, `&`, `-` and `^` of sets and dicts; None for anything
+    else."""
     recorder = frame.recorder
+    if type(a) is dict and type(b) is dict and symbol == "|":
+        merged = dict(dict_items(frame, a, pa)) | dict(dict_items(frame, b, pb))
+        value = a | b
+        return value, recorder.born(value, "dict", merged)
+    if type(a) in (set, frozenset) and type(b) in (set, frozenset):
+        recorder.pin(pa, a)
+        recorder.pin(pb, b)
+        value = f(a, b)
+        return value, CONSTANT if type(value) is frozenset else recorder.born(value, "set")
     sequence = (list, tuple)
     if type(a) in sequence and type(b) is type(a) and symbol == "+":
         parts = [part for side in ((a, pa), (b, pb)) for _, part in recorder.items(*side)]

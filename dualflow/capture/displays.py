@@ -51,6 +51,34 @@ class Displays(Operators):
             self.slots[slot] = containers.built_dict(self, value, keys, values)
         return value
 
+    def key_of(self, parts: int, sk: int, key: Any) -> Any:
+        """A key of a display with `**`."""
+        if not self.recorder.dead and containers.key_node(self.recorder, self.origin(sk, key), key):
+            self.open["kept", parts].append([key, None])
+        return key
+
+    def value_of(self, parts: int, slot: int, value: Any) -> Any:
+        if not self.recorder.dead:
+            self.open["kept", parts][-1][1] = self.origin(slot, value)
+        return value
+
+    def all_of(self, parts: int, slot: int, value: Any) -> Any:
+        """`**value` in a display."""
+        recorder = self.recorder
+        if not recorder.dead:
+            origin = self.origin(slot, value)
+            if type(value) is dict:
+                self.open["kept", parts] += containers.dict_items(self, value, origin)
+            else:
+                recorder.refuse(f"** of a {type(value).__name__} in a display")
+        return value
+
+    def merged(self, slot: int, parts: int, value: dict) -> dict:
+        kept = self.open.pop(("kept", parts), ())
+        if not self.recorder.dead:
+            self.slots[slot] = self.recorder.born(value, "dict", dict(kept))
+        return value
+
     def star(self, slot: int, source: int, value: Any) -> Any:
         """`*value` in a display or call: its items are taken one by one."""
         recorder = self.recorder

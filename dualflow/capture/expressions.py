@@ -243,7 +243,7 @@ class Expressions:
 
     def x_Dict(self, node: ast.Dict, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         if None in node.keys:
-            raise Refused("a dict display with **", node.lineno)
+            return self._merging(node, to)
         keys, values = [], []
         for key, value in zip(node.keys, node.values, strict=True):  # Python's order
             keys.append(self.e(key))  # type: ignore[arg-type]
@@ -252,6 +252,27 @@ class Expressions:
         made = at(ast.Dict([k[0] for k in keys], [v[0] for v in values]), node)
         slots = tuple(k[1] for k in keys), tuple(v[1] for v in values)
         return self.hook(node, "build_dict", slot, *slots, made), slot
+
+    def _merging(self, node: ast.Dict, to: int | None) -> tuple[ast.expr, int]:
+        """A display with `**`: every part goes through a hook of its own, in Python's order."""
+        parts = self.slot()
+        keys: list[ast.expr | None] = []
+        values = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                made, slot = self.e(value)
+                keys.append(None)
+                values.append(self.hook(value, "all_of", parts, slot, made))
+            else:
+                name, sk = self.e(key)
+                made, slot = self.e(value)
+                keys.append(self.hook(key, "key_of", parts, sk, name))
+                values.append(self.hook(value, "value_of", parts, slot, made))
+        slot = self.into(to)
+        begin = self.hook(node, "begin", parts)
+        both = at(ast.Tuple([begin, at(ast.Dict(keys, values), node)], ast.Load()), node)
+        display = at(ast.Subscript(both, at(ast.Constant(1), node), ast.Load()), node)
+        return self.hook(node, "merged", slot, parts, display), slot
 
     def x_JoinedStr(self, node: ast.JoinedStr, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         parts = [self.e(value) for value in node.values]

@@ -52,6 +52,13 @@ class Frame(Displays):
         value, self.slots[slot] = containers.item(self, owner, key, po, pk)
         return value
 
+    def del_item(self, so: int, sk: int, owner: Any, key: Any) -> None:
+        if self.recorder.dead:
+            del owner[key]
+            return
+        po, pk = self.origin(so, owner), self.origin(sk, key)
+        containers.delete(self, owner, key, po, pk)
+
     def set_item(self, so: int, sk: int, slot: int, value: Any, owner: Any, key: Any) -> None:
         if self.recorder.dead:
             owner[key] = value

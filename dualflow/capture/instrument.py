@@ -156,10 +156,18 @@ class Statements(Expressions):
         return [at(ast.Expr(hook), node)]
 
     def s_Delete(self, node: ast.Delete) -> list[ast.stmt]:  # noqa: N802
+        found: list[ast.stmt] = []
         for target in node.targets:
-            if not isinstance(target, ast.Name) or self.kind(target.id) != "local":
-                raise Refused("del of something that is no local variable", node.lineno)
-        return [node]
+            if isinstance(target, ast.Subscript):
+                owner, so = self.e(target.value)
+                key, sk = self.e(target.slice)
+                hook = self.hook(node, "del_item", so, sk, owner, key)
+                found.append(at(ast.Expr(hook), node))
+            elif isinstance(target, ast.Name) and self.kind(target.id) == "local":
+                found.append(at(ast.Delete([target]), node))
+            else:
+                raise Refused("del of an attribute or a captured variable", node.lineno)
+        return found
 
     def s_If(self, node: ast.If) -> ast.stmt:  # noqa: N802
         test = self.test(node.test)

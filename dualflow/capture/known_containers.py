@@ -58,7 +58,7 @@ def _dict(call: Call) -> Plan | None:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if args and type(args[0]) is dict:
-            for key, value in _dict_items(call, args[0], call.origins[0]):
+            for key, value in containers.dict_items(frame, args[0], call.origins[0]):
                 parts[key] = value
         elif args:
             pairs = []
@@ -75,14 +75,6 @@ def _dict(call: Call) -> Plan | None:
         return dict(*args, **kwargs)
 
     return call.plan(lambda out: recorder.born(out, "dict", parts), run)
-
-
-def _dict_items(call: Call, value: dict, origin: Origin) -> list[tuple[Any, Origin]]:
-    recorder = call.recorder
-    names = containers.keys(recorder, value, origin)
-    if recorder.dead:
-        return []
-    return [(key, containers.item(call.frame, value, key, origin, CONSTANT)[1]) for key in names]
 
 
 @methods(dict, "items", "values", "keys")
@@ -128,26 +120,6 @@ def _plain_key(key: Any) -> bool:
     return type(key) in SCALARS or isinstance(key, FIXED)
 
 
-@methods(dict, "setdefault")
-def _setdefault(call: Call) -> Plan | None:
-    owner, key, *default = call.args
-    if not _plain_key(key) or not isinstance(call.origins[0], Born):
-        call.refuse("dict.setdefault of a dict from outside")
-        return None
-    if key in owner:
-        return _dict_get(call)
-    parts = [*call.origins[2:], CONSTANT]
-    call.recorder.pin(call.origins[1], key)
-    f = call.function
-
-    def finish(out: Any) -> Origin:
-        call.origins[0].parts[key] = parts[0]  # type: ignore[union-attr]
-        return parts[0]
-
-    return call.plan(finish, lambda owner, *a: f(*a))
-    _ = default
-
-
 @methods(dict, "update")
 def _update(call: Call) -> Plan | None:
     frame, recorder = call.frame, call.recorder
@@ -159,7 +131,7 @@ def _update(call: Call) -> Plan | None:
             owner.update(*args, **kwargs)
             return
         if args:
-            for key, part in _dict_items(call, args[0], call.origins[1]) or []:
+            for key, part in containers.dict_items(frame, args[0], call.origins[1]):
                 containers.set_item(frame, owner, key, args[0][key], origin, CONSTANT, part)
             if recorder.dead:
                 owner.update(args[0])
@@ -239,6 +211,27 @@ def _list_change(call: Call) -> Plan | None:
         effect = ("method", shadow.node, name, arguments, recorder.effect_line())
         recorder.effects.append(effect)
     return call.plan(lambda out: found, lambda owner, *a: f(*a))
+
+
+@methods(list, "remove")
+def _remove(call: Call) -> Plan | None:
+    owner, value = call.args
+    recorder, f = call.recorder, call.function
+    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+    if type(value) not in SCALARS or not all(type(item) in SCALARS for item in owner):
+        call.refuse("list.remove of something that is no plain value")
+        return None
+    recorder.pin(call.origins[1], value)
+    for item, part in zip(owner, list(born.parts), strict=True):
+        recorder.pin(part, item)
+    if value in owner:
+        del born.parts[owner.index(value)]
+        if not isinstance(shadow, Born):
+            recorder.effects.append(
+                ("method", shadow.node, "remove", [(value, CONSTANT)], recorder.effect_line())
+            )
+    return call.plan(lambda out: CONSTANT, lambda owner, *a: recorder.certain(f, a))
 
 
 @methods(list, "copy")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import containers
-from .known import known
+from .known import known, methods
 from .provenance import CONSTANT, SCALARS, Born, Origin
 
 if TYPE_CHECKING:
@@ -189,8 +189,36 @@ def _next(call: Call) -> Plan | None:
     return call.plan(lambda out: found[0], run)
 
 
+@methods(list, "sort")
+def _sort(call: Call) -> Plan | None:
+    owner, recorder = call.args[0], call.recorder
+    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+    if recorder.dead:
+        return None
+    made = _in_order(call)
+    values, parts = [value for value, _ in made], [part for _, part in made]
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        owner[:] = values
+        if not recorder.dead:
+            born.parts[:] = parts
+            containers.replaced(recorder, shadow, slice(None), values, parts)
+
+    return call.plan(lambda out: CONSTANT, run)
+
+
 @known(sorted)
 def _sorted(call: Call) -> Plan | None:
+    made = _in_order(call)
+    return call.plan(
+        lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),
+        lambda *a, **k: [value for value, _ in made],
+    )
+
+
+def _in_order(call: Call) -> list[tuple[Any, Origin]]:
+    """The items of an iterable by their ranks, which are pinned."""
     recorder, frame = call.recorder, call.frame
     key = call.kwargs.get("key")
     pairs = list(containers.elements(frame, call.args[0], call.origins[0]))
@@ -208,11 +236,7 @@ def _sorted(call: Call) -> Plan | None:
     order = sorted(
         range(len(pairs)), key=ranks.__getitem__, reverse=call.kwargs.get("reverse", False)
     )
-    made = [pairs[i] for i in order]
-    return call.plan(
-        lambda out: recorder.born(out, "list", [origin for _, origin in made]),
-        lambda *a, **k: [value for value, _ in made],
-    )
+    return [pairs[i] for i in order]
 
 
 @known(functools.reduce)

@@ -82,6 +82,11 @@ class Operators(Variables):
             self.invoke(a.extend, method, (b,), (self.origin(sb, b),))
             self.slots[slot] = self.slots[sa]
             return a
+        if type(a) is dict and type(b) is dict and name == "BitOr":
+            method = Born("method", (None, self.origin(sa, a)))
+            self.invoke(a.update, method, (b,), (self.origin(sb, b),))
+            self.slots[slot] = self.slots[sa]
+            return a
         self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
         return function(a, b)
 
@@ -240,7 +245,7 @@ class Operators(Variables):
             out = recorder.certain(function, (a, b), (pa, pb))
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
-        plain = (*SCALARS, list, tuple)
+        plain = (*SCALARS, list, tuple, set, frozenset)
         if (type(a) in plain and type(b) in plain) or self._fixed(function, a, b):
             recorder.pin(pa, a)
             recorder.pin(pb, b)

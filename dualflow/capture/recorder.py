@@ -81,7 +81,7 @@ class Recorder:
         events: ("guard", condition) | ("value", node that must be there) | ("test", late node,
             outcome), in order.
         computed: late nodes that must be computed, for that may raise.
-        late: the tensor values that Python read: (graph value, dtype), by number.
+        late: the tensor values that Python read, by number; those that it reads as `whole` arrays.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
             generator node, draws before).
         effects: what was done to objects from outside, in order.
@@ -97,6 +97,7 @@ class Recorder:
         self.alarm = Alarm(self)
         self.events: list[tuple[Any, ...]] = []
         self.late: list[Value] = []
+        self.whole: dict[Value, int] = {}
         self.computed: list[Node] = []
         self.inputs: list[tuple[Any, ...]] = []
         self.effects: list[tuple[Any, ...]] = []
@@ -442,8 +443,18 @@ class Recorder:
                 self.pin(self.nodes(f"{{0}}.{name}", (origin,)), getattr(value, name))
         elif kind is types.FunctionType:
             self.guard("{0} is {k0}", origin, constants=(value,))
+        elif kind in (set, frozenset) and id(value) not in self.lists:
+            self._pin_set(origin, value)
         else:
             self.refuse(f"a {kind.__name__} used where its value matters")
+
+    def _pin_set(self, node: Node, value: Any) -> None:
+        kinds = frozenset(map(type, value))
+        if len(kinds) > 1 or not kinds <= {int, str}:  # 1, 1.0 and True are equal
+            self.refuse("a set of values that are not of one plain kind")
+            return
+        self.guard("type({0}) is {k0} and {0} == {k1} and set(map(type, {0})) == {k2}", node,
+                   constants=(type(value), frozenset(value), kinds))  # fmt: skip
 
     def _pin_born(self, origin: Born, value: Any) -> None:
         if origin.kind in ("list", "tuple"):
