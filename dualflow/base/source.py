@@ -45,9 +45,12 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     Where no frame lies outside, the outermost frame is given.
     """
     here = last = frame or sys._getframe(1)
+    inside = _inside.get
     while here is not None:
         last = here
-        if not inside_package(here.f_code.co_filename):
+        file = here.f_code.co_filename
+        known = inside(file)  # each operation that is recorded comes here: no call for each frame
+        if not (inside_package(file) if known is None else known):
             break
         here = here.f_back
     code = last.f_code

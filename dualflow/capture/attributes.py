@@ -37,13 +37,10 @@ _STORES: tuple[Any, ...] = (object.__setattr__, types.SimpleNamespace.__setattr_
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
     """The origin of a global variable of `function`."""
     namespace = function.__globals__
-    before = recorder.reads.get((id(namespace), name))
     key = "global", id(namespace), name
     stored = recorder.stored.get(key)
     if stored is not None:
         return stored
-    if before is not None and before[3] is value and name in namespace:
-        return before[4]
     if name in namespace:
         node = recorder.nodes("{k0}[{k1}]", (), (namespace, name))
         found = recorder.found(node, value)
@@ -53,7 +50,9 @@ def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Ori
     if vars(builtins) is not _BUILTIN_DICT:
         recorder.refuse("builtins of its own")
     node = recorder.nodes("{k0}[{k1}]", (), (_BUILTIN_DICT, name))
-    return recorder.found(node, value)
+    found = recorder.found(node, value)
+    recorder.reads[id(namespace), name] = (namespace, None, _BUILTIN_DICT, value, found, key)
+    return found
 
 
 def of_module(
@@ -85,11 +84,6 @@ def _absent_from_module(recorder: Recorder, module: types.ModuleType, name: str)
 def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` and its origin."""
     recorder = frame.recorder
-    before = recorder.reads.get((id(owner), name))
-    if before is not None and before[1] is origin:
-        again = _read_again(recorder, name, *before)
-        if again is not None:
-            return again
     kind = type(owner)
     if kind is Tensor:
         return _of_tensor(recorder, owner, origin, name)
@@ -144,26 +138,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     return _of_instance(frame, owner, origin, name)
 
 
-def _read_again(
-    recorder: Recorder, name: str, owner: Any, _: Origin, inside: dict, raw: Any, found: Origin,
-    stored: tuple[Any, ...],
-) -> Read | None:  # fmt: skip
-    """What `owner.name` was read to be before, all guards being there; None if it has changed.
-
-    `raw` is a part of the namespace `inside`, or a method that the class has and `inside` not.
-    """
-    if stored in recorder.stored:
-        return None
-    held = inside.get(name, MISSING)
-    if held is raw:
-        return raw, found
-    if held is MISSING and type(raw) is _Method:
-        return types.MethodType(raw.function, owner), found
-    return None
-
-
 @final
-class _Method:
+class Method:
     """Marks a function that is read as a method."""
 
     __slots__ = ("function",)
@@ -211,12 +187,14 @@ def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> 
         found = recorder.read(node, value)
         recorder.tensor(value)
         return value, found
-    if not lookup(Tensor, name)[0] and name not in vars(owner):
+    raw = vars(Tensor).get(name)
+    if raw is None and not lookup(Tensor, name)[0] and name not in vars(owner):
         recorder.tensor(owner)
         recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(Tensor), name))
         _guard_absent(recorder, origin, owner, name)
         return getattr(owner, name), None
-    tensor_method(recorder, name)
+    if raw is None or recorder.methods.get(name) is not raw:
+        tensor_method(recorder, name)
     value = recorder.guarded(getattr, owner, name)
     if isinstance(value, Tensor):  # T, mT
         return value, recorder.origin(None, value)
@@ -269,22 +247,32 @@ def built_in(recorder: Recorder, value: Any, *names: str) -> bool:
 def guard_class(recorder: Recorder, kind: type, name: str) -> Node | None:
     """Guard that a name is found in the classes of `kind` where it is found now: the node of what
     is there, or None if there is nothing."""
-    recorder.guard_order(kind)
+    try:
+        return recorder.classes[id(kind), name]
+    except KeyError:
+        recorder.guard_order(kind)
+        recorder.keep(kind)
     for cls in kind.__mro__:
         namespace = vars(cls)
         if name in namespace:
             node = recorder.nodes("{k0}[{k1}]", (), (recorder.proxy(cls), name))
+            recorder.classes[id(kind), name] = node
             return node
         if cls.__flags__ & (1 << 9):  # a heap type: it can change
             recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
+    recorder.classes[id(kind), name] = None
     return None
 
 
 def plain_class(recorder: Recorder, kind: type) -> bool:
     """Whether instances find attributes as plain objects do; guarded."""
-    finds: Any = kind.__getattribute__
-    recorder.guard("{k0}.__getattribute__ is {k1}", constants=(kind, finds))
-    return type(finds) is types.WrapperDescriptorType and finds.__objclass__ in _PLAIN
+    plain = recorder.plains.get(id(kind))
+    if plain is None:
+        finds: Any = kind.__getattribute__
+        recorder.guard("{k0}.__getattribute__ is {k1}", constants=(kind, finds))
+        plain = type(finds) is types.WrapperDescriptorType and finds.__objclass__ in _PLAIN
+        recorder.plains[id(kind)] = plain
+    return plain
 
 
 def ordinary(kind: type) -> bool:
@@ -472,7 +460,7 @@ def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, 
         inside = getattr(owner, "__dict__", {})
         if isinstance(origin, Node) and not recorder.dead:
             recorder.reads[id(owner), name] = (
-                owner, origin, inside, _Method(raw), method, (id(owner), name)
+                owner, origin, inside, Method(raw), method, (id(owner), name)
             )  # fmt: skip
         return value, method
     if isinstance(raw, staticmethod):

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from dualflow.array.tensor import Tensor
 from dualflow.autograd.grad_mode import GradMode
 
-from . import construct, known, numpy_calls, numpy_random
+from . import construct, known, numpy_calls, numpy_names, numpy_random
 from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
@@ -123,9 +124,14 @@ def prepare(
     origins: list[Origin] = []
     where: dict[str, Origin] = {}
     position = 0
+    known = frame.slots
     for kind, slot in slots:
         if kind == "":
-            origins.append(frame.origin(slot, args[position]))
+            value = args[position]
+            found = known[slot]
+            if found is None or type(value) is Tensor:
+                found = frame.origin(slot, value)
+            origins.append(found)
             position += 1
         elif kind == "*":
             parts = frame.slots[slot]
@@ -138,7 +144,7 @@ def prepare(
                 return None
         else:
             where[kind] = frame.origin(slot, kwargs[kind])
-    if recorder.dead or len(origins) != len(args) or set(where) != set(kwargs):
+    if recorder.dead or len(origins) != len(args) or where.keys() != kwargs.keys():
         recorder.refuse("a call with * or ** whose parts are not known")
         return None
     return find(Call(frame, f, origin, args, tuple(origins), kwargs, where))
@@ -190,9 +196,13 @@ def find(call: Call) -> Plan | None:
     """How to make a call, by the kind of what is called."""
     f, origin, recorder = call.function, call.origin, call.recorder
     kind = type(f)
+    if kind is types.FunctionType and not numpy_names.owns(f):
+        return _function(call)
     follow = known.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
+    if kind is types.MethodType and type(f.__self__) is Tensor:
+        return _method(call)
     if numpy_random.is_generator(getattr(f, "__self__", None)):
         return numpy_random.method(call)
     if kind is types.MethodType:
@@ -372,6 +382,8 @@ def _guard_function(call: Call) -> bool:
     f, recorder, origin = call.function, call.recorder, call.origin
     if isinstance(origin, Born):
         return True
+    if recorder.followed.get(id(f)) == (origin, f.__code__):
+        return True
     node = recorder.as_node(origin, f)
     if node is None:
         call.refuse(f"a function of unknown origin, {f.__qualname__}")
@@ -380,6 +392,8 @@ def _guard_function(call: Call) -> bool:
         recorder.guard("type({0}) is {k0}", node, constants=(types.FunctionType,))
         recorder.guard("{0}.__globals__ is {k0}", node, constants=(f.__globals__,))
     recorder.guard("{0}.__code__ is {k0}", node, constants=(f.__code__,))
+    recorder.followed[id(f)] = origin, f.__code__
+    recorder.keep(f)
     return True
 
 

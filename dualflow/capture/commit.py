@@ -55,9 +55,10 @@ class Commit:
             raise Unsupported("a tensor from outside, which got another history")
         inputs = [rest for kind, *rest in recorder.inputs if kind == "tensor"]
         self._inputs = list({node: None for node, _ in inputs})
+        by_array = {id(tensor._array): node for node, tensor in reversed(inputs)}
         for storage, bases in recorder.notes.written.items():
             for base in bases:
-                node = next((node for node, tensor in inputs if tensor._array is base.array), None)
+                node = by_array.get(id(base.array))
                 if node is None:
                     raise Unsupported("an in-place write to a tensor of unknown origin")
                 before = recorder.versions.get(id(storage), 0)

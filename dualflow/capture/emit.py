@@ -40,6 +40,8 @@ PYTHON = Marker("this path runs in Python")
 FITS = Marker("guards fit; no more was asked")
 
 _numbers = count()
+#: how templates call their constants; the length of a class's order bounds their number
+_KEYS = tuple(f"k{i}" for i in range(1000))
 _REFERRED = (types.FunctionType, types.CodeType, types.ModuleType)
 
 
@@ -81,11 +83,14 @@ class Emitter:
     def compared(self, value: Any) -> str:
         """The text of a constant that guards compare with: a class, function, code or module is
         referred to weakly, and once it is dead no guard fits."""
-        found = referred(value)
-        if found is None:
+        kind = type(value)
+        if kind is str or kind is int:
             return self.constant(value)
         name = self._weak.get(id(value))
         if name is None:
+            found = referred(value)
+            if found is None:
+                return self.constant(value)
             target, part = found
             name = self._weak[id(value)] = f"W{len(self._weak)}"
             self.weak.append((f"weak_{name}", target))
@@ -97,14 +102,18 @@ class Emitter:
 
     def text(self, node: Node) -> str:
         """The text of a node over the variables of its parents."""
-        parents = [self.node(parent) for parent in node.parents]
-        constants = {f"k{i}": self.compared(k) for i, k in enumerate(node.constants)}
-        return node.template.format(*parents, **constants)
+        names = self._names
+        parents = [names.get(parent) or self.node(parent) for parent in node.parents]
+        if not node.constants:
+            return node.template.format(*parents)
+        constants = map(self.compared, node.constants)
+        return node.template.format(*parents, **dict(zip(_KEYS, constants, strict=False)))
 
     def node(self, node: Node) -> str:
         """The variable that holds a node's value; evaluated here if it is not yet."""
-        if node in self._names:
-            return self._names[node]
+        found = self._names.get(node)
+        if found is not None:
+            return found
         todo = [node]  # parents first, without recursion: expressions may be long
         while todo:
             top = todo[-1]

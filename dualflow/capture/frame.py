@@ -10,9 +10,13 @@ Every hook first does what Python would do; if the recorder is dead it does noth
 from __future__ import annotations
 
 import sys
+import types
 from typing import Any, final
 
+from dualflow.array.tensor import Tensor
+
 from . import attributes, calls, containers, managers
+from .attributes import MISSING
 from .displays import Displays
 from .provenance import CONSTANT, Born, Origin
 from .recording import strip
@@ -27,12 +31,24 @@ class Frame(Displays):
     # Parts of objects -----------------------------------------------------------------------------
 
     def attr(self, slot: int, so: int, owner: Any, name: str) -> Any:
-        if self.recorder.dead:
+        recorder, slots = self.recorder, self.slots
+        if recorder.dead:
             return getattr(owner, name)
-        origin = self.origin(so, owner)
-        if self.recorder.dead:
-            return getattr(owner, name)
-        value, self.slots[slot] = attributes.read(self, owner, origin, name)
+        origin = slots[so]
+        if origin is None or type(owner) is Tensor:
+            origin = self.origin(so, owner)
+            if recorder.dead:
+                return getattr(owner, name)
+        before = recorder.reads.get((id(owner), name))
+        if before is not None and before[1] is origin and before[5] not in recorder.stored:
+            held = before[2].get(name, MISSING)  # all guards are there: only its value may differ
+            if held is before[3]:
+                slots[slot] = before[4]
+                return held
+            if held is MISSING and type(before[3]) is attributes.Method:
+                slots[slot] = before[4]
+                return types.MethodType(before[3].function, owner)
+        value, slots[slot] = attributes.read(self, owner, origin, name)
         return value
 
     def set_attr(self, so: int, slot: int, value: Any, owner: Any, name: str) -> None:

@@ -28,6 +28,7 @@ from dualflow.ops.door import Mode
 from dualflow.ops.promotion import SCALARS, operand_dtypes
 
 ChainKey = tuple[Any, ...]
+_CAST, _EXPAND, _FULL = p.cast.op, p.expand.op, p.full.op
 
 
 class Owner(Protocol):
@@ -61,9 +62,9 @@ class NodeBuilder(GraphBuilder):
         types: tuple[TensorType, ...] | None = None,
     ) -> Node:
         """A node that applies `op`; its types come from a cache if they are not known."""
-        attributes = dict(attributes or {})
+        attributes = {} if attributes is None else dict(attributes)
         if types is None:
-            types = infer(op, tuple(value.type for value in operands), attributes)
+            types = infer(op, tuple([value.type for value in operands]), attributes)
         node = Node(op, tuple(operands), attributes, types, line)
         self.nodes.append(node)
         return node
@@ -72,12 +73,13 @@ class NodeBuilder(GraphBuilder):
         self, value: Value, dtype: np.dtype, shape: Shape, line: SourceLine | None = None
     ) -> Value:
         """`value` cast to `dtype` and expanded to `shape`, where it is not so already."""
-        if value.dtype != dtype:
-            types = (TensorType(value.shape, dtype),)
-            value = self.add(p.cast.op, (value,), {"dtype": dtype}, line, types).results[0]
-        if value.shape != shape:
-            types = (TensorType(shape, dtype),)
-            value = self.add(p.expand.op, (value,), {"shape": shape}, line, types).results[0]
+        type_ = value.type
+        if type_.dtype is not dtype and type_.dtype != dtype:
+            types = (tensor_type(type_.shape, dtype),)
+            value = self.add(_CAST, (value,), {"dtype": dtype}, line, types).results[0]
+        if type_.shape != shape:
+            types = (tensor_type(shape, dtype),)
+            value = self.add(_EXPAND, (value,), {"shape": shape}, line, types).results[0]
         return value
 
     def constant(
@@ -89,7 +91,7 @@ class NodeBuilder(GraphBuilder):
     ) -> Value:
         """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
         attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        return self.add(p.full.op, (), attributes, line, (TensorType(shape, dtype),)).results[0]
+        return self.add(_FULL, (), attributes, line, (tensor_type(shape, dtype),)).results[0]
 
 
 @final
@@ -101,7 +103,7 @@ class Base:
         input: the value that the owner gave for it, or its first value.
         value: its current value.
         array: the memory from outside; None for a memory born here.
-        views: values of views of it, by the rest of their chain; emptied by a write.
+        views: values of views of it, by the rest of their chain; None after a write.
         written: whether it was written to.
     """
 
@@ -109,26 +111,8 @@ class Base:
 
     def __init__(self, chain: ChainKey, value: Value, array: np.ndarray | None) -> None:
         self.chain, self.input, self.value, self.array = chain, value, value, array
-        self.views: dict[ChainKey, Value] = {}
+        self.views: dict[ChainKey, Value] | None = None
         self.written = False
-
-
-@final
-class ByStorage:
-    """The bases of each storage that still lives (a WeakKeyDictionary takes five times as long)."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: dict[int, tuple[ref[Storage], list[Base]]] = {}
-
-    def get(self, storage: Storage) -> list[Base] | None:
-        found = self._found.get(id(storage))
-        return None if found is None else found[1]
-
-    def put(self, storage: Storage, bases: list[Base]) -> None:
-        number, forget = id(storage), self._found.pop
-        self._found[number] = ref(storage, lambda _: forget(number, None)), bases
 
 
 @final
@@ -148,31 +132,48 @@ class Notes:
         self.builder = NodeBuilder()
         self.written: dict[Storage, list[Base]] = {}
         self.broken = ""
-        self._bases = ByStorage()
+        # by the id of a storage, with a weak reference that tells whether the id still means it (a
+        # WeakKeyDictionary takes five times as long)
+        self._bases: dict[int, tuple[ref[Storage], list[Base]]] = {}
         self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
 
     # Values ---------------------------------------------------------------------------------
 
     def value_of(self, tensor: Tensor, line: SourceLine | None = None) -> Value:
         """The value that `tensor` shows now."""
+        storage = tensor._storage
+        if storage is not None and not tensor._chain:
+            entry = self._bases.get(id(storage))
+            if entry is not None and entry[0]() is storage:
+                base = entry[1][0]
+                if not base.chain:  # most are of a memory born here
+                    return base.value
         base, rest = self._find(tensor)
         if not rest:
             return base.value
         key = chain_key(rest)
+        if base.views is None:
+            base.views = {}
         value = base.views.get(key)
         if value is None:
             if len(rest) == 1:
                 op, attributes = rest[0]
-                types = (TensorType(tensor.shape, tensor.dtype),)
+                types = (tensor_type(tensor.shape, tensor.dtype),)
                 value = self.builder.add(op, (base.value,), attributes, line, types).results[0]
             else:
                 value = views.read(self._adding(line), base.value, rest)
             base.views[key] = value
         return value
 
+    def _of(self, storage: Storage) -> list[Base] | None:
+        """The bases of a storage."""
+        entry = self._bases.get(id(storage))
+        return entry[1] if entry is not None and entry[0]() is storage else None
+
     def knows(self, tensor: Tensor) -> bool:
         """Whether `tensor` was made here, or is an input already."""
-        bases = self._bases.get(tensor._storage) if tensor._storage is not None else None
+        storage = tensor._storage
+        bases = None if storage is None else self._of(storage)
         if bases is None:
             return False
         if not bases[0].chain:
@@ -184,7 +185,7 @@ class Notes:
         """Nothing will be noted any more."""
         self.written.clear()
         self._outside.clear()
-        self._bases = ByStorage()
+        self._bases = {}
 
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
@@ -194,7 +195,7 @@ class Notes:
     def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
         """The base from which `tensor` is read, and the chain from there."""
         storage = tensor._memory()
-        bases = self._bases.get(storage)
+        bases = self._of(storage)
         if bases is not None:
             if len(bases) == 1 and not bases[0].chain:
                 return bases[0], tensor._view
@@ -204,7 +205,7 @@ class Notes:
                     return base, tensor._view[len(base.chain) :]
         base = Base(chain_key(tensor._view), self.owner.on_input(tensor), tensor.array)
         if bases is None:
-            self._bases.put(storage, [base])
+            self._bases[id(storage)] = ref(storage), [base]
         else:
             bases.append(base)
         self._check_overlap(base, storage)
@@ -213,7 +214,7 @@ class Notes:
 
     def _check_overlap(self, base: Base, storage: Storage) -> None:
         """Break the notes if `base` shares memory with another one and either was written to."""
-        siblings = self._bases.get(storage) or []
+        siblings = self._of(storage) or []
         for other, exposed in self._outside:
             if other is base or not (other.written or base.written):
                 continue
@@ -240,8 +241,10 @@ class Notes:
             return
         operands = [self.value_of(tensor, line) for tensor in inputs]
         made = out if isinstance(out, tuple) else (out,)
-        types = tuple([TensorType(tensor.shape, tensor.dtype) for tensor in made])
-        self._made(made, self.builder.add(op, operands, attributes, line, types))
+        types = tuple([tensor_type(tensor.shape, tensor.dtype) for tensor in made])
+        results = self.builder.add(op, operands, attributes, line, types).results
+        for tensor, value in zip(made, results, strict=True):
+            self.bind(tensor, value)
 
     def elementwise(
         self, op: Op, operands: Sequence[Any], out: Tensor, line: SourceLine | None = None
@@ -249,17 +252,22 @@ class Notes:
         """Note an elementwise op on tensors and Python scalars: cast, expand (or `full`), apply."""
         if self.broken:
             return
-        shape = out.shape
+        type_ = tensor_type(out.shape, out.dtype)
+        shape = type_.shape
         kinds = tuple([type(x) if type(x) in SCALARS else x.dtype for x in operands])
+        values: list[Value] = []
         dtypes = operand_dtypes(op, kinds)
-        values = []
         for position, (operand, dtype) in enumerate(zip(operands, dtypes, strict=True)):
             if type(operand) in SCALARS:
                 values.append(self._scalar(operand, position, dtype, shape, line))
-            else:
-                values.append(self.builder.fit(self.value_of(operand, line), dtype, shape, line))
-        types = (TensorType(shape, out.dtype),)
-        self._made((out,), self.builder.add(op, values, None, line, types))
+                continue
+            value = self.value_of(operand, line)
+            if value.type is not type_ or dtype is not type_.dtype:
+                value = self.builder.fit(value, dtype, shape, line)
+            values.append(value)
+        node = Node(op, tuple(values), {}, (type_,), line)
+        self.builder.nodes.append(node)
+        self.bind(out, node.results[0])
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""
@@ -268,7 +276,7 @@ class Notes:
         stored = self.value_of(value, line)
         base, rest = self._find(target)
         base.value = views.put(self._adding(line), base.value, rest, stored)
-        base.views.clear()
+        base.views = None
         if base.array is not None and not base.written:
             base.written = True
             storage = target._memory()
@@ -282,7 +290,8 @@ class Notes:
 
     def bind(self, tensor: Tensor, value: Value) -> None:
         """Let `tensor`, the root of memory born here, have `value` from now on."""
-        self._bases.put(tensor._memory(), [Base((), value, None)])
+        storage = tensor._memory()
+        self._bases[id(storage)] = ref(storage), [Base((), value, None)]
 
     # Nodes ----------------------------------------------------------------------------------
 
@@ -304,10 +313,6 @@ class Notes:
                 hidden = self.builder.fit(hidden, float64, (), line)
             return self.builder.fit(hidden, dtype, shape, line)
         return self.builder.constant(value, dtype, shape, line)
-
-    def _made(self, out: tuple[Tensor, ...], node: Node) -> None:
-        for tensor, value in zip(out, node.results, strict=True):
-            self.bind(tensor, value)
 
     def _adding(self, line: SourceLine | None) -> Callable[..., Value]:
         def add(op: Op, *operands: Value, **attributes: Any) -> Value:
@@ -352,6 +357,12 @@ class RecordMode:
         array = self.eager.values(tensor)
         self.on_values(tensor, array)
         return array
+
+
+@lru_cache(maxsize=20_000)
+def tensor_type(shape: Shape, dtype: np.dtype) -> TensorType:
+    """One type for each shape and dtype."""
+    return TensorType(shape, dtype)
 
 
 def is_view(out: Any, of: Tensor) -> bool:

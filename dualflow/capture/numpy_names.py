@@ -5,6 +5,7 @@ argument alone. What is in neither list refuses a recording.
 from __future__ import annotations
 
 import operator as o
+import os
 import sys
 from collections import Counter
 from typing import Any
@@ -46,6 +47,10 @@ _FFT = """
 fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft
 rfft2 rfftfreq rfftn
 """
+_BY_VALUES = """
+argwhere bincount compress extract flatnonzero intersect1d nonzero setdiff1d setxor1d trim_zeros
+union1d unique unique_values
+"""
 _METHODS = """
 all any argmax argmin argpartition argsort astype choose clip conj conjugate copy cumprod cumsum
 diagonal dot flatten max mean min prod ptp ravel repeat reshape round searchsorted squeeze std
@@ -57,10 +62,14 @@ def _of(owner: Any, text: str) -> list[Any]:
     return [getattr(owner, name) for name in text.split() if hasattr(owner, name)]
 
 
+#: functions the shape of whose results values decide
+BY_VALUES: frozenset[Any] = frozenset(
+    [*_of(np, _BY_VALUES), *_of(np.ndarray, "nonzero compress")]
+)
 _TRANSFORMS = frozenset(_FFT.split())
 #: functions whose results depend on their arguments alone, and which change nothing
 PURE: frozenset[Any] = frozenset([
-    *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.ndarray, _METHODS),
+    *BY_VALUES, *_of(np, _FUNCTIONS), *_of(np.linalg, _LINALG), *_of(np.ndarray, _METHODS),
     *_of(np.lib.stride_tricks, "sliding_window_view"), *SCALAR_TYPES, o.getitem,
     *numpy_faces.ATTRIBUTES.values(),
     *(f for f in vars(np).values() if isinstance(f, np.ufunc)),
@@ -71,9 +80,15 @@ CHANGES: frozenset[Any] = frozenset(
      o.setitem, *_of(np.ndarray, "sort fill put partition")]
 )  # fmt: skip
 _UFUNC_METHODS = frozenset(["reduce", "accumulate", "reduceat", "outer"])
+_NUMPY = os.path.dirname(np.__file__) + os.sep
 #: calls that a replay makes by NumPy itself, by name, and why
 names: Counter[str] = Counter()
 why_not: dict[str, str] = {}
+
+
+def owns(function: Any) -> bool:
+    """Whether a function written in Python can be in the tables."""
+    return function.__code__.co_filename.startswith(_NUMPY) or function in PURE
 
 
 def is_pure(function: Any) -> bool:

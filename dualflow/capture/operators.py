@@ -131,14 +131,23 @@ class Operators(Variables):
     def _own_operator(self, f: Any, reflected: bool) -> None:
         """Guard that an operator of tensors is dualflow's own."""
         name = _method_name(f, reflected)
+        own = self.recorder.operators.get(name)
+        if own is not None and vars(Tensor).get(name) is own:
+            return
         method = attributes.tensor_method(self.recorder, name)
         if method is not None and not calls.trusted(method):
             self.recorder.refuse(f"the method {name} of tensors, which was replaced")
+        self.recorder.operators[name] = method
 
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
         recorder = self.recorder
         self._own_operator(f, type(values[0]) is not Tensor)
+        for value, origin in zip(values, origins, strict=True):
+            if origin is not CONSTANT and type(value) is not Tensor:
+                break
+        else:
+            return recorder.guarded(f, *values)
         scalars = []
         tensor = values[0] if type(values[0]) is Tensor else values[1]
         operands = list(values)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
@@ -165,13 +166,6 @@ class Builder:
         self.maker = Maker(recorder)
         self.commit = commit.Commit(recorder, self.maker)
         self.keys: dict[Node, Any] = {}
-        self.numbers: dict[Value, Any] = {
-            value: ("in", i) for i, value in enumerate(recorder.notes.builder.inputs)
-        }
-        for i, node in enumerate(recorder.notes.builder.nodes):
-            for j, value in enumerate(node.results):
-                self.numbers[value] = (i, j)
-        self.values = {number: value for value, number in self.numbers.items()}
         self.there: set[Value] = set()
         self.slices = slices.Path(recorder.notes.builder.nodes)
         self.ahead = False
@@ -181,12 +175,24 @@ class Builder:
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
 
+    @cached_property
+    def numbers(self) -> dict[Value, Any]:
+        """How blocks call each value."""
+        nodes = enumerate(self.recorder.notes.builder.nodes)
+        return {value: (i, j) for i, node in nodes for j, value in enumerate(node.results)}
+
+    @cached_property
+    def values(self) -> dict[Any, Value]:
+        """The value of each number."""
+        return {number: value for value, number in self.numbers.items()}
+
     @collection.put_off
     def build(self) -> list[Block]:
         """The blocks of the path, the last one a leaf."""
         recorder = self.recorder
         description = None
         if recorder.reason is None:
+            self.maker.nodes.update(dict.fromkeys(recorder.arrays.late_calls))
             try:
                 description = self.maker.plan(self.result, self.origin)
                 self.commit.plan()
@@ -280,8 +286,7 @@ class Builder:
             block.drops = same.drops
         elif wanted:
             names = self._program(block, emitter, [*wanted, *exports], raising=False)
-            for number, name in zip(numbers, names, strict=False):
-                emitter.line(f"T[{number}] = {name}.item()")
+            self._late_values(emitter, numbers, names)
             for value, name in zip(exports, names[len(numbers) :], strict=True):
                 emitter.line(f"X[{emitter.constant(self.numbers[value])}] = {name}")
             self.there.update(exports)
@@ -330,8 +335,7 @@ class Builder:
             return self._leaf(guards, None)
         if not late and not numbers:  # else something may still fail after it has run
             self._store_into(block, wanted)
-        for number, name in zip(numbers, names, strict=False):
-            emitter.line(f"T[{number}] = {name}.item()")
+        self._late_values(emitter, numbers, names)
         if late:
             emitter.line("try:")
             emitter.indent += 1
@@ -349,6 +353,12 @@ class Builder:
         block.key = (tuple(keys), "leaf")
         self._finish(block, emitter, "replay")
         return block
+
+    def _late_values(self, emitter: Emitter, numbers: list[int], names: list[str]) -> None:
+        """Lines that keep what a program computed for Python."""
+        whole = self.recorder.whole.values()
+        for number, name in zip(numbers, names, strict=False):
+            emitter.line(f"T[{number}] = {name}{'' if number in whole else '.item()'}")
 
     def _store_into(self, block: Block, wanted: list[Value]) -> None:
         """Let values of memory from outside be stored there at once, where the program reads it."""
@@ -420,6 +430,8 @@ class Builder:
             return f"np_array({emitter.node(node)}, {emitter.constant(dtype)})", contiguous
         if kind == "constant":
             return emitter.constant(rest[0]), contiguous
+        if kind == "late":
+            return emitter.node(rest[0]), contiguous
         if kind == "drawn":
             return f"D[{rest[0]}]", contiguous
         node, before = rest  # a draw

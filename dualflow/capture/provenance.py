@@ -112,10 +112,16 @@ class Nodes:
         late: bool = False,
     ) -> Node:
         """The node of `template`; equal ones are one."""
-        key = (template, parents, *map(identity, constants))
+        key: tuple[Any, ...] = (template, parents)
+        if constants:
+            (first, *rest) = constants
+            key = template, parents, first if type(first) is str else identity(first)
+            if rest:
+                key += tuple(map(identity, rest))
         node = self._found.get(key)
         if node is None:
-            late = late or any(parent.late for parent in parents)
+            for parent in parents:
+                late = late or parent.late
             node = self._found[key] = Node(template, parents, constants, late)
         return node
 

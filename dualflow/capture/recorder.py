@@ -118,8 +118,18 @@ class Recorder:
         self._objects: dict[int, Any] = {}
         self._done: set[Any] = set()
         self.plain: dict[int, dict] = {}  # dicts all of whose keys are plain
-        self.reads: dict[tuple[int, str], tuple[Any, ...]] = {}  # see `attributes._read_again`
+        # what was read before, by object and name: the object, its origin, the namespace that holds
+        # the value, the value (or a `Method` of the class), its origin, the key that a store has
+        self.reads: dict[tuple[int, str], tuple[Any, ...]] = {}
         self.methods: dict[str, Any] = {}  # of tensors, guarded
+        self.followed: dict[int, tuple[Origin, types.CodeType]] = {}  # functions that are guarded
+        # by the ids of classes, which are kept: those whose order is guarded, where a name is found
+        # in them, and whether they find names as plain classes do
+        self.ordered: set[int] = set()
+        self.classes: dict[tuple[int, str], Node | None] = {}
+        self.plains: dict[int, bool] = {}
+        self.spaces: dict[int, Any] = {}  # see `proxy`
+        self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self._late_numbers: dict[Any, Node] = {}
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
@@ -138,8 +148,11 @@ class Recorder:
             line = line or user_line()
             own = None if line is None or is_own(line.file) else own_line()
             self.reason, self.dead = Reason(why, line, own), True
-            for kept in (self._objects, self._keep, self.reads, self.plain):  # they may die now
-                kept.clear()
+            for kept in (
+                self._objects, self._keep, self.reads, self.plain, self.ordered, self.classes,
+                self.plains, self.spaces, self.followed,
+            ):  # fmt: skip
+                kept.clear()  # they may die now
 
     def release(self) -> None:
         """The recording is over: nothing lives on because of it."""
@@ -148,7 +161,7 @@ class Recorder:
             self._objects, self._keep, self.reads, self._ids, self._handles, self._pasts,
             self.tensors, self.grads, self.written, self.lists, self.shadowed, self.opened,
             self.effects, self.inputs, self.plain, self.events, self.draws, self._taped, self.edges,
-            self.computed,
+            self.computed, self.followed, self.ordered, self.classes, self.plains, self.spaces,
         ):  # fmt: skip
             kept.clear()
         self.notes.release()
@@ -210,9 +223,13 @@ class Recorder:
 
     def proxy(self, cls: type) -> Any:
         """What stands for the namespace of a class, one object for each class."""
-        found = _proxies.get(cls)
+        found = self.spaces.get(id(cls))
         if found is None:
-            found = _proxies[cls] = Namespace(cls)
+            found = _proxies.get(cls)
+            if found is None:
+                found = _proxies[cls] = Namespace(cls)
+            self.spaces[id(cls)] = found
+            self._keep.append(cls)
         return found
 
     def guard_keys(self, node: Node, value: Any) -> None:
@@ -301,13 +318,14 @@ class Recorder:
 
     def _register(self, node: Node, tensor: Tensor) -> None:
         self.tensors[id(tensor)] = (tensor, node)
-        self._guard_shared(node, tensor)
+        storage = tensor._storage if tensor._array is None else tensor._memory()
+        if storage is not None:
+            self.versions.setdefault(id(storage), storage.version)
+            self._keep.append(storage)
+            self._guard_shared(node, tensor, self._handles.setdefault(id(storage), []))
         grad = tensor.grad
         self.grads[id(tensor)] = grad
         self._pasts.append((tensor, edge_of(tensor)))
-        if tensor._storage is not None:
-            self.versions[id(tensor._storage)] = tensor._storage.version
-            self._keep.append(tensor._storage)
         if tensor.requires_grad:
             edge = edge_of(tensor)
             self.edges.setdefault(id(edge), node)
@@ -315,12 +333,9 @@ class Recorder:
         if grad is not None:
             self.read(self.nodes("{0}.grad", (node,)), grad)
 
-    def _guard_shared(self, node: Node, tensor: Tensor) -> None:
+    def _guard_shared(self, node: Node, tensor: Tensor, handles: list[tuple[Tensor, Node]]) -> None:
         """Guard that another handle, or a view, of a tensor from outside is one again. Handles that
         are apart now are found apart when something is written (`commit.apart`)."""
-        if tensor._storage is None:
-            return
-        handles = self._handles.setdefault(id(tensor._storage), [])
         for other, before in handles:
             long, short, of, rest = node, before, len(other._view), tensor._view
             if len(tensor._view) < of:
@@ -369,7 +384,9 @@ class Recorder:
 
     def guard(self, template: str, *parents: Node, constants: tuple[Any, ...] = ()) -> None:
         """The text must hold at a replay; a value of a tensor in it makes it a branch."""
-        self.check(self.nodes(template, parents, constants), True)
+        node = self.nodes(template, parents, constants)
+        if node not in self._done:
+            self.check(node, True)
 
     def check(self, node: Node, outcome: Any) -> None:
         """At a replay, `node` must be `outcome` (of a guard: True)."""
@@ -488,10 +505,10 @@ class Recorder:
     def understand(self, origin: Origin, value: Any) -> None:
         """`value` goes to a function of dualflow: numbers are pinned, tensors must be known."""
         kind = type(value)
-        if self.dead:
+        if self.dead or (origin is CONSTANT and kind in SCALARS):
             return
         if kind is Tensor:
-            if self.origin(origin, value) is None:
+            if origin is not TENSOR and self.origin(origin, value) is None:
                 self.refuse("a tensor of unknown origin")
             else:
                 self.tensor(value)  # shape and dtype may decide, even if no operation reads it
@@ -574,7 +591,8 @@ class Recorder:
 
     def guard_order(self, kind: type) -> None:
         """Guard in which classes instances of `kind` look for attributes."""
-        if kind.__flags__ & (1 << 9):
+        if kind.__flags__ & (1 << 9) and id(kind) not in self.ordered:
+            self.ordered.add(id(kind))  # the guard keeps the class
             order = kind.__mro__  # the tuple itself would keep the class alive
             parts = [f"{{k0}}.__mro__[{i}] is {{k{i}}}" for i in range(1, len(order))]
             text = " and ".join([f"len({{k0}}.__mro__) == {len(order)}", *parts])
@@ -583,8 +601,9 @@ class Recorder:
     def guard_special(self, origin: Origin, owner: Any, name: str, kind: Any = None) -> None:
         """Guard that a class still finds a special method where it does now."""
         self.typed(origin, owner)
-        self.guard_order(kind or type(owner))
-        for cls in (kind or type(owner)).__mro__:
+        kind = kind or type(owner)
+        self.guard_order(kind)
+        for cls in kind.__mro__:
             if name in vars(cls):
                 if cls.__flags__ & (1 << 9):
                     node = self.nodes("{k0}[{k1}]", (), (self.proxy(cls), name))
@@ -637,7 +656,7 @@ class Recorder:
         storage = tensor._storage
         if storage is None:
             return None
-        for other, node in list(self.tensors.values()):
+        for other, node in self._handles.get(id(storage), ()):
             if other._storage is storage and other._view == tensor._view:
                 return node
         return None
@@ -647,7 +666,7 @@ class Recorder:
         storage = tensor._storage
         if storage is None:
             return None
-        for other, node in self.tensors.values():
+        for other, node in self._handles.get(id(storage), ()):
             chain = other._view
             if other._storage is storage and tensor._view[: len(chain)] == chain:
                 return other, node

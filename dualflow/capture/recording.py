@@ -39,7 +39,11 @@ class Recording:
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         out = self.eager.elementwise(op, operands)
-        self._note(self.notes.elementwise, op, operands, out)
+        if not self.recorder.dead:
+            try:
+                self.notes.elementwise(op, operands, out, user_line())
+            except Exception as error:
+                self._failed(error)
         return out
 
     def write(self, target: Any, value: Any) -> None:
@@ -81,10 +85,13 @@ class Recording:
         try:
             take(*what, user_line())
         except Exception as error:
-            count("compiler_errors")
-            self.recorder.refuse(f"the recorder failed: {type(error).__name__}: {error}")
-            if config.active().on_compiler_error == "raise":
-                raise
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        count("compiler_errors")
+        self.recorder.refuse(f"the recorder failed: {type(error).__name__}: {error}")
+        if config.active().on_compiler_error == "raise":
+            raise error
 
 
 def line_of(error: BaseException) -> SourceLine | None:

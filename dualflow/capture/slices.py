@@ -7,6 +7,7 @@ Graph that computes the wanted from what is there, and which values it takes.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import final
 
 from dualflow.ir.graph import Graph, Node, Value
@@ -16,14 +17,10 @@ from dualflow.ir.types import TensorType
 
 @final
 class Path:
-    """The nodes of one recording, to be cut into blocks one after the other.
-
-    Attributes:
-        rank: the place of each node.
-    """
+    """The nodes of one recording, to be cut into blocks one after the other."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        self.rank = {node: i for i, node in enumerate(nodes)}
+        self._nodes = nodes
         self._raising = [node for node in nodes if node.op.may_raise]
         self._uses: dict[Value, list[Node]] = {}
         self._done: set[Node] = set()
@@ -49,7 +46,14 @@ class Path:
             elif node not in kept:
                 kept[node] = None
                 todo += node.operands
-        return sorted(kept, key=self.rank.__getitem__), list(taken)
+        if 4 * len(kept) > len(self._nodes):
+            return [node for node in self._nodes if node in kept], list(taken)
+        return sorted(kept, key=self._rank.__getitem__), list(taken)
+
+    @cached_property
+    def _rank(self) -> dict[Node, int]:
+        """The place of each node."""
+        return {node: i for i, node in enumerate(self._nodes)}
 
     def look_ahead(self, everything: Collection[Value]) -> None:
         """Learn which nodes the path needs for `everything` that it wants."""
@@ -97,8 +101,8 @@ def cut(nodes: Sequence[Node], taken: Sequence[Value], wanted: Sequence[Value]) 
     known = dict(zip(taken, inputs, strict=True))
     made = []
     for node in nodes:
-        operands = tuple(known[value] for value in node.operands)
-        types = tuple(result.type for result in node.results)
+        operands = tuple([known[value] for value in node.operands])
+        types = tuple([result.type for result in node.results])
         copy = Node(node.op, operands, node.attributes, types, node.line)
         for old, new in zip(node.results, copy.results, strict=True):
             known.setdefault(old, new)

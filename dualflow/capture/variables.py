@@ -13,7 +13,7 @@ from typing import Any, Self
 from dualflow.array.tensor import Tensor
 
 from . import attributes
-from .provenance import CONSTANT, Born, Node, Origin
+from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder
 
 
@@ -57,7 +57,7 @@ class Variables:
 
     def origin(self, slot: int, value: Any) -> Origin:
         found = self.slots[slot]
-        if found is not None and type(value) is not Tensor:
+        if found is TENSOR or (found is not None and type(value) is not Tensor):
             return found
         return self.known(found, value)
 
@@ -73,8 +73,19 @@ class Variables:
         return type(self)(self.recorder, function, count, names)
 
     def glob(self, slot: int, name: str, value: Any) -> Any:
-        if not self.recorder.dead:
-            self.slots[slot] = attributes.read_global(self.recorder, self.function, name, value)
+        recorder = self.recorder
+        if not recorder.dead:
+            namespace = self.function.__globals__
+            before = recorder.reads.get((id(namespace), name))
+            if (
+                before is not None
+                and before[3] is value
+                and before[5] not in recorder.stored
+                and (name in namespace) is (before[2] is namespace)  # else it is Python's own
+            ):
+                self.slots[slot] = before[4]
+                return value
+            self.slots[slot] = attributes.read_global(recorder, self.function, name, value)
         return value
 
     def store_glob(self, slot: int, name: str, value: Any) -> Any:

@@ -24,13 +24,19 @@ from .op import Kind, Op
 from .types import TensorType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A tensor in a graph; two values are the same only if they are the same object."""
+    """A tensor in a graph; two values are the same only if they are the same object. Never changed
+    after (a frozen dataclass takes three times as long to make).
 
-    type: TensorType
-    node: Node | None = None  # None: an input of the graph
-    index: int = 0  # which result of the node, or which input of the graph
+    Attributes:
+        node: what makes it; None for an input of the graph.
+        index: which result of the node it is, or which input of the graph.
+    """
+
+    __slots__ = ("index", "node", "type")
+
+    def __init__(self, type: TensorType, node: Node | None = None, index: int = 0) -> None:
+        self.type, self.node, self.index = type, node, index
 
     @property
     def shape(self) -> Shape:
@@ -59,7 +65,10 @@ class Node:
         line: SourceLine | None,
     ) -> None:
         self.op, self.operands, self.attributes, self.line = op, operands, attributes, line
-        self.results = tuple([Value(type_, self, i) for i, type_ in enumerate(types)])
+        if len(types) == 1:
+            self.results: tuple[Value, ...] = (Value(types[0], self),)
+        else:
+            self.results = tuple([Value(type_, self, i) for i, type_ in enumerate(types)])
 
     @property
     def result(self) -> Value:
