@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +18,9 @@ import pytest
 
 import dualflow as df
 from dualflow.capture import locate
+from dualflow.runtime.once import once
 
+ROOT = Path(__file__).resolve().parents[1]
 THREADS = 4
 ROUNDS = 25
 
@@ -44,6 +49,56 @@ def operands(seed: int, shape: tuple[int, ...] = (6, 5)) -> tuple[df.Tensor, df.
 def same(found: df.Tensor, wanted: df.Tensor) -> None:
     np.testing.assert_array_equal(found.numpy(), wanted.numpy())
     assert found.dtype == wanted.dtype
+
+
+def test_what_is_made_once_is_made_by_one_thread():
+    made = []
+
+    @once
+    def slow() -> object:
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    found = in_threads(lambda _: slow())
+    assert len(made) == 1
+    assert all(value is made[0] for value in found)
+
+
+FIRST_CALLS = """
+import sys, threading
+import dualflow as df
+
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+functions = [df.compile(lambda x, k=k: x * 2 + k, wait=True) for k in range(8)]
+found = {}
+
+def work(k):
+    x = df.arange(8.0)
+    barrier.wait()
+    for _ in range(20):
+        found[k] = functions[k](x).tolist()
+
+threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert found == {k: [2.0 * i + k for i in range(8)] for k in range(8)}, found
+"""
+
+
+def test_the_first_calls_of_a_process_come_from_several_threads(tmp_path):
+    """What the dispatcher is made of was made twice, and one of both freed while in use."""
+    file = tmp_path / "first_calls.py"
+    file.write_text(FIRST_CALLS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(4):  # a race: it was lost every second time
+        done = subprocess.run(
+            [sys.executable, str(file)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_threads_share_a_compiled_function():

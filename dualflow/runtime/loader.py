@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+
+from .once import once
 
 _numbers = itertools.count()
 _lock = threading.Lock()
@@ -63,7 +64,7 @@ def cpu() -> tuple[str, str, str]:
     return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
 
 
-@lru_cache(maxsize=1)
+@once
 def _llvm() -> Any:
     """llvmlite's binding, ready for this machine; imported when code is first loaded."""
     import llvmlite.binding as llvm
@@ -73,7 +74,7 @@ def _llvm() -> Any:
     return llvm
 
 
-@lru_cache(maxsize=1)
+@once
 def _machine() -> Any:
     llvm = _llvm()
     triple, name, features = cpu()
@@ -82,6 +83,6 @@ def _machine() -> Any:
     )
 
 
-@lru_cache(maxsize=1)
+@once
 def _jit() -> Any:
     return _llvm().create_lljit_compiler(_machine())

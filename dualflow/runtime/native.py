@@ -15,13 +15,13 @@ import ctypes
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from . import cache
 from .loader import Native
 from .native_loop import LOOP
+from .once import once
 
 #: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
 STATUS, FIRST_ARRAY = 1, 2
@@ -275,12 +275,12 @@ def _address(function: object) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=1)
+@once
 def _definition() -> _MethodDefinition:
     return _MethodDefinition(b"run", _library()["dualflow_call"], METH_FASTCALL, None)
 
 
-@lru_cache(maxsize=1)
+@once
 def _new_function() -> Callable[..., Binding]:
     make = ctypes.pythonapi.PyCFunction_NewEx
     prototype = ctypes.PYFUNCTYPE(
@@ -289,7 +289,7 @@ def _new_function() -> Callable[..., Binding]:
     return prototype(_address(make))
 
 
-@lru_cache(maxsize=1)
+@once
 def _library() -> Native:
     """The dispatcher, loaded; from the disk cache where it is there."""
     words = "\n".join(
@@ -320,7 +320,7 @@ def _payload() -> int:
     return bytes.__basicsize__ - 1
 
 
-@lru_cache(maxsize=1)
+@once
 def builtin_works() -> bool:
     """Whether this Python lays out arrays and bytes as the built-in reads them."""
     if sys.implementation.name != "cpython":
