@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
 from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store, Total
 from dualflow.ir.op import CATALOGUE, Kind
-from dualflow.ir.program import Call, Launch, Operand, Program
+from dualflow.ir.program import Call, Launch, Loop, Operand, Program
 
 
 class Memory:
-    """The buffers of one run; each is a flat array of bytes."""
+    """The buffers of one run; each is a flat array of bytes. The body of a loop is given its."""
 
-    def __init__(self, program: Program, arrays: Sequence[np.ndarray]) -> None:
+    def __init__(self, program: Program, arrays: Sequence[np.ndarray] | None = None) -> None:
         self.places: dict[tuple[str, int], np.ndarray] = {}
         self.program = program
         self.arena = np.full(program.arena + 8, 0xA5, np.uint8)
+        if arrays is None:
+            return
         for i, (operand, array) in enumerate(zip(program.inputs, arrays, strict=True)):
             self.places["input", i] = laid_out(array, operand)
         for i, constant in enumerate(program.constants):
@@ -82,12 +86,7 @@ def run(program: Program, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...
     """
     memory = Memory(program, arrays)
     before = {k: v.copy() for k, v in memory.places.items() if k[0] in ("input", "constant")}
-    status = 0
-    for step in program.steps:
-        if isinstance(step, Call):
-            call(step, memory)
-        else:
-            status = status or KernelRun(step, memory).run()
+    status = run_steps(memory)
     if status:
         error, message = program.errors[status - 1]
         raise error(message)
@@ -96,6 +95,57 @@ def run(program: Program, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...
     for key, value in before.items():
         assert np.array_equal(value, memory.places[key]), f"{key} was overwritten"
     return tuple(memory.array(operand).copy() for operand in program.outputs)
+
+
+def run_steps(memory: Memory) -> int:
+    """All steps; the status of the first that sets one."""
+    status = 0
+    for step in memory.program.steps:
+        if isinstance(step, Call):
+            call(step, memory)
+        elif isinstance(step, Loop):
+            status = status or loop(step, memory)
+        else:
+            status = status or KernelRun(step, memory).run()
+    return status
+
+
+def loop(step: Loop, memory: Memory) -> int:
+    """Run a loop: its body has the memory around as its inputs and outputs, and a fresh arena."""
+    for source, target in step.copies:
+        memory.array(target)[...] = memory.array(source)
+    inputs = len(step.body.inputs)
+    names = [("input", i) for i in range(inputs)]
+    names += [("output", i) for i in range(len(step.places) - inputs)]
+    raws = [memory.flat(place, np.dtype(np.uint8)) for place in step.places]
+    starts = [place.view.offset * place.dtype.itemsize for place in step.places]
+    for k in range(step.count):
+        body = Memory(seen_from(step.body, dict(zip(names, starts, strict=True))))
+        body.places = dict(zip(names, raws, strict=True))
+        body.array(body.program.inputs[0])[...] = k
+        status = run_steps(body)
+        if status:
+            return status
+        raws = [raws[place] for place in step.following]
+        starts = [starts[place] + move
+                  for place, move in zip(step.following, step.moves, strict=True)]  # fmt: skip
+    return 0
+
+
+def seen_from(part: Any, starts: dict[tuple[str, int], int]) -> Any:
+    """A program, in which inputs and outputs lie so many bytes further on in their memory."""
+    if isinstance(part, Operand):
+        start = starts.get((part.buffer.place, part.buffer.index), 0) // part.dtype.itemsize
+        return replace(part, view=replace(part.view, offset=part.view.offset + start))
+    if isinstance(part, tuple):
+        return tuple(seen_from(inner, starts) for inner in part)
+    if isinstance(part, (Program, Launch, Call)):
+        made = {f.name: seen_from(getattr(part, f.name), starts) for f in fields(part)}
+        return type(part)(**made)
+    if isinstance(part, Loop):  # its body sees its places
+        made = {f.name: seen_from(getattr(part, f.name), starts) for f in fields(part)}
+        return replace(part, **{**made, "body": part.body})
+    return part
 
 
 def call(step: Call, memory: Memory) -> None:

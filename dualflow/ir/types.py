@@ -119,6 +119,19 @@ class Window:
             after &= low >= end
         return before or after
 
+    def before(self, written: Window, shape: Shape, count: int, own: bool) -> bool:
+        """Whether in a packed tensor of that shape none of `count` steps touches by this window
+        what an earlier step, or with `own` the step itself, touches by the other."""
+        whole = View.contiguous(shape)
+        move = self.move(whole)
+        (low, high), (first, end) = self.view(whole).extent, written.view(whole).extent
+        ahead = range(0 if own else 1, count)
+        return move == written.move(whole) and (
+            not ahead
+            or all(low + k * move >= end for k in (ahead[0], ahead[-1]))
+            or all(high + k * move <= first for k in (ahead[0], ahead[-1]))
+        )
+
     def fits(self, shape: Shape, count: int) -> bool:
         """Whether at each of `count` steps the slice is a part of `shape`."""
         ends = (0, count - 1) if count else ()

@@ -250,7 +250,7 @@ class _Body:
                     continue
                 elif buffer is not None and a == 0:
                     found = window(node, self.step.moves.get(offset), self.written[buffer, 0])
-                elif isinstance(use, Outside) and offset in self.step.moves:
+                elif isinstance(use, Outside) and a == 0 and offset in self.step.moves:
                     value = self.emission.value(use.value)
                     found = window(node, self.step.moves[offset], operand(value))
                 elif isinstance(use, Outside) and not _is_number(use.value):

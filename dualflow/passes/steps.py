@@ -13,7 +13,7 @@ from dualflow.ir.graph import Node, Value
 from dualflow.ir.types import View, Window
 from dualflow.ops import primitives as p
 
-from .periods import MOVING, Stretch, Table
+from .periods import Stretch, Table
 
 #: A loop has at least so many steps.
 LEAST = 16
@@ -117,7 +117,7 @@ def _use(
         distance = number // table.width - start
         back = 0 if distance >= 0 else -(distance // period)
         made = Made(distance + back * period, number % table.width, back)
-        return made if back <= MOST_BACK else None
+        return made if back <= min(MOST_BACK, count) else None
     for step in before:
         length = step.stretch.period * table.width
         if moved % length:
@@ -180,8 +180,8 @@ def buffer_of(step: Step, offset: int) -> int | None:
 
 
 def _windows_are_sound(step: Step, nodes: Sequence[Node]) -> bool:
-    """Whether what moves are parts of values from outside, or of buffers that this step reads and
-    writes in different places."""
+    """Whether what moves are parts of values from outside, or of buffers that each step reads and
+    writes in different places. What a buffer is read for before it is written is read outside."""
     for offset in step.moves:
         if nodes[offset].op is p.slice_update.op:
             if step.uses[offset][0] != Made(offset, 0, 1):
@@ -189,24 +189,23 @@ def _windows_are_sound(step: Step, nodes: Sequence[Node]) -> bool:
             step.buffers.add(offset)
     if any(not _fits(step, nodes[offset], offset) for offset in step.buffers):
         return False
-    for offset in step.moves:
-        looks = isinstance(step.uses[offset][0], Outside) or buffer_of(step, offset) is not None
-        if not looks:
-            return False
-    for offset, buffer in _lookers(step):
+    for offset, buffer in list(_lookers(step)):
+        node, use = nodes[offset], step.uses[offset][0]
         if offset == buffer:
             continue
-        use = step.uses[offset][0]
-        if not isinstance(use, Made) or use.back > 1:
+        if node.op not in (p.slice.op, p.select.op) or not isinstance(use, Made) or use.back > 1:
             return False
-        read = window(nodes[offset], step.moves.get(offset), 0)
+        read = window(node, step.moves.get(offset), 0)
         written = window(nodes[buffer], step.moves[buffer], 0)
-        shape = nodes[buffer].result.shape
-        if nodes[offset].op not in MOVING or nodes[offset].op is p.slice_update.op:
+        shape, count = nodes[buffer].result.shape, step.stretch.count
+        if read.before(written, shape, count, not use.back):
+            step.uses[offset] = (Outside(step.first[buffer, 0][0]),)
+        elif not read.apart(written, shape, count):
             return False
-        if not read.apart(written, shape, step.stretch.count):
-            return False
-    return True
+    return all(
+        isinstance(step.uses[offset][0], Outside) or buffer_of(step, offset) is not None
+        for offset in step.moves
+    )
 
 
 def _fits(step: Step, node: Node, offset: int) -> bool:
