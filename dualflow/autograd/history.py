@@ -122,7 +122,7 @@ class Record(Node):
     def tangent(self, given: tuple[Any, ...], differentiable: bool) -> Any:
         inputs, out = self.values(differentiable)
         op, inputs = self.op, tuple(map(_typed, inputs))
-        return tangents.tangent(op, self.attributes, inputs, out, given, differentiable)
+        return tangents.tangent(op, self.attributes, inputs, out, given)
 
     def values(self, differentiable: bool) -> tuple[tuple[Any, ...], Any]:
         """The inputs, and the output (a tuple of several) if a rule uses it; with their history if

@@ -4,7 +4,7 @@
                     diagonal (of complex numbers between two conjugations, for holomorphic ops)
     movement, indexing    linear: the op itself on the tangents
     contraction     linear in each input: the product rule
-    all others      the reverse rule transposed, by differentiating it with respect to its gradient
+    all others      have a rule (`tests/test_rules.py` holds them to it)
 
 Comes in: an op with its inputs, and tangents of some of them. Goes out: tangents of the outputs.
 """
@@ -26,8 +26,6 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import SCALARS, operand_dtypes
 
-from .walk import walk
-
 Given = tuple[Any, ...]  # for each input a tangent, or None for zero
 _ZERO = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
 
@@ -37,9 +35,7 @@ def zeros(type_: Any) -> Tensor:
     return p.full(shape=type_.shape, value=_ZERO[type_.dtype.kind], dtype=type_.dtype)
 
 
-def tangent(
-    op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any, given: Given, again: bool
-) -> Any:
+def tangent(op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any, given: Given) -> Any:
     """The tangent of the output (a tuple of several; None: zero).
 
     Args:
@@ -47,7 +43,6 @@ def tangent(
         inputs: what came to the door, or the type where its values do not matter.
         out: the output, if a rule uses it.
         given: for each input a tangent of its shape and dtype, or None for zero.
-        again: whether the tangent is differentiated in turn.
     """
     if op.gradient is None and op.forward is None:
         raise GradientError(f"{op.name} has no gradient", why=op.no_gradient,
@@ -58,9 +53,8 @@ def tangent(
         return op.forward(given, _typed(op, attributes, inputs, out), *inputs, **attributes)
     if op.kind in (Kind.MOVEMENT, Kind.INDEXING):
         return _linear(op, attributes, inputs, given)
-    if op.kind is Kind.CONTRACTION:
-        return _multilinear(op, attributes, inputs, given)
-    return _transposed(op, attributes, inputs, out, given, again)
+    assert op.kind is Kind.CONTRACTION, f"{op.name} has no forward rule"
+    return _multilinear(op, attributes, inputs, given)
 
 
 def _typed(op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any) -> Any:
@@ -149,33 +143,3 @@ def _multilinear(op: Op, attributes: Mapping[str, Any], inputs: Given, given: Gi
             part = door.apply(op, *inputs[:i], t, *inputs[i + 1 :], **attributes)
             total = part if total is None else total + part
     return total
-
-
-def _transposed(
-    op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any, given: Given, again: bool
-) -> Any:
-    """Reverse mode is linear in the gradient g: gradient(g) = J^T g. So the derivative of
-    <gradient(g), tangents> with respect to g, wherever it is taken, is J tangents."""
-    made = op.infer(tuple(TensorType(x.shape, x.dtype) for x in inputs), attributes)
-    several = op.outputs != 1
-    probes = [zeros(type_) for type_ in made]
-    before = door.state.grad_enabled
-    door.state.grad_enabled = True
-    try:
-        for probe in probes:
-            probe.requires_grad = probe.dtype.kind in "fc"
-        g = tuple(probes) if several else probes[0]
-        assert op.gradient is not None
-        starts = []
-        for part, t in zip(op.gradient(g, out, *inputs, **attributes), given, strict=True):
-            if t is None or part is None:
-                continue
-            part = part if type(part) is Tensor else part()
-            if part.requires_grad:
-                starts.append((part if part._tape is None else part._tape, t))
-        door.state.grad_enabled = again
-        found = {id(edge): t for edge, t in walk(starts, probes, again)[0]}
-    finally:
-        door.state.grad_enabled = before
-    tangents = tuple(found.get(id(probe)) for probe in probes)
-    return tangents if several else tangents[0]

@@ -48,8 +48,8 @@ class Op:
             An op of several outputs gets `g` and `out` as tuples, zeros where nothing arrived.
             Complex: `g` is dL/dRe + i dL/dIm, so a holomorphic op multiplies by conj(derivative).
         forward: `forward(tangents, out, *inputs, **attributes)` gives the tangent of the output (a
-            tuple for several outputs) from those of the inputs (None: zero). None: derived from
-            the kind or from `gradient`, which is exact, if at times slower.
+            tuple for several outputs) from those of the inputs (None: zero). Elementwise ops,
+            movements, indexing and contractions need none: it follows from the kind.
         no_gradient: why there is none; empty when there is a gradient.
         spelling: scalar code by backend, for example {"numba": "{0} + {1}", "triton": ...}, with
             `{dtype}` for the name of the output's dtype. A value may be a dict by dtype kind
