@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,6 +198,41 @@ def test_special_case(name: str, args: tuple[complex, ...], wanted: complex):
             for one, other in zip(*parts, strict=True):
                 assert one == pytest.approx(other, rel=1e-6, nan_ok=True)
                 assert one != 0 or math.copysign(1, one) == math.copysign(1, other)
+
+
+SUITE = """
+import sys
+import array_api_compiled as xp
+import dualflow as df
+names = sys.argv[1].split()
+rooms = {"linalg": xp.linalg, "fft": xp.fft}
+for name in names:
+    room, _, rest = name.rpartition(".")
+    getattr(rooms.get(room, xp), rest)
+print(*[name for name in names if name not in xp.COUNTS])
+x = xp.asarray([1.0, 2.0])
+for call in (lambda: xp.add(x, x), lambda: x + x, lambda: x[:1], lambda: xp.nonzero(x)):
+    call()
+    try:
+        with df.config(mode="eager"):
+            call()
+    except AssertionError as error:
+        print("no replay" in str(error))
+"""
+
+
+def test_the_namespace_for_the_suite_compiles_everything():
+    """Every function of the standard; and what runs eagerly there fails."""
+    names = [name for name in STANDARD if not name.startswith(("array.", "info."))]
+    run = [sys.executable, "-c", SUITE, " ".join(names)]
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        run, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    said = done.stdout.splitlines()
+    assert not done.returncode, done.stderr
+    assert said[:5] == ["", *["True"] * 4]
+    assert said[-1].startswith("compiled calls of ")
 
 
 def test_what_dtypes_are():

@@ -185,6 +185,40 @@ def test_products_with_vectors_have_the_bits_of_the_op(dtype):
             np.testing.assert_array_equal(found.numpy(), wanted.numpy())
 
 
+MASKS = [
+    ((1,), (0,)), ((3,), (0,)), ((2, 3), (2, 0)), ((2, 3), (0, 3)), ((2, 3), (0,)), ((2, 3), (1,)),
+    ((0,), (1,)), ((2, 3), (0, 0)), ((0, 3), (0, 1)), ((2, 2), (2, 1)), ((2,), (2, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "sizes"), MASKS)
+def test_empty_masks_select_nothing_whatever_the_sizes(shape, sizes):
+    """As in NumPy, in one step, op by op and compiled; other sizes must be those of the tensor."""
+
+    def read(x, mask):
+        try:
+            return x[mask].shape
+        except IndexError:
+            return None
+
+    def write(x, mask):
+        try:
+            x[mask] = 5.0
+            return x.tolist()
+        except IndexError:
+            return None
+
+    array, mask = np.ones(shape, np.float32), df.zeros(sizes, "bool")
+    for run in (read, write):
+        wanted = run(array.copy(), mask.numpy())
+        compiled = df.compile(run, wait=True)
+        for x in (df.ones(shape), df.ones(shape).requires_grad_() * 1):
+            assert run(x, mask) == wanted
+        for _ in range(3):
+            assert compiled(df.ones(shape), mask) == wanted
+        assert compiled.stats()["eager_calls"] == 0
+
+
 CALLED = (
     "linalg.norm(x)", "linalg.vector_norm(x, axis=1)", "linalg.matrix_norm(x)", "vecdot(x, y)",
     "vecdot(x, y, axis=0)", "outer(x[..., 0].flatten(), y[0].flatten())", "linalg.trace(x)",

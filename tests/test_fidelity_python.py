@@ -985,6 +985,22 @@ def itertools_and_functools(compile, see):
         see(f, tensor(*X), items)
 
 
+def functions_of_operators(compile, see):
+    for name in sorted({*operator.__all__} - {"call", "length_hint", "index"}):
+        function = getattr(operator, name)
+        if isinstance(function, type):
+            continue
+        one = name in ("neg", "pos", "abs", "inv", "invert", "not_", "truth")
+
+        @compile
+        def f(x, y, function=function, one=one):
+            return function(x) if one else function(x, y)
+
+        for x, y in ((tensor(*X), tensor(2, 2, 2)), (tensor(2), 2), (6, 3), ([1], [2]), ("a", "a")):
+            for _ in range(2):
+                see(f, x, y)
+
+
 def comprehension_scopes(compile, see):
     @compile
     def f(x, n):

@@ -10,6 +10,7 @@ import functools
 import math
 import operator
 import types
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,23 +21,25 @@ from . import containers, numpy_calls
 from .construct import plain_text, text_of
 from .known import TABLE, constant_only, known, reading, trusted
 from .numpy_arrays import SCALAR_TYPES, TYPES
+from .operators import BINARY, COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
 
 
+_ABS = (abs, operator.abs)
 _MATH = [f for f in vars(math).values() if isinstance(f, types.BuiltinFunctionType)]
 
 
-@known(abs, round, divmod, pow, hash, chr, ord, hex, oct, bin, *_MATH, complex)
+@known(abs, operator.abs, round, divmod, pow, hash, chr, ord, hex, oct, bin, *_MATH, complex)
 def _arithmetic(call: Call) -> Plan | None:
     """A function of scalars alone."""
     recorder = call.recorder
-    if call.function is abs and call.args and type(call.args[0]) is Tensor:
+    if call.function in _ABS and call.args and type(call.args[0]) is Tensor:
         run = functools.partial(recorder.guarded, abs)
         return call.plan(lambda out: recorder.origin(None, out), run)
-    if call.function is abs and call.args and type(call.args[0]) in TYPES:
+    if call.function in _ABS and call.args and type(call.args[0]) in TYPES:
         return numpy_calls.ufunc(call, np.absolute)
     kinds = {type(value) for value in call.args}
     if call.function is divmod and Tensor in kinds and kinds <= {Tensor, *NUMBERS}:
@@ -198,17 +201,30 @@ def _any_all(call: Call) -> tuple[Any, Any]:
     return (lambda out: CONSTANT), run
 
 
-for _function in (operator.add, operator.mul, operator.sub, operator.truediv, operator.matmul):
-    _NAMES = {"add": "Add", "mul": "Mult", "sub": "Sub", "truediv": "Div", "matmul": "MatMult"}
+def _operators() -> Iterator[tuple[Any, str, str, int]]:
+    """The functions of `operator`: with the hook of the operator, its name and its operands."""
+    for name, (function, in_place, _) in BINARY.items():
+        yield function, "binop", name, 2
+        yield in_place, "iop", name, 2
+    for name, (function, _) in COMPARE.items():
+        if name not in ("In", "NotIn"):
+            yield function, "compare", name, 2
+    for name, (function, _) in UNARY.items():
+        yield function, "unop", name, 1
 
-    def _operator(call: Call, name: str = _NAMES[_function.__name__]) -> Plan | None:
-        frame = call.frame
-        slots = frame.slots
-        slot = len(slots)
-        slots += [call.origins[0], call.origins[1], None]
-        return call.plan(
-            lambda out: slots[slot + 2],
-            lambda a, b: frame.binop(slot + 2, name, slot, slot + 1, a, b),
-        )
+
+for _function, _hook, _name, _count in _operators():
+
+    def _operator(
+        call: Call, hook: str = _hook, name: str = _name, count: int = _count
+    ) -> Plan | None:
+        frame, slots = call.frame, call.frame.slots
+        if call.kwargs or len(call.args) != count:
+            return None
+        first = len(slots)
+        slots += [*call.origins, None]
+        out = first + count
+        run = functools.partial(getattr(frame, hook), out, name, *range(first, out))
+        return call.plan(lambda made: slots[out], run)
 
     TABLE[_function] = _operator

@@ -119,7 +119,9 @@ def _check_mask(mask: Tensor, shape: Shape, axis: int, items: tuple[Any, ...]) -
         before = builtins.next(i for i, item in enumerate(items) if item is Ellipsis)
         if builtins.any(item is mask for item in items[before:]):
             axis = len(shape) - _width(items[before:])
-    if not mask.ndim or mask.shape != shape[axis : axis + mask.ndim]:
+    sizes = shape[axis : axis + mask.ndim]
+    fits = [n in (size, 0) for n, size in zip(mask.shape, sizes, strict=False)]  # as in NumPy
+    if not mask.ndim or len(sizes) < mask.ndim or not builtins.all(fits):
         raise IndexingError(f"a boolean index of shape {mask.shape} for axes {axis}... of {shape}",
                             why="a mask must have the sizes of the axes it selects from",
                             instead="df.where(mask, x, y) keeps the shape")  # fmt: skip
@@ -187,9 +189,10 @@ def write(x: Tensor, items: tuple[Any, ...], value: Any, basic: Basic, fitted: A
     (first, *others) = items
     if not others and type(first) in TENSORS and first.dtype == bool_ and _is_one(value):
         _check_mask(first, x.shape, 0, items)
-        mask = p.reshape(first, shape=first.shape + (1,) * (x.ndim - first.ndim))
         one = fitted(value, (), x.dtype)
-        door.write(x, p.where.of(mask, one, x))
+        if 0 not in first.shape:  # else it selects nothing, whatever the sizes of x
+            mask = p.reshape(first, shape=first.shape + (1,) * (x.ndim - first.ndim))
+            door.write(x, p.where.of(mask, one, x))
         return
     plan = _plan(x, items, basic)
     if len(plan.axes) == 1:
