@@ -17,7 +17,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.grad_mode import GradMode
 
-from . import construct, known, numpy_calls, numpy_names, numpy_random
+from . import construct, known, known_logging, numpy_calls, numpy_names, numpy_random
 from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
@@ -324,6 +324,8 @@ def _function(call: Call) -> Plan | None:
         handler = known.BY_CODE.get(id(f.__code__))
     if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
         handler = construct.replaced
+    if handler is None:
+        handler = known_logging.handler(f)
     if handler is not None:
         _same_function(recorder, call.origin, f)
         return handler(call) if fits(call, f) else None

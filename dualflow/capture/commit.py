@@ -100,6 +100,9 @@ class Commit:
             node, name, arguments, line = rest
             self.maker.nodes[node] = None
             return ("method", node, name, [plan(v, q) for v, q in arguments], line)
+        if kind == "call":
+            function, pairs, line = rest
+            return ("call", function, [plan(v, q) for v, q in pairs], line)
         pairs, keywords, line = rest
         return ("print", [plan(v, q) for v, q in pairs], keywords, line)
 
@@ -176,6 +179,11 @@ class Commit:
             arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)
             emitter.line(f"{emitter.node(node)}.{name}({arguments})")
             return f"{node}.{name}(...) ({line})"
+        if kind == "call":
+            function, plans, line = rest
+            arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)
+            emitter.line(f"{emitter.constant(function)}({arguments})")
+            return f"{function.__name__} ({line})"
         plans, keywords, line = rest
         arguments = [make(emitter, plan, outputs) for plan in plans]
         arguments += [f"{key}={emitter.constant(value)}" for key, value in keywords.items()]
