@@ -153,3 +153,59 @@ def test_one_boolean_selects_along_a_new_axis(shape, truth):
     t[df.asarray(mask)] = 7.0
     values[mask] = 7.0
     np.testing.assert_array_equal(t.numpy(), values)
+
+
+# NumPy's functions called on tensors -------------------------------------------------------------
+
+
+def test_ufuncs_of_tensors_are_dualflow_functions():
+    x = df.tensor([0.25, 0.5], requires_grad=True)
+    y = np.exp(x) * np.ones(2, np.float32)
+    assert type(y) is df.Tensor
+    assert y.dtype == df.float32
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.exp(x).numpy())
+    for name in ("arctan", "absolute", "conj", "isnan", "invert", "matmul", "true_divide"):
+        given = (df.asarray([1, 2]),) * getattr(np, name).nin
+        assert type(getattr(np, name)(*given)) is df.Tensor, name
+    twos = np.full(2, 2.0, np.float32)
+    assert (twos < x).tolist() == [False, False]
+    assert (twos @ x).item() == 1.5
+    assert np.divmod(df.asarray([7]), df.asarray([2]))[1].tolist() == [1]
+
+
+def test_an_array_takes_a_tensor_in_place():
+    array = kept = np.arange(3.0)
+    array += df.ones(3)
+    np.multiply(array, df.full((3,), 2.0), out=array)
+    assert array is kept
+    assert array.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_other_functions_of_numpy_see_the_arrays_of_tensors():
+    x = df.asarray([[1.0, 2.0], [3.0, 5.0]])
+    assert np.sum(x) == 11.0
+    assert np.mean(x, axis=0).tolist() == [2.0, 3.5]
+    assert (np.max(x), np.ptp(x), bool(np.any(x)), np.std(x) > 1) == (5.0, 4.0, True, True)
+    assert np.concatenate([x, np.ones((1, 2))]).shape == (3, 2)
+    assert np.add.reduce(x).tolist() == [4.0, 7.0]
+    assert np.heaviside(x, 0.5).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    for found in (np.mean(x, axis=0), np.transpose(x), np.add.outer(x, x), np.heaviside(x, 0.5)):
+        assert type(found) is np.ndarray
+
+
+def test_they_mean_the_same_in_a_compiled_function():
+    def mixed(array, x):
+        kept = array
+        array += np.square(x)
+        return array is kept, np.sum(x), array * x, np.isnan(x).any()
+
+    compiled = df.compile(mixed, wait=True)
+    for k in range(3):
+        x = df.asarray([float(k), 1.0])
+        first, second = np.ones(2), np.ones(2)
+        wanted, found = mixed(first, x), compiled(second, x)
+        assert [str(value) for value in found] == [str(value) for value in wanted]
+        assert found[0]
+        np.testing.assert_array_equal(first, second)
+    assert compiled.stats()["eager_calls"] == 0

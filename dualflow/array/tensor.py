@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from dualflow.ops import composites, door, operators, views
 from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
 from dualflow.ops.rules import check_device
 
+from . import protocols
 from .storage import Storage
 
 _new = object.__new__
@@ -80,8 +81,7 @@ class Tensor:
     grad: Tensor | None = None
     _hooks: dict[int, Any] | None = None  # of a leaf: what its gradients pass
 
-    __array_ufunc__: ClassVar[None] = None
-    __array_priority__ = 1000.0
+    __array_ufunc__, __array_function__ = protocols.ufunc, protocols.function
 
     # Making ---------------------------------------------------------------------------------
 
