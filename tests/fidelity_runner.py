@@ -37,20 +37,15 @@ KNOWN_GAPS: dict[str, str] = {}
 #: programs of which no call is replayed: right, but slower than it could be
 NOT_REPLAYED = frozenset(
     """
-    global_absent_then_present late_binding_in_comprehension
-    numpy_scalars_as_arguments dict_grows_while_iterated
-    match_statement iterators_returned set_of_numbers
-    compiled_generator generator_argument itertools_and_functools dict_methods printing_a_tensor
-    formatting random_and_environment environment_alone logging_levels own_context_manager
-    contextlib_manager property_raises_and_getattr_answers getattr_of_the_class
-    setattr_of_the_class data_descriptor object_and_its_dict dict_read_before_a_value
-    containers_of_ones_own comparison_of_objects enum_with_code int_enum_and_flags dataclasses_made
-    frozen_dataclass_set subclasses_of_builtins class_counter
-    class_made_in_the_call lru_cache_inside single_dispatch
-    named_tuple_with_its_own_new weak_references versions numbers_from_tensors
-    indexing numpy_in_the_function
-    numpy_arguments adam_with_a_changing_rate seeded_inside write_of_a_changing_number
-    order_of_evaluation output_sees_tensors function_without_source assertion
+    global_absent_then_present late_binding_in_comprehension numpy_scalars_as_arguments
+    dict_grows_while_iterated match_statement iterators_returned set_of_numbers compiled_generator
+    generator_argument itertools_and_functools printing_a_tensor random_and_environment
+    logging_levels property_raises_and_getattr_answers setattr_of_the_class data_descriptor
+    object_and_its_dict dict_read_before_a_value comparison_of_objects enum_with_code
+    frozen_dataclass_set subclasses_of_builtins class_made_in_the_call lru_cache_inside
+    single_dispatch named_tuple_with_its_own_new weak_references versions numbers_from_tensors
+    indexing numpy_in_the_function adam_with_a_changing_rate seeded_inside
+    write_of_a_changing_number order_of_evaluation output_sees_tensors function_without_source
     order_of_effects object_dies_by_a_store object_dies_by_a_pop object_dies_with_a_variable
     death_told_by_a_weak_reference output_written_in_python key_compared_in_c
     """.split()  # noqa: SIM905

@@ -287,8 +287,9 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
         return value, None
     if isinstance(owner, enum.EnumMeta) and owner._member_map_.get(name) is value:
         return value, CONSTANT
-    if (id(owner), name) in recorder.stored:
-        return value, recorder.stored[id(owner), name]
+    stored = stored_in_class(recorder, owner, name)
+    if stored is not None:
+        return value, stored
     found, raw, _ = lookup(owner, name)
     if not found or (type(owner) is not type and lookup(type(owner), name)[0]):
         if name in ("__name__", "__qualname__", "__module__"):
@@ -336,11 +337,22 @@ def _of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Rea
     inside = getattr(owner, "__dict__", None)
     held = inside is not None and name in inside
     if not found and not held:
-        if guard_class(recorder, kind, "__getattr__") is not None:
-            recorder.refuse(f"{kind.__name__} has a __getattr__")
         guard_class(recorder, kind, name)
         _guard_absent(recorder, origin, owner, name)
+        answers = special(kind, "__getattr__")
+        if answers is not None:
+            recorder.guard_special(origin, owner, "__getattr__")
+            return frame.invoke(answers, CONSTANT, (owner, name), (origin, CONSTANT))
+        if guard_class(recorder, kind, "__getattr__") is not None:
+            recorder.refuse(f"{kind.__name__} has a __getattr__")
         return getattr(owner, name), None
+    stored = stored_in_class(recorder, kind, name) if found else None
+    if stored is not None:
+        if held:
+            value = getattr(owner, name)
+            return value, _instance_part(recorder, owner, origin, name, value, True)
+        _guard_absent(recorder, origin, owner, name)
+        return getattr(owner, name), stored
     node = guard_class(recorder, kind, name)
     if found and isinstance(raw, property):
         assert node is not None
@@ -501,10 +513,7 @@ def store(
             recorder.refuse("an attribute stored in a function made in the call")
             return
     elif isinstance(owner, type):
-        if type(owner) is not type or part is None:
-            recorder.refuse(f"an attribute stored in the class {owner.__name__}")
-        recorder.pin(origin, owner)
-        recorder.refuse("an attribute stored in a class")
+        _store_in_class(recorder, owner, origin, name, value, part)
         return
     elif not _storable(recorder, kind, name):
         recorder.refuse(f"{name} stored in a {kind.__name__}")
@@ -530,6 +539,44 @@ def store(
     recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
 
 
+def _store_in_class(
+    recorder: Recorder, owner: type, origin: Origin, name: str, value: Any, part: Origin
+) -> None:
+    """Note `Class.name = value`, a counter or the like: no method, no descriptor."""
+    plain = type(value) in SCALARS or type(value) in (Tensor, list, tuple, dict)
+    before = lookup(owner, name)[1]
+    if hasattr(type(before), "__get__") or (name.startswith("__") and name.endswith("__")):
+        plain = False
+    if type(owner).__setattr__ is not type.__setattr__ or lookup(type(owner), name)[0]:
+        plain = False
+    if not plain or part is None or not owner.__flags__ & (1 << 9):
+        recorder.refuse(f"{name} stored in the class {owner.__name__}")
+        return
+    recorder.pin(origin, owner)
+    recorder.drops(vars(owner).get(name))
+    recorder.stored[id(owner), name] = part
+    recorder.keep(owner)
+    node = recorder.constant(owner)
+    recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
+
+
+def stored_in_class(recorder: Recorder, kind: type, name: str) -> Origin:
+    """The origin of what the call stored in a class, where instances of `kind` find it; None if
+    they find what was there before."""
+    if not any(key[1:] == (name,) for key in recorder.stored):
+        return None
+    for cls in kind.__mro__:
+        found = recorder.stored.get((id(cls), name))
+        if found is not None:
+            recorder.guard_order(kind)
+            return found
+        if name in vars(cls):
+            return None
+        if cls.__flags__ & (1 << 9):
+            recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
+    return None
+
+
 def _storable(recorder: Recorder, kind: type, name: str) -> bool:
     """Whether storing is what a plain object does; guarded."""
     if kind.__setattr__ not in _STORES or not plain_class(recorder, kind):
@@ -537,6 +584,8 @@ def _storable(recorder: Recorder, kind: type, name: str) -> bool:
     if not ordinary(kind):
         return False
     found, raw, _ = lookup(kind, name)
+    if found and stored_in_class(recorder, kind, name) is not None:
+        return False
     if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
         return False
     if not kind.__dictoffset__ and not isinstance(raw, types.MemberDescriptorType):

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
-from .attributes import built_in
+from .attributes import built_in, special
 from .provenance import CONSTANT, SCALARS, Born, Origin
+from .recorder import FIXED
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
     from .recorder import Recorder
+
+#: the class of what a dataclass has in the place of a default that a factory makes
+_FACTORY = getattr(dataclasses, "_HAS_DEFAULT_FACTORY_CLASS", None)
 
 
 def plan(call: Call) -> Plan | None:
@@ -80,19 +84,43 @@ def _with_keywords(call: Call, init: Any) -> Plan | None:
 
 
 def _dataclass(call: Call) -> Plan | None:
-    cls, recorder = call.function, call.recorder
-    if hasattr(cls, "__post_init__") or not _sets_plainly(cls):
-        call.refuse(f"an instance of {cls.__name__}, a dataclass that does more, is made")
+    """A dataclass is made field by field, as the generated `__init__` does it."""
+    cls, recorder, frame = call.function, call.recorder, call.frame
+    if not _sets_plainly(cls):
+        call.refuse(f"an instance of {cls.__name__}, a dataclass that stores otherwise, is made")
         return None
     given = _arguments(call, cls.__init__)
     if given is None:
         return None
     fields = dataclasses.fields(cls)
-    kept_in_class = [field.name for field in fields if not field.init]
-    if kept_in_class or set(given) != {field.name for field in fields}:
-        call.refuse(f"fields of the dataclass {cls.__name__} that are no arguments")
+    if not set(given) <= {field.name for field in fields}:
+        call.refuse(f"arguments of the dataclass {cls.__name__} that are no fields")
         return None
-    return call.plan(lambda out: recorder.born(out, "instance", given))
+    after = special(cls, "__post_init__")
+    if after is not None:
+        recorder.guard_special(CONSTANT, None, "__post_init__", cls)
+    elif hasattr(cls, "__post_init__"):
+        call.refuse(f"the __post_init__ of {cls.__name__}")
+        return None
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        made = object.__new__(cls)
+        parts: dict[str, Origin] = {}
+        origin = recorder.born(made, "instance", parts)
+        for field in fields:
+            if field.name in given:
+                value, part = given[field.name]
+            elif field.default_factory is not dataclasses.MISSING:
+                value, part = frame.invoke(field.default_factory, CONSTANT, (), ())
+            else:
+                continue
+            object.__setattr__(made, field.name, value)
+            parts[field.name] = part
+        if after is not None:
+            frame.invoke(after, CONSTANT, (made,), (origin,))
+        return made
+
+    return call.plan(recorder.known, make)
 
 
 def _sets_plainly(cls: Any) -> bool:
@@ -102,22 +130,28 @@ def _sets_plainly(cls: Any) -> bool:
     return found is object.__setattr__ or frozen
 
 
-def _arguments(call: Call, made: types.FunctionType) -> dict[str, Origin] | None:
-    """The origins of the arguments of a generated function, by name, behind its first one."""
+def _arguments(call: Call, made: types.FunctionType) -> dict[str, tuple[Any, Origin]] | None:
+    """The arguments of a generated function and their origins, by name, behind its first one;
+    without those that a factory makes."""
     recorder, code, cls = call.recorder, made.__code__, call.function
-    count = code.co_argcount
-    names = code.co_varnames[1:count]
-    given: dict[str, Origin] = dict(zip(names, call.origins, strict=False)) | call.where
+    names = code.co_varnames[1 : code.co_argcount]
+    only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    given = dict(zip(names, zip(call.args, call.origins, strict=True), strict=False))
+    given |= {name: (value, call.where[name]) for name, value in call.kwargs.items()}
+    if len(call.args) > len(names) or not set(given) <= {*names, *only}:
+        call.refuse(f"{cls.__name__} made of other arguments than it takes")
+        return None
     defaults = made.__defaults__ or ()
     values = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
     values |= made.__kwdefaults__ or {}
-    for name in code.co_varnames[1 : count + code.co_kwonlyargcount]:
-        if name in given:
+    for name in (*names, *only):
+        if name in given or getattr(values.get(name), "__class__", None) is _FACTORY:
             continue
-        if type(values.get(name, call)) not in SCALARS:
+        value = values.get(name, call)
+        if not (type(value) in SCALARS or isinstance(value, FIXED) or value == ()):
             call.refuse(f"the default {name} of {cls.__name__}")
             return None
-        given[name] = CONSTANT
+        given[name] = value, CONSTANT
     for field in ("__defaults__", "__kwdefaults__"):
         value = getattr(made, field)
         text = f"{{k0}}.{field} is {{k1}}" if value is None else f"{{k0}}.{field} == {{k1}}"
@@ -137,7 +171,7 @@ def _named_tuple(call: Call) -> Plan | None:
     given = _arguments(call, new)
     if given is None:
         return None
-    parts = [given[name] for name in cls._fields]
+    parts = [given[name][1] for name in cls._fields]
     return call.plan(lambda out: recorder.born(out, "tuple", parts))
 
 

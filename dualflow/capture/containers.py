@@ -363,6 +363,11 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         recorder.pin(pa, a)
         recorder.pin(pb, b)
         return recorder.guarded(operator.contains, b, a), CONSTANT
+    method = special(kind, "__contains__")
+    if method is not None:
+        recorder.guard_special(pb, b, "__contains__")
+        out, made = frame.invoke(method, CONSTANT, (b, a), (pb, pa))
+        return bool(out) if recorder.dead else frame._truth(made, out), CONSTANT
     recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
     return a in b, None
 
@@ -425,7 +430,15 @@ def followed(value: Any, origin: Origin) -> bool:
     if kind in (set, frozenset):  # the order of one from outside is nowhere guarded
         return origin is CONSTANT or isinstance(origin, Born)
     known = kind in (list, tuple, dict, range, str, bytes, Tensor, np.ndarray)
+    known = known or special(kind, "__iter__") is not None
     return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
+
+
+def hinted(recorder: Recorder, value: Any) -> None:
+    """Python asks what it puts into a list or tuple how long it is."""
+    kind = type(value)
+    if special(kind, "__len__") is not None or special(kind, "__length_hint__") is not None:
+        recorder.refuse(f"the length of a {kind.__name__} that becomes a list")
 
 
 def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
@@ -460,10 +473,30 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
         yield from origin.parts()
+    elif special(kind, "__iter__") is not None:
+        yield from _asked(frame, value, origin)
     else:
         recorder.refuse(f"iteration over a {kind.__name__}")
         for element in value:
             yield element, None
+
+
+def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items that an object of a class written in Python gives."""
+    recorder = frame.recorder
+    recorder.guard_special(origin, value, "__iter__")
+    made, where = frame.invoke(special(type(value), "__iter__"), CONSTANT, (value,), (origin,))
+    following = special(type(made), "__next__")
+    if following is None or recorder.dead:
+        yield from elements(frame, made, where)
+        return
+    recorder.guard_special(where, made, "__next__")
+    while True:
+        try:
+            item_, part = frame.invoke(following, CONSTANT, (made,), (where,))
+        except StopIteration:
+            return
+        yield item_, part
 
 
 def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
@@ -553,6 +586,13 @@ def arithmetic(
         merged = dict(dict_items(frame, a, pa)) | dict(dict_items(frame, b, pb))
         value = a | b
         return value, recorder.born(value, "dict", merged)
+    if type(a) is str and symbol == "%" and type(b) is tuple:
+        pairs = [(a, pa), *recorder.items(b, pb)]
+        if all(type(part) in SCALARS for part in b):
+            text = "({0} % (" + "".join(f"{{{i}}}, " for i in range(1, len(pairs))) + "))"
+            values, origins = [pair[0] for pair in pairs], tuple(pair[1] for pair in pairs)
+            made = recorder.certain(lambda *_: a % b, values, origins)
+            return made, frame.expression(text, tuple(values), origins)
     if type(a) in (set, frozenset) and type(b) in (set, frozenset):
         recorder.pin(pa, a)
         recorder.pin(pb, b)

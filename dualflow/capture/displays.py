@@ -85,6 +85,7 @@ class Displays(Operators):
         if recorder.dead:
             return value
         plain = type(value) in (list, tuple)
+        containers.hinted(recorder, value)
         origin = recorder.origin(self.slots[source], value)
         pairs = list(
             recorder.items(value, origin) if plain else containers.elements(self, value, origin)

@@ -32,6 +32,8 @@ def _range(call: Call) -> Plan | None:
 def _sequence(call: Call) -> Plan | None:
     recorder, frame, kind = call.recorder, call.frame, call.function
     parts: list[Origin] = []
+    if call.args:
+        containers.hinted(recorder, call.args[0])
 
     def run(*args: Any) -> Any:
         if not args:
@@ -52,7 +54,9 @@ def _sequence(call: Call) -> Plan | None:
 def _dict(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     parts: dict[Any, Origin] = {}
-    if call.args and not containers.followed(call.args[0], call.origins[0]):
+    of = call.args[0] if call.args else ()
+    mapping = type(of) is not dict and hasattr(of, "keys")
+    if mapping or (call.args and not containers.followed(of, call.origins[0])):
         call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
         return None
 
@@ -166,6 +170,7 @@ def _append_part(call: Call, shadow: Any, value: Any, part: Origin) -> None:
 def _extend(call: Call) -> Plan | None:
     owner = call.args[0]
     shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
+    containers.hinted(call.recorder, call.args[1])
 
     def run(owner: list, iterable: Any) -> None:
         pairs: Any = containers.elements(call.frame, iterable, call.origins[1])

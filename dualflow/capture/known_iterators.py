@@ -221,6 +221,7 @@ def _in_order(call: Call) -> list[tuple[Any, Origin]]:
     """The items of an iterable by their ranks, which are pinned."""
     recorder, frame = call.recorder, call.frame
     key = call.kwargs.get("key")
+    containers.hinted(recorder, call.args[0])
     pairs = list(containers.elements(frame, call.args[0], call.origins[0]))
     ranks = []
     for value, origin in pairs:

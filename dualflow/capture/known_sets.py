@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @known(set, frozenset)
 def _made(call: Call) -> Plan | None:
     kind = call.function
+    if call.kwargs or len(call.args) > 1 or any(type(x) is frozenset for x in call.args):
+        call.refuse()
+        return None
     if call.args and not containers.followed(call.args[0], call.origins[0]):
         call.refuse(f"a set made of a {type(call.args[0]).__name__}")
         return None

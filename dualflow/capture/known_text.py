@@ -21,6 +21,11 @@ for _name in dir(str):
         METHODS[str, _name] = lambda call: _text(call)
 
 
+for _name in dir(bytes):
+    if not _name.startswith("_") and _name != "join":
+        METHODS[bytes, _name] = lambda call: _text(call)
+
+
 def _text(call: Call) -> Plan | None:
     f = call.function
     inner = constant_only(call)
@@ -36,6 +41,26 @@ def _plain_result(call: Call, out: Any) -> Origin:
     if type(out) is list:
         return call.recorder.born(out, "list", [CONSTANT] * len(out))
     return None
+
+
+@methods(str, "format")
+def _format(call: Call) -> Plan | None:
+    names = list(call.kwargs)
+    values = (*call.args, *call.kwargs.values())
+    if not all(type(value) in SCALARS for value in values):
+        call.refuse("str.format of something that is no plain value")
+        return None
+    origins = (*call.origins, *(call.where[name] for name in names))
+    call.recorder.pin(origins[0], values[0])
+    parts = [f"{{{i}}}" for i in range(1, len(call.args))]
+    parts += [f"{name}={{{len(call.args) + i}}}" for i, name in enumerate(names)]
+    text = f"({{0}}.format({', '.join(parts)}))"
+    f = call.function
+
+    def run(*args: Any, **kwargs: Any) -> str:
+        return call.recorder.certain(lambda *_: f(*args[1:], **kwargs), values, origins)
+
+    return call.plan(lambda out: call.frame.expression(text, values, origins), run)
 
 
 @methods(str, "join")

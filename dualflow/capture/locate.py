@@ -93,8 +93,11 @@ def module_of(code: CodeType, namespace: dict[str, Any]) -> Module:
     Raises:
         NoSource: there is none, or it no longer parses.
     """
-    linecache.checkcache(code.co_filename)
-    lines = linecache.getlines(code.co_filename, namespace)
+    file = code.co_filename
+    if file.startswith("<frozen "):  # a module of the standard library, which has a file too
+        file = namespace.get("__file__") or file
+    linecache.checkcache(file)
+    lines = linecache.getlines(file, namespace)
     if not lines:
         raise NoSource(f"no source for {code.co_filename}")
     try:
