@@ -87,7 +87,7 @@ REPLAYED = [
     lambda v: (np.insert(v, 1, 9.0), np.delete(v, 0), np.ediff1d(v), np.unwrap(v * 9), np.i0(v)),
 ]  # fmt: skip
 
-#: results whose shape depends on values: Python runs
+#: results whose shape depends on values: NumPy makes them between programs
 BY_VALUE = [
     lambda m: np.nonzero(m),
     lambda i: np.unique(i),
@@ -99,8 +99,15 @@ BY_VALUE = [
     lambda v, i: np.repeat(v, i),
     lambda v, m: np.compress(m, v),
     lambda i: np.intersect1d(i, i + 1),
-    lambda x: np.rot90(x),
+    lambda x, v: (v / v[v > 0.2].std(), np.sort(x[x > 0.5])[:2], np.unique(v).size),
+    lambda x, v, m: (v[m] - v[m].mean(), np.linalg.norm(x[x[:, 0] > 0.5], axis=1)),
+    lambda v, i: (v[np.flatnonzero(v > 0.1)[0]], len(i[i > 3]), np.histogram(v[v > 0.2], 3)),
+    lambda v, w, m: (np.add.at(v, np.flatnonzero(m), 1), np.copyto(w, v[v > -9]), v, w),
+    lambda i: np.unique(i, return_counts=True),
+    lambda v: np.extract(v > 0.5, v),
 ]
+#: results that show memory of an argument as no view of ours does: Python runs
+SHOWING = [lambda x: np.rot90(x), lambda s: np.einsum("ii->i", s)]
 
 
 def arguments(k: int) -> dict[str, np.ndarray]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import linecache
 
 import pytest
-from numpy_catalogue import BY_VALUE, REPLAYED, arguments
+from numpy_catalogue import BY_VALUE, REPLAYED, SHOWING, arguments
 from test_numpy_functions import compared
+
+import dualflow as df
 
 
 def _name(function):
@@ -28,7 +30,14 @@ def test_fixed_shapes_replay(function):
 
 
 @pytest.mark.parametrize("function", BY_VALUE, ids=_name)
-def test_shapes_that_depend_on_values_run_in_python(function):
-    compiled = compared(function, _arguments(function), 3)
-    stats = compiled.stats()
-    assert stats["co_executions"] + stats["eager_calls"] == 2, compiled.explain()
+def test_shapes_that_depend_on_values_replay(function):
+    before = df.stats()["numpy_fallbacks"]
+    compiled = compared(function, _arguments(function), 5)
+    assert compiled.stats()["replays"] == 4, compiled.explain()
+    assert df.stats()["numpy_fallbacks"] > before
+
+
+@pytest.mark.parametrize("function", SHOWING, ids=_name)
+def test_memory_shown_otherwise_runs_in_python(function):
+    stats = compared(function, _arguments(function), 3).stats()
+    assert stats["co_executions"] + stats["eager_calls"] == 2

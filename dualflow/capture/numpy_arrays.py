@@ -37,10 +37,24 @@ SCALAR_TYPES: frozenset[type] = frozenset(dtype.type for dtype in BY_NAME.values
 TYPES: frozenset[type] = SCALAR_TYPES | {np.ndarray}
 ARRAY = Born("array")
 _eager = EagerMode()
+#: NumPy's NPY_ARRAY_WRITEABLE: to ask for `flags.writeable` makes NumPy warn of some arrays
+WRITEABLE = 0x400
+#: NPY_ARRAY_WARN_ON_WRITE
+WARNS = 1 << 31
 
 
 class OwnReference(ref):
     """A weak reference that the recorder holds, and no program sees."""
+
+
+@final
+class Late:
+    """What stands for an array whose shape values decide: a replay evaluates `node`."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
 
 
 class NotCovered(Exception):  # noqa: N818 - a reason, not an error of the user
@@ -139,6 +153,10 @@ def empty(type_: TensorType) -> Tensor:
     return Tensor._wrap(np.empty(type_.shape, type_.dtype))
 
 
+class ByValues(NotCovered):
+    """The shape of a result depends on values, or may: NumPy has to make it."""
+
+
 @final
 class Number:
     """A Python number that may be another one at a replay, as an operand."""
@@ -185,6 +203,7 @@ class Arrays:
         calls: how many calls of NumPy were noted, and how many moved a `single` element.
         parts: by memory, what shows memory as no view op does: of what, and which attribute
             of that it is. Whoever writes either ends the recording.
+        late_calls: the nodes that a replay has NumPy evaluate, in order.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -194,6 +213,7 @@ class Arrays:
         self._numbers: dict[Node, Tensor] = {}
         self.calls = self.single = 0
         self.parts: dict[Storage, tuple[Tensor, str]] = {}
+        self.late_calls: list[Node] = []
 
     # Stand-ins ------------------------------------------------------------------------------
 
@@ -263,6 +283,12 @@ class Arrays:
         ids[number] = ARRAY
         return ARRAY
 
+    def is_alone(self, array: np.ndarray) -> bool:
+        """Whether no other array that is known shows memory of one made in this call."""
+        others = [held[0]() for held in list(self._known.values())]
+        return not any(x is not array and x is not None and np.may_share_memory(x, array)
+                       for x in others)  # fmt: skip
+
     def part(self, out: np.ndarray, source: Tensor, name: str) -> Origin:
         """The origin of `x.real` or `x.imag` of a complex array."""
         return self.shown(out, (p.real if name == "real" else p.imag)(source), [source], name)
@@ -320,11 +346,13 @@ class Arrays:
             ):
                 raise NotCovered("an array that is there already")
             return self.recorder.known(out)
+        if out.flags.num & WARNS:
+            raise NotCovered("NumPy warns of writes to it")
         near = [pair for pair in used if np.may_share_memory(out, pair[0])]
         source = noted._storage
         views = [pair for pair in used if source is not None and pair[1]._storage is source]
         if not views:
-            if near or not out.flags.writeable:
+            if near or not out.flags.num & WRITEABLE:
                 raise NotCovered("memory shared as no view shows it")
             return self.born(out, self.bound(self.recorder.notes.value_of(noted), out))
         array, tensor = views[0]
@@ -393,6 +421,9 @@ class Arrays:
         if type(value) is not np.ndarray and isinstance(origin, Node):
             recorder.typed(origin, value)
             return out, recorder.nodes("({k0}({0}))", (origin,), (convert,))
+        known = self.known(value) if type(value) is np.ndarray else None
+        if type(known) is Late:
+            return out, recorder.nodes("{k0}({0})", (known.node,), (convert,))
         try:
             node = self.noted(lambda: self.late(self.tensor(value, origin)))
         except NotCovered as why:
@@ -441,6 +472,17 @@ def apart(made: Any) -> bool:
     """Whether no two arrays of a result share memory."""
     arrays = [x for x in leaves(made) if type(x) is np.ndarray]
     return not any(np.may_share_memory(x, y) for i, x in enumerate(arrays) for y in arrays[:i])
+
+
+def laid_out(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """The values of `array` in memory ordered as `strides` say, where they are a packed order of
+    axes: whether a later reshape is a view depends on it."""
+    order = sorted(range(array.ndim), key=lambda axis: (array.shape[axis] > 1, -strides[axis]))
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    made = np.empty([array.shape[axis] for axis in order], array.dtype).transpose(back)
+    np.copyto(made, array)
+    wide = [axis for axis, size in enumerate(array.shape) if size > 1]
+    return made if all(made.strides[i] == strides[i] for i in wide) else array
 
 
 def _same_part(out: np.ndarray, array: np.ndarray, view: Any, of: Any) -> bool:

@@ -21,8 +21,26 @@ from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 
-from . import numpy_faces, numpy_library, numpy_names, numpy_random, numpy_selected
-from .numpy_arrays import SCALAR_TYPES, TYPES, Arrays, NotCovered, Number, apart, leaves, shares
+from . import (
+    numpy_faces,
+    numpy_late,
+    numpy_library,
+    numpy_names,
+    numpy_random,
+    numpy_selected,
+)
+from .numpy_arrays import (
+    SCALAR_TYPES,
+    TYPES,
+    Arrays,
+    ByValues,
+    Late,
+    NotCovered,
+    Number,
+    apart,
+    leaves,
+    shares,
+)
 from .numpy_library import Scalar
 from .numpy_selected import Selected
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
@@ -54,6 +72,8 @@ IN_PLACE: dict[Any, np.ufunc] = {
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
 #: the classes of np.mgrid, np.ogrid, np.r_ and np.c_
 INDEXED = frozenset([type(np.mgrid), type(np.ogrid), type(np.r_), type(np.c_)])
+#: what warns where `out` has no name
+_WARN = (np.maximum, np.minimum)
 _OTHERS = (*NUMBERS, complex, list, tuple)
 
 
@@ -86,12 +106,18 @@ def perform(
     kwargs, where = kwargs or {}, where or {}
 
     def note() -> Origin:
+        if numpy_late.concerns(recorder, function, out, [*args, *kwargs.values()],
+                               [*origins, *where.values()]):  # fmt: skip
+            return numpy_late.call(recorder, function, out, args, origins, kwargs, where)
         kinds = _numbers(function)
         operands = [operand(recorder, v, q, kinds) for v, q in zip(args, origins, strict=True)]
         keywords = {key: operand(recorder, kwargs[key], where[key], kinds) for key in kwargs}
         if recorder.dead:
             return None
-        return _noted(recorder, function, out, operands, keywords, (*args, *kwargs.values()))
+        try:
+            return _noted(recorder, function, out, operands, keywords, (*args, *kwargs.values()))
+        except ByValues:
+            return numpy_late.call(recorder, function, out, args, origins, kwargs, where)
 
     try:
         origin = arrays.noted(note)
@@ -141,7 +167,9 @@ def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, .
         known = recorder.arrays.known(value)
         if type(known) is Selected:
             return known
-        return recorder.arrays.tensor(value, recorder.origin(origin, value))
+        found = recorder.arrays.tensor(value, recorder.origin(origin, value))
+        recorder.tensor(found)  # its layout may be all that matters: np.zeros_like(x)
+        return found
     if kind in SCALAR_TYPES:
         return Scalar(recorder.arrays.tensor(value, origin))
     if kind in kinds and isinstance(origin, Node):
@@ -156,13 +184,27 @@ def operand(recorder: Recorder, value: Any, origin: Origin, kinds: tuple[type, .
 
 
 def _noted(
-    recorder: Recorder, function: Any, out: Any, operands: list, keywords: dict, values: Sequence
+    recorder: Recorder,
+    function: Any,
+    out: Any,
+    operands: list[Any],
+    keywords: dict,
+    values: Sequence,
 ) -> Origin:
     arrays = recorder.arrays
-    given = [*leaves(operands), *leaves(list(keywords.values()))]
+    given: list[Any] = [*leaves(operands), *leaves(list(keywords.values()))]
+    if any(type(x) is Scalar for x in operands[:1]) and numpy_names.changes(function):
+        raise NotCovered("what it does to a scalar is lost")
+    if function in _WARN and len(operands) > 2:
+        raise NotCovered("NumPy warns of it")
     if any(type(x) is Selected for x in given):
         note = partial(numpy_faces.noted, arrays)
-        return numpy_selected.call(arrays, note, function, out, operands, keywords)
+        try:
+            return numpy_selected.call(arrays, note, function, out, operands, keywords)
+        except NotCovered as why:
+            if arrays.mode.wrote:
+                raise
+            raise ByValues(str(why)) from None
     if not any(type(x) in (Tensor, Scalar, Number) for x in given):
         if function is np.empty:  # whatever is in that memory
             return arrays.made(out, p.full(shape=out.shape, value=0, dtype=out.dtype), [])
@@ -178,6 +220,8 @@ def _noted(
     if part is not None:
         return arrays.part(out, operands[0], part)
     arrays.mode.watched = {id(tensor._memory()) for _, tensor in used}
+    if numpy_late.decided_by_values(function, values):
+        raise ByValues
     try:
         noted = numpy_faces.noted(arrays, function, operands, keywords)
         if out is None and noted is None:
@@ -194,8 +238,6 @@ def _by_numpy(
     arrays: Arrays, function: Any, out: Any, operands: list, keywords: dict, used: list, why: str
 ) -> Origin:
     """The origin of a result that a replay has NumPy compute."""
-    if _values_decide(function, operands):
-        raise NotCovered("the shape of the result depends on values")
     if isinstance(function, type(np.ndarray.sum)) and type(operands[0]) is Scalar:
         operands = [operands[0].tensor, *operands[1:]]
     if not apart(out):
@@ -212,14 +254,6 @@ def _by_numpy(
     made = numpy_library.note(function, like, operands, keywords, changes=True)
     door.write(target, made)
     return CONSTANT
-
-
-def _values_decide(function: Any, operands: list) -> bool:
-    """Whether the shape of a result depends on values."""
-    if function is np.where:
-        return len(operands) == 1
-    key = operands[1] if function is o.getitem else None
-    return any(type(x) is Tensor and x.dtype == np.bool_ for x in leaves([key]))
 
 
 # Operators ----------------------------------------------------------------------------------
@@ -267,7 +301,11 @@ def in_place(recorder: Recorder, f: Any, values: tuple, origins: tuple) -> Read:
 
 def item(recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
     """`owner[key]` of an array."""
-    if not (isinstance(key, np.integer) and isinstance(key_origin, Born) and owner.ndim == 1):
+    single = isinstance(key, np.integer) and (
+        (isinstance(key_origin, Born) and owner.ndim == 1)
+        or (isinstance(key_origin, Node) and key_origin.late)
+    )
+    if not single:
         key, key_origin = _key(recorder, key, key_origin)
     return perform(recorder, o.getitem, lambda: owner[key], (owner, key), (origin, key_origin))
 
@@ -314,8 +352,11 @@ def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read
         value = recorder.guarded(getattr, owner, name)
         return value, Born("method", (None, origin)) if callable(value) else CONSTANT
     chosen = recorder.arrays.known(owner) if type(owner) is np.ndarray else None
+    if type(chosen) is Late and name in _STATIC:
+        return numpy_late.attribute(recorder, owner, chosen, name)
     if type(chosen) is Selected and name in ("shape", "size", "strides", "nbytes"):
-        recorder.refuse(f"{name} of what a mask chooses")
+        node = numpy_late.selected(recorder, chosen)
+        return getattr(owner, name), recorder.nodes(f"{{0}}.{name}", (node,))
     if name in _STATIC:
         guard_type(recorder, owner, origin)
         return getattr(owner, name), CONSTANT
@@ -326,7 +367,7 @@ def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read
     if function is not None:
         return perform(recorder, function, lambda: getattr(owner, name), (owner,), (origin,))
     value = recorder.guarded(getattr, owner, name)
-    if name == "base" and type(owner) is np.ndarray:
+    if name == "base" and type(owner) is np.ndarray and type(chosen) is not Late:
         return value, _base(recorder, value, origin)
     if callable(value):
         recorder.typed(origin, owner)
@@ -356,6 +397,8 @@ def length(recorder: Recorder, value: np.ndarray, origin: Origin) -> Read:
     """`len(value)`."""
     arrays, chosen = recorder.arrays, recorder.arrays.known(value)
     out = recorder.guarded(len, value)
+    if type(chosen) is Late:
+        return numpy_late.length(recorder, value, chosen)
     if type(chosen) is Selected and not recorder.dead:
         return out, arrays.noted(partial(numpy_selected.length, arrays, chosen))
     guard_type(recorder, value, origin)

@@ -55,7 +55,7 @@ class Recipe:
         self.function, self.arguments, self.changes, self.types = (
             function, arguments, changes, types
         )  # fmt: skip
-        self._key = (function, changes, types, _key(arguments))
+        self._key = (function, changes, types, key_of(arguments))
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -79,13 +79,14 @@ class Recipe:
         return found if len(found) != 1 else found[0]
 
 
-def _key(part: Any) -> Any:
+def key_of(part: Any) -> Any:
+    """A key of a tree of arguments."""
     if isinstance(part, (list, tuple)):
-        return type(part), tuple(map(_key, part))
+        return type(part), tuple(map(key_of, part))
     if isinstance(part, dict):
-        return tuple((name, _key(value)) for name, value in part.items())
+        return tuple((name, key_of(value)) for name, value in part.items())
     if isinstance(part, slice):
-        return "slice", _key((part.start, part.stop, part.step))
+        return "slice", key_of((part.start, part.stop, part.step))
     return attribute_key(part)
 
 

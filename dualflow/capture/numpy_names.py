@@ -63,9 +63,7 @@ def _of(owner: Any, text: str) -> list[Any]:
 
 
 #: functions the shape of whose results values decide
-BY_VALUES: frozenset[Any] = frozenset(
-    [*_of(np, _BY_VALUES), *_of(np.ndarray, "nonzero compress")]
-)
+BY_VALUES: frozenset[Any] = frozenset([*_of(np, _BY_VALUES), *_of(np.ndarray, "nonzero compress")])
 _TRANSFORMS = frozenset(_FFT.split())
 #: functions whose results depend on their arguments alone, and which change nothing
 PURE: frozenset[Any] = frozenset([

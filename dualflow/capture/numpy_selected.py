@@ -22,7 +22,7 @@ from dualflow.ops import primitives as p
 
 from . import numpy_library, numpy_names
 from .numpy_arrays import NotCovered
-from .provenance import CONSTANT, Origin
+from .provenance import CONSTANT, Node, Origin
 
 if TYPE_CHECKING:
     from .numpy_arrays import Arrays
@@ -35,12 +35,17 @@ _DEPTH = 8
 
 @final
 class Selected:
-    """The elements of `values` at which `mask`, of its first axes, is true; neither changes."""
+    """The elements of `values` at which `mask`, of its first axes, is true; neither changes.
 
-    __slots__ = ("mask", "values")
+    Attributes:
+        node: what a replay has NumPy choose, if more than these elements' place is wanted.
+    """
+
+    __slots__ = ("mask", "node", "values")
 
     def __init__(self, values: Tensor, mask: Tensor) -> None:
         self.values, self.mask = values, mask
+        self.node: Node | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -104,7 +109,7 @@ def _ufunc(
         if type(out) is not np.ndarray or made.dtype != out.dtype:
             raise NotCovered("another type")
         return arrays.born(out, Selected(made, first.mask))
-    if type(target) is not Selected:
+    if type(target) is not Selected or not arrays.is_alone(out):
         raise NotCovered(_UNKNOWN)
     if made.dtype != target.dtype:
         made = p.cast(made, dtype=target.dtype)

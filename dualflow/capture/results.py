@@ -16,9 +16,10 @@ from dualflow.autograd.tape import edge_of
 from dualflow.ir.graph import Value
 from dualflow.ops import door
 
-from . import history
+from . import history, numpy_late
 from .emit import Emitter
-from .numpy_arrays import TYPES
+from .numpy_arrays import TYPES, WRITEABLE, Late, laid_out
+from .numpy_selected import Selected
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 
@@ -82,10 +83,16 @@ class Maker:
         """An array or scalar of NumPy made in the call: what its stand-in becomes."""
         if origin is CONSTANT:
             return ("constant", value)
+        stand_in: Any = None
         if type(value) is not np.ndarray:
             stand_in = origin.parts if isinstance(origin, Born) else None
         else:
             stand_in = self.recorder.arrays.known(value)
+        if type(stand_in) in (Late, Selected):
+            late = type(stand_in) is Late
+            node = stand_in.node if late else numpy_late.selected(self.recorder, stand_in)
+            self.nodes[node] = None
+            return ("node", node)
         if type(stand_in) is not Tensor:
             raise Unsupported(f"a {type(value).__name__} of unknown origin")
         if type(value) is not np.ndarray:
@@ -93,7 +100,7 @@ class Maker:
         whole, part = self.recorder.arrays.parts.get(stand_in._memory(), (stand_in, ""))
         if whole is not stand_in and (not part or stand_in._view):
             raise Unsupported("an array that shows memory of another")
-        flags = value.flags.writeable
+        flags = bool(value.flags.num & WRITEABLE)
         return self._once(value, lambda: ("numpy array", self.plan(whole, None), part, flags))
 
     def _once(self, value: Any, make: Any) -> tuple[Any, ...]:
@@ -379,16 +386,6 @@ def _attributes(value: Any) -> dict[str, Any]:
     """The attributes of an instance, in its `__dict__` and in slots."""
     slots = {n: getattr(value, n) for n in slots_of(type(value)) if hasattr(value, n)}
     return slots | getattr(value, "__dict__", {})
-
-
-def laid_out(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
-    """The values of `array` in memory ordered as `strides` say, where they are a packed order of
-    axes: whether a later reshape is a view depends on it."""
-    order = sorted(range(array.ndim), key=lambda axis: -strides[axis])
-    back = sorted(range(array.ndim), key=order.__getitem__)
-    made = np.empty([array.shape[axis] for axis in order], array.dtype).transpose(back)
-    np.copyto(made, array)
-    return made if made.strides == strides else array
 
 
 def unnoted(op: Any, tensor: Tensor, **attributes: Any) -> Tensor:

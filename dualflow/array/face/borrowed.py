@@ -13,6 +13,7 @@ import functools
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, final
@@ -98,7 +99,17 @@ def _home(module: ModuleType) -> dict[str, Any]:
     return home
 
 
+class _Warnings:
+    """What NumPy warns of is left to NumPy."""
+
+    @staticmethod
+    def warn(*args: Any, **kwargs: Any) -> None:
+        raise ufuncs.NotCoveredError
+
+
 def _replaced(value: Any) -> Any:
+    if value is warnings:
+        return _Warnings
     if isinstance(value, ModuleType):
         return _Namespace(value) if value.__name__.partition(".")[0] == "numpy" else value
     if value is _converter_class:
