@@ -84,6 +84,9 @@ DERIVATIVES = {
     "jacfwd": lambda x, t: df.jacfwd(wave)(x),
     "jacobian": lambda x, t: df.jacobian(wave, mode="forward")(x),
     "hessian": lambda x, t: df.hessian(energy)(x),
+    "hessian of products": lambda x, t: df.hessian(lambda a: ((a @ a.mT) ** 2).sum())(
+        df.stack([x, t, x * t])
+    ),
     "double backward": lambda x, t: df.grad(lambda a: (df.grad(energy)(a) ** 2).sum())(x),
     "forward over reverse": lambda x, t: df.jvp(df.grad(energy), (x,), (t,))[1],
     "forward over forward": lambda x, t: df.jvp(

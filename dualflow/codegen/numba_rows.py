@@ -244,7 +244,7 @@ class RowEmitter:
         return f"{self.integers[f'lo_{axis}']}, {self.integers[f'hi_{axis}']}"
 
     def _tiled(self) -> tuple[str, ...]:
-        """The grid axes to walk in tiles: lanes, and those that another access walks by 1."""
+        """The grid axes to walk in tiles: lanes, and the last that another access walks by 1."""
         kernel = self.kernel
         if kernel.loops:
             return ()
@@ -255,7 +255,8 @@ class RowEmitter:
             if stride in (1, -1) and axis.name != kernel.lanes
             and access.strides[-1] == "s"
         }  # fmt: skip
-        return tuple(a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes))
+        found = [a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes)]
+        return tuple(found[-2:])
 
     # One stage: folds start, loops, scalar code, sinks, folds end.
 
