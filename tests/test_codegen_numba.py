@@ -21,6 +21,7 @@ from cpu_kernels import (
     softmax,
 )
 
+import dualflow as df
 from dualflow.base.config import config
 from dualflow.base.counters import stats
 from dualflow.base.dtypes import (
@@ -485,8 +486,8 @@ def test_rows_short_and_long_are_walked_in_whole_vectors_or_not(dtype, keep):
     text = emit(softmax(keep, dtype)).source
     assert text.count("whole_vectors()") == 3
     limit = 64 if dtype == float64 else 128
-    assert text.count(f"if n1 <= {limit}:") == (1 if keep else 2)
-    assert f"if {limit // 2} < n1 < {limit}:" in text
+    assert text.count(f"if n1 <= {limit}:") == (2 if keep else 3)
+    assert (f"if {limit // 2} < n1 < {limit}:" in text) is keep
     rng = np.random.default_rng(0)
     for n in (1, 3, 7, 8, 15, 16, 17, 33, limit - 1, limit, limit + 1, 2 * limit + 5):
         x = rng.standard_normal((5, n)).astype(dtype)
@@ -519,3 +520,27 @@ declare void @mark()
     assert lines[lines.index(hinted) - 1] == "loop:"
     assert any(line.startswith(f"{name} = distinct !{{{name}, ") for line in lines)
     assert not any("call void @mark" in line for line in lines)
+
+
+@pytest.mark.parametrize("dtype", [float16, float32, float64])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_of_floats_are_found_among_integers_of_their_order(name, dtype):
+    rng = np.random.default_rng(0)
+    f = df.compile(lambda x: getattr(x, name)(axis=1), wait=True)
+    specials = np.array([0.0, -0.0, np.inf, -np.inf, 5e-324, 1e300, -1e300, 1.0, -1.0])
+    with np.errstate(over="ignore"):
+        specials = specials.astype(dtype)
+    for n in (1, 2, 15, 16, 17, 100, 128, 300):
+        x = rng.choice(specials, (40, n))
+        x[30, rng.integers(n)] = np.nan
+        x[31, rng.integers(n)] = -np.nan
+        x[32] = -np.inf
+        x[33] = np.inf
+        x[34] = np.nan
+        f(df.tensor(x))
+        np.testing.assert_array_equal(f(df.tensor(x)).numpy(), getattr(x, name)(axis=1))
+    zeros = np.array([[0.0, -0.0], [-0.0, -0.0], [0.0, 0.0]], dtype)
+    f(df.tensor(zeros))
+    signs = np.signbit(f(df.tensor(zeros)).numpy()).tolist()
+    assert signs == [name == "min", True, False]
+    assert f.stats()["replays"] == 9

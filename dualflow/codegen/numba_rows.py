@@ -34,6 +34,7 @@ from .numba_values import (
     FLOAT16,
     FLOAT64,
     INT64,
+    RANKED,
     REORDERED,
     converted,
     held_as,
@@ -290,6 +291,9 @@ class RowEmitter:
         return f"for {b} in range(0, {n}, {size}):", inside
 
     def _is_dear(self, stage: Stage) -> bool:
+        """Whether a scalar loop for the rest of a row would take long."""
+        if any(isinstance(sink, Fold) and self._rank(sink) for sink in stage.sinks):
+            return True
         ops = (let.op for let in stage.lets if let.op not in BUILT_IN)
         return not all(CATALOGUE[op].exact for op in ops)
 
@@ -447,6 +451,10 @@ class RowEmitter:
     def _in_blocks(self, fold: Fold | Total) -> bool:
         return fold.dtype.kind == "f" and spelling(fold.op, fold.dtype) in REORDERED
 
+    def _rank(self, fold: Fold | Total) -> str | None:
+        """How a value becomes what an extreme of floats is found among; None for other folds."""
+        return RANKED.get(spelling(fold.op, fold.dtype)) if fold.dtype.kind == "f" else None
+
     def _start(self, fold: Fold | Total, blocked: bool) -> None:
         name, value = self.names[fold.name], self._value_dtype(fold)
         self.dtypes[fold.name] = fold.dtype
@@ -460,7 +468,9 @@ class RowEmitter:
         else:
             identity = CATALOGUE[fold.op].identity
             assert identity is not None, f"{fold.op} has no identity to start from"
-            self.put(f"{name} = {literal(identity(fold.dtype), fold.dtype)}")
+            start = literal(identity(fold.dtype), fold.dtype)
+            rank = self._rank(fold)
+            self.put(f"{name} = {rank.format(start) if rank else start}")
 
     def _add_to_total(self, total: Total, stage: Stage) -> None:
         """One value more for a total."""
@@ -480,6 +490,10 @@ class RowEmitter:
             return
         value = converted(value, given, fold.dtype)
         combine = spelling(fold.op, fold.dtype)
+        rank = self._rank(fold)
+        if rank:
+            self.put(f"{name} = {combine.format(name, rank.format(value))}")
+            return
         if self._in_blocks(fold):
             combine = REORDERED[combine]
         self.put(f"{name} = {narrow(combine.format(name, value), held_as(fold.dtype))}")
@@ -508,5 +522,7 @@ class RowEmitter:
             self.put(f"{name} = select(e{name} == e{name}, t{name} + e{name}, t{name})")
         elif blocked:
             self.put(f"{name} = {converted(f't{name}', FLOAT64, fold.dtype)}")
+        elif self._rank(fold):
+            self.put(f"{name} = of_rank({name})")
         elif fold.dtype == FLOAT16:
             self.put(f"{name} = round_half({name})")

@@ -17,6 +17,8 @@ BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
 REORDERED = {"{0} + {1}": "radd({0}, {1})"}
 #: Position folds (their spelling is a bare name): when a candidate replaces the best so far.
 BETTER = {"argmax": "better_high({0}, {1})", "argmin": "better_low({0}, {1})"}
+#: Folds of floats that compare integers of the same order, and how a float becomes one.
+RANKED = {"maximum({0}, {1})": "rank_high({0})", "minimum({0}, {1})": "rank_low({0})"}
 #: The fold of values that finds what a position fold looks for.
 EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
 

@@ -131,6 +131,9 @@ def _conversions() -> dict[str, object]:
     }
     table["float_bits"] = bit_cast_function(to_bits, "float_bits")
     table["bits_float"] = bit_cast_function(to_floats, "bits_float")
+    table["rank_high"] = bit_cast_function(to_bits, "rank_high", selection.rank_high)
+    table["rank_low"] = bit_cast_function(to_bits, "rank_low", selection.rank_low)
+    table["of_rank"] = bit_cast_function(to_floats, "of_rank", selection.of_rank)
     return table
 
 

@@ -145,8 +145,12 @@ def cast_function(target: types.Type, name: str) -> object:
     return named(typed, name, f"The argument converted to {target}.")
 
 
-def bit_cast_function(targets: dict[types.Type, types.Type], name: str) -> object:
-    """An intrinsic that reads the bits of one type as another of the same width."""
+def bit_cast_function(
+    targets: dict[types.Type, types.Type],
+    name: str,
+    change: Callable[[Scalar], Scalar] = lambda x: x,
+) -> object:
+    """An intrinsic that reads the bits of one type, changed, as another of the same width."""
 
     def typed(typing_context, x):
         source = types.unliteral(x)
@@ -158,7 +162,7 @@ def bit_cast_function(targets: dict[types.Type, types.Type], name: str) -> objec
         )
 
         def generate(context, builder, signature, arguments):
-            return builder.bitcast(arguments[0], kind)
+            return builder.bitcast(change(Scalar(builder, arguments[0])).value, kind)
 
         return target(source), generate
 
