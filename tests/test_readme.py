@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -123,6 +125,35 @@ def test_names_of_the_readme_exist():
         assert list(ROOT.rglob(Path(path).name)), path
     for setting in re.findall(r"`(DUALFLOW_\w+)`", README):
         assert setting in (ROOT / "dualflow" / "base" / "config.py").read_text()
+
+
+def test_the_speeds_are_those_of_the_newest_results():
+    results = max((ROOT / "benchmarks" / "results").glob("*.json"), key=lambda file: file.name)
+    measured = json.loads(results.read_text())["rows"]
+    header, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in README.splitlines()
+        if line.startswith("|")
+    ]
+    peers = [name.lower().replace("pytorch", "torch") for name in header[1:]]
+    assert len(rows) >= 8
+    for label, *cells in rows:
+        word = label.split()[0].strip(",")
+        same = [row for row in measured if row["workload"].split()[0].strip(",") == word]
+        assert same, label
+        for peer, cell in zip(peers, cells, strict=True):
+            times = [row["medians"] for row in same]
+            ratios = [found[peer] / found["dualflow"] for found in times if peer in found]
+            told = [float(figure) for figure in cell.split(" to ")] if cell else []
+            wanted = [min(ratios), max(ratios)] if ratios else []
+            assert told == pytest.approx(wanted, rel=0.06, abs=0.05), (label, peer)
+
+
+def test_the_operations_whose_cost_is_measured_are_as_many_as_told():
+    sys.path.insert(0, str(ROOT))
+    overhead = importlib.import_module("benchmarks.overhead")
+    (told,) = re.findall(r"has more than\s+(\d+) of them", README)
+    assert sum(map(len, overhead.TABLE.values())) > int(told)
 
 
 @pytest.mark.parametrize("folder", ["tutorials", "benchmarks", "dualflow"])
