@@ -31,7 +31,8 @@ COUNT = 40
 
 @pytest.fixture(autouse=True)
 def _small_loops_count(monkeypatch):
-    monkeypatch.setattr(rolling, "WORTH", 12)
+    for limit in ("WORTH", "SAVES"):
+        monkeypatch.setattr(rolling, limit, 12)
 
 
 def loops(graph: Graph) -> list[Node]:

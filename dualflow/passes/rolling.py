@@ -21,8 +21,10 @@ from .periods import Stretch, Table
 from .rewriter import Rewriter, merge_equal, remove_dead
 from .steps import LEAST, Outside, Place, Row, Step, understand
 
-#: A graph of fewer nodes is left as it is; a loop has to save so many.
+#: A graph of fewer nodes is left as it is.
 WORTH = 256
+#: A loop has to save so many.
+SAVES = 64
 #: Steps of elementwise operations alone are taken together, up to so many nodes: they share a
 #: kernel, whose intermediate values never see memory.
 TOGETHER = 64
@@ -58,7 +60,8 @@ def _views_apart(graph: Graph) -> Graph:
         operands = []
         for value in node.operands:
             made = value.node
-            if value in seen and made is not None and walked.get(made.operands[0], 0) >= LEAST:
+            apart = value in seen and walked.get(value, 0) < LEAST
+            if apart and made is not None and walked.get(made.operands[0], 0) >= LEAST:
                 made = rewriter.keep(Node(made.op, made.operands, made.attributes,
                                           (value.type,), made.line))  # fmt: skip
                 value = made.result
@@ -81,7 +84,7 @@ def _choose(graph: Graph, table: Table) -> list[Step]:
     candidates = [
         _together(stretch, graph, ends)
         for stretch in table.stretches(LEAST)
-        if stretch.period * (stretch.count - 1) >= WORTH and _computes(graph, stretch)
+        if stretch.period * (stretch.count - 1) >= SAVES and _computes(graph, stretch)
     ]
     for _ in range(TRIES):
         steps: list[Step] = []
@@ -106,7 +109,7 @@ def _understood(table: Table, stretch: Stretch, before: Sequence[Step]) -> Step 
     """A step of the stretch, or of so much of it as is a loop; None if it is none worth while."""
     found = understand(table, stretch, before)
     while isinstance(found, Stretch) and found.count >= LEAST:
-        if found.period * (found.count - 1) < WORTH:
+        if found.period * (found.count - 1) < SAVES:
             return None
         found = understand(table, found, before)
     return found if isinstance(found, Step) else None
