@@ -8,11 +8,7 @@ python -m benchmarks --tiny          smallest sizes, shortest times (the tests r
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
-from datetime import date
-from pathlib import Path
 
 from benchmarks.threads import one_thread
 
@@ -22,6 +18,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from benchmarks import peers, startup, workloads  # noqa: E402
+from benchmarks.keeping import machine, save  # noqa: E402
 from dualflow.inspect.show import seconds  # noqa: E402
 from dualflow.inspect.timing import interleave  # noqa: E402
 
@@ -92,27 +89,6 @@ def show_facts(console: Console, facts: dict[str, float]) -> None:
     for name, value in facts.items():
         table.add_row(name, seconds(value))
     console.print(table)
-
-
-def machine() -> str:
-    """The machine in words: processor, Python."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [li for li in info.read_text().splitlines() if li.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    return f"{model}, Python {platform.python_version()}"
-
-
-def save(rows: list[dict[str, object]], facts: dict[str, float]) -> None:
-    """Write the figures to a file named after the day and the machine."""
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    name = "".join(c if c.isalnum() else "-" for c in machine().lower()).strip("-")
-    content = {"machine": machine(), "threads": 1, "rows": rows, "facts": facts}
-    target = folder / f"{date.today()}-{name}.json"
-    target.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"saved {target}", file=sys.stderr)
 
 
 if __name__ == "__main__":

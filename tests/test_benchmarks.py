@@ -15,7 +15,7 @@ import dualflow as df
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import derivatives, overhead, peers, workloads  # noqa: E402
+from benchmarks import capture, derivatives, overhead, peers, workloads  # noqa: E402
 
 
 def test_the_command_runs(tmp_path):
@@ -54,6 +54,15 @@ def test_the_costs_of_derivatives_are_measured(capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "jvp of softmax" in said
     assert "vmap of a gradient" in said
+
+
+def test_the_costs_of_recording_and_replaying_are_measured(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["capture", "--tiny"])
+    assert capture.main() == 0
+    said = capsys.readouterr().out
+    for word in ("recording, digits step", "hook: a global", "guards of 100 reads",
+                 "co-execution, an op", "co-executed"):  # fmt: skip
+        assert word in said
 
 
 ROWS = {overhead.text_of(row): row for rows in overhead.TABLE.values() for row in rows}

@@ -1,0 +1,402 @@
+"""What `@df.compile` costs beside kernels: recording, hooks, replays, guards, co-execution.
+
+python -m benchmarks.capture         every figure beside its bound, and the peers'
+python -m benchmarks.capture --tiny  once each, no peers (the tests run this)
+python -m benchmarks.capture --save  keep the figures in benchmarks/results/
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import itertools
+import linecache
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.threads import one_thread
+
+if __name__ == "__main__":
+    one_thread()
+
+import numpy as np
+
+import dualflow as df
+from benchmarks import peers
+from benchmarks.keeping import machine, save
+from dualflow.capture import path
+from dualflow.capture.calls import Call, twin
+from dualflow.capture.coexecute import coexecute
+from dualflow.capture.compiled import CompiledFunction
+from dualflow.capture.frame import Frame
+from dualflow.capture.provenance import CONSTANT
+from dualflow.capture.recorder import Recorder
+from dualflow.capture.segments import Segments
+from dualflow.ir.graph import Graph
+
+_RANDOM = np.random.default_rng(0)
+_numbers = itertools.count()
+LIMIT = 1.5  # an attribute and a global that functions below read
+Function = Callable[..., Any]
+#: a function with its arguments, new at each call
+Program = Callable[[], tuple[Function, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        value: in microseconds, or a share.
+        most: what it may be at most; None where nothing is promised.
+        unit: "us" or "of replayed speed", of which `most` is then the least.
+    """
+
+    name: str
+    value: float
+    most: float | None = None
+    unit: str = "us"
+
+
+def floats(*shape: int) -> df.Tensor:
+    """Normally distributed float32 numbers."""
+    return df.tensor(_RANDOM.normal(size=shape).astype(np.float32))
+
+
+# Programs -----------------------------------------------------------------------------------
+
+
+def training(batch: int = 64, width: int = 128, log: Any = None, frames: bool = False) -> Program:
+    """A step of Adam on the digits' network; with `log`, it logs its loss; with `frames`, it looks
+    at its frame, which no replay can do."""
+
+    def make() -> tuple[Function, tuple[Any, ...]]:
+        nn = df.nn
+        model = nn.Sequential(
+            nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
+            nn.Linear(width, 10),
+        )  # fmt: skip
+        optimizer = df.optim.Adam(model.parameters(), lr=1e-3)
+
+        def step(x: df.Tensor, y: df.Tensor) -> Any:
+            optimizer.zero_grad()
+            loss = df.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            if log is None:
+                return loss.detach()
+            value = loss.item()
+            log.info("loss %.4f", value)
+            if frames:
+                look()
+            return value
+
+        return step, (floats(batch, 64), df.asarray(np.arange(batch) % 10))
+
+    return make
+
+
+def look() -> None:
+    """Look at the frame: a function that does is called as it is, and no replay follows."""
+    sys._getframe()
+
+
+def transformer() -> tuple[Function, tuple[Any, ...]]:
+    """A block of a transformer: attention of four heads, then two layers."""
+    n, width, heads = 16, 32, 4
+    wide = [floats(width, width) for _ in range(4)]
+    up, down = floats(width, 4 * width), floats(4 * width, width)
+
+    def split(x: df.Tensor) -> df.Tensor:
+        return df.permute_dims(x.reshape((n, heads, width // heads)), (1, 0, 2))
+
+    def block(x: df.Tensor) -> df.Tensor:
+        for _ in range(4):
+            h = df.layer_norm(x)
+            q, k, v = (split(h @ w) for w in wide[:3])
+            scores = df.softmax(q @ df.matrix_transpose(k) / 2.8, axis=-1)
+            x = x + df.permute_dims(scores @ v, (1, 0, 2)).reshape((n, width)) @ wide[3]
+            x = x + df.gelu(df.layer_norm(x) @ up) @ down
+        return x
+
+    return block, (floats(n, width),)
+
+
+def heat() -> tuple[Function, tuple[Any, ...]]:
+    """Fifty steps of a heat equation, written in place."""
+
+    def solve(u: df.Tensor, steps: int = 50, k: float = 0.1) -> df.Tensor:
+        for _ in range(steps):
+            u[1:-1] = u[1:-1] + k * (u[2:] - 2 * u[1:-1] + u[:-2])
+        return u
+
+    return solve, (floats(1000),)
+
+
+def plain() -> tuple[Function, tuple[Any, ...]]:
+    """Much plain Python around few operations: objects, dicts, calls, branches."""
+    table = {"x": 1.0, "y": 2.0, "z": 3.0}
+
+    class Settings:
+        def __init__(self) -> None:
+            self.scale, self.names = 2, ["x", "y", "z"]
+
+    settings = Settings()
+
+    def weight(value: float, k: int) -> float:
+        return value * k + 1 if k > LIMIT else value
+
+    def run(x: df.Tensor, count: int) -> df.Tensor:
+        for i in range(count):
+            total = 0.0
+            for name in settings.names:
+                total = total + weight(table[name], settings.scale)
+            x = x * total + (i if i % 3 else 1)
+        return x
+
+    return run, (floats(10), 30)
+
+
+# Recording ----------------------------------------------------------------------------------
+
+
+def recording(name: str, make: Program, repeats: int) -> list[Figure]:
+    """What a first call costs beyond the eager one, for each operation in the graph: without the
+    compiler, and with what of it runs before the helper process takes over."""
+    spent = {"compiler": 0.0, "operations": 0.0}
+    start, roll = path.Block.start, path.roll
+
+    def timed(stage: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def run(of: Any) -> Any:
+            spent["operations"] += len(of.nodes) if isinstance(of, Graph) else 0
+            before = time.thread_time()
+            made = stage(of)
+            spent["compiler"] += time.thread_time() - before
+            return made
+
+        return run
+
+    best = [float("inf")] * 3
+    path.Block.start, path.roll = timed(start), timed(roll)  # type: ignore[method-assign]
+    try:
+        for _ in range(repeats):
+            function, arguments = make()
+            function(*arguments)  # states of optimizers, gradients
+            eager = _once(lambda: function(*arguments))  # noqa: B023
+            compiled = df.compile(function)
+            spent.update(compiler=0.0, operations=0)
+            first = _once(lambda: compiled(*arguments))  # noqa: B023
+            assert compiled.stats()["traces"] == 1, compiled.explain()
+            found = eager, first - spent["compiler"], first
+            best = [min(pair) for pair in zip(best, found, strict=True)]
+    finally:
+        path.Block.start, path.roll = start, roll  # type: ignore[method-assign]
+    each = [(total - best[0]) / spent["operations"] * 1e6 for total in best[1:]]
+    return [
+        Figure(f"recording, {name}, an op", each[0], 15.0),
+        Figure(f"recording and planning, {name}, an op", each[1]),
+    ]
+
+
+def _once(call: Callable[[], Any]) -> float:
+    """Seconds of this thread's own time; the collector of cycles has its turn before."""
+    gc.collect()
+    before = time.thread_time()
+    call()
+    return time.thread_time() - before
+
+
+def _each(call: Callable[[], Any], count: int) -> float:
+    """Microseconds of a call: the least of seven means, as a busy machine only ever adds."""
+    least = float("inf")
+    for _ in range(7 if count > 1 else 1):
+        before = time.perf_counter()
+        for _ in range(count):
+            call()
+        least = min(least, time.perf_counter() - before)
+    return least / count * 1e6
+
+
+class _Object:
+    def __init__(self) -> None:
+        self.a = 1.5
+
+
+def hooks(count: int) -> list[Figure]:
+    """Hooks that have proven what they see: what they add to the Python that they stand for."""
+    recorder, thing = Recorder(), _Object()
+
+    def function(thing: Any, x: Any, y: Any) -> float:
+        return thing.a
+
+    outer = Frame(recorder, function, 1, {})
+    nodes = recorder.nodes
+    paths = [nodes("args[{k0}]", (), (i,)) for i in range(3)]
+    values = thing, a, b = thing, 2.0, 3.0
+    origins = [recorder.read(node, value) for node, value in zip(paths, values, strict=True)]
+    call = Call(outer, function, CONSTANT, values, tuple(origins))
+    frame = Frame(recorder, function, 10, {"thing": 1, "x": 2, "y": 3})
+    frame.slots[1:4] = origins
+    rows: list[tuple[str, Callable[[], Any], Callable[[], Any]]] = [
+        ("an attribute", lambda: frame.attr(5, 1, thing, "a"), lambda: thing.a),
+        ("a global", lambda: frame.glob(5, "LIMIT", LIMIT), lambda: LIMIT),
+        ("constants added", lambda: frame.binop(5, "Add", 0, 0, a, b), lambda: a + b),
+        ("arguments added", lambda: frame.binop(5, "Add", 2, 3, a, b), lambda: a + b),
+        ("the twin of a function", lambda: twin(call), lambda: None),
+    ]  # fmt: skip
+    found = []
+    for name, hook, python in rows:
+        hook()
+        assert not recorder.dead, recorder.reason
+        found.append(Figure(f"hook: {name}", _each(hook, count) - _each(python, count)))
+    recorder.release()
+    return found
+
+
+# Replay, guards -----------------------------------------------------------------------------
+
+
+def replays(count: int) -> list[Figure]:
+    """A function of three small tensors: its call, and what of it is no kernel."""
+
+    def small(xp: Any, a: Any, b: Any, c: Any) -> Any:
+        return a * b + c
+
+    arrays = [_RANDOM.random(4, np.float32) for _ in range(3)]
+    calls = peers.elementwise(small, arrays)
+    for _ in range(3):
+        for call in calls.values():
+            call()
+    found = [
+        Figure(f"call of a function of three small tensors, {name}", _each(call, count))
+        for name, call in calls.items()
+    ]
+    tensors = [df.asarray(array) for array in arrays]
+    fast = df.compile(lambda a, b, c: a * b + c, wait=True)
+    whole = _replayed(fast, tensors, count)
+    block = fast._last[2]
+    assert block is not None
+    run, given = block._namespace["run"], [tensor.array for tensor in tensors]
+    beyond = whole - _each(lambda: run(given), count)
+    return [*found, Figure("replay of three small tensors, beyond its kernels", beyond, 5.0)]
+
+
+def guards(count: int) -> list[Figure]:
+    """A hundred reads of attributes, beyond the same function with none."""
+    reads = "".join(f"    if o.a{i} > 1e9: return x\n" for i in range(100))
+    thing = _Object()
+    for i in range(100):
+        setattr(thing, f"a{i}", float(i))
+    x = floats(4)
+    with_reads, without = (_source(text, o=thing) for text in (reads, ""))
+    costs = [_replayed(df.compile(f, wait=True), [x], count) for f in (with_reads, without)]
+    return [Figure("guards of 100 reads", costs[0] - costs[1], 5.0)]
+
+
+def _source(body: str, **variables: Any) -> Function:
+    """A function with a source, as functions that are recorded need it."""
+    file, text = f"<benchmark {next(_numbers)}>", f"def f(x):\n{body}    return x * 2.0\n"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    namespace = {"__name__": file, **variables}
+    exec(compile(text, file, "exec"), namespace)
+    return namespace["f"]
+
+
+def _replayed(fast: CompiledFunction, arguments: list[Any], count: int) -> float:
+    for _ in range(3):
+        fast(*arguments)
+    each = _each(lambda: fast(*arguments), count)
+    assert fast._last[0] == "replay", fast.explain()
+    return each
+
+
+# Co-execution -------------------------------------------------------------------------------
+
+
+def matching(count: int) -> list[Figure]:
+    """What an operation costs in co-execution once it is known: the slope of a chain of them."""
+    x, y = floats(4), floats(4)
+
+    def chain(length: int) -> Callable[[], df.Tensor]:
+        def run() -> df.Tensor:
+            a = x
+            for _ in range(length // 2):
+                a = a * y
+                a = a + x
+            return a
+
+        return run
+
+    costs = []
+    for length in (20, 220):
+        segments, run = Segments(), chain(length)
+        for _ in range(4):
+            coexecute(segments, run, wait=True)
+        costs.append(_each(lambda: coexecute(segments, run), count))  # noqa: B023
+    return [Figure("co-execution, an op", (costs[1] - costs[0]) / 200, 2.0)]
+
+
+def loops(batch: int, width: int, repeats: int) -> list[Figure]:
+    """A training step that reads its loss and logs it, in the speed of the one that does neither:
+    replayed, and (because it looks at its frame) co-executed."""
+    log = logging.Logger("benchmark", logging.INFO)
+    log.addHandler(logging.StreamHandler(io.StringIO()))
+    steps = {"": training(batch, width), "replayed": training(batch, width, log),
+             "co-executed": training(batch, width, log, frames=True)}  # fmt: skip
+    made = {name: make() for name, make in steps.items()}
+    fast = {name: df.compile(step, wait=True) for name, (step, _) in made.items()}
+    best = dict.fromkeys(fast, float("inf"))
+    for i in range(repeats + 4):
+        for name, call in fast.items():
+            before = time.perf_counter()
+            call(*made[name][1])
+            if i >= 4:
+                best[name] = min(best[name], time.perf_counter() - before)
+    assert fast["replayed"].stats()["co_executions"] == 0, fast["replayed"].explain()
+    assert fast["co-executed"].stats()["replays"] == 0
+    return [
+        Figure(f"loss and log line at batch {batch}, width {width}, {name}",
+               best[""] / best[name], 0.8, "of replayed speed")
+        for name in ("replayed", "co-executed")
+    ]  # fmt: skip
+
+
+# The command --------------------------------------------------------------------------------
+
+
+def measure(tiny: bool) -> list[Figure]:
+    """All figures; `tiny`: once each, of small programs."""
+    count, repeats = (1, 1) if tiny else (20_000, 15)
+    programs = {
+        "digits step": training(), "transformer": transformer, "heat loop": heat,
+        "plain Python": plain,
+    }  # fmt: skip
+    found = [f for name, make in programs.items() for f in recording(name, make, repeats)]
+    found += hooks(count) + replays(count) + guards(count) + matching(max(count // 100, 1))
+    for batch, width in ((64, 16),) if tiny else ((512, 256), (2048, 512)):
+        found += loops(batch, width, 2 if tiny else 12)
+    return found
+
+
+def main() -> int:
+    """Print what is measured; with --save, keep it."""
+    tiny = "--tiny" in sys.argv
+    if tiny:
+        peers.CHOSEN.clear()
+    print(f"{machine()}; one thread for every library; least of several means")
+    found = measure(tiny)
+    for figure in found:
+        bound = "" if figure.most is None else f"   bound {figure.most:g}"
+        print(f"{figure.name:<62}{figure.value:9.2f} {figure.unit}{bound}", flush=True)
+    if "--save" in sys.argv:
+        facts = {f"{figure.name} ({figure.unit})": figure.value for figure in found}
+        save([], facts, "capture-")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
