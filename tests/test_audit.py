@@ -112,6 +112,20 @@ def test_the_script_shows_the_difference(tmp_path, caplog, monkeypatch):
     assert "result 0 at [0]" in made.stdout
 
 
+def test_paths_that_print_are_left_alone(capsys):
+    @df.compile(wait=True, audit=1.0)
+    def f(x):
+        print("seen")
+        return x * 2
+
+    before = counts()
+    for _ in range(3):
+        f(df.ones(2))
+    assert f.stats()["replays"] == 2
+    assert (counts() - before).tolist() == [0, 0]
+    assert capsys.readouterr().out == "seen\n" * 3
+
+
 @pytest.mark.parametrize("share", [0, -1, 1.5])
 def test_other_shares_are_named(share):
     with pytest.raises(ArgumentError, match="0 < audit <= 1"):
