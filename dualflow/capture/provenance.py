@@ -63,6 +63,8 @@ def short(constant: Any) -> str:
     """A constant as a reader of guards wants it."""
     if type(constant) in SCALARS:
         return repr(constant)
+    if type(constant) is dict and "__name__" in constant:  # the globals of a module
+        return f"vars({constant['__name__']})"
     name = getattr(constant, "__qualname__", None) or getattr(constant, "__name__", None)
     return name or f"<{type(constant).__name__}>"
 

@@ -114,7 +114,7 @@ class Fusion:
             else:
                 self.outputs.append(value)
                 self._needed.setdefault(value, set())
-                self.reasons[value] = "an output"
+                self.reasons[value] = "an output of this part"
             taken.add(value)
 
     # What groups ask for -----------------------------------------------------------------------
