@@ -112,6 +112,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     compiled = kind.__module__ == "dualflow.capture.compiled"
     if compiled and name in vars(owner) and isinstance(origin, Node):
         return _of_instance(frame, owner, origin, name)
+    if kind is types.MethodType and name in ("__self__", "__func__"):
+        return _of_method(recorder, owner, origin, name)
     if compiled or kind is types.MethodType:
         recorder.refuse(f"an attribute of a {kind.__name__}")
         return getattr(owner, name), None
@@ -124,7 +126,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         if node is None or kind not in (int, float, bool):
             recorder.refuse(f"{name} of a {kind.__name__}")
             return value, None
-        return value, recorder.nodes(f"({{0}}.{name})", (node,))
+        return value, recorder.nodes(f"(({{0}}).{name})", (node,))
     if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque"):
         if origin.kind == "error" and name == "args":
             if origin.parts == "constant" and all(type(x) in SCALARS for x in owner.args):
@@ -136,6 +138,17 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return _of_instance(frame, owner, origin, name)
+
+
+def _of_method(recorder: Recorder, owner: types.MethodType, origin: Origin, name: str) -> Read:
+    value = getattr(owner, name)
+    if isinstance(origin, Born) and origin.kind == "method":
+        part = origin.parts[name == "__self__"]
+        return value, recorder.origin(part, value)
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    recorder.typed(origin, owner)
+    return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (node,)), value)
 
 
 @final
@@ -282,6 +295,9 @@ def ordinary(kind: type) -> bool:
 
 def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:
     recorder.pin(origin, owner)
+    if not lookup(owner, name)[0] and type(owner) is type and not hasattr(type, name):
+        guard_class(recorder, owner, name)
+        return getattr(owner, name), None  # raises
     value = recorder.guarded(getattr, owner, name)
     if recorder.dead:
         return value, None
@@ -451,6 +467,12 @@ def _of_slot(
     recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node | None
 ) -> Read:
     """A slot, or a named tuple's field."""
+    unset = isinstance(raw, types.MemberDescriptorType) and not hasattr(owner, name)
+    if unset and guard_class(recorder, type(owner), "__getattr__") is None:
+        slot = recorder.as_node(origin, owner)
+        if slot is not None:
+            recorder.guard(f"not hasattr({{0}}, {name!r})", slot)
+        return getattr(owner, name), None  # raises
     value = recorder.guarded(getattr, owner, name)
     if isinstance(owner, tuple) and type(raw).__name__ == "_tuplegetter":
         if isinstance(origin, Born):

@@ -79,21 +79,40 @@ def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
 def key_node(recorder: Recorder, origin: Origin, key: Any) -> bool:
     """Pin a key; whether it is of a kind whose hash and equality are its value's."""
     plain = type(key) in SCALARS or isinstance(key, FIXED)
+    if type(key) in (float, complex) and key != key:  # each NaN is a key of its own
+        plain = False
+    plain = plain or plain_tuple(key)
     if plain and built_in(recorder, key, "__eq__", "__hash__"):
-        recorder.pin(origin, key)
-        return True
-    if type(key) is tuple and all(type(part) in SCALARS for part in key):
         recorder.pin(origin, key)
         return True
     recorder.refuse(f"a {type(key).__name__} as a key")
     return False
 
 
+def plain_tuple(key: Any) -> bool:
+    """Whether a key is a tuple, or a named one, of plain values, dtypes and built-in types."""
+    kind = type(key)
+    if not isinstance(key, tuple) or not (kind is tuple or hasattr(kind, "_fields")):
+        return False
+    if kind.__eq__ is not tuple.__eq__ or kind.__hash__ is not tuple.__hash__:
+        return False
+    return all(
+        (type(part) in SCALARS and part == part)
+        or isinstance(part, np.dtype)
+        or (isinstance(part, type) and not part.__flags__ & (1 << 9))
+        or plain_tuple(part)
+        for part in key
+    )
+
+
 def plain_keys(recorder: Recorder, owner: dict) -> bool:
     """Whether no key of a dict runs Python when it is compared: it may then be looked up more often
     than the user's code does it."""
     if id(owner) not in recorder.plain:
-        if not all(type(key) in SCALARS or isinstance(key, FIXED) for key in owner):
+        plain = (
+            type(key) in SCALARS or isinstance(key, FIXED) or plain_tuple(key) for key in owner
+        )
+        if not all(plain):
             recorder.refuse("a dict with keys that are no plain values")
             return False
         recorder.plain[id(owner)] = owner
@@ -164,9 +183,6 @@ def _of_sequence(
         return value, CONSTANT
     assert isinstance(origin, Node)
     recorder.typed(origin, owner)
-    if key < 0:  # counted from the end: the same place whatever the length
-        recorder.guard("len({0}) == {k0}", origin, constants=(len(owner),))
-        key += len(owner)
     return value, recorder.found(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
 
 
@@ -406,6 +422,9 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
         if kind is list:
             return len(value), CONSTANT
         recorder.guard("len({0}) == {k0}", shadow.node, constants=(shadow.count,))
+        return len(value), CONSTANT
+    if isinstance(origin, Node) and kind is range:
+        recorder.pin(origin, value)
         return len(value), CONSTANT
     if isinstance(origin, Node) and kind in (list, tuple, dict, set, frozenset, str):
         recorder.typed(origin, value)

@@ -5,8 +5,10 @@ Comes in: a `Call`. Goes out: its plan. A callable that is in no table refuses t
 
 from __future__ import annotations
 
+import abc
 import enum
 import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -206,13 +208,27 @@ def _type_test(call: Call) -> Plan | None:
     if call.function is callable:
         attributes.guard_class(recorder, type(call.args[0]), "__call__")
     classes = call.args[-1] if isinstance(call.args[-1], tuple) else (call.args[-1],)
-    if call.function is isinstance and not all(type(c) in (type, enum.EnumMeta) for c in classes):
-        call.refuse("isinstance with a class that decides for itself")
-        return None
+    for cls in classes if call.function is isinstance else ():
+        if type(cls) is abc.ABCMeta and _abstract(recorder, type(call.args[0]), cls):
+            continue
+        if type(cls) not in (type, enum.EnumMeta):
+            call.refuse("isinstance with a class that decides for itself")
+            return None
     if call.function is type and len(call.args) != 1:
         call.refuse("a class made in the call")
         return None
     return call.plan(lambda out: CONSTANT)
+
+
+def _abstract(recorder: Recorder, kind: type, cls: abc.ABCMeta) -> bool:
+    """Guard whether `kind` is a subclass of an abstract class, where no code of a program decides
+    that: classes may be registered."""
+    hook = getattr(cls.__subclasshook__, "__func__", None)
+    if hook is not None and hook.__module__.split(".")[0] not in sys.stdlib_module_names:
+        return False
+    recorder.guard("{k2}({k0}, {k1}) is {k3}",
+                   constants=(kind, cls, issubclass, issubclass(kind, cls)))  # fmt: skip
+    return True
 
 
 @known(len)

@@ -121,7 +121,7 @@ def _dict_get(call: Call) -> Plan | None:
 
 
 def _plain_key(key: Any) -> bool:
-    return type(key) in SCALARS or isinstance(key, FIXED)
+    return type(key) in SCALARS or isinstance(key, FIXED) or containers.plain_tuple(key)
 
 
 @methods(dict, "update")

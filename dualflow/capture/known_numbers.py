@@ -121,24 +121,46 @@ def _folding(call: Call) -> Plan | None:
         return call.plan(*_any_all(call))
     if set(kwargs) == {"key"} and kwargs["key"] is not None:
         return _chosen(call)
-    if kwargs or not args:
+    if set(kwargs) - {"default"} or not args or (kwargs and len(args) > 1):
         return constant_only(call)
     if len(args) == 1:
         pairs = list(containers.elements(frame, args[0], call.origins[0]))
     else:
         pairs = list(zip(args, call.origins, strict=True))
+    if not pairs and kwargs:
+        return call.plan(lambda out: call.where["default"])
     values = [value for value, _ in pairs]
+    if any(type(value) is Tensor for value in values):
+        return _greatest(call, pairs)
     if not pairs or not all(type(value) in NUMBERS | SCALAR_TYPES for value in values):
-        if any(type(value) is Tensor for value in values):
-            call.refuse(f"{call.name} of tensors")
         for value, origin in pairs:
             recorder.pin(origin, value)
         return call.plan(lambda out: CONSTANT, lambda *a: call.function(values))
     inner = call.of(call.function, CONSTANT)
     inner.args, inner.origins = tuple(v for v, _ in pairs), tuple(q for _, q in pairs)
     if len(pairs) == 1:
-        return call.plan(lambda out: pairs[0][1], lambda *a: pairs[0][0])
-    return call.plan(lambda out: _expression(inner), lambda *a: call.function(*inner.args))
+        return call.plan(lambda out: pairs[0][1], lambda *a, **k: pairs[0][0])
+    return call.plan(lambda out: _expression(inner), lambda *a, **k: call.function(*inner.args))
+
+
+def _greatest(call: Call, pairs: list[tuple[Any, Origin]]) -> Plan:
+    """`min` and `max` of tensors: by comparisons, one after the other, as Python does it."""
+    frame = call.frame
+    best: list[Any] = [pairs[0]]
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        slots = frame.slots
+        slot, name = len(slots), "Gt" if call.function is max else "Lt"
+        slots += [None, None, None]
+        for value, origin in pairs[1:]:
+            slots[slot], slots[slot + 1] = origin, best[0][1]
+            if frame.truth(
+                slot + 2, frame.compare(slot + 2, name, slot, slot + 1, value, best[0][0])
+            ):
+                best[0] = value, origin
+        return best[0][0]
+
+    return call.plan(lambda out: best[0][1], run)
 
 
 def _chosen(call: Call) -> Plan | None:

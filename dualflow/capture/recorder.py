@@ -460,6 +460,8 @@ class Recorder:
                 self.pin(self.nodes(f"{{0}}.{name}", (origin,)), getattr(value, name))
         elif kind is types.FunctionType:
             self.guard("{0} is {k0}", origin, constants=(value,))
+        elif kind is range:
+            self.guard("type({0}) is range and repr({0}) == {k0}", origin, constants=(repr(value),))
         elif kind in (set, frozenset) and id(value) not in self.lists:
             self._pin_set(origin, value)
         else:

@@ -1,0 +1,251 @@
+"""What careful programs do every day: choosing, looking up, asking objects, keys, history."""
+
+import collections
+import collections.abc
+import fractions
+import numbers
+
+import pytest
+from fidelity_runner import check, parameters, tensor
+
+import dualflow as df
+
+X = (1.0, -2.0, 3.0)
+
+
+class Plain:
+    """A plain object."""
+
+    def __init__(self, **values):
+        vars(self).update(values)
+
+
+# Numbers ----------------------------------------------------------------------------------------
+
+
+def greatest_of_tensors(compile, see):
+    @compile
+    def f(x, y):
+        return max(x[0], x[1]) * 2, min(x), max(x[0], y, 1.5), min([x[1], 0.5, x[0]])
+
+    for values in ((1, 2), (2, 1), (1, 2), (2, 2), (2, 1), (float("nan"), 1), (1, float("nan"))):
+        see(f, tensor(*values), tensor(3.0)[0])
+        see(f, tensor(*values), tensor(-3.0)[0])
+
+
+def greatest_of_many(compile, see):
+    @compile
+    def f(x):
+        return max(x)
+
+    for _ in range(3):
+        see(f, df.ones((2, 2)))
+
+
+def least_with_a_default(compile, see):
+    @compile
+    def f(x, items, default):
+        low = min((v * 2 for v in items), default=default)
+        return x * low, max([], default="none"), max([3, len(items)], default=0)
+
+    for items, default in (([3, 1], 7), ([], 7), ([3, 1], 7), ([], 8), ([2.5], 7), ([], 7)):
+        see(f, tensor(*X), items, default)
+
+
+def parts_of_numbers(compile, see):
+    @compile
+    def f(x, n):
+        k = 3
+        return x * n.numerator + n.real, k.numerator, k.imag, n.denominator
+
+    for n in (1, 2, True, 2, 2.5):
+        see(f, tensor(*X), n)
+
+
+def abstract_numbers(compile, see):
+    class Own:
+        pass
+
+    @compile
+    def f(x, n):
+        if isinstance(n, fractions.Fraction):
+            return x
+        if isinstance(n, numbers.Integral):
+            return x + n, isinstance(n, (collections.abc.Sized, numbers.Real))
+        return isinstance(n, collections.abc.Sequence), isinstance(x, numbers.Number)
+
+    def calls():
+        for n in (1, 2.5, [1], "s", Own(), 1, 2, Own(), Own()):
+            see(f, tensor(*X), n)
+
+    calls()
+    numbers.Integral.register(Own)
+    see(f, tensor(*X), 3)
+    calls()
+
+
+def abstract_class_with_a_hook(compile, see):
+    hits = []
+
+    class Odd(collections.abc.Hashable):
+        @classmethod
+        def __subclasshook__(cls, kind):
+            hits.append(kind.__name__)
+            return kind is int
+
+    @compile
+    def f(x, n):
+        return x * isinstance(n, Odd)
+
+    for n in (1, 2.5, 1, 2.5):
+        see(f, tensor(*X), n)
+    see.that(hits)
+
+
+# Objects ----------------------------------------------------------------------------------------
+
+
+def missing_names(compile, see):
+    class Base:
+        gain = 2.0
+
+    class Child(Base):
+        pass
+
+    class Slots:
+        __slots__ = ("a", "b")
+
+    slots = Slots()
+
+    @compile
+    def f(x):
+        bias = getattr(Child, "bias", 0.5)
+        return x * getattr(Child, "gain", 1.0) + bias, hasattr(slots, "a"), getattr(slots, "b", 3)
+
+    def calls():
+        for _ in range(3):
+            see(f, tensor(*X))
+
+    calls()
+    Base.bias = 7.0
+    calls()
+    slots.a = 1
+    calls()
+    slots.b = 5
+    calls()
+    del Base.bias, slots.b
+    calls()
+
+
+def parts_of_methods(compile, see):
+    class Layer:
+        def __init__(self, gain):
+            self.gain = gain
+
+        def run(self, x):
+            return x * self.gain
+
+        def other(self, x):
+            return x - self.gain
+
+    a, b = Layer(2.0), Layer(3.0)
+
+    @compile
+    def f(x, method):
+        own = a.run
+        same = own.__self__ is a
+        return method(x) + method.__self__.gain, method.__func__.__name__, same, own.__func__(b, x)
+
+    for method in (a.run, b.run, a.other, a.run, b.run, a.other):
+        see(f, tensor(*X), method)
+
+
+# Keys, lists ------------------------------------------------------------------------------------
+
+
+def keys_of_several_parts(compile, see):
+    Point = collections.namedtuple("Point", "a b")
+    count = {}
+
+    @compile
+    def f(x, p):
+        count[x.shape] = count.get(x.shape, 0) + 1
+        key = (x.shape, x.dtype, "k")
+        if key not in count:
+            count[key] = len(count)
+        count[p] = 1
+        return x * count[key], (2, 3) in count, count.get((9, 9), -1)
+
+    for shape in ((2,), (3,), (2,), (2, 2), (3,), (2,), (1,)):
+        see(f, df.ones(shape), Point(1, 2))
+        see(f, df.ones(shape), Point(1, 2.0))
+        see.that(list(count.items()))
+
+
+def keys_that_are_equal(compile, see):
+    table = {(1, 2): "int", (0.5, "a"): "float"}
+
+    @compile
+    def f(x, key):
+        found = table.get(key, "none")
+        table[key] = len(table)
+        return x, found
+
+    nan = float("nan")
+    for key in ((1, 2), (True, 2), (1.0, 2), (0.5, "a"), (0.5, b"a"), (nan, 1), (nan, 1)) * 2:
+        see(f, tensor(*X), key)
+    see.that(list(table.items()))
+
+
+def nan_as_a_key(compile, see):
+    table = {}
+
+    @compile
+    def f(x, key):
+        table[key] = len(table)
+        return x, key in table
+
+    for _ in range(3):
+        see(f, tensor(*X), float("nan"))
+    see.that(len(table))
+
+
+def history_from_its_end(compile, see):
+    kept = []
+
+    @compile
+    def f(x):
+        old = kept[-1] if kept else None
+        kept.append(x)
+        return x * 1 if old is None else old + x
+
+    for i in range(14):
+        see(f, tensor(i, 1))
+        if i == 9:
+            kept.clear()
+    see.that(kept)
+
+
+def ranges_as_arguments(compile, see):
+    @compile
+    def f(x, steps):
+        for i in steps:
+            x = x + i
+        return x, len(steps), 2 in steps
+
+    for steps in (
+        range(3),
+        range(3),
+        range(1, 6, 2),
+        range(3),
+        range(0),
+        range(5, 5),
+        [2],
+        range(0),
+    ):
+        see(f, tensor(*X), steps)
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
