@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -29,10 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except DualflowError as error:
+    except UsageError as error:
         instead = f"; write instead: {error.instead}" if error.instead else ""
         print(f"dualflow: {error.what}{instead}", file=sys.stderr)
         return 2
+    except DualflowError as error:
+        print(f"dualflow: {error}", file=sys.stderr)
+        return 2
+
+
+class UsageError(ArgumentError):
+    """Something that the command was told is wrong."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,15 +106,16 @@ def load(target: str, expression: str | None = None) -> tuple[Callable[..., Any]
     """The function that `FILE.py:FUNCTION` names, and its arguments.
 
     Raises:
-        ArgumentError: no such file or function, or `expression` is no Python.
+        UsageError: no such file or function, or arguments that are no Python or do not fit.
     """
     file, colon, name = target.rpartition(":")
     path = Path(file)
     if not colon or not path.is_file():
-        raise ArgumentError(f"no file {file or target!r}", instead="FILE.py:FUNCTION")
+        what = f"no function named after {target!r}" if Path(target).is_file() else None
+        raise UsageError(what or f"no file {file or target!r}", instead="FILE.py:FUNCTION")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"{file} is no Python file", instead="FILE.py:FUNCTION")
+        raise UsageError(f"{file} is no Python file", instead="FILE.py:FUNCTION")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     sys.path.insert(0, str(path.resolve().parent))
@@ -114,8 +123,22 @@ def load(target: str, expression: str | None = None) -> tuple[Callable[..., Any]
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value)]
-        raise ArgumentError(f"{file} has no function {name!r}", instead=", ".join(known))
-    return function, _arguments(module, name, expression)
+        raise UsageError(f"{file} has no function {name!r}", instead=", ".join(known))
+    args = _arguments(module, name, expression)
+    _check_arguments(function, name, args)
+    return function, args
+
+
+def _check_arguments(function: Callable[..., Any], name: str, args: tuple[Any, ...]) -> None:
+    try:
+        inspect.signature(function).bind(*args)
+    except TypeError as cause:
+        raise UsageError(
+            f"{name}() cannot be called with {len(args)} arguments: {cause}",
+            instead=f"--args EXPRESSION, or a function {name}_inputs() in the file",
+        ) from cause
+    except ValueError:  # a built-in function that does not tell its arguments
+        return
 
 
 def _arguments(module: Any, name: str, expression: str | None) -> tuple[Any, ...]:
@@ -123,7 +146,7 @@ def _arguments(module: Any, name: str, expression: str | None) -> tuple[Any, ...
         try:
             args = eval(expression, vars(module))
         except SyntaxError as cause:
-            raise ArgumentError(f"--args {expression!r} is no Python expression") from cause
+            raise UsageError(f"--args {expression!r} is no Python expression") from cause
         return args if isinstance(args, tuple) else (args,)
     for maker in (f"{name}_inputs", "inputs"):
         if callable(getattr(module, maker, None)):

@@ -196,3 +196,21 @@ def test_the_command_compares_a_function_of_a_file(tmp_path, capsys):
 def test_the_command_says_what_is_wrong(target, capsys):
     assert cli.main(["compare", target]) == 2
     assert "FILE.py:FUNCTION" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{file}"], "no function named after"),
+        (["{file}:other"], "has no function 'other'; write instead: half"),
+        (["{file}:half"], "half() cannot be called with 0 arguments: missing a required argument"),
+        (["{file}:half", "--args", "(1, 2)"], "with 2 arguments: too many positional arguments"),
+        (["{file}:half", "--args", "(1,"], "no Python expression"),
+        (["{file}:half", "--args", "df.ones(3)"], "in half: return x.reshape(2, 2)"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_function(words, told, tmp_path, capsys):
+    file = tmp_path / "halves.py"
+    file.write_text("import dualflow as df\n\ndef half(x):\n    return x.reshape(2, 2)\n")
+    assert cli.main(["compare", *(word.format(file=file) for word in words)]) == 2
+    assert told in capsys.readouterr().err
