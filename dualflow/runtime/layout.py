@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from math import prod
 from typing import Any
 
@@ -24,6 +25,8 @@ from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
 
 Arrays = Sequence[np.ndarray]
+#: by which an arena knows the views of it; a number for each, in all layouts
+_keys = count()
 #: From the inputs, the output buffers and the arena of a call, an operand as an ndarray.
 Reader = Callable[[Arrays, Arrays, Any], np.ndarray]
 
@@ -115,7 +118,10 @@ class Layout:
             nothing = np.empty(operand.view.shape, operand.dtype)
             return lambda arrays, buffers, arena: nothing
         if buffer.place == "arena":
-            return lambda arrays, buffers, arena: arena.view(buffer.index, operand)
+            key = next(_keys)
+            return lambda arrays, buffers, arena: (
+                arena.views[key] if key in arena.views else arena.view(key, operand)
+            )
         if buffer.place == "constant":
             constant = strided(self.constants[buffer.index], 0, operand.dtype, operand.view)
             return lambda arrays, buffers, arena: constant
@@ -126,6 +132,9 @@ class Layout:
             return lambda arrays, buffers, arena: arrays[index]
         start = -given.view.offset * given.dtype.itemsize
         dtype, view = operand.dtype, operand.view
+        if given.view.is_contiguous and operand.type.size:
+            part = _part(start, dtype, view)
+            return lambda arrays, buffers, arena: part(arrays[index])
         return lambda arrays, buffers, arena: strided(arrays[index], start, dtype, view)
 
     def _view_of_buffer(self, slot: int, operand: Operand) -> Reader:
@@ -135,6 +144,9 @@ class Layout:
             or dtype != operand.dtype
             or (prod(shape) != operand.type.size)
         ):
+            if operand.type.size:
+                part = _part(0, operand.dtype, operand.view)
+                return lambda arrays, buffers, arena: part(buffers[slot])
             seen = operand.dtype, operand.view
             return lambda arrays, buffers, arena: strided(buffers[slot], 0, *seen)
         if shape == operand.view.shape:
@@ -177,6 +189,13 @@ def strided(base: np.ndarray, start: int, dtype: np.dtype, view: View) -> np.nda
     strides = tuple(stride * itemsize for stride in view.strides)
     offset = view.offset * itemsize - low
     return np.ndarray(view.shape, dtype, window, offset, strides)
+
+
+def _part(start: int, dtype: np.dtype, view: View) -> Callable[[np.ndarray], np.ndarray]:
+    """What shows `view` of packed arrays that begin `start` bytes after its zero."""
+    shape, offset = view.shape, view.offset * dtype.itemsize + start
+    strides = tuple(stride * dtype.itemsize for stride in view.strides)
+    return lambda array: np.ndarray(shape, dtype, array, offset, strides)
 
 
 def _window(base: np.ndarray, address: int, nbytes: int) -> Any:

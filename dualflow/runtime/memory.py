@@ -152,23 +152,19 @@ def allocator(shape: Shape, dtype: np.dtype) -> Callable[[], np.ndarray]:
 class Arena:
     """The intermediates of one running call, and the NumPy views made of them."""
 
-    __slots__ = ("_views", "array")
+    __slots__ = ("array", "views")
 
     def __init__(self, nbytes: int) -> None:
         raw = pool.empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
         skip = -raw.ctypes.data % ALIGNMENT
         self.array = raw[skip : skip + nbytes]
-        self._views: dict[tuple[int, Operand], np.ndarray] = {}
+        self.views: dict[int, np.ndarray] = {}
 
-    def view(self, start: int, operand: Operand) -> np.ndarray:
-        """`operand`, whose buffer begins `start` bytes into the arena."""
-        found = self._views.get((start, operand))
-        if found is None:
-            found = self._views[start, operand] = self._see(start, operand)
-        return found
-
-    def _see(self, start: int, operand: Operand) -> np.ndarray:
+    def view(self, key: int, operand: Operand) -> np.ndarray:
+        """`operand` as an array, from now on known by `key`."""
         itemsize, view = operand.dtype.itemsize, operand.view
         strides = tuple(stride * itemsize for stride in view.strides)
-        offset = start + view.offset * itemsize
-        return np.ndarray(view.shape, operand.dtype, self.array, offset, strides)
+        offset = operand.buffer.index + view.offset * itemsize
+        made = np.ndarray(view.shape, operand.dtype, self.array, offset, strides)
+        self.views[key] = made
+        return made
