@@ -423,6 +423,21 @@ def test_a_fold_over_two_loops():
     same(place, x.reshape(4, -1).argmax(1))
 
 
+@pytest.mark.parametrize("n", [5, 300])
+def test_a_fold_of_dear_values_is_stored_in_the_whole_row(n):
+    lets = (load("x", "X"), Let("e", "exp", ("x",), float32))
+    stages = (
+        Stage(("j",), lets, (Fold("f", "sum", "e", float32),)),
+        Stage(("j",), (), (Store("O", "f"),)),
+    )
+    accesses = (Access("X", float32, "in", ("s", 1)), Access("O", float32, "out", ("s", 1)))
+    kernel = Kernel((GRID_I, LOOP_J), accesses, (), stages, "j")
+    x = values(float32, 4, n)
+    found = run(kernel, [x, (4, n)], {"i": 4, "j": n})[0]
+    total = np.exp(x).sum(1, keepdims=True, dtype=float64)
+    np.testing.assert_allclose(found, np.broadcast_to(total, x.shape), rtol=1e-6)
+
+
 def test_columns_use_their_folds_in_later_stages():
     stages = (
         Stage(("r",), (load("x", "X"),), (Fold("m", "max", "x", float32),)),

@@ -300,7 +300,7 @@ class RowEmitter:
     def _is_short(self, stage: Stage, n: str) -> str:
         """The test whether `n` elements are walked in whole vectors; cheap stages only gain where
         much is left after the first few vectors at a time."""
-        dtypes = [let.dtype for let in stage.lets] or [keep.dtype for keep in self.keeps]
+        dtypes = [x.dtype for x in stage.lets or self.kernel.accesses]
         most = min(SHORT_ROW // max(held_as(dtype).itemsize for dtype in dtypes), SUM_BLOCK)
         return f"{n} <= {most}" if self._is_dear(stage) else f"{most // 2} < {n} < {most}"
 
