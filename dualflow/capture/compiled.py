@@ -12,6 +12,7 @@ import threading
 import types
 from collections.abc import Callable
 from copy import deepcopy
+from time import perf_counter
 from typing import Any, final
 
 import numpy as np
@@ -36,6 +37,7 @@ from . import (
     known_text,
     retraces,
     tree,
+    trials,
 )
 from .audit import Audit
 from .coexecute import coexecute
@@ -53,6 +55,7 @@ _error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None) 
 
 _quiet: list[Any] = []
 MOST_BLOCKS = 1000
+_SLOWER = Reason("replays of it were measured to be slower than Python", None)
 
 
 def _errors_are_quiet() -> bool:
@@ -98,7 +101,7 @@ class CompiledFunction:
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
-        "_retraces", "_root", "_segments", "_stop", "_wait",
+        "_retraces", "_root", "_segments", "_stop", "_trial", "_wait",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -128,6 +131,7 @@ class CompiledFunction:
         self._retraces = retraces.Retraces()
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
+        self._trial: trials.Trial | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return _by_name(self) or (CompiledFunction, self._made_of(self._fn))
@@ -159,10 +163,14 @@ class CompiledFunction:
         self._count("calls")
         if not _errors_are_quiet():
             return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
+        if self._trial is not None:
+            return self._tried(self._trial, args, kwargs)
         out, block, _ = tree.run(self._root, args, kwargs)
         if block is not None and block.leaf and not isinstance(out, tree.Marker):
             self._count("replays")
             self._last = ("replay", None, block)
+            if self._counts["replays"] % trials.AGAIN == trials.AFTER:
+                self._trial = trials.Trial()
             return out
         return self._otherwise(out, block, args, kwargs)
 
@@ -189,6 +197,28 @@ class CompiledFunction:
             self._wait = wait
             world.restore()
 
+    def _tried(self, trial: trials.Trial, args: tuple, kwargs: dict) -> Any:
+        """A call that is timed, if its path was not yet tried: a replay, or as it is."""
+        trial.count()
+        if trial.over:
+            self._trial = None
+        found = tree.first(self._root, args, kwargs)
+        wanted = found if found is not None and found.block.slow is None else None
+        start = perf_counter()
+        if wanted is not None and trial.eagerly(wanted.block):
+            out = self._eager(args, kwargs, Reason("it is timed beside replays", None))
+            trial.note(wanted.block, True, start)
+            wanted.linked = wanted.linked and not wanted.block.slow
+            return out
+        out, block, _ = tree.run(self._root, args, kwargs)
+        if block is None or not block.leaf or isinstance(out, tree.Marker):
+            return self._otherwise(out, block, args, kwargs)
+        if wanted is not None:
+            trial.note(wanted.block, False, start)
+        self._count("replays")
+        self._last = ("replay", None, block)
+        return out
+
     def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
         """A call that no program can replay."""
         if out is RAISED:
@@ -196,6 +226,8 @@ class CompiledFunction:
         if out is PYTHON:
             assert block is not None
             return self._coexecute(args, kwargs, block.reason)
+        if out is tree.SLOWER:
+            return self._eager(args, kwargs, _SLOWER)
         if out is tree.NOT_READY:
             return self._eager(args, kwargs, Reason("its program is being compiled", None))
         if out is tree.FAILED:
@@ -357,6 +389,8 @@ class CompiledFunction:
             fork = next(iter(found.below.values()))
         if not blocks:
             return self._last[0], self._last[1], []
+        if blocks[0].slow:
+            return "eager", _SLOWER, blocks
         reason = blocks[-1].reason
         return ("replay" if reason is None else "co-execute"), reason, blocks
 

@@ -53,6 +53,7 @@ class Block:
             recordings are Python values.
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
+        slow: of a first one: whether Python was measured to be faster; None while it was not.
         effects, text: for readers.
     """
 
@@ -73,6 +74,7 @@ class Block:
         self.kinds: tuple[Any, ...] = ()
         self.exports: list[Any] = []
         self.drops: list[Any] = []
+        self.slow: bool | None = None
 
     @property
     def ready(self) -> bool:

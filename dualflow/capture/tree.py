@@ -16,6 +16,7 @@ from .path import Block, outcome_key
 
 NOT_READY = Marker("the program is being compiled")
 FAILED = Marker("the compiler failed")
+SLOWER = Marker("replays were measured to be slower")
 
 
 class Fork:
@@ -69,10 +70,17 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork 
         fork = below
 
 
+def first(root: Fork, args: tuple, kwargs: dict) -> Alternative | None:
+    """Where the path of a call begins, as its guards tell."""
+    return next((a for a in root.alternatives if fits(a.block, args, kwargs, {}, {})), None)
+
+
 def _link(block: Block) -> Marker | None:
     """Give the block its program; why it cannot run yet."""
     if block.failed is not None:
         return FAILED
+    if block.slow:
+        return SLOWER
     if not block.ready:
         return NOT_READY
     try:

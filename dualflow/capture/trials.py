@@ -1,0 +1,54 @@
+"""Whether replays are faster: some calls run as they are instead, and both ways are timed.
+
+Comes in: the times of calls, by the path that they begin with. Goes out: a verdict on each path.
+Programs of few small arrays between calls of NumPy may cost more to start than Python does.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import final
+
+from .path import Block
+
+#: After so many replays of a function, and then each `AGAIN`, the paths not yet tried are tried.
+AFTER, AGAIN = 200, 1024
+#: Calls that are timed of each way; a trial that does not come to them is left after `MOST` calls.
+TURNS, MOST = 7, 100
+#: Python must be so much faster: what times differ by anyway.
+MARGIN = 0.92
+
+
+@final
+class Trial:
+    """The times of some calls of one function."""
+
+    __slots__ = ("_calls", "_times")
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._times: dict[Block, tuple[list[float], list[float]]] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether no call is to be timed any more."""
+        return self._calls >= MOST
+
+    def eagerly(self, block: Block) -> bool:
+        """Whether the next call of the path that begins with `block` should run as it is."""
+        replayed, eager = self._times.get(block, ((), ()))
+        return len(eager) < len(replayed)
+
+    def note(self, block: Block, eager: bool, start: float) -> None:
+        """A call has run since `start`."""
+        times = self._times.setdefault(block, ([], []))
+        times[eager].append(perf_counter() - start)
+        if min(map(len, times)) >= TURNS:
+            block.slow = min(times[1]) < MARGIN * min(times[0])
+            del self._times[block]
+            if not self._times:
+                self._calls = MOST
+
+    def count(self) -> None:
+        """One more call, timed or not."""
+        self._calls += 1
