@@ -10,13 +10,14 @@ from math import prod
 from operator import index
 
 from .errors import ArgumentError, AxisError, ShapeError
+from .source import called
 
 Shape = tuple[int, ...]
 Axes = int | Sequence[int] | None
 
 
-def broadcast(*shapes: Shape) -> Shape:
-    """The shape to which `shapes` broadcast, as NumPy does.
+def broadcast(*shapes: Shape, of: str = "") -> Shape:
+    """The shape to which `shapes` broadcast, as NumPy does; `of` names the function in errors.
 
     >>> broadcast((3, 1), (4,))
     (3, 4)
@@ -31,7 +32,8 @@ def broadcast(*shapes: Shape) -> Shape:
             if size != 1 and result[axis] != size:
                 if result[axis] != 1:
                     raise ShapeError(
-                        "shapes " + " and ".join(map(str, shapes)) + " do not broadcast",
+                        f"{of}{' of ' * bool(of)}shapes {' and '.join(map(str, shapes))} that "
+                        "do not broadcast",
                         why="sizes of an axis, counted from the last, must be equal or 1",
                         instead="reshape or expand one of them first",
                     )
@@ -44,7 +46,7 @@ def as_integer(value: object, what: str) -> int:
     try:
         return index(value)  # type: ignore[arg-type]
     except TypeError as cause:
-        raise ArgumentError(f"{what} of type {type(value).__name__}",
+        raise ArgumentError(f"{called()}: {what} of type {type(value).__name__}",
                             instead="an integer") from cause  # fmt: skip
 
 
@@ -54,8 +56,8 @@ def normal_axis(axis: int, rank: int) -> int:
         return axis % rank
     axis = as_integer(axis, "an axis")
     if not -rank <= axis < rank:
-        raise AxisError(f"axis {axis} of a tensor with {rank} axes",
-                        instead=f"an axis from {-rank} to {rank - 1}")  # fmt: skip
+        raise AxisError(f"{called()}: axis {axis} of a tensor with {rank} axes",
+                        instead=f"an axis from {-rank} to {rank - 1}" if rank else "")  # fmt: skip
     return axis % rank
 
 
@@ -68,7 +70,7 @@ def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
     given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
     found = sorted(normal_axis(axis, rank) for axis in given)
     if len(set(found)) != len(found):
-        raise ShapeError(f"axes {tuple(given)} name one axis twice")
+        raise ShapeError(f"{called()}: axes {tuple(given)} name one axis twice")
     return tuple(found)
 
 

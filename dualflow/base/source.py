@@ -13,6 +13,11 @@ from types import FrameType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: where the public functions on tensors are
+_FUNCTIONS = tuple(
+    os.path.join(_PACKAGE, "ops", *place)
+    for place in (("functions", ""), ("random", ""), ("composites.py",), ("draws.py",))
+)
 #: The demonstration is a user's program that happens to lie in the package.
 _PROGRAM = os.path.join(_PACKAGE, "inspect", "demonstration.py")
 #: where Python's own modules lie, and those that were installed
@@ -56,6 +61,18 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
     code = last.f_code
     key = code.co_filename, last.f_lineno, code.co_name
     return _lines.get(key) or _keep(_lines, key, SourceLine(*key))
+
+
+def called(otherwise: str = "an operation") -> str:
+    """The name of the public function that the innermost line outside dualflow called, for errors
+    that are found deeper; `otherwise` where there is none (operators, gradients)."""
+    here = sys._getframe(1)
+    while here is not None and inside_package(here.f_code.co_filename):
+        name = here.f_code.co_name
+        if here.f_code.co_filename.startswith(_FUNCTIONS) and not name.startswith(("_", "<")):
+            otherwise = name
+        here = here.f_back
+    return otherwise
 
 
 def own_line(frame: FrameType | None = None) -> SourceLine | None:

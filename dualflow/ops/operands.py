@@ -13,6 +13,7 @@ import numpy as np
 
 from dualflow.base.dtypes import of_scalar
 from dualflow.base.errors import ArgumentError
+from dualflow.base.source import called
 
 from . import primitives as p
 from .promotion import SCALARS
@@ -47,7 +48,7 @@ def operand(value: Any, what: str = "an operand") -> Any:
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         return _adopt(np.asarray(value))
-    raise ArgumentError(f"{what} of type {type(value).__name__}",
+    raise ArgumentError(f"{called()}: {what} of type {type(value).__name__}",
                         why="operations take tensors, NumPy arrays and Python scalars",
                         instead="df.asarray(...) first")  # fmt: skip
 

@@ -32,7 +32,7 @@ def plan(op: Op, operands: Sequence[Any]) -> tuple[tuple[np.dtype, ...], Shape]:
     for operand, dtype in zip(operands, dtypes, strict=True):
         if type(operand) is int:
             check_fits(operand, dtype)
-    return dtypes, broadcast(*(x.shape for x in operands if type(x) not in SCALARS))
+    return dtypes, broadcast(*(x.shape for x in operands if type(x) not in SCALARS), of=op.name)
 
 
 @lru_cache(maxsize=None)

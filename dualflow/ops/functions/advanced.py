@@ -101,7 +101,7 @@ def _plan(x: Tensor, items: tuple[Any, ...], basic: Basic) -> _Plan:
             at += len(x.shape) - _width(tuple(spread))
         elif type(item) is not int:
             at += 1
-    shape = broadcast(*(index.shape for index in indices))
+    shape = broadcast(*(index.shape for index in indices), of="an index")
     return _Plan(view, tuple(axes), tuple(indices), shape, 0 if separated else axes[0])
 
 

@@ -98,7 +98,7 @@ def _masked(scores: Tensor, mask: Any, causal: bool) -> Tensor:
     """`scores` with the mask added, and -inf where a query may not look."""
     if mask is not None:
         mask = tensor(mask)
-        if broadcast(mask.shape, scores.shape) != scores.shape:
+        if broadcast(mask.shape, scores.shape, of="attention by a mask") != scores.shape:
             raise ShapeError(f"a mask of {mask.shape} for scores of {scores.shape}")
         scores = where(mask, scores, -math.inf) if mask.dtype == bool_ else scores + mask
     if causal:

@@ -90,6 +90,7 @@ def _documented(function: Any, op: Op, arguments: str, call: str, result: str) -
     elif rule.to_bool:
         kinds = "anything; what is not 0 counts as true"
     function.__name__ = function.__qualname__ = name
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)  # tracebacks
     function.__doc__ = (
         f"{op.doc[0].upper()}{op.doc[1:]}.\n\n    Args:\n"
         f"        {arguments}, NumPy arrays or scalars: {kinds}.\n\n    Raises:\n"
@@ -412,7 +413,7 @@ def isclose(
     [True, False]
     """
     x, y = tensor(x), tensor(y)
-    if is_inexact(x.dtype) and x.dtype == y.dtype:
+    if is_inexact(x.dtype) and x.dtype == y.dtype and (x.shape == y.shape or not y.shape):
         eager = door.unnoted(x, y)
         if eager is not None:
             return eager.compute(np.isclose, (x, y), rtol, atol, equal_nan)

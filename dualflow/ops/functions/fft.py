@@ -16,6 +16,7 @@ import numpy as np
 from dualflow.base.dtypes import as_dtype, complex_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis
+from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
@@ -56,7 +57,9 @@ _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 def _norm(norm: str | None) -> str:
     norm = "backward" if norm is None else norm
     if norm not in _SWAPPED:
-        raise ArgumentError(f"norm={norm!r}", instead='"backward", "forward" or "ortho"')
+        raise ArgumentError(
+            f"{called()}: norm={norm!r}", instead='"backward", "forward" or "ortho"'
+        )
     return norm
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.dtypes import int64
-from dualflow.base.errors import DTypeError, IndexingError
-from dualflow.base.shapes import Shape
+from dualflow.base.errors import DTypeError, IndexingError, ShapeError
+from dualflow.base.shapes import Shape, normal_axis
 from dualflow.ir.op import Op
 
 from .. import door
@@ -266,14 +266,7 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     x = tensor(x)
     if axis is None:
         x, axis = x if x.ndim == 1 else p.reshape(x, shape=(x.size,)), 0
-    return p.take(x, tensor(indices), axis=_axis(x, axis))
-
-
-def _axis(x: Tensor, axis: int) -> int:
-    rank = x.ndim
-    if not -rank <= axis < rank:
-        raise IndexingError(f"axis {axis} of a tensor with {rank} axes")
-    return axis % rank
+    return p.take(x, tensor(indices), axis=normal_axis(axis, x.ndim))
 
 
 def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
@@ -289,7 +282,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
     [[2], [3]]
     """
     x, indices = tensor(x), tensor(indices)
-    axis = _axis(x, axis)
+    axis = normal_axis(axis, x.ndim)
     return p.gather(x, _along(indices, x, axis), axis=axis)
 
 
@@ -327,7 +320,7 @@ def scatter(x: Tensor, indices: Tensor, values: Tensor, axis: int = 0) -> Tensor
 
 def _scattered(primitive: Any, x: Tensor, indices: Tensor, values: Tensor, axis: int) -> Tensor:
     x, indices = tensor(x), tensor(indices)
-    axis = _axis(x, axis)
+    axis = normal_axis(axis, x.ndim)
     indices = _along(indices, x, axis)
     return primitive(x, indices, fitted(values, indices.shape, x.dtype), axis=axis)
 
@@ -354,7 +347,7 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = Tru
     [1, 2, 3]
     """
     x = tensor(x)
-    axis = _axis(x, axis)
+    axis = normal_axis(axis, x.ndim)
     out = p.sort(x, axis=axis)
     return out.flip(axis) if descending else out
 
@@ -369,7 +362,7 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
     [1, 2, 0]
     """
     x = tensor(x)
-    axis = _axis(x, axis)
+    axis = normal_axis(axis, x.ndim)
     if not descending:
         return p.argsort(x, axis=axis)
     return x.shape[axis] - 1 - p.argsort(x.flip(axis), axis=axis).flip(axis)
@@ -405,4 +398,7 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
     >>> df.nonzero(df.asarray([0, 5, 7]))[0].tolist()
     [1, 2]
     """
-    return advanced.positions(tensor(x))
+    x = tensor(x)
+    if not x.ndim:
+        raise ShapeError("nonzero of a tensor without axes", instead="reshape(x, (1,)) first")
+    return advanced.positions(x)

@@ -15,6 +15,7 @@ import numpy as np
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, broadcast, normal_axis
+from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
@@ -115,7 +116,7 @@ def _system(name: str, a: Any, b: Any, square: bool = True) -> tuple[Tensor, Ten
     b = expand_dims(b, -1) if one else b
     if left[:-2] == right[:-2]:
         return a, b, one
-    batch = broadcast(left[:-2], right[:-2])
+    batch = broadcast(left[:-2], right[:-2], of=name)
     return _batched(a, batch), _batched(b, batch), one
 
 
@@ -308,7 +309,7 @@ def diagonal(x: Tensor, offset: int = 0) -> Tensor:
     """
     x, offset = tensor(x), index(offset)
     if x.ndim < 2:
-        raise ShapeError(f"diagonal of {x.shape}", why="it takes matrices, (..., rows, columns)")
+        raise ShapeError(f"{called()} of {x.shape}", why="it takes matrices, (..., rows, columns)")
     *batch, m, n = x.shape
     row, column = (0, offset) if offset >= 0 else (-offset, 0)
     count = min(m - row, n - column)

@@ -66,7 +66,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     if len(a) > 2 and len(b) < 3:  # one product, and one for each gradient, not one a batch
         rows = p.reshape(x, shape=(size_of(a[:-1]), a[-1]))
         return p.reshape(p.matmul(rows, y), shape=a[:-1] + b[1:])
-    batch = broadcast(x.shape[:-2], y.shape[:-2])
+    batch = broadcast(x.shape[:-2], y.shape[:-2], of="matmul")
     x, y = (v if v.shape[:-2] == batch else p.expand(v, shape=batch + v.shape[-2:]) for v in (x, y))
     out = p.matmul(x, y)
     if len(a) > 1 and len(b) > 1:

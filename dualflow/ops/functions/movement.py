@@ -22,6 +22,7 @@ from dualflow.base.shapes import (
     normal_axes,
     normal_axis,
 )
+from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
@@ -44,7 +45,7 @@ def as_shape(shape: int | Sequence[int]) -> Shape:
     try:
         return tuple(map(index, shape))  # type: ignore[arg-type]
     except TypeError as cause:
-        raise ArgumentError(f"a shape of type {type(shape).__name__}",
+        raise ArgumentError(f"{called()}: a shape of type {type(shape).__name__}",
                             instead="an integer or a tuple of integers") from cause  # fmt: skip
 
 
@@ -271,7 +272,7 @@ def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
     [(2, 3), (2, 3)]
     """
     given = [tensor(x) for x in tensors]
-    shape = broadcast(*(x.shape for x in given))
+    shape = broadcast(*(x.shape for x in given), of="broadcast_arrays")
     return [door.run(_EXPAND, (x,), {"shape": shape}) for x in given]
 
 
@@ -466,10 +467,12 @@ def tile(x: Tensor, repetitions: int | Sequence[int]) -> Tensor:
     """
     x = tensor(x)
     times = as_shape(repetitions)
+    if builtins.min(times, default=0) < 0:
+        raise ShapeError(f"tile of {x.shape} {times} times")
     rank = max(x.ndim, len(times))
     times = (1,) * (rank - len(times)) + times
     eager = door.unnoted(x)
-    if eager is not None and builtins.min(times, default=0) >= 0:
+    if eager is not None:
         return eager.compute(np.tile, (x,), times)
     shape = (1,) * (rank - x.ndim) + x.shape
     paired = p.reshape(x, shape=tuple(n for size in shape for n in (1, size)))
@@ -502,8 +505,10 @@ def repeat(x: Tensor, repeats: int | Tensor, axis: int | None = None) -> Tensor:
     if type(repeats) in TENSORS or isinstance(repeats, (np.ndarray, Sequence)):
         return p.take(x, _repeated(tensor(repeats), x.shape[axis]), axis=axis)
     repeats = as_integer(repeats, "repeats")
+    if repeats < 0:
+        raise ShapeError(f"repeat of {x.shape}, each element {repeats} times")
     eager = door.unnoted(x)
-    if eager is not None and repeats >= 0:
+    if eager is not None:
         return eager.compute(np.repeat, (x,), repeats, axis)
     shape = x.shape
     before, after = shape[: axis + 1], shape[axis + 1 :]

@@ -15,6 +15,7 @@ import numpy as np
 from dualflow.base.dtypes import float64, floating, int64, is_complex, is_float, promote
 from dualflow.base.errors import ArgumentError, DomainError, ShapeError
 from dualflow.base.shapes import Axes, as_integer, normal_axes, reduced, size_of
+from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
@@ -114,7 +115,7 @@ def quantile(
     lanes, axes = _lanes(x, axis)
     size = lanes.shape[-1]
     if not size:
-        raise ShapeError(f"quantile of {shape} over axes {axes}", why="there are no elements")
+        raise ShapeError(f"{called()} of {shape} over axes {axes}", why="there are no elements")
     last = lanes.ndim - 1
     ordered = p.sort(lanes, axis=last)
     place = _numbers(q) * (size - 1)

@@ -7,6 +7,7 @@ import numpy as np
 from dualflow.base.dtypes import Number, as_dtype
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape
+from dualflow.base.source import called
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
@@ -18,7 +19,7 @@ NO_INPUT = "it has no inputs"
 
 def _check_shape(shape: Shape) -> None:
     if any(size < 0 for size in shape):
-        raise ShapeError(f"a shape with a negative size: {shape}")
+        raise ShapeError(f"{called('full')}: a shape with a negative size: {shape}")
 
 
 def _full_rule(*, shape: Shape, value: Number, dtype: np.dtype) -> TensorType:

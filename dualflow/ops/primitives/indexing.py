@@ -11,6 +11,7 @@ import numpy as np
 from dualflow.base.dtypes import int64
 from dualflow.base.errors import DTypeError, IndexingError, ShapeError
 from dualflow.base.shapes import Shape, contiguous_strides, size_of
+from dualflow.base.source import called
 from dualflow.ir.op import Kind
 from dualflow.ir.types import Lookup, TensorType, View
 
@@ -24,7 +25,7 @@ from .movement import expand
 
 def out_of_bounds(index: int, size: int, axis: int) -> IndexingError:
     """The error for `index` on an axis of `size`."""
-    return IndexingError(f"index {index} for axis {axis} of size {size}",
+    return IndexingError(f"{called('an index')}: index {index} for axis {axis} of size {size}",
                          why=f"indices of this axis run from {-size} to {size - 1}")  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from dualflow.base.dtypes import int64
 from dualflow.base.errors import DTypeError, LinearAlgebraError, ShapeError
+from dualflow.base.source import called
 from dualflow.ir.types import TensorType
 
 from .contraction import matmul
@@ -57,7 +58,7 @@ def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         except np.linalg.LinAlgError as cause:
             shapes = " and ".join(str(array.shape) for array in arrays)
             message = str(cause).lower()
-            raise LinearAlgebraError(f"{name} of {shapes}: {message}",
+            raise LinearAlgebraError(f"{called(name)} of {shapes}: {message}",
                                      why="its values have no such result") from cause  # fmt: skip
 
     return run

@@ -7,6 +7,7 @@ import numpy as np
 from dualflow.base.dtypes import uint32, uint64
 from dualflow.base.errors import DTypeError, ShapeError
 from dualflow.base.shapes import Shape, size_of
+from dualflow.base.source import called
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
@@ -21,7 +22,7 @@ def _rule(state: TensorType, *, shape: Shape) -> TensorType:
         raise DTypeError(f"random_bits of a state of {state.dtype.name}",
                          instead="uint64: the key and the counter")  # fmt: skip
     if any(size < 0 for size in shape):
-        raise ShapeError(f"a shape with a negative size: {shape}")
+        raise ShapeError(f"{called('random')}: a shape with a negative size: {shape}")
     return TensorType(shape, uint32)
 
 

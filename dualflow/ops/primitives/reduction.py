@@ -12,6 +12,7 @@ import numpy as np
 from dualflow.base.dtypes import int64, uint64
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, reduced
+from dualflow.base.source import called
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
@@ -35,7 +36,7 @@ def _reduction_rule(name: str, accepts: str, dtype_of, empty: bool):
         check_axes(name, axes, len(x.shape))
         check_kind(name, x.dtype, accepts)
         if not empty and math.prod(x.shape[axis] for axis in axes) == 0:
-            raise ShapeError(f"{name} of {x.shape} over axes {axes}",
+            raise ShapeError(f"{called(name)} of {x.shape} over axes {axes}",
                              why=f"there is no {name} of no elements")  # fmt: skip
         return TensorType(reduced(x.shape, axes, False), dtype_of(x.dtype))
 
