@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.creation import adopt
 from dualflow.array.tensor import Tensor
-from dualflow.base.errors import ArgumentError, ShapeError
+from dualflow.base.errors import ArgumentError, AxisError, ShapeError
 from dualflow.base.shapes import normal_axis
 from dualflow.base.trees import Tree, flatten, parts, unflatten
 from dualflow.ops import primitives as p
@@ -138,7 +138,10 @@ def _size(fn: Function, leaves: list[Any], axes: list[Any]) -> int:
             if not x.shape:
                 raise ShapeError(f"vmap({name_of(fn)}) over a tensor of shape ()",
                                  instead="in_axes with None for it")  # fmt: skip
-            sizes.append(x.shape[normal_axis(axis, len(x.shape))])
+            if not -len(x.shape) <= axis < len(x.shape):
+                raise AxisError(f"vmap({name_of(fn)}) over axis {axis} of a tensor of shape "
+                                f"{x.shape}", instead="an axis that it has")  # fmt: skip
+            sizes.append(x.shape[axis])
     if not sizes:
         raise ArgumentError(f"vmap({name_of(fn)}) of no tensor to map over",
                             why="in_axes is None for all of them, or there is none")  # fmt: skip
@@ -183,7 +186,10 @@ def _back(mode: VmapMode, out: Any, axis: int | None, taken: set[int]) -> Tensor
         taken.add(id(value._memory()))  # nobody else can reach it, whatever it is a view of
         return value
     rank = len(cell.type.shape)
-    at = normal_axis(axis, rank + 1)
+    if not -rank - 1 <= axis <= rank:
+        raise AxisError(f"vmap({mode.name_of}) with out_axes {axis} for a result of shape "
+                        f"{cell.type.shape}", instead=f"from {-rank - 1} to {rank}")  # fmt: skip
+    at = axis % (rank + 1)
     if not cell.batched:
         value = p.expand(value, shape=(mode.size, *value.shape))
     if at:
