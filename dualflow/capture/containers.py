@@ -129,7 +129,7 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
     if kind is Tensor:
         recorder.understand(key_origin, key)
         if not recorder.dead:
-            out = recorder.guarded(operator.getitem, owner, key)
+            out = recorder.asking(operator.getitem, owner, key)
             return out, recorder.origin(None, out)
         return owner[key], None
     if kind in (list, tuple) or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
@@ -234,7 +234,7 @@ def set_item(
                 recorder.refuse("a number read from a tensor, stored in a tensor")
             recorder.understand(part, value)
         with recorder.with_scalars(scalars):
-            recorder.guarded(operator.setitem, owner, key, value)
+            recorder.asking(operator.setitem, owner, key, value)
         return
     if kind is np.ndarray:
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))

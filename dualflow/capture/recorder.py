@@ -54,6 +54,10 @@ FIXED = (
 )  # fmt: skip
 
 
+#: Arrays of at most so many bytes are a branch where a function of dualflow asks for their values
+#: (which elements a mask selects, say): of larger ones the same values seldom come twice.
+PINNED_BYTES = 4096
+
 #: what stands for the namespace of each class, so that guards of two recordings can be equal
 _proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
@@ -133,6 +137,8 @@ class Recorder:
         self._late_numbers: dict[Any, Node] = {}
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
+        self._library = False  # a function of dualflow runs; then also: it asked for values
+        self._asked = False
         self._scalars: list[tuple[Any, Node]] = []
         self._taped: dict[int, tuple[float, Any, Node]] = {}  # numbers that the tape may keep
         self._allowed: Tensor | None = None
@@ -187,6 +193,15 @@ class Recorder:
         except Exception as error:
             self.refuse(f"{type(error).__name__} raised by {getattr(function, '__name__', 'it')}")
             raise
+
+    def asking(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """`guarded`, of a function of dualflow all of whose arguments are known: what values it
+        asks for become a branch, and the tensors that it makes of them are constants."""
+        self._library, self._asked = True, False
+        try:
+            return self.guarded(function, *args, **kwargs)
+        finally:
+            self._library = False
 
     def certain(self, function: Any, args: Any, origins: Any = (), **kwargs: Any) -> Any:
         """Call something that the values of plain arguments decide: those that raise an error are
@@ -644,6 +659,9 @@ class Recorder:
         type_ = TensorType(tensor.shape, tensor.dtype)
         if found is None:
             alias = self._alias_of(tensor)
+            if alias is None and self._library and self._asked and not tensor._memory().exposed:
+                self.inputs.append(("constant", tensor.array.copy()))
+                return self.notes.builder.input(type_)
             if alias is None:
                 self.refuse("a tensor of unknown origin")
                 self.inputs.append(("unknown",))
@@ -760,8 +778,24 @@ class Recorder:
     def on_values(self, tensor: Tensor, array: np.ndarray) -> None:
         if self._allowed is tensor:
             self._allowed = None
+        elif self._library and array.nbytes <= PINNED_BYTES and tensor._pending is None:
+            self._pin_array(tensor, array)
         elif not self._reading:
             self.refuse("the values of a tensor were read by a function not in the table")
+
+    def _pin_array(self, tensor: Tensor, array: np.ndarray) -> None:
+        """The values of a small tensor must be the same at a replay."""
+        self._asked = True
+        value = self.notes.value_of(tensor, user_line())
+        if self.notes.broken:
+            self.refuse(self.notes.broken)
+            return
+        number = self.whole.get(value)
+        if number is None:
+            number = self.whole[value] = len(self.late)
+            self.late.append(value)
+        node = self.nodes("T[{k0}]", (), (number,), late=True)
+        self.check(self.nodes("{0}.tobytes()", (node,)), array.tobytes())
 
     def value_of(self, tensor: Tensor, convert: Any) -> tuple[Any, Node | None]:
         """Read the only element of a tensor: `convert(tensor)`, and the node that will be it."""
