@@ -31,6 +31,7 @@ def broadcast(*shapes: Shape, of: str = "") -> Shape:
         for axis, size in enumerate(shape, rank - len(shape)):
             if size != 1 and result[axis] != size:
                 if result[axis] != 1:
+                    of = called(of)
                     raise ShapeError(
                         f"{of}{' of ' * bool(of)}shapes {' and '.join(map(str, shapes))} that "
                         "do not broadcast",
