@@ -68,6 +68,10 @@ def unknown_dtype(x):
     return x.astype("complex256")  # here
 
 
+def a_size_as_dtype(x):
+    return x + df.zeros(2, 3)  # here
+
+
 def index_of_floats(x):
     return df.take(x, x[0], axis=0)  # here
 
@@ -153,6 +157,7 @@ ERRORS = {
     bits_of_floats: errors.DTypeError,
     floats_into_integers: errors.DTypeError,
     unknown_dtype: errors.DTypeError,
+    a_size_as_dtype: errors.DTypeError,
     index_of_floats: errors.DualflowError,
     unknown_device: errors.DeviceError,
     index_out_of_bounds: errors.IndexingError,

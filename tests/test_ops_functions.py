@@ -398,6 +398,17 @@ def _some_view(data, t):
     return t[...]
 
 
+@pytest.mark.parametrize("decimals", [0, 1, 3, -1, -2])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "complex128"])
+def test_round_to_decimals_is_numpys(decimals, dtype):
+    values = np.array([0.125, -2.345, 12.5, 1250.0, -349.99, 15.0, 25.0]).astype(dtype)
+    same(df.round(x(values), decimals), np.round(values, decimals))
+    compiled = df.compile(lambda t: round(t, decimals) + t.round(decimals), wait=True)
+    for _ in range(2):
+        same(compiled(x(values)), np.round(values, decimals) * 2)
+    same(round(x(values)), np.round(values))
+
+
 def test_reading_and_writing_through_views():
     """views.put is the inverse of views.read for every view op that can be written."""
     from dualflow.ops.views import put, read

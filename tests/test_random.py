@@ -241,6 +241,8 @@ ERRORS = {
     "choice": (lambda: R.choice(3, (4,), replace=False), "4 choices of 3"),
     "shape": (lambda: R.gamma(df.ones(3), shape=(2,)), "shape"),
     "shares": (lambda: R.choice(3, (2,), probabilities=df.ones(2)), "probabilities"),
+    "order": (lambda: R.uniform(0, 1, (3,)), "uniform.. with a tuple"),
+    "size": (lambda: R.normal(0.0, [1.0], 3.0), "normal.. with a list"),
     "dirichlet": (lambda: R.dirichlet(df.asarray(1.0)), "dirichlet"),
 }
 

@@ -236,6 +236,9 @@ class Tensor:
     def __complex__(self) -> complex:
         return complex(self._scalar("complex()"))
 
+    def __round__(self, decimals: int = 0) -> Tensor:
+        return elementwise.round(self, decimals)
+
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise DTypeError(f"a tensor of {self.dtype.name} as an index or a count",

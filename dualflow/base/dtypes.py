@@ -50,6 +50,9 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
 
 
 def unsupported(dtype: object) -> DTypeError:
+    if isinstance(dtype, int):
+        return DTypeError(f"dtype={dtype}", why="a shape of several sizes is one argument",
+                          instead="a tuple of sizes: zeros((2, 3)), not zeros(2, 3)")  # fmt: skip
     return DTypeError(
         f"dualflow has no dtype {dtype!r}",
         why="tensors hold booleans, integers of 8 to 64 bits, floats of 16 to 64 bits and "

@@ -171,7 +171,7 @@ def cross_entropy(
 
     Args:
         logits: (..., classes) floats.
-        labels: (...) integers: the right class of each row.
+        labels: (...) integers: the right class of each row; negative ones count from the last.
         axis: where the classes are.
         reduction: "mean" or "sum" over all rows, or "none".
 

@@ -112,6 +112,7 @@ class Generator:
         self, shape: ShapeLike = (), low: float = 0.0, high: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """See `random.uniform`."""
+        _check_parameters("uniform", low, high)
         made = unit(self, as_shape(shape), as_float(dtype))
         return made if (low, high) == (0.0, 1.0) else made * (high - low) + low
 
@@ -119,6 +120,7 @@ class Generator:
         self, shape: ShapeLike = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """See `random.normal`."""
+        _check_parameters("normal", mean, std)
         found = as_float(dtype)
         wide = wider(found)
         z = normal_quantile(*centred(self, as_shape(shape), wide))
@@ -158,6 +160,14 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(key={self.key:#x}, counter={self.counter})"
+
+
+def _check_parameters(name: str, *parameters: Any) -> None:
+    for parameter in parameters:
+        if isinstance(parameter, (tuple, list)):
+            raise ArgumentError(f"{name}() with a {type(parameter).__name__} as a parameter",
+                                why="the shape comes first",
+                                instead=f"{name}((2, 3), ...)")  # fmt: skip
 
 
 def _mixed(x: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype, is_complex, is_float, is_inexact, of_scalar
+from dualflow.base.dtypes import as_dtype, float64, is_complex, is_float, is_inexact, of_scalar
 from dualflow.ir.op import Op
 
 from .. import door
@@ -158,11 +158,41 @@ sigmoid = _unary(p.sigmoid, "[0.0]", "[0.5]")
 
 floor = _integral(p.floor, "[1.5, -1.5]", "[1.0, -2.0]")
 ceil = _integral(p.ceil, "[1.5, -1.5]", "[2.0, -1.0]")
-round = _integral(p.round, "[1.5, 2.5]", "[2.0, 2.0]")
 trunc = _integral(p.trunc, "[1.5, -1.5]", "[1.0, -1.0]")
 isnan = _question(p.isnan, "[1.0, float('nan')]", "[False, True]", False)
 isinf = _question(p.isinf, "[1.0, float('inf')]", "[False, True]", False)
 isfinite = _question(p.isfinite, "[1.0, float('inf')]", "[True, False]", True)
+
+
+_whole = _integral(p.round, "[1.5, 2.5]", "[2.0, 2.0]")
+
+
+def round(x: Tensor, decimals: int = 0) -> Tensor:
+    """The nearest number with so many decimals, ties to the even one.
+
+    Args:
+        x: a tensor.
+        decimals: a negative number rounds to tens, hundreds, ...; other numbers than 0 scale by a
+            power of ten, round and scale back, as NumPy does.
+
+    >>> import dualflow as df
+    >>> df.round(df.asarray([1.5, 2.5])).tolist()
+    [2.0, 2.0]
+    >>> df.round(df.asarray([127, 2345]), -2).tolist()
+    [100, 2300]
+    """
+    if decimals == 0:
+        return _whole(x)
+    x = tensor(x)
+    if not is_inexact(x.dtype):
+        kept = decimals > 0
+        return astype(x if kept else round(astype(x, float64), decimals), x.dtype)
+    if is_complex(x.dtype):
+        return add(round(real(x), decimals), multiply(round(imag(x), decimals), 1j))
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
+    if decimals > 0:
+        return divide(_whole(multiply(x, scale)), scale)
+    return multiply(_whole(divide(x, scale)), scale)
 
 
 def sign(x: Tensor) -> Tensor:
