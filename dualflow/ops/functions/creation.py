@@ -17,16 +17,16 @@ from dualflow.base.dtypes import (
     float64,
     int64,
     of_scalar,
+    weak,
 )
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 
 from .. import door
 from .. import primitives as p
 from ..operands import TENSORS, tensor
-from ..promotion import SCALARS
+from ..promotion import SCALARS, plan
 from ..rules import check_device, check_fill
 from .elementwise import where
-from .information import result_type
 from .movement import as_shape
 
 Tensor = Any
@@ -242,7 +242,7 @@ def linspace(
 
 def _between(start: Any, stop: Any, num: int, dtype: Any, endpoint: bool) -> Tensor:
     """`linspace` from or to a tensor, computed in its dtype."""
-    whole = result_type(start, stop, 1.0)
+    whole = weak(1.0, plan(p.add.op, (start, stop))[0][0])
     for end in (start, stop):
         if type(end) in TENSORS and end.shape != ():
             raise ShapeError(f"linspace with an end of shape {end.shape}",
