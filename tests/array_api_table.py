@@ -377,8 +377,9 @@ xp.linalg.trace(x, offset=1)
 xp.linalg.vecdot(x, y, axis=0)
 xp.linalg.vector_norm(x, axis=1, ord=inf)
 """.strip().splitlines()
-#: functions whose shapes depend on values: they are co-executed, the others replayed
-BY_VALUE = ("xp.nonzero(", "unique_", "repeat(v, n)", "from_dlpack(")
+#: functions that hand memory out: they are co-executed, the others replayed (also those whose
+#: shapes depend on values: small ones are branches)
+EXPOSING = ("from_dlpack(",)
 #: functions of the standard of which a test below says more
 OTHERS = ["can_cast", "finfo", "iinfo", "isdtype", "result_type", "__array_namespace_info__"]
 

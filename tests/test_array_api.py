@@ -17,10 +17,10 @@ import pytest
 from array_api_table import (
     ARRAYS,
     BINARY,
-    BY_VALUE,
     CALLS,
     CONSTANTS,
     DTYPES,
+    EXPOSING,
     OTHERS,
     PROPERTIES,
     SIGNATURES,
@@ -175,9 +175,9 @@ def test_call(text: str, file: Path):
     name = f"call_{CALLS.index(text)}"
     function = of(df, file, name)
     wanted = of(np, file, name)(*(x.numpy().copy() for x in VALUES))
-    by_value = any(name in text for name in BY_VALUE)
+    exposing = any(name in text for name in EXPOSING)
     eager = function(*VALUES)
-    compiled = twice(function, *VALUES, way="co_executions" if by_value else "replays")
+    compiled = twice(function, *VALUES, way="co_executions" if exposing else "replays")
     for out in (eager, compiled):
         for found, expected in zip(arrays(out), arrays(wanted), strict=True):
             assert found.shape == expected.shape
