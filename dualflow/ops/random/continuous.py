@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import float64
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape, broadcast
@@ -24,7 +26,7 @@ from ..functions.reduction import all as all_
 from ..functions.reduction import cumulative_sum
 from ..functions.reduction import max as max_
 from ..generator import Generator, ShapeLike, as_float, inner_unit, wider
-from ..operands import TENSORS
+from ..operands import KNOWN, TENSORS
 from ..quantiles import exp, log, normal_quantile
 
 Tensor = Any
@@ -505,7 +507,12 @@ def multivariate_normal(
 
 def common(shape: OptionalShape, *parameters: Parameter) -> Shape:
     """`shape`, or where it is None the common shape of the parameters; ShapeError where these do
-    not broadcast to it."""
+    not broadcast to it, ArgumentError where one is neither a number nor a tensor."""
+    for parameter in parameters:
+        if type(parameter) not in KNOWN and not isinstance(parameter, np.generic):
+            raise ArgumentError(f"a parameter of type {type(parameter).__name__}",
+                                why="it is a number or a tensor",
+                                instead="df.asarray(...) of several values")  # fmt: skip
     wanted = broadcast(*(x.shape for x in parameters if type(x) in TENSORS))
     if shape is None:
         return wanted
