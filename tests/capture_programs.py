@@ -361,8 +361,25 @@ def unknown_function(wrap):
     import random
 
     random.seed(7)
-    f = wrap(lambda x: x * random.random())
+    f = wrap(lambda x: x * random.sample([1.0, 2.0, 3.0], 1)[0])
     return f, [f(vector(1)), f(vector(1)), f(vector(1))]
+
+
+@program(replays=4)
+def numbers_of_python(wrap):
+    import random
+
+    random.seed(7)
+    own = random.Random(4)
+
+    def f(x, a):
+        number, pick = random.random(), random.choice([10, 20, 30])
+        y = x * number + pick
+        return y * random.uniform(-a, a) + own.randint(0, 9), number, pick, random.gauss(0, 1)
+
+    f = wrap(f)
+    made = [f(vector(1, 2), float(i)) for i in range(5)]
+    return f, [made, random.random(), own.random()]
 
 
 # Objects that are one, or are not ---------------------------------------------------------------

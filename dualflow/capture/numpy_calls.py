@@ -346,6 +346,8 @@ def attribute(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read
         value = recorder.guarded(getattr, owner, name)
         if not callable(value):
             recorder.refuse(f"{name} of a random generator")
+        if isinstance(origin, Node) and hasattr(owner, "__dict__"):
+            recorder.guard("{k0} not in {0}.__dict__", origin, constants=(name,))
         return value, Born("method", (None, origin))
     if type(owner) is np.ufunc:
         recorder.pin(origin, owner)

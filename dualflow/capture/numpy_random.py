@@ -1,4 +1,5 @@
-"""Draws from NumPy's generators: a replay makes the same calls in the same order, after all guards.
+"""Draws from generators of NumPy and Python: a replay makes the same calls, in order, after all
+guards.
 
 Comes in: calls of `np.random` with numbers and shapes. Goes out: hidden arguments of the graph,
 drawn anew. If something fails after a draw, the generators are set back before Python runs.
@@ -29,13 +30,18 @@ random random_sample rand randn randint integers uniform normal standard_normal 
 standard_exponential poisson binomial gamma standard_gamma beta chisquare laplace logistic
 lognormal pareto power rayleigh standard_cauchy standard_t triangular vonmises wald weibull
 geometric negative_binomial permutation choice multivariate_normal dirichlet multinomial
+randrange getrandbits gauss normalvariate expovariate betavariate gammavariate lognormvariate
+paretovariate weibullvariate vonmisesvariate
 """
 _DRAWS = frozenset(_NAMES.split())
 
 
 def is_generator(value: Any) -> bool:
-    """Whether a value is a generator of NumPy (which loads `np.random` only when it is used)."""
+    """Whether a value is a generator of NumPy (which loads `np.random` only when it is used) or of
+    Python's `random`."""
     kind = type(value)
+    if kind.__module__ == "random" and kind.__name__ == "Random":
+        return not vars(value).keys() - {"gauss_next"}
     return kind.__module__.startswith("numpy.random") and kind.__name__ in _GENERATORS
 
 
@@ -100,12 +106,17 @@ def drawn(calls: tuple[tuple[Any, ...], ...]) -> tuple[list[np.ndarray] | None, 
 
 
 def _state(generator: Any) -> Any:
+    if type(generator).__module__ == "random":
+        return generator.getstate()
     if type(generator) is np.random.Generator:
         return generator.bit_generator.state
     return generator.get_state()
 
 
 def _set_state(generator: Any, state: Any) -> None:
+    if type(generator).__module__ == "random":
+        generator.setstate(state)
+        return
     if type(generator) is np.random.Generator:
         generator.bit_generator.state = state
     else:
@@ -151,8 +162,14 @@ def _argument(recorder: Recorder, value: Any, origin: Origin) -> Any:
 
 
 def _noted(recorder: Recorder, out: Any, call: tuple[Any, ...]) -> Origin:
+    if type(out) in (int, float) and (type(out) is float or -(2**63) <= out < 2**63):
+        type_ = TensorType((), np.dtype(type(out)))
+        recorder.inputs.append(("drawn", len(recorder.drawn.calls)))
+        recorder.drawn.calls.append((*call, type_))
+        made = recorder.arrays.bound(recorder.notes.builder.input(type_))
+        return recorder.arrays.python_number(made, type(out))
     if type(out) is not np.ndarray and type(out) not in SCALAR_TYPES:
-        recorder.refuse("a single random number")
+        recorder.refuse("a single random value")
         return None
     if out.dtype.type not in SCALAR_TYPES:
         recorder.refuse(f"random numbers of {out.dtype}")

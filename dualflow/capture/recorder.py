@@ -732,7 +732,7 @@ class Recorder:
         raw = node.parents[0] if node.template == "{k0}({0})" else node
         number = raw.constants[0] if raw.template.startswith("T[") else None
         made = None if number is None else self.late[number]
-        same = made is not None and (raw is node or type(value) is float)
+        same = made is not None and (raw is node or type(value) in (int, float))
         letter = {bool: "b", int: "i", float: "f"}[type(value)]
         if same and made is not None and made.dtype.kind == letter:
             add, line = self.notes.builder.add, user_line()
@@ -740,6 +740,8 @@ class Recorder:
                 made = add(p.reshape.op, (made,), {"shape": ()}, line).result
             if type(value) is float and made.dtype != np.float64:
                 made = add(p.cast.op, (made,), {"dtype": np.dtype("float64")}, line).result
+            if type(value) is int and made.dtype != np.int64:
+                made = add(p.cast.op, (made,), {"dtype": np.dtype("int64")}, line).result
             self._scalar_values[node] = made
             return made
         self.check(self.nodes("({0} is not None)", (node,)), True)
