@@ -30,6 +30,7 @@ SAVES = 64
 TOGETHER = 64
 #: Memory for every step's value where few are wanted: so many times what is, or so many bytes.
 SPARSE, SMALL = 16, 1 << 22
+_PARTS = (p.slice.op, p.select.op)
 #: How often stretches are chosen anew, after one of them turned out to be no loop.
 TRIES = 200
 
@@ -47,34 +48,28 @@ def roll(graph: Graph) -> Graph:
 
 
 def _views_apart(graph: Graph) -> Graph:
-    """A part of a tensor that is taken apart is seen anew by each of its readers, so that stretches
-    that walk the same parts do not depend on one another."""
-    parts = (p.slice.op, p.select.op)
+    """A part of a tensor that is taken apart is seen anew by each of its readers, right before it:
+    stretches that walk the same parts then do not depend on one another."""
     walked: dict[Value, int] = {}
     for node in graph.nodes:
-        if node.op in parts:
+        if node.op in _PARTS:
             walked[node.operands[0]] = walked.get(node.operands[0], 0) + 1
+
+    def is_part(value: Value) -> bool:
+        node = value.node
+        if node is None or node.op not in _PARTS or walked[node.operands[0]] < LEAST:
+            return False
+        return walked.get(value, 0) < LEAST
+
     rewriter = Rewriter(graph)
-    seen: set[Value] = set()
     for node in graph.nodes:
-        operands = []
-        for value in node.operands:
-            made = value.node
-            apart = value in seen and walked.get(value, 0) < LEAST
-            if apart and made is not None and walked.get(made.operands[0], 0) >= LEAST:
-                made = rewriter.keep(Node(made.op, made.operands, made.attributes,
-                                          (value.type,), made.line))  # fmt: skip
-                value = made.result
-            operands.append(value)
-            if made is not None and made.op in parts:
-                seen.add(value)
-        if tuple(operands) == node.operands:
-            rewriter.keep(node)
+        if node.op in _PARTS and is_part(node.result):
             continue
-        types = tuple([value.type for value in node.results])
-        kept = rewriter.keep(Node(node.op, tuple(operands), node.attributes, types, node.line))
-        for old, new in zip(node.results, kept.results, strict=True):
-            rewriter.replace(old, new)
+        for value in dict.fromkeys(filter(is_part, node.operands)):
+            rewriter.keep(value.node, value.node.attributes)  # type: ignore[union-attr]
+        rewriter.keep(node)
+    for value in dict.fromkeys(filter(is_part, graph.outputs)):
+        rewriter.keep(value.node, value.node.attributes)  # type: ignore[union-attr]
     return rewriter.graph_of(graph.outputs)
 
 

@@ -116,8 +116,8 @@ def _use(
     if moved == period * table.width:
         distance = number // table.width - start
         back = 0 if distance >= 0 else -(distance // period)
-        made = Made(distance + back * period, number % table.width, back)
-        return made if back <= min(MOST_BACK, count) else None
+        if back <= min(MOST_BACK, count):
+            return Made(distance + back * period, number % table.width, back)
     for step in before:
         length = step.stretch.period * table.width
         if moved % length:
