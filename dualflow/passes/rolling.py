@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Kind
 from dualflow.ops import primitives as p
 
