@@ -150,8 +150,8 @@ def layer_norm(
     variance = mean(centred * centred, axis, keepdims=True)
     out = centred / sqrt(variance + eps)
     if weight is not None:
-        out = out * operand(weight, "a weight of layer_norm")
-    return out if bias is None else out + operand(bias, "a bias of layer_norm")
+        out = out * operand(weight, "a weight")
+    return out if bias is None else out + operand(bias, "a bias")
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
