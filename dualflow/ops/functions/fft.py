@@ -21,6 +21,7 @@ from dualflow.base.source import called
 from .. import door
 from .. import primitives as p
 from ..operands import tensor
+from ..primitives.matrices import TAKEN
 from ..record import Strict
 from .creation import arange
 from .elementwise import conj
@@ -109,12 +110,15 @@ def _axis(name: str, x: Tensor, axis: int) -> int:
 def _along(primitive: Strict, x: Any, n: int | None, axis: int, norm: str | None) -> Tensor:
     """A transform of complex numbers along one axis."""
     name = primitive.op.name
-    x = _transformable(name, x)
-    axis, norm = _axis(name, x, axis), _norm(norm)
-    eager = door.unnoted(x)
-    if eager is not None and n is None and x.shape[axis]:
-        return eager.compute(_along_of_array, (x,), name, (axis,), norm)
-    return primitive(_fitted(name, _complexes(x), n, axis), axis=axis, norm=norm)
+    x = tensor(x)
+    shape = x.shape
+    if n is None and x.dtype.char in TAKEN and type(axis) is int and norm in _SWAPPED:
+        eager = door.unnoted(x)
+        if eager is not None and -len(shape) <= axis < len(shape) and shape[axis]:
+            return eager.compute(_along_of_array, (x,), name, (axis,), norm)
+    x = _complexes(_transformable(name, x))
+    axis = _axis(name, x, axis)
+    return primitive(_fitted(name, x, n, axis), axis=axis, norm=_norm(norm))
 
 
 def _along_of_array(x: np.ndarray, name: str, axes: Sequence[int], norm: str) -> np.ndarray:
