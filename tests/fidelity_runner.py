@@ -48,7 +48,7 @@ NOT_REPLAYED = frozenset(
     write_of_a_changing_number order_of_evaluation output_sees_tensors function_without_source
     order_of_effects object_dies_by_a_store object_dies_by_a_pop object_dies_with_a_variable
     death_told_by_a_weak_reference output_written_in_python key_compared_in_c
-    greatest_of_many abstract_class_with_a_hook nan_as_a_key assertion
+    greatest_of_many abstract_class_with_a_hook nan_as_a_key assertion masks_of_long_tensors
     """.split()  # noqa: SIM905
 )
 

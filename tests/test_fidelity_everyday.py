@@ -246,6 +246,190 @@ def ranges_as_arguments(compile, see):
         see(f, tensor(*X), steps)
 
 
+# Errors -----------------------------------------------------------------------------------------
+
+
+def errors_with_parts(compile, see):
+    log = []
+
+    class TooBigError(Exception):
+        kind = "size"
+
+        def __init__(self, value, where=0):
+            super().__init__(f"{value} at {where}")
+            self.value, self.where = value, where
+            self.told = False
+
+        def tell(self):
+            self.told = True
+            return f"{self.kind} {self.value:.1f}"
+
+    def check(x):
+        for i in range(x.shape[0]):
+            if x[i] > 10:
+                raise TooBigError(float(x[i]), where=i)
+        return x * 2
+
+    @compile
+    def f(x):
+        try:
+            return check(x)
+        except TooBigError as error:
+            log.append(str(error))
+            text = error.tell()
+            return x / error.value, error.where, error.args, text, error.told, f"{error}"
+
+    for values in ((1, 2), (20, 1), (1, 30), (1, 2), (20, 1), (20, 2), (1, 30), (40, 1)):
+        see(f, tensor(*values))
+        see.that(log)
+
+
+def errors_without_super(compile, see):
+    class ToldError(ValueError):
+        def __init__(self, text):
+            self.text = text
+
+    class PlainError(KeyError):
+        pass
+
+    @compile
+    def f(x, k):
+        try:
+            if k > 2:
+                raise ToldError(f"k is {k}")
+            raise PlainError("a", k)
+        except (ToldError, KeyError) as error:
+            return x * 2, str(error), repr(error), error.args, getattr(error, "text", None)
+
+    for k in (1, 3, 1, 3, 4, 2, 4, 1):
+        see(f, tensor(*X), k)
+
+
+def error_classes_raised(compile, see):
+    log = []
+
+    class CountedError(Exception):
+        def __init__(self, *args):
+            super().__init__(*args)
+            log.append(len(args))
+
+    @compile
+    def f(x, k):
+        try:
+            if k:
+                raise CountedError
+            raise CountedError(k)
+        except CountedError:
+            return x * 2
+
+    for k in (1, 0, 1, 0, 1):
+        see(f, tensor(*X), k)
+        see.that(log)
+
+
+def errors_that_leave(compile, see):
+    class ToldError(Exception):
+        def __init__(self, value):
+            super().__init__(value)
+            self.value = value
+
+    @compile
+    def f(x, k):
+        if k > 1:
+            raise ToldError(k) from KeyError(k)
+        return x * k
+
+    for k in (0, 1, 2, 1, 3, 0):
+        see(f, tensor(*X), k)
+
+
+def error_kept(compile, see):
+    kept = []
+
+    class ToldError(Exception):
+        def __init__(self, value):
+            self.value = value
+
+    @compile
+    def f(x):
+        try:
+            raise ToldError(x * 2)
+        except ToldError as error:
+            kept.append(error.value)
+            return error.value
+
+    for i in range(4):
+        see(f, tensor(i, 1))
+    see.that(kept)
+
+
+def errors_of_shapes(compile, see):
+    @compile
+    def f(x, y, i):
+        told = []
+        try:
+            out = x + y
+        except ValueError:
+            out = x
+            told.append("shapes")
+        try:
+            out = out + df.expand_dims(x, axis=i)[0]
+        except IndexError as error:
+            told.append(type(error).__name__)
+        try:
+            out = out + x[i]
+        except IndexError:
+            out = out - 1
+        return out, told
+
+    for n, i in ((2, 0), (3, 1), (2, 5), (3, 5), (2, 0), (3, 1), (2, 5), (3, 5), (2, 7)):
+        see(f, tensor(1, 2), df.ones((n,)), i)
+
+
+def errors_of_values(compile, see):
+    @compile
+    def f(x, i):
+        try:
+            return x[i] * 2
+        except IndexError:
+            return x
+
+    for i in (0, 7, 1, 7, 0):
+        see(f, tensor(*X), df.tensor([i, 0]))
+
+
+# Shapes that values decide ----------------------------------------------------------------------
+
+
+def masks_with_state(compile, see):
+    chosen = []
+
+    @compile
+    def f(x, k):
+        y = x + 0
+        y[y < 0] = 0
+        y[k] = 9
+        kept = x[x > 1]
+        chosen.append(kept)
+        x[x > 2] *= 10
+        return y, kept.shape[0], df.nonzero(x)[0] * 2, df.unique_values(x)
+
+    for _ in range(2):
+        for values, k in (((-1, 2, 3), 0), ((1, -2, 3), 2), ((-1, -2, -3), 1), ((0, 0, 0), 1)):
+            x = tensor(*values)
+            see(f, x, df.tensor(k))
+            see.that((x, chosen))
+
+
+def masks_of_long_tensors(compile, see):
+    @compile
+    def f(x):
+        return df.sum(x[x > 0]), df.sum(x * 2)
+
+    for i in range(3):
+        see(f, df.arange(8000) - float(i))
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -28,10 +28,18 @@ _BUILTIN_DICT = vars(builtins)
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 Read = tuple[Any, Origin]
 MISSING = object()
+#: what errors made of Python's own arguments are made by
+_ERROR_INITS = tuple(
+    vars(error)["__init__"]
+    for error in vars(builtins).values()
+    if isinstance(error, type) and issubclass(error, BaseException) and "__init__" in vars(error)
+)
 #: classes whose instances look for attributes first in their class, then in themselves
-_PLAIN = (object, tuple, int, float, str, bytes, types.SimpleNamespace)
+_PLAIN = (object, tuple, int, float, str, bytes, types.SimpleNamespace, BaseException)
 #: what stores an attribute in the instance
-_STORES: tuple[Any, ...] = (object.__setattr__, types.SimpleNamespace.__setattr__)
+_STORES: tuple[Any, ...] = (
+    object.__setattr__, types.SimpleNamespace.__setattr__, BaseException.__setattr__,
+)  # fmt: skip
 
 
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
@@ -131,7 +139,11 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         if origin.kind == "error" and name == "args":
             if origin.parts == "constant" and all(type(x) in SCALARS for x in owner.args):
                 return owner.args, CONSTANT
+            if type(origin.parts) is dict and len(origin.parts["args"]) == len(owner.args):
+                return owner.args, recorder.born(owner.args, "tuple", origin.parts["args"])
             recorder.refuse("the args of an exception")
+        if type(origin.parts) is dict and not name.startswith("__"):
+            return _of_instance(frame, owner, origin, name)
         value = getattr(owner, name)
         if isinstance(value, types.BuiltinFunctionType):
             return value, Born("method", (None, origin))
@@ -428,7 +440,8 @@ def _of_super(recorder: Recorder, owner: Any, name: str) -> Read:
             recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
     if isinstance(raw, types.FunctionType) and isinstance(found, Born):
         return value, Born("method", (CONSTANT, found.parts))
-    if raw is object.__init__ and isinstance(found, Born):
+    plain = raw is object.__init__ or (name == "__init__" and raw in _ERROR_INITS)
+    if plain and isinstance(found, Born):
         return value, Born("method", (None, found.parts))
     recorder.refuse(f"super().{name}")
     return value, None
@@ -442,7 +455,7 @@ def _instance_part(
         return stored
     if isinstance(origin, Born):
         parts = origin.parts
-        if origin.kind != "instance" or name not in parts:
+        if origin.kind not in ("instance", "error") or name not in parts:
             recorder.refuse(f"{name} of a {type(owner).__name__} made in the call")
             return None
         return parts[name]
@@ -541,7 +554,8 @@ def store(
         recorder.refuse(f"{name} stored in a {kind.__name__}")
         return
     if isinstance(origin, Born):
-        if origin.kind != "instance":
+        error = origin.kind == "error" and type(origin.parts) is dict and name != "args"
+        if origin.kind != "instance" and not error:
             recorder.refuse(f"{name} stored in a {kind.__name__}")
             return
         origin.parts[name] = part

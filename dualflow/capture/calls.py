@@ -273,6 +273,9 @@ def _builtin_method(call: Call) -> Plan | None:
         return None
     if type(owner) in TYPES or isinstance(owner, np.ufunc):
         return numpy_calls.method(call, owner, owner_origin)
+    if isinstance(owner, BaseException) and f.__name__ == "__init__":
+        inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
+        return construct.error_arguments(inner)
     handler = known.METHODS.get((type(owner), f.__name__))
     if handler is None:
         call.refuse(f"{type(owner).__name__}.{f.__name__}, which is in no table")

@@ -195,11 +195,50 @@ def replaced(call: Call) -> Plan | None:
 
 def _error(call: Call) -> Plan | None:
     cls, recorder = call.function, call.recorder
-    if cls.__init__ is not BaseException.__init__ and isinstance(cls.__init__, types.FunctionType):
+    init, new = cls.__init__, cls.__new__
+    if isinstance(new, types.FunctionType) or (call.kwargs and not _follows_init(cls)):
         call.refuse(f"an instance of {cls.__name__} is made")
         return None
-    constant = all(origin is CONSTANT for origin in call.origins) and not call.kwargs
-    return call.plan(lambda out: recorder.born(out, "error", "constant" if constant else None))
+    if isinstance(init, types.FunctionType):
+        if not _follows_init(cls):
+            call.refuse(f"an instance of {cls.__name__} is made")
+            return None
+        recorder.guard_special(CONSTANT, None, "__new__", cls)
+        recorder.guard_special(CONSTANT, None, "__init__", cls)
+
+        def make(*args: Any, **kwargs: Any) -> Any:
+            made = new(cls, *args, **kwargs)
+            origin = recorder.born(made, "error", {"args": list(call.origins)})
+            inner = call.of(init, CONSTANT, made, origin, bound=True).find()
+            if inner is None:
+                init(made, *args, **kwargs)
+            else:
+                inner.function(*inner.args, **inner.kwargs)
+            return made
+
+        return call.plan(recorder.known, make)
+    if all(origin is CONSTANT for origin in call.origins):
+        return call.plan(lambda out: recorder.born(out, "error", "constant"))
+    parts = {"args": list(call.origins)}
+    return call.plan(lambda out: recorder.born(out, "error", parts))
+
+
+def _follows_init(cls: Any) -> bool:
+    """Whether errors of the class hold what they are given and what their `__init__` stores."""
+    more = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, SystemExit, NameError,
+            AttributeError, BaseExceptionGroup)  # fmt: skip
+    return isinstance(cls.__init__, types.FunctionType) and not issubclass(cls, more)
+
+
+def error_arguments(call: Call) -> Plan | None:
+    """`super().__init__(...)` in an error's `__init__`."""
+    origin = call.origins[0]
+    if call.kwargs or not isinstance(origin, Born) or type(origin.parts) is not dict:
+        call.refuse()
+        return None
+    origin.parts["args"] = list(call.origins[1:])
+    f = call.function
+    return call.plan(lambda out: CONSTANT, lambda owner, *args: f(*args))
 
 
 def plain_text(recorder: Recorder, value: Any) -> bool:
@@ -212,11 +251,17 @@ def plain_text(recorder: Recorder, value: Any) -> bool:
 
 
 def text_of(recorder: Recorder, value: Any, origin: Origin, convert: Any) -> str | None:
-    """The text that `convert`, str or repr, makes of an error, where that is a constant."""
+    """The text that `convert`, str or repr, makes of an error, whose arguments are pinned."""
     if not isinstance(value, BaseException):
         return None
     plain = all(type(part) in SCALARS for part in value.args)
-    made_here = isinstance(origin, Born) and origin.kind == "error" and origin.parts == "constant"
-    if made_here and plain and built_in(recorder, value, "__str__", "__repr__", "__format__"):
-        return convert(value)
-    return None
+    if not plain or not isinstance(origin, Born) or origin.kind != "error":
+        return None
+    given = origin.parts["args"] if type(origin.parts) is dict else [CONSTANT] * len(value.args)
+    if origin.parts is None or len(given) != len(value.args):
+        return None
+    if not built_in(recorder, value, "__str__", "__repr__", "__format__"):
+        return None
+    for part, where in zip(value.args, given, strict=True):
+        recorder.pin(where, part)
+    return None if recorder.dead else convert(value)

@@ -160,6 +160,12 @@ class Frame(Displays):
             recorder.guard_order(sys.exc_info()[0] or object)
         return value
 
+    def raising(self, slot: int, value: Any) -> Any:
+        """What `raise` is given: of a class it makes an instance."""
+        if self.recorder.dead or not (isinstance(value, type) and issubclass(value, BaseException)):
+            return value
+        return self.invoke(value, self.origin(slot, value), (), ())[0]
+
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]

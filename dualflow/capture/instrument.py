@@ -223,8 +223,9 @@ class Statements(Expressions):
         return at(ast.With(items, [at(ast.Try(inner, [handler], [], []), node)]), node)
 
     def s_Raise(self, node: ast.Raise) -> ast.stmt:  # noqa: N802
-        error = self.e(node.exc)[0] if node.exc else None
-        return at(ast.Raise(error, self.e(node.cause)[0] if node.cause else None), node)
+        parts = [self.e(part) if part else None for part in (node.exc, node.cause)]
+        made = [part and self.hook(node, "raising", part[1], part[0]) for part in parts]
+        return at(ast.Raise(*made), node)
 
     def s_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:  # noqa: N802
         if node.decorator_list:

@@ -9,7 +9,10 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from dualflow.array.tensor import Tensor
+
 from . import containers
+from .attributes import special
 from .known import known, methods
 from .provenance import CONSTANT, SCALARS, Born, Origin
 
@@ -34,11 +37,13 @@ def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Orig
 
 def _sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origin]]] | None:
     """For each iterable of a call what C code is to iterate over, and where the item that it gives
-    as the i-th came from; None if that is not known."""
+    as the i-th came from; None if that is not known: an object's own `__iter__` would have to be
+    asked at once, not when the first item is."""
     recorder, found = call.recorder, []
     for value, where in zip(call.args[first:], call.origins[first:], strict=True):
         origin = recorder.origin(where, value)
-        if not containers.followed(value, origin):
+        asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
+        if asked or not containers.followed(value, origin):
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
         if isinstance(value, (list, tuple)):

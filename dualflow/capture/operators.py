@@ -147,7 +147,7 @@ class Operators(Variables):
             if origin is not CONSTANT and type(value) is not Tensor:
                 break
         else:
-            return recorder.guarded(f, *values)
+            return recorder.tried(f, *values)
         scalars = []
         tensor = values[0] if type(values[0]) is Tensor else values[1]
         operands = list(values)
@@ -163,9 +163,9 @@ class Operators(Variables):
             else:
                 recorder.pin(origin, value)
         if not scalars:
-            return recorder.guarded(f, *operands)
+            return recorder.tried(f, *operands)
         with recorder.with_scalars(scalars):
-            return recorder.guarded(f, *operands)
+            return recorder.tried(f, *operands)
 
     def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
         """Whether a number may be an input beside `tensor`; guards that it stays such a number."""

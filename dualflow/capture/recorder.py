@@ -21,6 +21,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import Batched, beneath
 from dualflow.autograd.tape import edge_of
 from dualflow.autograd.walk import order_of
+from dualflow.base.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from dualflow.base.source import SourceLine, is_own, own_line, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
@@ -194,12 +195,31 @@ class Recorder:
             self.refuse(f"{type(error).__name__} raised by {getattr(function, '__name__', 'it')}")
             raise
 
+    def tried(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of dualflow all of whose arguments are known: shapes, dtypes and pinned
+        numbers decide whether it raises one of the errors about them."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            about = (ShapeError, DTypeError, ArgumentError)
+            given = [*args[1:], *kwargs.values()]
+            if isinstance(error, IndexingError) and not any(map(_holds_tensor, given)):
+                about = IndexingError
+            if not isinstance(error, about):
+                self.refuse(f"{type(error).__name__} raised by {function.__name__}")
+            for value in args:
+                if type(value) is Tensor and not self.dead:
+                    self.understand(self.origin(None, value), value)
+            if not self.dead:
+                self.born(error, "error")
+            raise
+
     def asking(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """`guarded`, of a function of dualflow all of whose arguments are known: what values it
-        asks for become a branch, and the tensors that it makes of them are constants."""
+        """`tried`: what values the function asks for become a branch, and the tensors that it makes
+        of them are constants."""
         self._library, self._asked = True, False
         try:
-            return self.guarded(function, *args, **kwargs)
+            return self.tried(function, *args, **kwargs)
         finally:
             self._library = False
 
@@ -861,6 +881,12 @@ def shown(tensor: Tensor, of: Tensor, rest: ChainKey) -> bool:
         and tensor._view[:count] == of._view
         and chain_key(tensor._view[count:]) == rest
     )
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_tensor, value))
+    return type(value) is Tensor
 
 
 class _Scalars:
