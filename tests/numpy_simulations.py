@@ -196,3 +196,84 @@ def attention(x, heads):
     s = s - s.max(-1, keepdims=True)
     e = np.exp(s)
     return (e / e.sum(-1, keepdims=True)) @ v
+
+
+# Values decide shapes -----------------------------------------------------------------------
+
+
+@program(lambda i: (values(i, 30), 0.3))
+def outliers(x, width):
+    """What is kept is of another length each time."""
+    centred = (x - x.mean()) / x.std()
+    kept = x[np.abs(centred) < 2 * width]
+    return (x - kept.mean()) / kept.std(), kept, len(kept)
+
+
+@program(lambda i: (values(i, 8, 8), 0.6))
+def label_peaks(image, level):
+    smooth = (image + np.roll(image, 1, 0) + np.roll(image, 1, 1)) / 3
+    rows, columns = np.nonzero(smooth > level)
+    found = np.stack([rows, columns], axis=1)
+    weight = smooth[rows, columns]
+    return found, (found * weight[:, None]).sum(axis=0) / max(weight.sum(), 1e-9)
+
+
+@program(lambda i: ((9 * values(i, 40)).astype(int), values(i + 1, 40)))
+def group_means(keys, x):
+    groups, inverse, count = np.unique(keys, return_inverse=True, return_counts=True)
+    totals = np.zeros(len(groups))
+    np.add.at(totals, inverse, np.log1p(x))
+    return groups, totals / count
+
+
+@program(lambda i: (values(i, 6, 4),))
+def gram_schmidt(a):
+    q = np.zeros_like(a)
+    for j in range(a.shape[1]):
+        v = a[:, j].copy()
+        for i in range(j):
+            v -= (q[:, i] @ a[:, j]) * q[:, i]
+        q[:, j] = v / np.linalg.norm(v)
+    return q, q.T @ a
+
+
+@program(lambda i: (np.random.default_rng(i), 200, 100.0, 0.02, 0.3))
+def option_by_simulation(rng, n, strike, rate, volatility):
+    z = rng.standard_normal((n, 8))
+    growth = (rate - volatility**2 / 2) / 8 + volatility * np.sqrt(1 / 8) * z
+    ends = 100.0 * np.exp(growth.sum(axis=1))
+    paid = np.maximum(ends - strike, 0.0) * np.exp(-rate)
+    return paid.mean(), paid.std() / np.sqrt(n)
+
+
+@program(lambda i: (values(i, 14, 14), 2))
+def median_filter(image, radius):
+    size = 2 * radius + 1
+    padded = np.pad(image, radius, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+    return np.median(windows, axis=(2, 3))
+
+
+@program(lambda i: (values(i, 20) + 1j * 0, 0.05, 6))
+def schroedinger(psi, dt, steps):
+    """Split-step: half in space, half in frequency."""
+    n = len(psi)
+    potential = 0.5 * (np.linspace(-3, 3, n) ** 2)
+    k = 2 * np.pi * np.fft.fftfreq(n, 6 / n)
+    half, whole = np.exp(-0.5j * dt * potential), np.exp(-0.5j * dt * k**2)
+    for _ in range(steps):
+        psi = half * np.fft.ifft(whole * np.fft.fft(half * psi))
+    return np.abs(psi) ** 2
+
+
+@program(lambda i: (i, 12), verdict="co-execute")
+def metropolis(seed, steps):
+    """Values decide after draws."""
+    rng = np.random.default_rng(seed)
+    x, seen = np.zeros(3), []
+    for _ in range(steps):
+        trial = x + 0.5 * rng.standard_normal(3)
+        if np.log(rng.random()) < 0.5 * (x @ x - trial @ trial):
+            x = trial
+        seen.append(x @ x)
+    return np.array(seen), x

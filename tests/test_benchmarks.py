@@ -15,7 +15,7 @@ import dualflow as df
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import capture, derivatives, overhead, peers, workloads  # noqa: E402
+from benchmarks import capture, derivatives, numpy_programs, overhead, peers, workloads  # noqa: E402
 
 
 def test_the_command_runs(tmp_path):
@@ -54,6 +54,15 @@ def test_the_costs_of_derivatives_are_measured(capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "jvp of softmax" in said
     assert "vmap of a gradient" in said
+
+
+def test_programs_of_numpy_are_measured(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["numpy_programs", "--tiny"])
+    assert numpy_programs.main() == 0
+    said = capsys.readouterr().out
+    assert "heat" in said
+    assert "replay" in said
+    assert "no slower than undecorated" in said
 
 
 def test_the_costs_of_recording_and_replaying_are_measured(capsys, monkeypatch):

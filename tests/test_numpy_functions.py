@@ -40,6 +40,8 @@ def assert_same(wanted, found, where=""):
             np.testing.assert_allclose(found, wanted, rtol=64 * eps, atol=64 * eps, err_msg=where)
         else:
             np.testing.assert_array_equal(found, wanted, err_msg=where)
+    elif isinstance(wanted, np.random.Generator):
+        assert wanted.bit_generator.state == found.bit_generator.state, where
     elif hasattr(wanted, "__dict__"):
         assert_same(vars(wanted), vars(found), where)
     elif isinstance(wanted, float):

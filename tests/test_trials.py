@@ -46,6 +46,13 @@ def test_a_path_that_is_faster_goes_on_replaying(monkeypatch):
     assert stats["replays"] == 60 - 1 - trials.TURNS
 
 
+def test_long_calls_are_tried_early(monkeypatch):
+    monkeypatch.setattr(trials, "LONG", 0.0)
+    f = counted(40, monkeypatch, margin=1e9)
+    assert f.stats()["replays"] == trials.EARLY + trials.TURNS
+    assert "slower than Python" in f.explain(np.arange(5.0), 2.0)
+
+
 def test_other_shapes_have_verdicts_of_their_own(monkeypatch):
     f = counted(60, monkeypatch, margin=1e9)
     before = f.stats()["replays"]

@@ -169,8 +169,9 @@ class CompiledFunction:
         if block is not None and block.leaf and not isinstance(out, tree.Marker):
             self._count("replays")
             self._last = ("replay", None, block)
-            if self._counts["replays"] % trials.AGAIN == trials.AFTER:
-                self._trial = trials.Trial()
+            replays = self._counts["replays"] % trials.AGAIN
+            if replays == trials.AFTER or replays == trials.EARLY:
+                self._trial = trials.Trial(replays)
             return out
         return self._otherwise(out, block, args, kwargs)
 

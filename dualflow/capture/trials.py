@@ -11,8 +11,10 @@ from typing import final
 
 from .path import Block
 
-#: After so many replays of a function, and then each `AGAIN`, the paths not yet tried are tried.
-AFTER, AGAIN = 200, 1024
+#: After so many replays of a function, and then each `AGAIN`, the paths not yet tried are tried;
+#: those of which `FEW` replays take at least `LONG` seconds are tried after `EARLY` replays.
+AFTER, AGAIN, EARLY = 200, 1024, 8
+FEW, LONG = 3, 5e-4
 #: Calls that are timed of each way; a trial that does not come to them is left after `MOST` calls.
 TURNS, MOST = 7, 100
 #: Python must be so much faster: what times differ by anyway.
@@ -23,10 +25,11 @@ MARGIN = 0.92
 class Trial:
     """The times of some calls of one function."""
 
-    __slots__ = ("_calls", "_times")
+    __slots__ = ("_calls", "_long", "_times")
 
-    def __init__(self) -> None:
+    def __init__(self, replays: int) -> None:
         self._calls = 0
+        self._long = LONG if replays == EARLY else 0.0
         self._times: dict[Block, tuple[list[float], list[float]]] = {}
 
     @property
@@ -37,12 +40,14 @@ class Trial:
     def eagerly(self, block: Block) -> bool:
         """Whether the next call of the path that begins with `block` should run as it is."""
         replayed, eager = self._times.get(block, ((), ()))
-        return len(eager) < len(replayed)
+        return len(replayed) >= FEW and len(eager) < len(replayed)
 
     def note(self, block: Block, eager: bool, start: float) -> None:
         """A call has run since `start`."""
         times = self._times.setdefault(block, ([], []))
         times[eager].append(perf_counter() - start)
+        if not eager and times[False][-1] < self._long:
+            self._calls = MOST
         if min(map(len, times)) >= TURNS:
             block.slow = min(times[1]) < MARGIN * min(times[0])
             del self._times[block]

@@ -20,6 +20,8 @@ from .reductions import axes_of, axis_of
 from .ufuncs import NotCoveredError, stored_whole
 
 Tensor = Any
+#: More elements than these are not sorted for a quantile: NumPy parts them, which is faster.
+_SORTED = 1000
 #: where NumPy keeps its own functions that leave NaN out, and its quantiles
 _nans: Any = np.lib._nanfunctions_impl  # type: ignore[attr-defined]
 _numpys: Any = np.lib._function_base_impl  # type: ignore[attr-defined]
@@ -153,7 +155,7 @@ def _sorted(face: Any, axis: Any) -> tuple[Any, int]:
     if axis is None:
         x, axis = p.reshape(x, shape=(x.size,)), 0
     axis = axis_of(axis, len(x.shape))
-    if x.dtype.kind not in "iuf" or x.shape[axis] == 0:
+    if x.dtype.kind not in "iuf" or not 0 < x.shape[axis] <= _SORTED:
         raise NotCoveredError
     order = layout.order_of((x,))
     if order is None:
