@@ -35,10 +35,12 @@ COUNTERS: dict[str, str] = {
 _counts: dict[str, int] = dict.fromkeys(COUNTERS, 0)
 
 
-def count(name: str, by: int = 1) -> None:
-    """Add `by` to the counter `name`."""
+def count(name: str, by: int = 1, also: str = "") -> None:
+    """Add `by` to the counter `name`, and to `also`."""
     with _lock:
         _counts[name] += by
+        if also:
+            _counts[also] += by
 
 
 def stats() -> dict[str, int]:

@@ -61,8 +61,10 @@ _SLOWER = Reason("replays of it were measured to be slower than Python", None)
 def _errors_are_quiet() -> bool:
     """Whether NumPy ignores or warns of floating-point errors, and does nothing more."""
     state = _error_state.get() if _error_state is not None else None
-    if state is not None and any(state is known for known in _quiet):
-        return True
+    if state is not None:
+        for known_state in _quiet:
+            if state is known_state:
+                return True
     quiet = set(np.geterr().values()) <= {"ignore", "warn"}
     if quiet and state is not None and len(_quiet) < 16:
         _quiet.append(state)
@@ -160,20 +162,33 @@ class CompiledFunction:
             return self._fn(*args, **kwargs)  # within a call that is being recorded or co-executed
         if self._audit is not None:
             self._audit.before(self, args, kwargs)
-        self._count("calls")
-        if not _errors_are_quiet():
-            return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
-        if self._trial is not None:
-            return self._tried(self._trial, args, kwargs)
-        out, block, _ = tree.run(self._root, args, kwargs)
-        if block is not None and block.leaf and not isinstance(out, tree.Marker):
-            self._count("replays")
+        trial = self._trial
+        if trial is not None or not _errors_are_quiet():
+            return self._unlike(trial, args, kwargs)
+        try:
+            out, block, _ = tree.run(self._root, args, kwargs)
+        except BaseException:
+            self._count("calls")
+            raise
+        if block is not None and block.leaf and type(out) is not tree.Marker:
+            counts = self._counts
+            counts["calls"] += 1
+            counts["replays"] = replays = counts["replays"] + 1
+            count("calls", also="replays")
             self._last = ("replay", None, block)
-            replays = self._counts["replays"] % trials.AGAIN
-            if replays == trials.AFTER or replays == trials.EARLY:
-                self._trial = trials.Trial(replays)
+            at = replays % trials.AGAIN
+            if at == trials.AFTER or at == trials.EARLY:
+                self._trial = trials.Trial(at)
             return out
+        self._count("calls")
         return self._otherwise(out, block, args, kwargs)
+
+    def _unlike(self, trial: trials.Trial | None, args: tuple, kwargs: dict) -> Any:
+        """A call that is not simply replayed: NumPy's errors are told, or replays are on trial."""
+        self._count("calls")
+        if trial is None or not _errors_are_quiet():
+            return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
+        return self._tried(trial, args, kwargs)
 
     def eager(self, *args: Any, **kwargs: Any) -> Any:
         """The function as it was written, called; compiled functions that it calls run so too."""

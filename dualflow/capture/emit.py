@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 from weakref import finalize
@@ -40,6 +40,8 @@ PYTHON = Marker("this path runs in Python")
 FITS = Marker("guards fit; no more was asked")
 
 _numbers = count()
+#: a name that a namespace must not hold
+ABSENT = "{k1} not in {k0}"
 #: how templates call their constants; the length of a class's order bounds their number
 _KEYS = tuple(f"k{i}" for i in range(1000))
 _REFERRED = (types.FunctionType, types.CodeType, types.ModuleType)
@@ -135,6 +137,22 @@ class Emitter:
 
     def guard(self, node: Node) -> None:
         self.line(f"if not ({self.text(node)}): return MISS")
+
+    def absences(self, guards: Sequence[Node]) -> set[Node]:
+        """Check at once, for each class, all names that it must not hold: before anything is read
+        through it. The guards among `guards` that say so."""
+        names: dict[Any, dict[str, Node]] = {}
+        for node in guards:
+            if node.template == ABSENT and type(node.constants[0]) is Namespace:
+                space, name = node.constants
+                names.setdefault(space, {})[name] = node
+        found: set[Node] = set()
+        for space, nodes in names.items():
+            if len(nodes) > 1:
+                wanted = self.constant(frozenset(nodes))
+                self.line(f"if not {self.compared(space)}.keys().isdisjoint({wanted}): return MISS")
+                found.update(nodes.values())
+        return found
 
     def tensor(self, node: Node, layout: Any, requires: bool, taped: bool) -> None:
         """Check a tensor's type, layout and need of gradients."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.base.source import inside_package
 
-from .provenance import CONSTANT
+from .provenance import CONSTANT, Origin
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
@@ -54,7 +54,7 @@ def _logged(call: Call) -> Plan | None:
         recorder.guard_special(call.origins[0], logger, name)
     recorder.guard("{k0}({0})", node, constants=(ordinary,))
     fixed = (_LEVELS[call.function.__name__], *_caller())
-    pairs = [(value, CONSTANT) for value in fixed]
+    pairs: list[tuple[Any, Origin]] = [(value, CONSTANT) for value in fixed]
     pairs += zip(call.args, call.origins, strict=True)
     recorder.effects.append(("call", log, pairs, recorder.effect_line()))
     return call.plan(lambda out: CONSTANT)

@@ -91,7 +91,9 @@ class NodeBuilder(GraphBuilder):
     ) -> Value:
         """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
         attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        return self.add(_FULL, (), attributes, line, (tensor_type(shape, dtype),)).results[0]
+        node = Node(_FULL, (), attributes, (tensor_type(shape, dtype),), line)
+        self.nodes.append(node)
+        return node.results[0]
 
 
 @final
@@ -218,7 +220,7 @@ class Notes:
         for other, exposed in self._outside:
             if other is base or not (other.written or base.written):
                 continue
-            near = any(other is sibling for sibling in siblings) or (exposed and storage.exposed)
+            near = other in siblings or (exposed and storage.exposed)
             if near and np.may_share_memory(base.array, other.array):  # type: ignore[arg-type]
                 self.broken = "two tensors from outside share memory that is written to"
 

@@ -35,6 +35,7 @@ COMPARE: dict[str, tuple[Any, str]] = {
     "Eq": (o.eq, "=="), "NotEq": (o.ne, "!="), "Is": (o.is_, "is"), "IsNot": (o.is_not, "is not"),
     "In": (lambda a, b: a in b, "in"), "NotIn": (lambda a, b: a not in b, "not in"),
 }  # fmt: skip
+_ORDERS = frozenset(["Lt", "LtE", "Gt", "GtE", "Eq", "NotEq"])
 UNARY: dict[str, tuple[Any, str]] = {
     "USub": (o.neg, "-"), "UAdd": (o.pos, "+"), "Invert": (o.invert, "~"), "Not": (o.not_, "not "),
 }  # fmt: skip
@@ -91,7 +92,11 @@ class Operators(Variables):
         return function(a, b)
 
     def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
-        recorder = self.recorder
+        recorder, slots = self.recorder, self.slots
+        pa, pb = slots[sa], slots[sb]
+        if pa is CONSTANT is pb and type(a) in SCALARS and type(b) in SCALARS:
+            slots[slot] = CONSTANT
+            return recorder.guarded(f, a, b)
         pa, pb = self.origin(sa, a), self.origin(sb, b)
         if recorder.dead:
             return f(a, b)
@@ -184,12 +189,15 @@ class Operators(Variables):
     def expression(self, template: str, values: tuple, origins: tuple) -> Origin:
         """The origin of Python arithmetic on scalars."""
         recorder = self.recorder
-        if all(origin is CONSTANT for origin in origins):
+        for origin in origins:
+            if origin is not CONSTANT:
+                break
+        else:
             return CONSTANT
         parents = []
         for value, origin in zip(values, origins, strict=True):
             recorder.typed(origin, value)
-            node = recorder.as_node(origin, value)
+            node = origin if type(origin) is Node else recorder.as_node(origin, value)
             if node is None:
                 recorder.refuse(f"a {type(value).__name__} of unknown origin")
                 return None
@@ -229,8 +237,12 @@ class Operators(Variables):
 
     def compare(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         function, symbol = COMPARE[name]
-        recorder = self.recorder
+        recorder, slots = self.recorder, self.slots
         if recorder.dead:
+            return function(a, b)
+        pa, pb = slots[sa], slots[sb]
+        if pa is CONSTANT is pb and type(a) in NUMBERS and type(b) in NUMBERS and name in _ORDERS:
+            slots[slot] = CONSTANT
             return function(a, b)
         pa, pb = self.origin(sa, a), self.origin(sb, b)
         if recorder.dead:

@@ -250,9 +250,11 @@ class Builder:
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
         keys: list[Any] = [self.recorder.grad_enabled, self.numerics]
         kinds: list[Any] = []
+        absent = emitter.absences([event[1] for event in guards if event[0] == "guard"])
         for event in guards:
             if event[0] == "guard":
-                emitter.guard(event[1])
+                if event[1] not in absent:
+                    emitter.guard(event[1])
                 keys.append(node_key(event[1], self.keys))
             elif event[0] == "value":
                 emitter.node(event[1])

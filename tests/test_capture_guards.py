@@ -1,0 +1,97 @@
+"""Guards that stand for many reads, and reads that are remembered: what changes later is seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import dualflow as df
+
+GAIN = 2.0
+
+
+class Settings:
+    """Attributes of instances, read one after the other."""
+
+    def __init__(self):
+        self.a, self.b, self.c = 1.0, 2.0, 3.0
+
+
+def x():
+    return df.asarray(np.arange(4, dtype=np.float32))
+
+
+def replayed(compiled, *arguments):
+    """What a call gives, and whether it was replayed."""
+    before = compiled.stats()["replays"]
+    out = compiled(*arguments)
+    return out.tolist(), compiled.stats()["replays"] > before
+
+
+def test_a_property_that_hides_one_of_many_attributes_is_seen():
+    class Mine(Settings):
+        pass
+
+    def f(x, o):
+        return x * o.a + o.b + o.c
+
+    compiled, o = df.compile(f, wait=True), Mine()
+    compiled(x(), o)
+    assert replayed(compiled, x(), o) == (f(x(), o).tolist(), True)
+    assert ".isdisjoint(" in compiled.report().guards
+    asked = []
+    Mine.b = property(lambda self: asked.append(1) or 50.0, lambda self, value: None)
+    found, again = replayed(compiled, x(), o)
+    assert (found, again) == ((x() * 1.0 + 50.0 + 3.0).tolist(), False)
+    assert len(asked) == 1, "guards do not run the property"
+    del Mine.b
+    assert replayed(compiled, x(), o) == (f(x(), o).tolist(), True)
+
+
+def test_a_global_that_hides_a_built_in_function_is_seen(monkeypatch):
+    def f(x, values):
+        return x * len(values) + len(values)
+
+    compiled = df.compile(f, wait=True)
+    compiled(x(), [1, 2])
+    assert replayed(compiled, x(), [1, 2]) == (f(x(), [1, 2]).tolist(), True)
+    monkeypatch.setitem(globals(), "len", lambda values: 10)
+    assert replayed(compiled, x(), [1, 2]) == ((x() * 10 + 10).tolist(), False)
+
+
+def test_a_global_that_the_call_stores_is_read_anew():
+    def f(x):
+        global GAIN
+        first = x * GAIN
+        GAIN = GAIN + 1.0
+        return first + GAIN
+
+    compiled = df.compile(f, wait=True)
+    wanted = [(x() * gain + (gain + 1.0)).tolist() for gain in (2.0, 3.0, 4.0)]
+    assert [compiled(x()).tolist() for _ in range(3)] == wanted
+    assert compiled.stats()["replays"] == 2
+
+
+def test_an_attribute_that_the_call_stores_is_read_anew():
+    def f(x, o):
+        first = x * o.a
+        o.a = o.a * 2.0
+        return first + o.a
+
+    compiled, o = df.compile(f, wait=True), Settings()
+    wanted = [(x() * a + a * 2.0).tolist() for a in (1.0, 2.0, 4.0)]
+    assert [compiled(x(), o).tolist() for _ in range(3)] == wanted
+    assert compiled.stats()["replays"] == 2
+    assert o.a == 8.0
+
+
+def test_another_handle_of_an_argument_s_memory_is_one_input():
+    def f(a, b):
+        a += 1.0
+        return a * b
+
+    compiled = df.compile(f, wait=True)
+    for _ in range(3):
+        one, other = x(), x()
+        assert compiled(one, one).tolist() == f(other, other).tolist()
+        assert one.tolist() == other.tolist()
+    assert compiled.stats()["replays"] == 2
