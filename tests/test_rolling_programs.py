@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+
 import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow.capture import compiled as compiled_room
 from dualflow.ir.op import Kind
 
 STEPS = 60
@@ -410,3 +414,90 @@ def test_a_tape_leaves_the_function():
             grads.append(np.asarray(w.grad))
         np.testing.assert_allclose(grads[1], grads[0], rtol=1e-9)
     assert compiled.stats()["replays"] == 2
+
+
+# Loops that are asked for ------------------------------------------------------------------------
+
+LONG = 1000
+
+
+def test_scan_of_many_steps_and_its_gradient():
+    """A loop forwards, one for what each step was asked for, one backwards."""
+
+    def total(w, xs):
+        last, ys = df.scan(lambda c, x: (df.tanh(c * w + x), c * c), xs[0] * 0, xs)
+        return last.sum() + ys.mean()
+
+    def both(w, xs):
+        return total(w, xs), df.grad(total)(w, xs)
+
+    compiled = df.compile(both, wait=True)
+    w = df.tensor(np.linspace(0.5, 0.9, 4))
+    for _ in range(2):
+        xs = df.tensor(normal(LONG, 4))
+        for found, wanted in zip(compiled(w, xs), both(w, xs), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-11)
+    assert compiled.stats()["replays"] == 1
+    (section,) = compiled.report().sections
+    assert loops_of(section.graph) >= 3
+    assert len(section.graph.nodes) < 300
+
+
+def test_map_of_many_rows():
+    def mapped(xs):
+        return df.map(lambda r: (df.floor(r) * 2 + r, r.max()), xs)
+
+    compiled = df.compile(mapped, wait=True)
+    for _ in range(3):
+        xs = df.tensor(normal(LONG, 4))
+        for found, wanted in zip(compiled(xs), mapped(xs), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert compiled.stats()["replays"] == 2
+    (section,) = compiled.report().sections
+    assert loops_of(section.graph) == 1
+    assert len(section.graph.nodes) < 60
+
+
+def test_a_while_loop_whose_count_depends_on_values(monkeypatch):
+    """Each count is a path of its own, until they are too many: then Python counts."""
+    monkeypatch.setattr(compiled_room, "MOST_BLOCKS", 40)
+
+    def halve(x):
+        return df.while_loop(lambda s: df.abs(s).max() > 1.0, lambda s: s * 0.5, x)
+
+    def loop(x):
+        n = 0
+        while abs(x).max() > 1.0:
+            x, n = x * 0.5, n + 1
+        return x, n
+
+    x = normal(5)
+    for fn, make in ((halve, df.tensor), (loop, np.array)):
+        compiled = df.compile(fn, wait=True)
+        for count in (3, 30, 3, 30, 60, 50, 20, 60):
+            given = make(x * 2.0**count)
+            for found, wanted in zip(leaves(compiled(given)), leaves(fn(given)), strict=True):
+                np.testing.assert_array_equal(found, wanted)
+        assert compiled.stats()["replays"] >= 3
+        assert compiled.stats()["co_executions"] >= 1
+        compiled(make(x * 2.0**45))
+        assert "more than 40 branches" in str(compiled.report().reasons)
+
+
+def test_a_deep_path_is_reported():
+    """A path of more tests than Python's stack is deep."""
+
+    def count(x):
+        n = 0
+        while x.sum() > 0:
+            x, n = x - 1, n + 1
+        return n
+
+    compiled = df.compile(count, wait=True)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 120)
+    try:
+        assert compiled(np.full(1, 150)) == 150
+        assert len(compiled.report().sections) > 100
+    finally:
+        sys.setrecursionlimit(limit)

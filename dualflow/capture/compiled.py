@@ -412,19 +412,17 @@ class CompiledFunction:
 
     def _above(self, leaf: Block) -> list[Block]:
         """The blocks of the path that ends in `leaf`."""
-
-        def search(fork: tree.Fork, path: list[Block]) -> list[Block] | None:
+        above: dict[Block, Block | None] = {}
+        todo: list[tuple[tree.Fork, Block | None]] = [(self._root, None)]
+        while todo and leaf not in above:
+            fork, last = todo.pop()
             for alternative in fork.alternatives:
-                here = [*path, alternative.block]
-                if alternative.block is leaf:
-                    return here
-                for below in alternative.below.values():
-                    found = search(below, here)
-                    if found is not None:
-                        return found
-            return None
-
-        return search(self._root, []) or [leaf]
+                above[alternative.block] = last
+                todo += [(below, alternative.block) for below in alternative.below.values()]
+        path = [leaf]
+        while (last := above.get(path[-1])) is not None:
+            path.append(last)
+        return path[::-1]
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What was recorded and compiled, and why a call is no replay. If nothing is recorded for
