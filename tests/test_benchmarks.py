@@ -15,7 +15,15 @@ import dualflow as df
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import capture, derivatives, numpy_programs, overhead, peers, workloads  # noqa: E402
+from benchmarks import (  # noqa: E402
+    capture,
+    contractions,
+    derivatives,
+    numpy_programs,
+    overhead,
+    peers,
+    workloads,
+)
 
 
 def test_the_command_runs(tmp_path):
@@ -54,6 +62,23 @@ def test_the_costs_of_derivatives_are_measured(capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "jvp of softmax" in said
     assert "vmap of a gradient" in said
+
+
+@pytest.mark.parametrize("row", contractions.rows(True), ids=lambda row: row.name)
+def test_what_contractions_give(row: contractions.Row):
+    calls = contractions.in_dualflow(row)
+    xs = [df.asarray(x.astype(np.float64)) for x in row.arrays()]
+    wanted, pull = df.vjp(row.of(df), *xs)
+    np.testing.assert_allclose(calls["forward"]().numpy(), wanted.numpy(), 1e-3, 1e-3)
+    for found, gradient in zip(calls["gradients"](), pull(wanted * 2.0), strict=True):
+        scale = abs(gradient.numpy()).max()
+        np.testing.assert_allclose(found.numpy(), gradient.numpy(), 1e-3, 1e-4 * scale)
+
+
+def test_contractions_are_measured(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["contractions", "--tiny"])
+    assert contractions.main() == 0
+    assert "attention of 1024, causal" in capsys.readouterr().out
 
 
 def test_programs_of_numpy_are_measured(capsys, monkeypatch):
