@@ -17,6 +17,7 @@ one_thread()
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks import loops as loops  # noqa: E402
 from benchmarks import peers, startup, workloads  # noqa: E402
 from benchmarks.keeping import machine, save  # noqa: E402
 from dualflow.inspect.show import seconds  # noqa: E402
