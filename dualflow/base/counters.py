@@ -47,8 +47,12 @@ def stats() -> dict[str, int]:
     """The counters of this process, by name (see `COUNTERS` for what each counts).
 
     >>> import dualflow as df
-    >>> df.stats()["compiler_errors"]
-    0
+    >>> before = df.stats()["recordings"]
+    >>> double = df.compile(lambda x: x * 2, wait=True)
+    >>> double(double(df.ones(2))).tolist()
+    [4.0, 4.0]
+    >>> df.stats()["recordings"] - before
+    1
     """
     with _lock:
         return dict(_counts)
