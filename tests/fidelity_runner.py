@@ -38,7 +38,7 @@ KNOWN_GAPS: dict[str, str] = {}
 NOT_REPLAYED = frozenset(
     """
     global_absent_then_present late_binding_in_comprehension numpy_scalars_as_arguments
-    dict_grows_while_iterated match_statement iterators_returned set_of_numbers compiled_generator
+    dict_grows_while_iterated iterators_returned set_of_numbers compiled_generator
     generator_argument itertools_and_functools printing_a_tensor random_and_environment
     logging_levels property_raises_and_getattr_answers setattr_of_the_class data_descriptor
     object_and_its_dict dict_read_before_a_value comparison_of_objects enum_with_code

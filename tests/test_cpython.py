@@ -6,7 +6,9 @@ import pytest
 from run_cpython import available, differences
 
 
-@pytest.mark.parametrize("module", ["test_scope", "test_with", "test_enumerate", "test_raise"])
+@pytest.mark.parametrize(
+    "module", ["test_scope", "test_with", "test_enumerate", "test_raise", "test_patma"]
+)
 def test_language_tests_come_out_alike(module):
     if not available(module):
         pytest.skip("this interpreter comes without its tests")

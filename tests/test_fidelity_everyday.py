@@ -430,6 +430,113 @@ def masks_of_long_tensors(compile, see):
         see(f, df.arange(8000) - float(i))
 
 
+# Match ------------------------------------------------------------------------------------------
+
+
+def match_of_values(compile, see):
+    class Point:
+        __match_args__ = ("x", "y")
+
+        def __init__(self, x, y):
+            self.x, self.y = x, y
+
+    class Slots:
+        __slots__ = ("a",)
+
+    class Red:
+        code = 3
+
+    @compile
+    def f(x, what):
+        match what:
+            case {"op": "add", "k": k, **rest}:
+                return x + k, sorted(rest)
+            case ["scale", k]:
+                return x * k
+            case [1 | 2 as first, *rest, [last]]:
+                return x * first, rest, last
+            case [_, *_, "end"]:
+                return x, "end"
+            case []:
+                return x, "empty"
+            case int(n) if n > 3:
+                return x * n
+            case Red.code | -1:
+                return x, "code"
+            case Point(x=0):
+                return x, "origin"
+            case Point(a, b):
+                return x * a + b
+            case Slots(a=3):
+                return x, "slots"
+            case True | None:
+                return x, "single"
+            case float() | str() as value:
+                return x, value
+            case {}:
+                return x, "mapping"
+            case other:
+                return -x, type(other).__name__
+
+    unset, three, four = Slots(), Slots(), Slots()
+    three.a, four.a = 3, 4
+    for what in (
+        {"op": "add", "k": 2.0}, {"op": "add", "k": 3.0, "z": 1}, {"op": "sub"}, ["scale", 2.0],
+        ("scale", 4), [1, [2]], [2, 5, 6, [7]], [3, 5, [7]], [1, "end"], ["end"], [], (), 5, 2, 3, -1,
+        True, False, None, 2.5, "s", Point(0, 1), Point(2, 3), Point(4, 5), unset, three, four,
+        range(0), range(3), b"ab", {1, 2},
+    ):  # fmt: skip
+        for _ in range(3):
+            see(f, tensor(*X), what)
+
+
+def match_on_tensors(compile, see):
+    count = {"n": 0}
+
+    @compile
+    def f(x, y):
+        match (x.shape, float(x[0])):
+            case ((2,), v) if v > y:
+                count["n"] += 1
+                return x * v
+            case ((n,), _) if n > 2:
+                return x + n
+        return x
+
+    for values, y in (((1, 2), 0.5), ((1, 2), 3.0), ((1, 2, 3), 0.5), ((5, 2), 0.5), ((1,), 0)) * 3:
+        see(f, tensor(*values), y)
+        see.that(count["n"])
+
+
+def match_that_raises(compile, see):
+    class Point:
+        __match_args__ = ("x",)
+
+    @compile
+    def f(x, what, cls):
+        match what:
+            case cls(a):
+                return x, a
+            case cls(a, b):
+                return x * a + b
+        return x
+
+    for cls in (int, Point, str):
+        for what in (1, 1, "s", "s", Point()):
+            see(f, tensor(*X), what, cls)
+
+
+def text_of_shapes(compile, see):
+    @compile
+    def f(x, k):
+        print(x.shape, x.dtype, k, (1, k), sep="|")
+        print("bits", k.bit_length(), (2.5).is_integer())
+        return x * k
+
+    for n, k in ((2, 1), (3, 1), (2, 1), (2, 2), (2, 2)):
+        see(f, df.ones((n,)), k)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -4,7 +4,8 @@ Comes in: values, and the numbers of the slots that know their origins. Goes out
 Every hook first does what Python would do; if the recorder is dead it does nothing else.
 
     variables.py   locals, globals, cells, imports    operators.py arithmetic, comparison, truth
-    displays.py    displays, text, loops, targets     here         parts, calls, exceptions, with
+    displays.py    displays, text, loops, targets     matching.py  match statements
+    here           parts, calls, exceptions, with
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from dualflow.array.tensor import Tensor
 
 from . import attributes, calls, containers, managers
 from .attributes import MISSING
-from .displays import Displays
+from .matching import Matching
 from .provenance import CONSTANT, Born, Origin
 from .recording import strip
 
 
 @final
-class Frame(Displays):
+class Frame(Matching):
     """One running call of an instrumented copy; see `Variables` for what it holds."""
 
     __slots__ = ()

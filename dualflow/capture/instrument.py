@@ -15,14 +15,15 @@ from types import CodeType
 from typing import Any
 from weakref import ref
 
-from .expressions import FRAME, Expressions, Refused, Shape, at
+from .expressions import FRAME, Refused, Shape, at
 from .locate import NoSource, locate, rebuild
+from .patterns import Patterns
 
 _UNTOUCHED = (ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal)
 _OTHER_KINDS = 0x80 | 0x100 | 0x200  # coroutine, iterable coroutine, async generator
 
 
-class Statements(Expressions):
+class Statements(Patterns):
     """Statements with hooks; each method `s_Kind` gives the statements that replace one."""
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import containers
 from .known import METHODS, constant_only, known, methods
 from .numpy_arrays import SCALAR_TYPES
@@ -21,9 +23,10 @@ for _name in dir(str):
         METHODS[str, _name] = lambda call: _text(call)
 
 
-for _name in dir(bytes):
-    if not _name.startswith("_") and _name != "join":
-        METHODS[bytes, _name] = lambda call: _text(call)
+for _kind in (bytes, int, float, bool, complex):
+    for _name in dir(_kind):
+        if not _name.startswith("_") and _name != "join":
+            METHODS[_kind, _name] = lambda call: _text(call)
 
 
 def _text(call: Call) -> Plan | None:
@@ -77,13 +80,20 @@ def _join(call: Call) -> Plan | None:
 def _print(call: Call) -> Plan | None:
     recorder = call.recorder
     plain = (str, int, float, bool, type(None), *SCALAR_TYPES)
-    if "file" in call.kwargs or not all(type(v) in plain for v in call.args):
+    pairs = []
+    for value, origin in zip(call.args, call.origins, strict=True):
+        if isinstance(value, np.dtype) or (type(value) is tuple and _plain_result(call, value)):
+            recorder.pin(origin, value)
+            pairs.append((str(value), CONSTANT))
+        elif type(value) in plain:
+            pairs.append((value, origin))
+    if "file" in call.kwargs or len(pairs) != len(call.args):
         call.refuse("print of something that is no plain value")
         return None
-    pairs = list(zip(call.args, call.origins, strict=True))
     for key, value in call.kwargs.items():
         recorder.pin(call.where[key], value)
     if recorder.dead:
         return None
     recorder.effects.append(("print", pairs, dict(call.kwargs), recorder.effect_line()))
-    return call.plan(lambda out: CONSTANT)
+    shown = [value for value, _ in pairs]
+    return call.plan(lambda out: CONSTANT, lambda *args, **kwargs: print(*shown, **kwargs))
