@@ -482,8 +482,8 @@ def match_of_values(compile, see):
     three.a, four.a = 3, 4
     for what in (
         {"op": "add", "k": 2.0}, {"op": "add", "k": 3.0, "z": 1}, {"op": "sub"}, ["scale", 2.0],
-        ("scale", 4), [1, [2]], [2, 5, 6, [7]], [3, 5, [7]], [1, "end"], ["end"], [], (), 5, 2, 3, -1,
-        True, False, None, 2.5, "s", Point(0, 1), Point(2, 3), Point(4, 5), unset, three, four,
+        ("scale", 4), [1, [2]], [2, 5, 6, [7]], [3, 5, [7]], [1, "end"], ["end"], [], (), 5, 2, 3,
+        -1, True, False, None, 2.5, "s", Point(0, 1), Point(2, 3), Point(4, 5), unset, three, four,
         range(0), range(3), b"ab", {1, 2},
     ):  # fmt: skip
         for _ in range(3):
