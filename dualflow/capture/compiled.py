@@ -177,7 +177,7 @@ class CompiledFunction:
             count("calls", also="replays")
             self._last = ("replay", None, block)
             at = replays % trials.AGAIN
-            if at == trials.AFTER or at == trials.EARLY:
+            if (at == trials.AFTER or at == trials.EARLY) and not self._wait:
                 self._trial = trials.Trial(at)
             return out
         self._count("calls")
@@ -492,7 +492,8 @@ def compile(fn: Any = None, *, wait: bool = False, audit: float | None = None) -
     Args:
         fn: a function, method, lambda, `functools.partial` or callable object. Left out, the
             decorator is returned.
-        wait: compile before the first call returns; else calls run eagerly meanwhile.
+        wait: compile before the first call returns; else calls run eagerly meanwhile. Paths that
+            replay are never timed beside Python then: all calls of a path run in one way.
         audit: the share of calls that are checked against the function as written, 0.001 say; a
             difference is logged, counted in `df.stats()` and written down as a script. Such a
             call takes as long as several, and needs memory for what it reaches once more.
