@@ -2,7 +2,7 @@
 
 python -m benchmarks.capture         every figure beside its bound, and the peers'
 python -m benchmarks.capture --tiny  once each, no peers (the tests run this)
-python -m benchmarks.capture --save  keep the figures in benchmarks/results/
+python -m benchmarks.capture --save  keep the figures in benchmarks/results/capture/
 """
 
 from __future__ import annotations
@@ -394,7 +394,7 @@ def main() -> int:
         print(f"{figure.name:<62}{figure.value:9.2f} {figure.unit}{bound}", flush=True)
     if "--save" in sys.argv:
         facts = {f"{figure.name} ({figure.unit})": figure.value for figure in found}
-        save([], facts, "capture-")
+        save([], facts, "capture")
     return 0
 
 

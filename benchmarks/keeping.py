@@ -1,8 +1,9 @@
-"""Figures kept: in benchmarks/results/, under the day, what they are of, and the machine."""
+"""Figures kept: in benchmarks/results/, under the day and the machine, beside its load."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from datetime import date
@@ -20,11 +21,11 @@ def machine() -> str:
 
 
 def save(rows: list[dict[str, object]], facts: dict[str, float], of: str = "") -> None:
-    """Write the figures to a file; `of`: what they are of."""
-    folder = Path(__file__).parent / "results"
+    """Write the figures to a file, in a folder `of` what they are of."""
+    folder = Path(__file__).parent / "results" / of
     folder.mkdir(exist_ok=True)
     name = "".join(c if c.isalnum() else "-" for c in machine().lower()).strip("-")
-    content = {"machine": machine(), "threads": 1, "rows": rows, "facts": facts}
-    target = folder / f"{date.today()}-{of}{name}.json"
-    target.write_text(json.dumps(content, indent=1) + "\n")
+    content = {"machine": machine(), "threads": 1, "load": os.getloadavg()[0], "rows": rows}
+    target = folder / f"{date.today()}-{name}.json"
+    target.write_text(json.dumps(content | {"facts": facts}, indent=1) + "\n")
     print(f"saved {target}", file=sys.stderr)

@@ -96,7 +96,7 @@ class Operators(Variables):
         pa, pb = slots[sa], slots[sb]
         if pa is CONSTANT is pb and type(a) in SCALARS and type(b) in SCALARS:
             slots[slot] = CONSTANT
-            return recorder.guarded(f, a, b)
+            return recorder.certain(f, (a, b))
         pa, pb = self.origin(sa, a), self.origin(sb, b)
         if recorder.dead:
             return f(a, b)

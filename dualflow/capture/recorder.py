@@ -438,7 +438,7 @@ class Recorder:
 
     def typed(self, origin: Origin, value: Any) -> None:
         """The type of the value must be the same at a replay."""
-        if not isinstance(origin, Node) or (origin, "typed") in self._done:
+        if type(origin) is not Node or (origin, "typed") in self._done:
             return
         self._done.add((origin, "typed"))
         template = origin.template
