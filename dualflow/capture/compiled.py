@@ -55,6 +55,8 @@ _error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None) 
 
 _quiet: list[Any] = []
 MOST_BLOCKS = 1000
+#: After so many calls in Python in which there was nothing to fuse only each such call looks again.
+UNFUSED = 64
 _SLOWER = Reason("replays of it were measured to be slower than Python", None)
 
 
@@ -260,6 +262,9 @@ class CompiledFunction:
         return self._fn(*args, **kwargs)
 
     def _coexecute(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
+        calls = self._counts["co_executions"] + self._counts["eager_calls"]
+        if calls > UNFUSED and not self._segments.steps and calls % UNFUSED and reason is not None:
+            return self._eager(args, kwargs, reason)  # there was nothing to fuse so far
         self._count("co_executions")
         self._last = ("co-execute", reason, None)
         return coexecute(self._segments, lambda: self._fn(*args, **kwargs), wait=self._wait)

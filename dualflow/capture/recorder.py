@@ -431,6 +431,7 @@ class Recorder:
         if node.late:
             if self.drawn.calls:  # it would have to be set back where another outcome is met
                 self.refuse("a value decides after NumPy drew random numbers")
+                return
             self.events.append(("test", node, outcome))
         else:
             assert outcome is True
