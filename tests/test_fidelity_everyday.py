@@ -537,6 +537,75 @@ def text_of_shapes(compile, see):
         see(f, df.ones((n,)), k)
 
 
+# Dicts that make values -------------------------------------------------------------------------
+
+
+def counters_from_outside(compile, see):
+    count, groups = collections.Counter(a=1), collections.defaultdict(list)
+    order, plain = collections.OrderedDict(z=1), collections.defaultdict(None)
+
+    @compile
+    def f(x, key):
+        count[key] += 1
+        groups[key].append(x * count[key])
+        order[key] = len(groups[key])
+        known = key in plain
+        try:
+            plain[key]
+        except KeyError:
+            known = None
+        return groups[key][-1], count["none"], "none" in count, known
+
+    def told():
+        see.that([list(count.items()), list(groups.items()), list(order.items()), len(plain)])
+
+    for key in ("a", "b", "a", "b", "a", "c", "c", "a", "b"):
+        see(f, tensor(*X), key)
+        told()
+    groups.clear()
+    count.clear()
+    for key in ("a", "b", "a"):
+        see(f, tensor(*X), key)
+        told()
+    groups.default_factory = tuple
+    plain["c"] = 1
+    for key in ("c", "d", "c"):
+        see(f, tensor(*X), key)
+        told()
+
+
+def guards_make_no_keys(compile, see):
+    table = collections.defaultdict(lambda: 7, a=2, b=3)
+
+    @compile
+    def f(x):
+        return x * table["a"] + table["b"]
+
+    for change in (None, None, "a", None, "b", None):
+        if change:
+            del table[change]
+        see(f, tensor(*X))
+        see.that(list(table.items()))
+
+
+def factory_that_tells(compile, see):
+    log = []
+
+    def make():
+        log.append(len(log))
+        return len(log)
+
+    table = collections.defaultdict(make)
+
+    @compile
+    def f(x, key):
+        return x * table[key] + table[key]
+
+    for key in (1, 2, 1, 3, 2, 3, 4, 1):
+        see(f, tensor(*X), key)
+        see.that((log, dict(table)))
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

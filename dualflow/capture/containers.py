@@ -7,6 +7,7 @@ container from outside that is changed gets a *shadow*, which knows what the cal
 from __future__ import annotations
 
 import operator
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Read = tuple[Any, Origin]
 _ABSENT = object()
+#: what is looked up and stored in as in a dict; of other keys than a dict's they make values
+DICTS = (dict, Counter, defaultdict, OrderedDict)
 
 
 @final
@@ -37,7 +40,7 @@ class Shadow:
     def __init__(self, recorder: Recorder, node: Node, value: Any) -> None:
         self.node, self.kind = node, type(value)
         self.count = len(value)  # before the call
-        self.held = tuple(value) if type(value) is dict else ()  # its keys before the call
+        self.held = tuple(value) if isinstance(value, dict) else ()  # its keys before the call
         self.added: list[Origin] = []  # appended
         self.parts: Born | None = None  # once all is known
         self.changed: dict[Any, Origin] = {}
@@ -138,8 +141,8 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
         return numpy_calls.item(recorder, owner, key, origin, key_origin)
     if kind in numpy_calls.INDEXED and isinstance(origin, Node):
         return numpy_calls.index(recorder, owner, key, origin, key_origin)
-    if kind is dict:
-        return _of_dict(recorder, owner, key, origin, key_origin)  # type: ignore[arg-type]
+    if kind in DICTS:
+        return _of_dict(frame, owner, key, origin, key_origin)  # type: ignore[arg-type]
     if kind in (str, bytes, range):
         recorder.pin(origin, owner)
         recorder.pin(key_origin, key)
@@ -194,11 +197,16 @@ def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Or
     return shadow.whole(recorder).parts[key]
 
 
-def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
+def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    recorder, kind = frame.recorder, type(owner)
     if not key_node(recorder, key_origin, key):
+        return owner[key], None
+    if kind is not dict and not plain_keys(recorder, owner):
         return owner[key], None
     shadow = recorder.lists.get(id(owner))
     if shadow is not None and key in shadow.changed:
+        if kind is not dict and key not in owner:
+            recorder.refuse(f"a key that was taken out of a {kind.__name__}")
         return owner[key], shadow.changed[key]
     if isinstance(origin, Born):
         if key not in owner:
@@ -213,8 +221,32 @@ def _of_dict(recorder: Recorder, owner: dict, key: Any, origin: Origin, key_orig
     value = recorder.watching(owner.get, key, _ABSENT)
     if value is _ABSENT:
         recorder.guard("{k0} not in {0}", node, constants=(key,))
-        raise KeyError(key)
+        return _missing(frame, owner, key, origin)
+    if kind is not dict:  # a guard that asks for a key must not make it
+        recorder.guard("{k0} in {0}", node, constants=(key,))
     return value, recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+
+
+def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:
+    """What a dict gives for a key that it does not have."""
+    recorder = frame.recorder
+    if type(owner) is Counter:
+        recorder.guard_special(origin, owner, "__missing__")
+        if getattr(Counter.__missing__, "__module__", None) != "collections":
+            recorder.refuse("a Counter that was changed")
+        return owner[key], CONSTANT
+    if type(owner) is not defaultdict:
+        raise KeyError(key)
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    factory = owner.default_factory
+    made = recorder.nodes("{0}.default_factory", (node,))
+    if factory is None:
+        recorder.guard("{0} is None", made)
+        raise KeyError(key)
+    value, part = frame.invoke(factory, recorder.found(made, factory), (), ())
+    set_item(frame, owner, key, value, origin, CONSTANT, part)
+    return value, part
 
 
 def set_item(
@@ -239,7 +271,7 @@ def set_item(
     if kind is np.ndarray:
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
         return
-    if kind is dict:
+    if kind in DICTS:
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             recorder.drops(owner.get(key))
             _set_in_dict(recorder, owner, key, value, origin, part)
@@ -348,7 +380,7 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     """`a in b` and its origin."""
     recorder = frame.recorder
     kind = type(b)
-    if kind is dict:
+    if kind in DICTS:
         if not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
