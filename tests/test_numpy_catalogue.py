@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 
+import numpy as np
 import pytest
 from numpy_catalogue import BY_VALUE, REPLAYED, SHOWING, arguments
 from test_numpy_functions import compared
@@ -35,6 +36,24 @@ def test_shapes_that_depend_on_values_replay(function):
     compiled = compared(function, _arguments(function), 5)
     assert compiled.stats()["replays"] == 4, compiled.explain()
     assert df.stats()["numpy_fallbacks"] > before
+    assert "on arrays whose shape values decide" in compiled.explain()
+
+
+def test_what_numpy_computes_is_counted_and_named():
+    @df.compile(wait=True)
+    def f(x):
+        return np.interp(x, x, x * 2), np.unique(x)
+
+    before = df.stats()["numpy_fallbacks"]
+    for _ in range(2):
+        line, found = f(np.arange(4.0))
+        np.testing.assert_array_equal(line, [0, 2, 4, 6])
+        np.testing.assert_array_equal(found, [0, 1, 2, 3])
+    assert f.stats()["replays"] == 1
+    assert df.stats()["numpy_fallbacks"] == before + 2
+    said = f.explain()
+    assert "recipe=interp" in said
+    assert "NumPy runs unique" in said
 
 
 @pytest.mark.parametrize("function", SHOWING, ids=_name)

@@ -350,7 +350,9 @@ class Builder:
             emitter.line(f"except Exception: {self.undo}return RAISED")
         made = dict(zip(outputs, names[len(numbers) :], strict=True))
         self._close(emitter)
-        block.effects = self.commit.write(emitter, made)
+        calls = [node.constants[2] for node in recorder.arrays.late_calls]
+        late = [f"NumPy runs {call!r} on arrays whose shape values decide" for call in calls]
+        block.effects = late + self.commit.write(emitter, made)
         result = self.maker.write(emitter, description, made)
         self.maker.write_histories(emitter, made)
         emitter.line(f"return {result}")
