@@ -41,8 +41,9 @@ MODULES = """
 """.split()  # noqa: SIM905
 #: tests that look at the identity of tuples which CPython passes on or uses again
 OTHERWISE = frozenset(
-    ["test.test_call.TestPEP590.test_vectorcall_override",
-     "test.test_itertools.TestBasicOps.test_zip_tuple_reuse"]
+    ["test.test_call.TestPEP590.test_vectorcall_override"]
+    + [f"test.test_itertools.TestBasicOps.test_{name}_tuple_reuse" for name in
+       ("zip", "combinations", "combinations_with_replacement", "permutations", "product")]
 )  # fmt: skip
 TWICE = 2
 

@@ -147,6 +147,42 @@ def slices_that_do_not_fit(compile, see):
         see(f, tensor(*X), k)
 
 
+def sets_of_variables(compile, see):
+    @compile
+    def f(x, k):
+        both = {k, 2, 3}
+        squares = {i * k for i in range(3)}
+        return x * len(both), both, squares, k * 2 in squares
+
+    for k in (1, 1, 2, 1, 3, 2):
+        see(f, tensor(*X), k)
+
+
+class Version:
+    """Compared by methods written in Python."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __eq__(self, other):
+        return self.n == other.n if isinstance(other, Version) else NotImplemented
+
+    def __lt__(self, other):
+        return self.n < other.n
+
+    __hash__ = None
+
+
+def objects_compared(compile, see):
+    @compile
+    def f(x, a, b):
+        return x if a < b else -x, a == b, a != b, Version(1) == a
+
+    for n, m in ((1, 2), (1, 2), (2, 1), (2, 2), (1, 2)):
+        see(f, tensor(*X), Version(n), Version(m))
+    see(f, tensor(*X), Version(1), "other")
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -488,6 +488,8 @@ def followed(value: Any, origin: Origin) -> bool:
 def hinted(recorder: Recorder, value: Any) -> None:
     """Python asks what it puts into a list or tuple how long it is."""
     kind = type(value)
+    if kind is Tensor:
+        return
     if special(kind, "__len__") is not None or special(kind, "__length_hint__") is not None:
         recorder.refuse(f"the length of a {kind.__name__} that becomes a list")
 
@@ -537,6 +539,8 @@ def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
     recorder = frame.recorder
     recorder.guard_special(origin, value, "__iter__")
     made, where = frame.invoke(special(type(value), "__iter__"), CONSTANT, (value,), (origin,))
+    if not hasattr(type(made), "__next__"):
+        raise TypeError(f"iter() returned non-iterator of type {type(made).__name__!r}")
     following = special(type(made), "__next__")
     if following is None or recorder.dead:
         yield from elements(frame, made, where)

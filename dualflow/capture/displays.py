@@ -46,6 +46,19 @@ class Displays(Operators):
             self.slots[slot] = containers.built(self, value, origins)
         return value
 
+    def set_part(self, slot: int, value: Any) -> Any:
+        """What is put into a set: the same at each replay."""
+        if not self.recorder.dead:
+            containers.key_node(self.recorder, self.origin(slot, value), value)
+        return value
+
+    def build_set(self, slot: int, starred: bool, value: Any) -> Any:
+        if not self.recorder.dead:
+            if starred:
+                self.recorder.refuse("a set with * in it")
+            self.slots[slot] = self.recorder.born(value, "set")
+        return value
+
     def build_dict(self, slot: int, keys: tuple, values: tuple, value: dict) -> Any:
         if not self.recorder.dead:
             self.slots[slot] = containers.built_dict(self, value, keys, values)
@@ -241,7 +254,5 @@ class Displays(Operators):
 
             self.slots[slot] = recorder.born(value, "iterator", follow)
         else:
-            if any(origin is not CONSTANT for origin in kept):
-                recorder.refuse("a set of values that are no constants")
             self.slots[slot] = recorder.born(value, "set")
         return value

@@ -233,7 +233,20 @@ class Expressions:
         )
         return self.hook(node, "build", slot, slots, made), slot
 
-    x_Tuple = x_List = x_Set = _display  # noqa: N815
+    x_Tuple = x_List = _display  # noqa: N815
+
+    def x_Set(self, node: ast.Set, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        """A set: what is put into it is a key."""
+        made = copy.copy(node)
+        made.elts = []
+        for element in node.elts:
+            value, slot = self.e(element)
+            if not isinstance(element, ast.Starred):
+                value = self.hook(element, "set_part", slot, value)
+            made.elts.append(value)
+        slot = self.into(to)
+        starred = any(isinstance(element, ast.Starred) for element in node.elts)
+        return self.hook(node, "build_set", slot, starred, made), slot
 
     def x_Starred(self, node: ast.Starred, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         value, source = self.e(node.value)
@@ -363,7 +376,11 @@ class Expressions:
             made: Any = ast.DictComp(key, self.hook(node, "keep", slot, sv, value), generators)
         else:
             value, sv = self.e(node.elt)
-            made = type(node)(self.hook(node, "keep", slot, sv, value), generators)
+            if isinstance(node, ast.SetComp):
+                value = self.hook(node, "set_part", sv, value)
+            else:
+                value = self.hook(node, "keep", slot, sv, value)
+            made = type(node)(value, generators)
         self.scopes = outside
         kind = type(node).__name__
         begin = self.hook(node, "begin", slot)

@@ -26,7 +26,7 @@ def _tap(source: Iterator[tuple[Any, Origin]], last: list[Origin]) -> Iterator[A
         yield value
 
 
-def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origin]]]) -> Plan:
+def lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origin]]]) -> Plan:
     """Python's own iterator `real`, made over values whose origins `follow` knows."""
     recorder = call.recorder
     source = follow()
@@ -35,7 +35,7 @@ def _lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Orig
     )
 
 
-def _sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origin]]] | None:
+def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origin]]] | None:
     """For each iterable of a call what C code is to iterate over, and where the item that it gives
     as the i-th came from; None if that is not known: an object's own `__iter__` would have to be
     asked at once, not when the first item is."""
@@ -73,17 +73,17 @@ def _enumerate(call: Call) -> Plan | None:
     start, where = (*call.args, 0)[1], (*call.origins, CONSTANT)[1]
     start, where = call.kwargs.get("start", start), call.where.get("start", where)
     recorder.pin(where, start)
-    sources = _sources(call.of(enumerate, CONSTANT).only(1))
-    if sources is None:
+    found = sources(call.of(enumerate, CONSTANT).only(1))
+    if found is None:
         return None
-    given, part = sources[0]
+    given, part = found[0]
     real = enumerate(given, start)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, pair in enumerate(real):
             yield pair, recorder.born(pair, "tuple", [CONSTANT, part(i)])
 
-    return _lazily(call, real, follow)
+    return lazily(call, real, follow)
 
 
 @known(zip)
@@ -95,45 +95,45 @@ def _zip(call: Call) -> Plan | None:
     strict = call.kwargs.get("strict", False)
     if "strict" in call.where:
         recorder.pin(call.where["strict"], strict)
-    sources = _sources(call)
-    if sources is None:
+    found = sources(call)
+    if found is None:
         return None
-    real = zip(*(given for given, _ in sources), strict=strict)
+    real = zip(*(given for given, _ in found), strict=strict)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, made in enumerate(real):
-            yield made, recorder.born(made, "tuple", [part(i) for _, part in sources])
+            yield made, recorder.born(made, "tuple", [part(i) for _, part in found])
 
-    return _lazily(call, real, follow)
+    return lazily(call, real, follow)
 
 
 @known(map)
 def _map(call: Call) -> Plan | None:
     frame = call.frame
     f, origin = call.args[0], call.origins[0]
-    sources = _sources(call, 1)
-    if sources is None:
+    found = sources(call, 1)
+    if found is None:
         return None
     made: list[Any] = [None, 0]
 
     def apply(*values: Any) -> Any:
-        origins = tuple(part(made[1]) for _, part in sources)
+        origins = tuple(part(made[1]) for _, part in found)
         made[1] += 1
         out, made[0] = frame.invoke(f, origin, values, origins)
         return out
 
-    real = map(apply, *(given for given, _ in sources))
-    return _lazily(call, real, lambda: ((out, made[0]) for out in real))
+    real = map(apply, *(given for given, _ in found))
+    return lazily(call, real, lambda: ((out, made[0]) for out in real))
 
 
 @known(filter)
 def _filter(call: Call) -> Plan | None:
     frame = call.frame
     f, origin = call.args[0], call.origins[0]
-    sources = _sources(call, 1)
-    if sources is None:
+    found = sources(call, 1)
+    if found is None:
         return None
-    given, part = sources[0]
+    given, part = found[0]
     last: list[Any] = [None, 0]
 
     def keep(value: Any) -> bool:
@@ -144,7 +144,7 @@ def _filter(call: Call) -> Plan | None:
         return bool(out) if frame.recorder.dead else frame._truth(found, out)
 
     real = filter(keep, given)
-    return _lazily(call, real, lambda: ((value, last[0]) for value in real))
+    return lazily(call, real, lambda: ((value, last[0]) for value in real))
 
 
 @known(reversed, iter)
@@ -170,7 +170,7 @@ def _iterator(call: Call) -> Plan | None:
         for i, item in enumerate(real):
             yield item, containers.part_now(recorder, value, origin, first + i * step)
 
-    return _lazily(call, real, follow)
+    return lazily(call, real, follow)
 
 
 @known(next)
@@ -184,6 +184,9 @@ def _next(call: Call) -> Plan | None:
     source = origin.parts()
 
     def run(iterator: Any, *default: Any) -> Any:
+        if getattr(source, "gi_running", False):
+            recorder.refuse("an iterator that is asked while it is asked")
+            return next(iterator, *default)
         for value, found[0] in source:
             return value
         if default:

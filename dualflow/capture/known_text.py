@@ -95,5 +95,6 @@ def _print(call: Call) -> Plan | None:
     if recorder.dead:
         return None
     recorder.effects.append(("print", pairs, dict(call.kwargs), recorder.effect_line()))
-    shown = [value for value, _ in pairs]
-    return call.plan(lambda out: CONSTANT, lambda *args, **kwargs: print(*shown, **kwargs))
+    plan = call.plan(lambda out: CONSTANT)  # print itself: what it calls in Python is seen
+    plan.args = tuple(value for value, _ in pairs)
+    return plan

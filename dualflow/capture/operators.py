@@ -273,8 +273,36 @@ class Operators(Variables):
             out = recorder.guarded(function, a, b)
             self.slots[slot] = CONSTANT if type(out) is bool else None
             return out
+        asked = self._compared(f"__{function.__name__}__", a, b, pa, pb)
+        if asked is not None:
+            out, self.slots[slot] = asked
+            return out
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return function(a, b)
+
+    def _compared(self, name: str, a: Any, b: Any, pa: Origin, pb: Origin) -> Any:
+        """What a method written in Python makes of a comparison, and its origin; None if there is
+        no such method, or the other operand is asked."""
+        recorder, kind = self.recorder, type(a)
+        if kind is not type(b) and issubclass(type(b), kind):
+            return None
+        method = attributes.special(kind, name)
+        opposite = name == "__ne__" and attributes.lookup(kind, name)[1] is object.__ne__
+        if opposite:
+            method = attributes.special(kind, "__eq__")
+            recorder.guard_special(pa, a, "__eq__")
+        if method is None:
+            return None
+        recorder.guard_special(pa, a, name)
+        recorder.typed(pb, b)
+        recorder.guard_order(type(b))
+        out, origin = self.invoke(method, CONSTANT, (a, b), (pa, pb))
+        if out is NotImplemented:
+            return None
+        if opposite:
+            truth = bool(out) if recorder.dead else self._truth(origin, out)
+            return not truth, CONSTANT
+        return out, origin
 
     def _fixed(self, f: Any, a: Any, b: Any) -> bool:
         """Whether `f` compares constants by no code of a program; guarded."""
