@@ -113,7 +113,8 @@ class Row:
 def measure(program: Any, size: str, arguments: Arguments, calls: int, seconds: float) -> Row:
     """Call both ways in turns, until the calls or the seconds are used up."""
     function = program.function
-    compiled = df.compile(function, wait=True)
+    compiled = df.compile(function)
+    compiled.warmup(*copy.deepcopy(arguments(1)))
     times: tuple[list[float], list[float]] = ([], [])
     end = perf_counter() + seconds
     while len(times[1]) < 5 or (len(times[1]) < calls and perf_counter() < end):
