@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "avg_pool2d of (1, 3, 8, 8) with windows of (9, 9)": (lambda x: df.avg_pool2d(x, 9), IMAGE),
     "attention of queries (2, 4, 8), keys (2, 5, 7)": (
         lambda q, k: df.scaled_dot_product_attention(q, k, k), (2, 4, 8), (2, 5, 7)),
-    "attention by a mask of shapes (3, 3) and (2, 4, 4)": (
+    "scaled_dot_product_attention of shapes (3, 3) and (2, 4, 4)": (
         lambda q: df.scaled_dot_product_attention(q, q, q, df.zeros((3, 3))), (2, 4, 8)),
     "irfft to 0 values along axis 0 of (3,)": (lambda x: df.fft.irfft(x + 0j, n=0), (3,)),
 }  # fmt: skip
