@@ -240,6 +240,25 @@ def test_values_of_some_steps(steps_):
     assert loops(rolled(b.build([x, *(made[k] for k in steps_)])))
 
 
+def test_every_tenth_state_of_a_large_field():
+    """Ten steps are one: no memory is taken for states that nobody wants."""
+    b = Builder()
+    x, c = (b.tensor(300, 200, dtype=float64) for _ in range(2))
+    made = []
+    for k in range(400):
+        x = b(p.subtract, c, b(p.maximum, x, c))
+        if k % 10 == 3:
+            made.append(b(p.reshape, x, shape=(1, 300, 200)))
+    graph = b.build([b(p.concat, *made, axis=0)])
+    found = rolling.roll(graph)
+    (loop,) = loops(found)
+    assert loop.attributes["count"] >= 36
+    program = plan(simplify(graph))
+    assert program.arena < 90 * 300 * 200 * 8
+    arrays = arguments(graph, Random(0))
+    same(compile_graph(graph).result().run(arrays), interpret(graph, arrays))
+
+
 @pytest.mark.parametrize("back", [2, 3, steps.MOST_BACK])
 def test_values_of_several_steps_ago(back):
     b = Builder()

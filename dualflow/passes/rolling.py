@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from math import gcd
 
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Kind
@@ -29,7 +30,7 @@ SAVES = 64
 #: kernel, whose intermediate values never see memory.
 TOGETHER = 64
 #: Memory for every step's value where few are wanted: so many times what is, or so many bytes.
-SPARSE, SMALL = 16, 1 << 22
+SPARSE, SMALL = 2, 1 << 22
 _PARTS = (p.slice.op, p.select.op)
 #: How often stretches are chosen anew, after one of them turned out to be no loop.
 TRIES = 200
@@ -96,7 +97,9 @@ def _choose(graph: Graph, table: Table) -> list[Step]:
             if bad is None:
                 return steps
             wrong = chosen[steps.index(bad)]
-        candidates.remove(wrong)
+            candidates[candidates.index(wrong)] = _longer(bad) or wrong
+        if wrong in candidates:
+            candidates.remove(wrong)
     return []
 
 
@@ -208,6 +211,16 @@ def _gives(graph: Graph, step: Step) -> bool:
         else:
             return False
     return not any(offset in step.buffers for offset, _ in step.stacked)
+
+
+def _longer(step: Step) -> Stretch | None:
+    """Several steps as one, of which each gives what only some of `step` do: every tenth state."""
+    start, period, count = step.stretch
+    for place, wanted in step.wanted.items():
+        several = gcd(*(k - min(wanted) for k in wanted))
+        if place[0] not in step.buffers and several > 1 and count // several >= LEAST:
+            return Stretch(start, period * several, count // several)
+    return None
 
 
 def _is_worth_stacking(graph: Graph, step: Step, place: Place, wanted: int) -> bool:
