@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 
 import dualflow as df
 
@@ -95,3 +98,73 @@ def test_another_handle_of_an_argument_s_memory_is_one_input():
         assert compiled(one, one).tolist() == f(other, other).tolist()
         assert one.tolist() == other.tolist()
     assert compiled.stats()["replays"] == 2
+
+
+class Held:
+    """A tensor that is another one in each call."""
+
+    tensor = df.asarray(np.zeros(4, dtype=np.float32))
+
+
+@contextmanager
+def handing():
+    yield Held.tensor
+
+
+def by_loop(x):
+    y = x * 2
+    for y in (x, Held.tensor):  # noqa: B007
+        pass
+    return y + 1
+
+
+def by_with(x):
+    y = x * 2
+    with handing() as y:  # noqa: F811
+        z = y * 3
+    return z + y
+
+
+def by_unpacking(x):
+    y = x * 2
+    (y, *rest) = (Held.tensor, x, x)
+    return y * rest[0]
+
+
+def by_inner(x):
+    y = x * 2
+
+    def change():
+        nonlocal y
+        y = Held.tensor
+
+    change()
+    return y + x
+
+
+def by_match(x):
+    y = x * 2
+    match (x, Held.tensor):
+        case (_, y):
+            pass
+    return y + x
+
+
+def by_comprehension(x):
+    y = x * 2
+    return sum([y * x for y in (Held.tensor, x)]) + y
+
+
+def by_walrus(x):
+    y = x * 2
+    return (y := Held.tensor) + x * y
+
+
+@pytest.mark.parametrize("f", [by_loop, by_with, by_unpacking, by_inner, by_match,
+                               by_comprehension, by_walrus])  # fmt: skip
+def test_a_variable_of_a_tensor_made_here_that_takes_one_from_outside(f):
+    compiled = df.compile(f, wait=True)
+    for i in range(4):
+        Held.tensor = x() + float(i)
+        assert compiled(x() * i).tolist() == f(x() * i).tolist()
+    assert compiled.stats()["replays"] == 3
