@@ -118,7 +118,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 @implements(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     """np.copyto."""
-    if type(dst) not in FACES:
+    if type(dst) not in FACES or dst.is_scalar:
         raise NotCoveredError
     if where is True:
         indexing.assign(dst, src, casting)
