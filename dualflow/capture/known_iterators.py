@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
@@ -20,10 +20,29 @@ if TYPE_CHECKING:
     from .calls import Call, Plan
 
 
-def _tap(source: Iterator[tuple[Any, Origin]], last: list[Origin]) -> Iterator[Any]:
-    """The values of `source`; `last[0]` is the origin of the one given last."""
-    for value, last[0] in source:
-        yield value
+@final
+class _Tap:
+    """The values of something; `last` is the origin of the one given last."""
+
+    __slots__ = ("last", "recorder", "source", "value")
+
+    def __init__(self, call: Call, value: Any, origin: Origin) -> None:
+        self.value, self.recorder = value, call.recorder
+        self.last: Origin = None
+        followed = isinstance(origin, Born) and origin.kind == "iterator"
+        self.source = (
+            origin.parts() if followed else containers.elements(call.frame, value, origin)  # type: ignore[union-attr]
+        )
+
+    def __iter__(self) -> _Tap:
+        return self
+
+    def __next__(self) -> Any:
+        if getattr(self.source, "gi_running", False):
+            self.recorder.refuse("an iterator that is asked while it is asked")
+            return next(self.value)
+        value, self.last = next(self.source)
+        return value
 
 
 def lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origin]]]) -> Plan:
@@ -58,9 +77,8 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
             recorder.pin(origin, value)
             found.append((value, lambda _: CONSTANT))
         else:
-            last: list[Origin] = [None]
-            tap = _tap(containers.elements(call.frame, value, origin), last)
-            found.append((tap, lambda _, last=last: last[0]))
+            tap = _Tap(call, value, origin)
+            found.append((tap, lambda _, tap=tap: tap.last))
     return None if recorder.dead else found
 
 
