@@ -3,6 +3,7 @@
 import collections
 import collections.abc
 import fractions
+import itertools
 import numbers
 
 import pytest
@@ -604,6 +605,82 @@ def factory_that_tells(compile, see):
     for key in (1, 2, 1, 3, 2, 3, 4, 1):
         see(f, tensor(*X), key)
         see.that((log, dict(table)))
+
+
+# itertools --------------------------------------------------------------------------------------
+
+
+def itertools_over_tensors(compile, see):
+    told = []
+
+    def pair(a, b):
+        told.append(len(told))
+        return a * b
+
+    @compile
+    def f(x, y, items, n):
+        chained = list(itertools.chain([x], (y, 1.5), items, "ab", range(2)))
+        alone = list(itertools.chain(pair(v, 2) for v in items))
+        products = [a * b for a, b in itertools.product([x[0], x[1]], items, repeat=1)]
+        twice = list(itertools.product(items, repeat=2))
+        chosen = [a + b for a, b in itertools.combinations(items, 2)]
+        orders = [p[0] - p[-1] for p in itertools.permutations(items, n)]
+        cut = list(itertools.islice(items, 0, None, 2)), list(itertools.islice("abc", n))
+        mapped = [pair(v, 2) for v in itertools.islice((pair(v, 3) for v in items), n)]
+        steps = [i * k for i, k in zip(items, itertools.count(n, 2))]
+        same = list(itertools.islice([x, y, x, y], 1, 4, 2))
+        return chained, alone, products, twice, chosen, orders, cut, mapped, steps, same
+
+    for items, n in (([1, 2], 2), ([1, 2], 2), ([3.0], 1), ([1, 2, 5], 2), ([1, 2], 1)) * 2:
+        see(f, tensor(*X), tensor(4, 5, 6), items, n)
+        see.that(told)
+    for items in ([tensor(1, 1, 1), 2], [tensor(1, 1, 2), 3], [tensor(1, 1, 2), 3], []):
+        see(f, tensor(*X), tensor(4, 5, 6), items, 2)
+        see.that(told)
+
+
+def itertools_left_half_way(compile, see):
+    kept = []
+
+    @compile
+    def f(x, n):
+        chain = itertools.chain([x, x + 1], (), [x + 2])
+        first = next(chain)
+        rest = sum(chain) if n > 1 else next(chain)
+        kept.append(n)
+        return first, rest, next(chain, "none"), next(itertools.islice([x], 5, None), None)
+
+    for n in (1, 2, 1, 2, 3):
+        see(f, tensor(*X), n)
+    see.that(kept)
+
+
+def itertools_with_wrong_arguments(compile, see):
+    @compile
+    def f(x, n):
+        try:
+            return [v * x for v in itertools.islice([1, 2, 3], n)]
+        except ValueError:
+            return list(itertools.combinations([x, x], n))
+
+    for n in (1, -1, 2, -1, 1, 2):
+        see(f, tensor(*X), n)
+
+
+def objects_given_to_itertools(compile, see):
+    class Bag:
+        def __init__(self, *items):
+            self.items = items
+
+        def __iter__(self):
+            return iter(self.items)
+
+    @compile
+    def f(x, bag):
+        return list(itertools.chain(bag, [x]))
+
+    for _ in range(3):
+        see(f, tensor(*X), Bag(1, 2))
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

@@ -32,6 +32,7 @@ from . import (
     known_containers,
     known_dicts,
     known_iterators,
+    known_itertools,
     known_numbers,
     known_sets,
     known_text,
@@ -555,6 +556,6 @@ known.SPECIAL[CompiledFunction] = _inline
 known.SPECIAL[Pure] = _skip
 #: imported for what they enter into the tables
 TABLES = (
-    derivatives, known_containers, known_dicts, known_iterators, known_numbers, known_sets,
-    known_text,
+    derivatives, known_containers, known_dicts, known_iterators, known_itertools, known_numbers,
+    known_sets, known_text,
 )  # fmt: skip
