@@ -13,11 +13,14 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dualflow.array.tensor import Tensor
 from dualflow.autograd import functional
 
 from . import attributes, containers
-from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .numpy_arrays import NotCovered
+from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
 from .recorder import FIXED
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ def methods(kind: type, *names: str) -> Callable[[Handler], Handler]:
 def trusted(call: Call) -> Plan | None:
     """A function of dualflow: its operations pass the door; Python numbers in it are pinned."""
     recorder = call.recorder
+    if any(type(value) is np.ndarray for value in call.args):
+        call = _lent(call)
     for value, origin in (*zip(call.args, call.origins, strict=True),
                           *((call.kwargs[k], call.where[k]) for k in call.kwargs)):  # fmt: skip
         recorder.understand(origin, value)
@@ -88,6 +93,31 @@ def trusted(call: Call) -> Plan | None:
         return out
 
     return call.plan(lambda out: recorder.adopt(out), run)
+
+
+#: How many arguments functions make tensors of by `asarray`, by the room they are in.
+_CONVERTED = {
+    "dualflow.array.creation": 1,
+    "dualflow.ops.composites": 2,
+    "dualflow.ops.functions.elementwise": 3,
+    "dualflow.ops.functions.linear": 2,
+    "dualflow.ops.functions.reduction": 1,
+}
+
+
+def _lent(call: Call) -> Call:
+    """The call, with stand-ins for the ndarrays from outside that the function makes tensors of:
+    they show the same memory, and are found anew by the paths of the arrays."""
+    args, origins = list(call.args), list(call.origins)
+    for i in range(min(len(args), _CONVERTED.get(getattr(call.function, "__module__", ""), 0))):
+        array, origin = args[i], origins[i]
+        if type(array) is np.ndarray and isinstance(origin, Node) and not call.recorder.dead:
+            try:
+                args[i], origins[i] = call.recorder.arrays.lend(array, origin), TENSOR
+            except NotCovered:
+                return call
+    kwargs, where = call.kwargs, call.where
+    return type(call)(call.frame, call.function, call.origin, args, origins, kwargs, where)
 
 
 #: functions of dualflow that change something no operation shows

@@ -211,6 +211,7 @@ class Arrays:
         self.mode = Noting(recorder)
         self._known: dict[int, tuple[Callable[[], Any], Any]] = {}
         self._numbers: dict[Node, Tensor] = {}
+        self._lent: set[int] = set()
         self.calls = self.single = 0
         self.parts: dict[Storage, tuple[Tensor, str]] = {}
         self.late_calls: list[Node] = []
@@ -236,6 +237,20 @@ class Arrays:
         if type(found) is not Tensor:
             raise NotCovered(f"a {type(value).__name__} of unknown origin, or chosen by a mask")
         return found
+
+    def lend(self, array: np.ndarray, origin: Node) -> Tensor:
+        """The stand-in of an array from outside for the user's own use; each time another object.
+
+        Raises:
+            NotCovered: it has none that shows the array's memory.
+        """
+        made = self.tensor(array, origin)
+        if made.array is not array:
+            raise NotCovered("an array that only notes stand for")
+        if id(array) in self._lent:
+            return p.reshape(made, shape=made.shape)
+        self._lent.add(id(array))
+        return made
 
     def known(self, array: np.ndarray) -> Any:
         """The stand-in of an ndarray that was used before (or what was chosen by a mask)."""
