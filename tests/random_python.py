@@ -30,6 +30,8 @@ class Box:
     scale, made = 1.5, 0
     def __init__(self, v, n=0):
         self.v, self.n, self.state, self.items = v, n, None, []
+    def __repr__(self):
+        return f"Box {self.n}"
     def bump(self, by=1):
         self.n = (self.n + by) % 11
         return self.n

@@ -46,6 +46,25 @@ def dicts_put_together(compile, see):
     see(f, tensor(*X), {})
 
 
+def dict_changed_and_handed_on(compile, see):
+    table = {"a": 1.0}
+
+    def axpy(x, a=1.0, b=0.0, **more):
+        return x * a + b + len(more)
+
+    @compile
+    def f(x, k):
+        table["b"] = k
+        table["n"] = 1
+        return axpy(x, **table)
+
+    for k in (1.0, 1.0, 2.0, -1.0, -1.0, 3.0):
+        see(f, tensor(*X), k)
+        see.that(table)
+    table["a"] = 5.0
+    see(f, tensor(*X), 3.0)
+
+
 def keys_that_are_missing(compile, see):
     table = {"a": 1}
 

@@ -159,9 +159,15 @@ def _double_starred(
         where.update(origin.parts)
         return True
     if isinstance(origin, Node) and sum(1 for kind, _ in slots if kind == "**") == 1:
+        shadows = (s for s in recorder.lists.values() if getattr(s, "node", None) is origin)
+        changed = next(shadows, None)
+        before = tuple(rest) if changed is None else changed.held
         recorder.guard("type({0}) is dict and tuple({0}) == {k0}", origin,
-                       constants=(recorder.const_tuple(tuple(rest)),))  # fmt: skip
+                       constants=(recorder.const_tuple(before),))  # fmt: skip
         for key in rest:
+            if changed is not None and key in changed.changed:  # by the call itself
+                where[key] = changed.changed[key]
+                continue
             where[key] = recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), kwargs[key])
         return True
     recorder.refuse("a call with ** of something of unknown origin")

@@ -579,8 +579,8 @@ class Recorder:
                     self.structure(part, value[key])
                 return
             node = self.as_node(origin, value)
-            if node is None:
-                self.refuse("a dict of unknown origin")
+            if node is None or id(value) in self.lists:
+                self.refuse("a dict of unknown origin, or one that the call changed")
                 return
             self.typed(origin, value)
             self.guard_keys(node, value)
