@@ -116,8 +116,8 @@ def _lent(call: Call) -> Call:
                 args[i], origins[i] = call.recorder.arrays.lend(array, origin), TENSOR
             except NotCovered:
                 return call
-    kwargs, where = call.kwargs, call.where
-    return type(call)(call.frame, call.function, call.origin, args, origins, kwargs, where)
+    return type(call)(call.frame, call.function, call.origin, tuple(args), tuple(origins),
+                      call.kwargs, call.where)  # fmt: skip
 
 
 #: functions of dualflow that change something no operation shows
