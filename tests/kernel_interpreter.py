@@ -136,8 +136,8 @@ def seen_from(part: Any, starts: dict[tuple[str, int], int]) -> Any:
     """A program, in which inputs and outputs lie so many bytes further on in their memory."""
     if isinstance(part, Operand):
         start = starts.get((part.buffer.place, part.buffer.index), 0) // part.dtype.itemsize
-        return replace(part, view=replace(part.view, offset=part.view.offset + start))
-    if isinstance(part, tuple):
+        return replace(part, view=part.view._replace(offset=part.view.offset + start))
+    if type(part) is tuple:
         return tuple(seen_from(inner, starts) for inner in part)
     if isinstance(part, (Program, Launch, Call)):
         made = {f.name: seen_from(getattr(part, f.name), starts) for f in fields(part)}

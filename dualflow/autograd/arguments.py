@@ -8,8 +8,7 @@ mixes up whose variable is whose; and the ways from and to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import ArgumentError, GradientError
@@ -27,8 +26,7 @@ Function = Callable[..., Any]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(NamedTuple):
     """Arguments under names of their own.
 
     Attributes:

@@ -8,10 +8,9 @@ factor. So memory is not kept for nothing, and writing in place is an error only
 from __future__ import annotations
 
 import dis
-from dataclasses import dataclass
 from enum import IntEnum
 from types import CodeType, FunctionType
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from dualflow.ir.op import Op
 
@@ -28,8 +27,7 @@ Uses = dict[str, Need]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to save for a gradient: for each input, and for the output."""
 
     inputs: tuple[Need, ...]

@@ -6,7 +6,7 @@ Comes in: keyword settings and the environment variables of the table below. Goe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -19,7 +19,7 @@ CHOICES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Config:
     """All settings.
 
@@ -32,6 +32,8 @@ class Config:
         cache: where compiled kernels are kept; None keeps none.
         retraces: how many recordings a function may make for changing Python values at one place
             before it is co-executed.
+        threads: how many threads compute at once, in kernels and in BLAS; None leaves BLAS as it
+            is and gives kernels the processors that this process may use.
     """
 
     on_compiler_error: str = "eager"
@@ -39,6 +41,7 @@ class Config:
     mode: str = "compiled"
     cache: str | os.PathLike[str] | None = None
     retraces: int = 16
+    threads: int | None = None
 
 
 def _from_environment() -> Config:
@@ -47,6 +50,7 @@ def _from_environment() -> Config:
     DUALFLOW_CACHE: the cache folder; empty for none.
     DUALFLOW_ON_COMPILER_ERROR: eager or raise; ConfigError for anything else.
     DUALFLOW_MODE: compiled or eager; ConfigError for anything else.
+    DUALFLOW_NUM_THREADS: how many threads compute at once; ConfigError if it is no number.
     DUALFLOW_KEEP_FREED: see `keep_freed`.
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -55,6 +59,7 @@ def _from_environment() -> Config:
         on_compiler_error=_chosen("on_compiler_error", "DUALFLOW_ON_COMPILER_ERROR"),
         mode=_chosen("mode", "DUALFLOW_MODE"),
         cache=cache or None,
+        threads=_threads(),
     )
 
 
@@ -64,6 +69,13 @@ def _chosen(name: str, variable: str) -> str:
     if value not in CHOICES[name]:
         raise ConfigError(f"{variable}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
     return value
+
+
+def _threads() -> int | None:
+    text = os.environ.get("DUALFLOW_NUM_THREADS", "")
+    if text and (not text.isdecimal() or int(text) < 1):
+        raise ConfigError(f"DUALFLOW_NUM_THREADS={text!r}", instead="a number from 1 on")
+    return int(text) if text else None
 
 
 def keep_freed() -> int:
@@ -80,6 +92,8 @@ def keep_freed() -> int:
 
 
 _active = _from_environment()
+#: called with the settings whenever they are changed
+watchers: list[Callable[[Config], None]] = []
 
 
 def active() -> Config:
@@ -94,7 +108,8 @@ def set_config(**settings: object) -> Config:
         settings: any of mode ("compiled" or "eager": whether `df.compile` does anything), numerics
             ("strict", "exact" or "fast": how far from eager results compiled ones may be, see
             the README), on_compiler_error ("eager" or "raise"), cache (the folder of compiled
-            kernels) and retraces (recordings for changing Python values at one place).
+            kernels), retraces (recordings for changing Python values at one place) and threads
+            (how many compute at once, in kernels and in BLAS).
 
     Raises:
         ConfigError: a setting that does not exist, or a value that it does not take.
@@ -103,16 +118,24 @@ def set_config(**settings: object) -> Config:
     >>> set_config(numerics=before.numerics).numerics
     'exact'
     """
-    global _active
     names = {field.name for field in fields(Config)}
     for name, value in settings.items():
         if name not in names:
             raise ConfigError(f"no setting {name!r}", instead="one of " + ", ".join(sorted(names)))
         if name in CHOICES and value not in CHOICES[name]:
             raise ConfigError(f"{name}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
+        if name == "threads" and value is not None and not (type(value) is int and value > 0):
+            raise ConfigError(f"threads={value!r}", instead="a number from 1 on, or None")
     before = _active
-    _active = replace(before, **settings)  # type: ignore[arg-type]
+    _put(replace(before, **settings))  # type: ignore[arg-type]
     return before
+
+
+def _put(settings: Config) -> None:
+    global _active
+    _active = settings
+    for watcher in watchers:
+        watcher(settings)
 
 
 @contextmanager
@@ -126,9 +149,8 @@ def config(**settings: object) -> Iterator[Config]:
     ...     settings.numerics
     'exact'
     """
-    global _active
     before = set_config(**settings)
     try:
         yield _active
     finally:
-        _active = before
+        _put(before)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: where the public functions on tensors are
@@ -26,8 +25,7 @@ _INSTALLED = "-packages" + os.sep
 _MOST = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLine:
+class SourceLine(NamedTuple):
     """A line of somebody's file."""
 
     file: str

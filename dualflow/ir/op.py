@@ -100,7 +100,7 @@ class Op:
     ) -> tuple[TensorType, ...]:
         """The types of the outputs, always as a tuple."""
         found = self.rule(*types, **attributes)
-        return found if isinstance(found, tuple) else (found,)
+        return (found,) if isinstance(found, TensorType) else found
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

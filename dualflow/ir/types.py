@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from dualflow.base.shapes import Shape, contiguous_strides, size_of
 
 
-@dataclass(frozen=True, slots=True)
-class TensorType:
+class TensorType(NamedTuple):
     """Shape and dtype of a tensor."""
 
     shape: Shape
@@ -30,8 +29,7 @@ class TensorType:
         return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Which elements of a buffer a tensor shows: element i of axis a lies at offset + i*strides[a].
 
     Offset and strides count elements, not bytes; strides may be 0 (broadcast) or negative.
@@ -68,8 +66,7 @@ class View:
         return low, high + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The part of an operand of a loop that one step reads or writes: a slice that moves evenly.
 
     Attributes:
@@ -146,8 +143,7 @@ class Window:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """Which element of a tensor x each element of an output reads, by an index out of `indices`.
 
     Attributes:

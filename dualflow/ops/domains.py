@@ -6,11 +6,10 @@ Outside the interval an op is still defined (NaN, inf); those inputs are the har
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Domain:
+class Domain(NamedTuple):
     """Where inputs lie.
 
     Attributes:

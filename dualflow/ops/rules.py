@@ -5,7 +5,7 @@ Comes in: the types of operands. Goes out: the type of the result, or a ShapeErr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,8 +37,7 @@ def ordered(x: np.ndarray) -> np.ndarray:
     return x
 
 
-@dataclass(frozen=True, slots=True)
-class ElementwiseRule:
+class ElementwiseRule(NamedTuple):
     """All operands of one shape and one dtype.
 
     Attributes:
