@@ -43,7 +43,7 @@ def as_shape(shape: int | Sequence[int]) -> Shape:
     if type(shape) is not tuple and hasattr(shape, "__index__"):
         return (index(shape),)  # type: ignore[arg-type]
     try:
-        return tuple(map(index, shape))  # type: ignore[arg-type]
+        return (*map(index, shape),)  # type: ignore[arg-type]
     except TypeError as cause:
         raise ArgumentError(f"{called()}: a shape of type {type(shape).__name__}",
                             instead="an integer or a tuple of integers") from cause  # fmt: skip
@@ -94,12 +94,14 @@ def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
 
 def _inferred(shape: Shape, wanted: Shape) -> Shape:
     total, rest = prod(shape), -prod(wanted)
-    if rest <= 0 or total % rest or wanted.count(-1) > 1:
-        raise ShapeError(f"reshape of {shape} to {wanted}",
-                         why="the size for -1 cannot be inferred",
-                         instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
-    place = wanted.index(-1)
-    return (*wanted[:place], total // rest, *wanted[place + 1 :])
+    if rest > 0 and not total % rest:
+        sizes = list(wanted)
+        sizes[sizes.index(-1)] = total // rest
+        if -1 not in sizes:
+            return tuple(sizes)
+    raise ShapeError(f"reshape of {shape} to {wanted}",
+                     why="the size for -1 cannot be inferred",
+                     instead=f"one -1, among sizes whose product divides {total}")  # fmt: skip
 
 
 def flatten(x: Tensor) -> Tensor:
