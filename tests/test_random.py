@@ -245,6 +245,8 @@ ERRORS = {
     "array": (lambda: R.poisson(np.ones(2)), "a parameter of type ndarray"),
     "nothing": (lambda: R.binomial(None, 0.5), "a parameter of type NoneType"),
     "order": (lambda: R.uniform(0, 1, (3,)), "uniform.. with a tuple"),
+    "numpy's order": (lambda: R.normal(0, 1), "normal.. of shape 0 with parameters"),
+    "low and high": (lambda: R.uniform(0, 10), "uniform.. of shape 0 with parameters"),
     "size": (lambda: R.normal(0.0, [1.0], 3.0), "normal.. with a list"),
     "dirichlet": (lambda: R.dirichlet(df.asarray(1.0)), "dirichlet"),
 }

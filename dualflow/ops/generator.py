@@ -112,7 +112,7 @@ class Generator:
         self, shape: ShapeLike = (), low: float = 0.0, high: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """See `random.uniform`."""
-        _check_parameters("uniform", low, high)
+        _check_parameters("uniform", shape, (low, high) == (0.0, 1.0), low, high)
         made = unit(self, as_shape(shape), as_float(dtype))
         return made if (low, high) == (0.0, 1.0) else made * (high - low) + low
 
@@ -120,7 +120,7 @@ class Generator:
         self, shape: ShapeLike = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None
     ) -> Tensor:
         """See `random.normal`."""
-        _check_parameters("normal", mean, std)
+        _check_parameters("normal", shape, (mean, std) == (0.0, 1.0), mean, std)
         found = as_float(dtype)
         wide = wider(found)
         z = normal_quantile(*centred(self, as_shape(shape), wide))
@@ -162,7 +162,11 @@ class Generator:
         return f"Generator(key={self.key:#x}, counter={self.counter})"
 
 
-def _check_parameters(name: str, *parameters: Any) -> None:
+def _check_parameters(name: str, shape: Any, standard: bool, *parameters: Any) -> None:
+    """Arguments in the order of NumPy, where the shape comes last, are told apart where they can."""
+    if type(shape) is int and shape == 0 and not standard:
+        raise ArgumentError(f"{name}() of shape 0 with parameters", why="the shape comes first",
+                            instead=f"{name}((2, 3), ...), or (0,) for nothing")  # fmt: skip
     for parameter in parameters:
         if isinstance(parameter, (tuple, list)):
             raise ArgumentError(f"{name}() with a {type(parameter).__name__} as a parameter",
