@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from schedule_graphs import Builder
 
-from dualflow.base.dtypes import float64, int64
+from dualflow.base.dtypes import float32, float64, int64, uint64
 from dualflow.ir.graph import Graph, Value
 from dualflow.ops import primitives as p
 
@@ -82,7 +82,60 @@ def moves(n: int) -> Graph:
     return b.build([padded, b(p.add, joined, joined)])
 
 
+def few_results(n: int) -> Graph:
+    """Long folds to few results, of sizes that have divisors and of those that have none."""
+    b = Builder()
+    x, y = b.tensor(2, 33000 + 8 * n), b.tensor(10940 + n, 3)
+    ones = b(p.sum, b(p.multiply, x, x), axes=(1,))
+    whole = b(p.max, y, axes=(0, 1))
+    columns = b(p.min, b(p.slice, y, starts=(0, 0), stops=(10939, 3), steps=(1, 1)), axes=(0,))
+    return b.build([ones, whole, columns, b(p.argmax, x, axes=(1,)), b(p.argmin, y, axes=(0,))])
+
+
+def random_bits(n: int) -> Graph:
+    b = Builder()
+    state = b.tensor(2, dtype=uint64)
+    bits = b(p.random_bits, state, shape=(n, 72))
+    return b.build([bits, b(p.cast, b(p.permute, bits, axes=(1, 0)), dtype=float32)])
+
+
+def rms_norm_backward(n: int) -> Graph:
+    """The gradient of x / sqrt(mean(x * x)) * scale with respect to x and scale."""
+    b = Builder()
+    x, scale, g = b.tensor(n, 72), b.tensor(72), b.tensor(n, 72)
+    mean = b(p.divide, b(p.sum, b(p.multiply, x, x), axes=(1,)), b.full((n,), 72.0))
+    r = b(p.divide, b.full((n,), 1.0), b(p.sqrt, b(p.add, mean, b.full((n,), 1e-6))))
+    wide = b.spread(r, x.shape, (1,))
+    h = b(p.multiply, x, wide)
+    gs = b(p.multiply, g, b(p.expand, scale, shape=(n, 72)))
+    along = b(p.divide, b(p.sum, b(p.multiply, gs, h), axes=(1,)), b.full((n,), 72.0))
+    inner = b(p.subtract, gs, b(p.multiply, h, b.spread(along, x.shape, (1,))))
+    return b.build([b(p.multiply, inner, wide), b(p.sum, b(p.multiply, g, h), axes=(0,))])
+
+
+def look_ups(n: int) -> Graph:
+    """Rows of a table by number, elements of a row by number, and one value a row stored."""
+    b = Builder()
+    table, numbers = b.tensor(50, 72), b.tensor(n, dtype=int64)
+    rows = b(p.take, table, numbers, axis=0)
+    column = b(p.reshape, numbers, shape=(n, 1))
+    chosen = b(p.gather, rows, column, axis=1)
+    return b.build([rows, chosen, b(p.scatter_add, rows, column, chosen, axis=1)])
+
+
 GRAPHS: dict[str, Callable[[int], Graph]] = {
     make.__name__: make
-    for make in (softmax_rows, softmax_columns, chain, column_sum, layer_norm, cross_entropy, moves)
+    for make in (
+        softmax_rows,
+        softmax_columns,
+        chain,
+        column_sum,
+        layer_norm,
+        cross_entropy,
+        moves,
+        few_results,
+        random_bits,
+        rms_norm_backward,
+        look_ups,
+    )
 }

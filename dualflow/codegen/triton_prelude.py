@@ -1,7 +1,7 @@
 """Functions in Triton's language that generated kernels may name; a text holds those it uses.
 
 They give what NumPy defines and the language leaves open: correct rounding, integer division by
-zero, shifts that are too large, positions of extremes with NaN first.
+zero, shifts that are too large, positions of extremes with NaN first, Philox's random bits.
 """
 
 from __future__ import annotations
@@ -107,6 +107,21 @@ def remainder(x, y):
 def sign(x):
     found = (x > 0).to(x.dtype) - (x < 0).to(x.dtype)
     return tl.where(x != x, x, found)
+""",
+    "philox": """\
+@triton.jit
+def philox(place, key, counter):
+    c0, c1 = place.to(tl.uint32), (place.to(tl.uint64) >> 32).to(tl.uint32)
+    c2, c3 = counter.to(tl.uint32), (counter >> 32).to(tl.uint32)
+    k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
+    first, second = tl.full((), 0xD2511F53, tl.uint32), tl.full((), 0xCD9E8D57, tl.uint32)
+    for _ in tl.static_range(10):
+        high0, low0 = tl.umulhi(c0, first), c0 * first
+        high1, low1 = tl.umulhi(c2, second), c2 * second
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 += tl.full((), 0x9E3779B9, tl.uint32)
+        k1 += tl.full((), 0xBB67AE85, tl.uint32)
+    return c0
 """,
     "left_shift": """\
 @triton.jit

@@ -23,6 +23,7 @@ from .loops import Repeated, repeat
 from .memory import Life, place
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
+from .spreading import spread_folds
 from .totals import join_totals, lower
 from .units import Group, Library
 
@@ -112,9 +113,9 @@ class _Assembly:
         self, graph: Graph, layouts: Sequence[View], backend: Backend, into: Mapping[int, int]
     ) -> None:
         exact = config.active().numerics == "exact"
-        self.graph, self.layouts = split_folds(graph, backend, exact), layouts
+        graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
+        self.graph, self.layouts = graph, layouts
         self.backend = backend
-        graph = self.graph
         self.fusion = fusion = Fusion(graph, layouts, backend.name, exact)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
         self.lies.update(zip(graph.inputs, layouts, strict=True))

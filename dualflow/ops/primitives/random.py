@@ -34,6 +34,7 @@ random_bits = primitive(
     "random_bits", Kind.RANDOM, _rule, _random_bits,
     doc="word 0 of Philox4x32-10 at (element, counter) under the key; state is (key, counter)",
     no_gradient="bits do not depend on a value smoothly",
-    spelling={"numba": "philox({0}, {1}, {2})"},  # the element's position, the key, the counter
+    # of the element's position, the key, the counter
+    spelling={"numba": "philox({0}, {1}, {2})", "triton": "philox({0}, {1}, {2})"},
     domain=domains.Domain(integers=((0, 2**62),)),
 )  # fmt: skip

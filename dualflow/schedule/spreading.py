@@ -1,0 +1,154 @@
+"""Folds of many elements to few results as two folds, where grid points are what runs side by side.
+
+    y = sum(x, axes=(0,))   ->   t = sum(reshape(x, (parts, n / parts)), axes=(1,))
+                                 y = sum(t, axes=(0,))
+    y = argmax(x, axes)     ->   y = min(where(x == max(x), position, n)), which spreads as well
+
+Comes in: a graph. Goes out: a graph of the same meaning; floats may be rounded otherwise, no worse.
+Only for backends whose kernels hold no totals (`ir/backend.py`): elsewhere threads divide a fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dualflow.base.dtypes import bool_, int64
+from dualflow.base.shapes import size_of
+from dualflow.ir.backend import Backend
+from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.op import Kind
+from dualflow.ops import primitives as p
+
+from .facts import folds_positions, role_of
+
+#: A fold with at least so many program instances is left alone,
+BUSY = 256
+#: and so is one in which each of them folds fewer elements.
+LONG = 1 << 15
+#: So many instances are wanted, each with at least so many elements.
+WANTED, LEAST = 512, 1 << 12
+#: Columns that one instance folds side by side.
+COLUMNS = 64
+#: Padded parts are multiples of this, so that each begins at an aligned address.
+ALIGNED = 64
+
+
+def spread_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
+    """See the module."""
+    if backend.totals:
+        return graph
+    return _Spreading(graph, backend, exact).graph()
+
+
+class _Spreading:
+    def __init__(self, graph: Graph, backend: Backend, exact: bool) -> None:
+        self.old, self.backend, self.exact = graph, backend, exact
+        self.instead: dict[Value, Value] = {}
+        self.nodes: list[Node] = []
+
+    def graph(self) -> Graph:
+        for node in self.old.nodes:
+            operands = tuple(self.instead.get(value, value) for value in node.operands)
+            kept = node if operands == node.operands else self._copy(node, operands)
+            made = self._spread(kept)
+            if made is not None:
+                self.instead[node.result] = made
+                continue
+            if kept is not node:
+                self.instead.update(zip(node.results, kept.results, strict=True))
+            self.nodes.append(kept)
+        if not self.instead:
+            return self.old
+        outputs = tuple(self.instead.get(value, value) for value in self.old.outputs)
+        return Graph(self.old.inputs, tuple(self.nodes), outputs)
+
+    def _copy(self, node: Node, operands: tuple[Value, ...]) -> Node:
+        types = node.op.infer(tuple(value.type for value in operands), node.attributes)
+        return Node(node.op, operands, node.attributes, types, node.line)
+
+    def _add(self, like: Node, op: Any, *operands: Value, **attributes: Any) -> Value:
+        """The result of a further node, at the user's line of `like`."""
+        types = op.infer(tuple(value.type for value in operands), attributes)
+        self.nodes.append(Node(op, operands, attributes, types, like.line))
+        return self.nodes[-1].result
+
+    def _spread(self, node: Node) -> Value | None:
+        """The result of `node` computed in parts; None where it is better left whole."""
+        if node.op.kind is not Kind.REDUCTION:
+            return None
+        if role_of(node, self.backend.name, self.exact) != "reduction":
+            return None
+        x, axes = node.operands[0], _axes(node.attributes)
+        if axes != tuple(range(axes[0], axes[-1] + 1)):
+            return None
+        folded = size_of(tuple(x.shape[axis] for axis in axes))
+        shape = (*x.shape[: axes[0]], folded, *x.shape[axes[-1] + 1 :])
+        count = parts(shape, axes[0])
+        if count < 2:
+            return None
+        if folds_positions(node.op.name, self.backend.name):
+            return self._position(node, x, next(axis for axis in axes if x.shape[axis] != 1))
+        flat = x if shape == x.shape else self._add(node, p.reshape.op, x, shape=shape)
+        return self._in_parts(node, flat, axes[0], count)
+
+    def _in_parts(self, node: Node, x: Value, axis: int, count: int) -> Value:
+        """`x` folded along `axis`, which is cut into about `count` parts."""
+        n = x.shape[axis]
+        count = next((c for c in range(count, 2 * count) if n % c == 0), count)
+        if n % count:
+            each = -(-n // (count * ALIGNED)) * ALIGNED
+            count = -(-n // each)
+            widths = tuple((0, each * count - n if a == axis else 0) for a in range(len(x.shape)))
+            assert node.op.identity is not None, f"{node.op.name} has no identity to pad with"
+            x = self._add(node, p.pad.op, x, widths=widths, fill=node.op.identity(x.dtype))
+        shape = (*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
+        x = self._add(node, p.reshape.op, x, shape=shape)
+        first = self._add(node, node.op, x, axes=(axis + 1,))
+        return self._add(node, node.op, first, axes=(axis,))
+
+    def _position(self, node: Node, x: Value, axis: int) -> Value:
+        """The first place of the extreme: a fold of places, after a fold of values."""
+        op = {p.argmax.op: p.max.op, p.argmin.op: p.min.op}[node.op]
+        axes = _axes(node.attributes)
+        best = self._folded(node, op, x, axes)
+        kept = tuple(1 if a in axes else size for a, size in enumerate(x.shape))
+        wide = self._add(node, p.reshape.op, best, shape=kept)
+        wide = self._add(node, p.expand.op, wide, shape=x.shape)
+        here = self._add(node, p.equal.op, x, wide)
+        if x.dtype.kind == "f":  # NaN comes first, and where there is one, nothing equals it
+            odd = self._add(node, p.isnan.op, x)
+            here = self._add(node, p.logical_or.op, here, odd)
+        assert here.dtype == bool_
+        place = self._add(node, p.iota.op, shape=x.shape, axis=axis, dtype=int64)
+        last = self._add(node, p.full.op, shape=x.shape, value=x.shape[axis], dtype=int64)
+        return self._folded(node, p.min.op, self._add(node, p.where.op, here, place, last), axes)
+
+    def _folded(self, node: Node, op: Any, x: Value, axes: tuple[int, ...]) -> Value:
+        types = op.infer((x.type,), {"axes": axes})
+        whole = Node(op, (x,), {"axes": axes}, types, node.line)
+        made = self._spread(whole)
+        if made is None:
+            self.nodes.append(whole)
+            return whole.result
+        return made
+
+
+def _axes(attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    return attributes["axes"]
+
+
+def parts(shape: tuple[int, ...], axis: int) -> int:
+    """Into how many parts to cut a fold over `axis`; 1: none.
+
+    >>> parts((1 << 20,), 0), parts((4096, 1024), 0), parts((4096, 1024), 1)
+    (256, 32, 1)
+    """
+    results = size_of(shape[:axis] + shape[axis + 1 :])
+    columns = COLUMNS if size_of(shape[axis + 1 :]) > 1 else 1
+    programs = -(-results // columns)
+    each = shape[axis] * min(columns, results)
+    if programs >= BUSY or each < LONG:
+        return 1
+    count = min(-(-WANTED // max(programs, 1)), each // LEAST, shape[axis])
+    return 1 << (count.bit_length() - 1)
