@@ -88,7 +88,9 @@ def __getattr__(name: str) -> Any:
     else:
         found = _NONE
     if found is _NONE:
-        raise AttributeError(f"module 'dualflow' has no attribute {name!r}")
+        instead = import_module("dualflow.base.synonyms").INSTEAD.get(name)
+        what = f"module 'dualflow' has no attribute {name!r}"
+        raise AttributeError(f"{what}; write {instead}" if instead else what)
     globals()[name] = found
     return found
 

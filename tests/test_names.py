@@ -1,12 +1,14 @@
 """The page of names: every name of dualflow's on it exists, and every public function is on it."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 import dualflow as df
 from dualflow import api
+from dualflow.base.synonyms import INSTEAD
 
 PAGE = (Path(__file__).parent.parent / "tutorials" / "names.md").read_text(encoding="utf-8")
 NAMES = sorted(set(re.findall(r"`(df(?:\.\w+)+)", PAGE)))
@@ -38,3 +40,11 @@ def test_every_public_function_is_on_the_page():
                    and not name.startswith("_")}  # fmt: skip
     public |= {f"df.random.{name}" for name in df.random.__all__ if name != "default"}
     assert sorted(public - set(NAMES)) == []
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_names_of_other_libraries_lead_to_ours(name: str):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; write ") as caught:
+        getattr(df, name)
+    for ours in re.findall(r"df\.([\w.]+)", str(caught.value)):
+        assert attrgetter(ours)(df) is not None

@@ -1,0 +1,43 @@
+"""Names that NumPy, PyTorch and JAX give to what dualflow has under another.
+
+Comes in: a name that `dualflow` lacks. Goes out: what to write instead, for error messages.
+"""
+
+INSTEAD = {
+    "absolute": "df.abs(x)",
+    "addmm": "x @ y + bias",
+    "amax": "df.max(x)",
+    "amin": "df.min(x)",
+    "as_tensor": "df.asarray(x)",
+    "atleast_1d": "df.reshape(x, (-1,))",
+    "bmm": "df.matmul(x, y)",
+    "cat": "df.concat([x, y], axis=0)",
+    "chunk": "df.split(x, count)",
+    "clamp": "df.clip(x, low, high)",
+    "concatenate": "df.concat([x, y], axis=0)",
+    "dot": "df.vecdot(x, y) or x @ y",
+    "from_numpy": "df.asarray(x)",
+    "grad_and_value": "df.value_and_grad(f)",
+    "hstack": "df.concat([x, y], axis=1)",
+    "index_select": "df.take(x, indices, axis=0)",
+    "inner": "df.vecdot(x, y)",
+    "jit": "df.compile(f)",
+    "lax": "df.cond, df.while_loop, df.scan and df.map",
+    "manual_seed": "df.random.seed(0)",
+    "masked_fill": "df.where(mask, value, x)",
+    "mm": "df.matmul(x, y)",
+    "mul": "df.multiply(x, y)",
+    "ndarray": "df.Tensor",
+    "rand": "df.random.uniform((2, 3))",
+    "randint": "df.random.integers(0, 9, (2, 3))",
+    "randn": "df.random.normal((2, 3))",
+    "randperm": "df.random.permutation(5)",
+    "stop_grad": "df.stop_gradient(x)",
+    "sub": "df.subtract(x, y)",
+    "swapdims": "df.swapaxes(x, 0, 1)",
+    "t": "x.T",
+    "topk": "df.sort(x, descending=True) and df.argsort(x, descending=True), cut to the first k",
+    "true_divide": "df.divide(x, y)",
+    "unsqueeze": "df.expand_dims(x, axis=0)",
+    "vstack": "df.concat([x, y], axis=0)",
+}
