@@ -23,6 +23,15 @@ IMAGE, KERNEL = (1, 3, 8, 8), (2, 3, 3, 3)
 
 #: what the first line of the error says; the call; its arguments (shapes stand for numbers)
 CASES: dict[str, tuple[Any, ...]] = {
+    # what is no number, no size and no list
+    "arange: a bound or step of type str": (lambda x: df.arange("a"), 1.0),
+    "eye: a size of type NoneType": (lambda x: df.eye(None), 1.0),
+    "linspace: an end of type NoneType": (lambda x: df.linspace(None, 1.0, 3), 1.0),
+    "linspace: an end of type str": (lambda x: df.linspace(0.0, "a", 3), 1.0),
+    "quantile at 'a'": (lambda x: df.quantile(x, "a"), (3,)),
+    "fftfreq: a number of values of type NoneType": (lambda x: df.fft.fftfreq(None), 1.0),
+    "concat of a int": (lambda x: df.concat(3), 1.0),
+    "stack of a NoneType": (lambda x: df.stack(None), 1.0),
     # values
     "inv of (3, 3): singular matrix": (lambda x: lin.inv(x), SINGULAR),
     "solve of (3, 3) and (3, 3): singular matrix": (lambda x: lin.solve(x, x), SINGULAR),

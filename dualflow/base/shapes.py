@@ -51,6 +51,17 @@ def as_integer(value: object, what: str) -> int:
                             instead="an integer") from cause  # fmt: skip
 
 
+def as_number(value: object, what: str) -> float:
+    """`value` as a Python float; ArgumentError if it is no real number. `what` names it."""
+    try:
+        if not isinstance(value, (str, bytes, bytearray)):
+            return float(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise ArgumentError(f"{called()}: {what} of type {type(value).__name__}",
+                        instead="a real number")  # fmt: skip
+
+
 def normal_axis(axis: int, rank: int) -> int:
     """`axis` counted from 0; AxisError if a tensor of `rank` axes has none such."""
     if type(axis) is int and -rank <= axis < rank:  # the common case

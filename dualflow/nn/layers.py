@@ -11,6 +11,8 @@ from typing import Any, final
 
 from dualflow import api as df
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.base.shapes import as_number
+from dualflow.ops.functions.movement import as_shape
 from dualflow.ops.generator import Generator
 
 from . import init
@@ -76,7 +78,7 @@ class LayerNorm(Module):
         affine: bool = True,
         dtype: Any = None,
     ) -> None:
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = as_shape(shape)
         self.eps = eps
         self.weight = init.ones(self.shape, dtype) if affine else None
         self.bias = init.zeros(self.shape, dtype) if affine else None
@@ -106,7 +108,7 @@ class Dropout(Module):
     """
 
     def __init__(self, probability: float = 0.5, generator: Generator | None = None) -> None:
-        if not 0.0 <= probability < 1.0:
+        if not 0.0 <= as_number(probability, "a probability") < 1.0:
             raise ArgumentError(f"Dropout({probability})", instead="0 <= probability < 1")
         self.probability = probability
         self.generator = generator

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from typing import final
 
+from dualflow.base.errors import ArgumentError
+
 from .optimizer import Optimizer, check_range
 
 Factor = Callable[[int], float]
@@ -32,6 +34,9 @@ class Schedule:
     """
 
     def __init__(self, optimizer: Optimizer, factor: Factor) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentError(f"Schedule of a {type(optimizer).__name__}",
+                                instead="an optimizer and its factor by step")  # fmt: skip
         self.optimizer = optimizer
         self.factor = factor
         self.first = [group.lr for group in optimizer.groups]

@@ -20,6 +20,7 @@ from dualflow.base.dtypes import (
     weak,
 )
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
+from dualflow.base.shapes import as_integer, as_number
 
 from .. import door
 from .. import primitives as p
@@ -184,8 +185,9 @@ def arange(
     if floats:
         size = max(math.ceil((stop - start) / step), 0)
     else:
-        start, step = index(start), index(step)  # type: ignore[arg-type]
-        size = len(range(start, index(stop), step))  # type: ignore[arg-type]
+        if not type(start) is type(stop) is type(step) is int:
+            start, stop, step = (as_integer(x, "a bound or step") for x in (start, stop, step))
+        size = len(range(start, stop, step))  # type: ignore[arg-type]
         eager = door.unnoted()
         if eager is not None and found.kind in "iu":
             return eager.compute(np.arange, (), start, stop, step, found)
@@ -227,6 +229,8 @@ def linspace(
     if type(start) in TENSORS or type(stop) in TENSORS:
         return _between(start, stop, index(num), dtype, endpoint)
     kind = complex if complex in (type(start), type(stop)) else float
+    if not type(start) is type(stop) is kind and kind is float:
+        start, stop = as_number(start, "an end"), as_number(stop, "an end")
     low, high = kind(start), kind(stop)  # type: ignore[arg-type]
     found = as_dtype(dtype or of_scalar(low))
     eager = door.unnoted()
@@ -277,6 +281,8 @@ def eye(
     """
     check_device(device)
     columns, found = rows if columns is None else columns, as_dtype(dtype or DEFAULT_FLOAT)
+    if not type(rows) is type(columns) is int:
+        rows, columns = as_integer(rows, "a size"), as_integer(columns, "a size")
     k = _within(k, (rows, columns))
     eager = door.unnoted()
     if eager is not None and rows >= 0 <= columns:

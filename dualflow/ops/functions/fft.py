@@ -15,7 +15,7 @@ import numpy as np
 
 from dualflow.base.dtypes import as_dtype, complex_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
-from dualflow.base.shapes import Axes, normal_axes, normal_axis
+from dualflow.base.shapes import Axes, as_integer, normal_axes, normal_axis
 from dualflow.base.source import called
 
 from .. import door
@@ -358,7 +358,7 @@ def irfft2(
 
 
 def _check_count(name: str, n: Any) -> int:
-    n = index(n)
+    n = as_integer(n, "a number of values")
     if n < 1:
         raise ShapeError(f"{name} of {n} values", why="at least one is needed")
     return n

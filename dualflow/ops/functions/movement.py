@@ -324,7 +324,7 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
 def rolled(x: Tensor, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """`roll` by one shift for each of `axes` (normal)."""
     eager = door.unnoted(x)
-    if eager is not None:
+    if eager is not None and axes:
         return eager.compute(np.roll, (x,), shifts, axes)
     moved = False
     for by, i in zip(shifts, axes, strict=True):
@@ -408,6 +408,8 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def _same_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
+    if not hasattr(tensors, "__iter__"):
+        raise ArgumentError(f"{name} of a {type(tensors).__name__}", instead="a list of tensors")
     given = [x if type(x) in TENSORS else tensor(x) for x in tensors]
     if not given:
         raise ShapeError(f"{name} of nothing", instead="at least one tensor")

@@ -108,6 +108,8 @@ def quantile(
     """
     if method not in _METHODS:
         raise ArgumentError(f"method={method!r}", instead=", ".join(_METHODS))
+    if type(q) not in TENSORS and np.asarray(q).dtype.kind not in "biuf":
+        raise ArgumentError(f"{called()} at {q!r}", instead="parts from 0 to 1")
     if type(q) not in TENSORS and not np.all((np.asarray(q) >= 0) & (np.asarray(q) <= 1)):
         raise DomainError(f"a quantile at {q}", instead="parts from 0 to 1")
     x = _floats(x)
