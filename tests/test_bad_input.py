@@ -17,6 +17,7 @@ def numbers(*shape: int) -> df.Tensor:
     return df.asarray(np.random.default_rng(0).standard_normal(shape))
 
 
+any_: Any = df  # as untyped code calls it
 SINGULAR = df.ones((3, 3), dtype=df.float64)
 UNKNOWN = SINGULAR * float("nan")
 IMAGE, KERNEL = (1, 3, 8, 8), (2, 3, 3, 3)
@@ -25,13 +26,13 @@ IMAGE, KERNEL = (1, 3, 8, 8), (2, 3, 3, 3)
 CASES: dict[str, tuple[Any, ...]] = {
     # what is no number, no size and no list
     "arange: a bound or step of type str": (lambda x: df.arange("a"), 1.0),
-    "eye: a size of type NoneType": (lambda x: df.eye(None), 1.0),
-    "linspace: an end of type NoneType": (lambda x: df.linspace(None, 1.0, 3), 1.0),
-    "linspace: an end of type str": (lambda x: df.linspace(0.0, "a", 3), 1.0),
+    "eye: a size of type NoneType": (lambda x: any_.eye(None), 1.0),
+    "linspace: an end of type NoneType": (lambda x: any_.linspace(None, 1.0, 3), 1.0),
+    "linspace: an end of type str": (lambda x: any_.linspace(0.0, "a", 3), 1.0),
     "quantile at 'a'": (lambda x: df.quantile(x, "a"), (3,)),
-    "fftfreq: a number of values of type NoneType": (lambda x: df.fft.fftfreq(None), 1.0),
-    "concat of a int": (lambda x: df.concat(3), 1.0),
-    "stack of a NoneType": (lambda x: df.stack(None), 1.0),
+    "fftfreq: a number of values of type NoneType": (lambda x: any_.fft.fftfreq(None), 1.0),
+    "concat of a int": (lambda x: any_.concat(3), 1.0),
+    "stack of a NoneType": (lambda x: any_.stack(None), 1.0),
     # values
     "inv of (3, 3): singular matrix": (lambda x: lin.inv(x), SINGULAR),
     "solve of (3, 3) and (3, 3): singular matrix": (lambda x: lin.solve(x, x), SINGULAR),
