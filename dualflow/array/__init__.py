@@ -5,6 +5,7 @@ Comes in: operations through `ops.door`. Goes out: `Tensor`; `EagerMode`, the mo
 
 from dualflow.base import freed
 from dualflow.ops import door, operands
+from dualflow.runtime import blas
 
 from .creation import adopt, asarray, from_dlpack, tensor
 from .eager import EagerMode
@@ -14,5 +15,6 @@ from .tensor import Tensor
 operands.install_tensor(Tensor, adopt, Tensor._wrap)
 door.install_eager(EagerMode())
 freed.keep()
+blas.keep_to_budget()
 
 __all__ = ["EagerMode", "Storage", "Tensor", "asarray", "from_dlpack", "tensor"]

@@ -1,7 +1,8 @@
-"""The matrix product of NumPy's own BLAS, as an address that native code calls.
+"""The matrix product of NumPy's own BLAS, as an address that native code calls; and its threads.
 
 NumPy's wheels bring OpenBLAS with 64-bit integers beside them. It is used only if, on small
-products of both dtypes and all layouts, it gives the bits of `np.matmul`.
+products of both dtypes and all layouts, it gives the bits of `np.matmul`. While the setting
+`threads` is a number, OpenBLAS uses so many.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from dualflow.base import config
 
 _NAMES = {"float32": "sgemm", "float64": "dgemm"}
 _PREFIXES = ("scipy_cblas_", "cblas_")
@@ -30,6 +33,42 @@ def gemm(dtype: np.dtype) -> int | None:
             if function is not None and _agrees(function, dtype):
                 return ctypes.cast(function, ctypes.c_void_p).value
     return None
+
+
+def keep_to_budget() -> None:
+    """From now on give BLAS the threads of the setting."""
+    config.watchers.append(_limit)
+    _limit(config.active())
+
+
+def threads() -> int | None:
+    """How many threads BLAS uses; None if it does not tell."""
+    found = [get() for get in _functions("get_num_threads")]
+    return found[0] if found else None
+
+
+#: how many threads BLAS used before it was limited
+_unlimited: list[int] = []
+
+
+def _limit(settings: config.Config) -> None:
+    if settings.threads is None and not _unlimited:
+        return
+    if not _unlimited:
+        _unlimited.extend(get() for get in _functions("get_num_threads"))
+    for put, before in zip(_functions("set_num_threads"), _unlimited, strict=True):
+        put(settings.threads or before)
+
+
+def _functions(name: str) -> list[Any]:
+    """OpenBLAS's function of this name, of each library that has it."""
+    found = []
+    for library in _libraries():
+        whole = f"openblas_{name}"
+        names = (f"scipy_{whole}64_", f"{whole}64_", f"scipy_{whole}", whole)
+        each = (getattr(library, full, None) for full in names)
+        found += [next(function for function in each if function is not None)]
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,8 @@ from dualflow.ir.text import KernelText
 
 from . import builds, native
 from .calls import PythonCall, matmul_step
-from .layout import Layout, scalar_word
+from .division import WORTH_PYTHON, Division, PythonThreads, native_step
+from .layout import Layout, scalar_word, scratch_size
 from .loops import PythonLoop, loop_step
 from .memory import Arena, allocator
 
@@ -60,7 +61,8 @@ class Compilation:
         return self._executable
 
 
-Part = Callable[..., int] | PythonCall | PythonLoop
+Part = Callable[..., int] | PythonCall | PythonLoop | PythonThreads
+_IN_PYTHON = (PythonCall, PythonLoop, PythonThreads)
 #: Programs that move more bytes than this let other Python threads run meanwhile.
 RELEASE_BYTES = 1 << 20
 
@@ -78,9 +80,12 @@ class Executable:
         texts: Mapping[Kernel, KernelText],
         compiled: Mapping[Kernel, builds.Build],
         portable: bool = False,
+        inside: bool = False,
     ) -> None:
+        """`portable`: even where the native way in works, use ctypes; `inside` a loop, which stays
+        one native call."""
         self.program = program
-        self.texts, self._portable = texts, portable
+        self.texts, self._portable, self._inside = texts, portable, inside
         self._kernels = {kernel: build.address for kernel, build in compiled.items()}
         self._compiled = compiled
         self._alive: list[object] = list(compiled.values())
@@ -92,7 +97,7 @@ class Executable:
         self._whole = self._layout.returns_buffers
         self._outputs = self._layout.outputs()
         only = self._parts[0] if len(self._parts) == 1 else None
-        self._only = None if only is None or isinstance(only, (PythonCall, PythonLoop)) else only
+        self._only = None if only is None or isinstance(only, _IN_PYTHON) else only
 
     @property
     def native(self) -> bool:
@@ -157,10 +162,11 @@ class Executable:
                 if status:
                     return status
                 continue
-            status = part(*memory)
+            call = part.run if isinstance(part, PythonThreads) else part
+            status = call(*memory)
             if status == native.WRONG_ARRAYS:
                 memory = [np.asarray(array).view(np.ndarray) for array in memory]
-                status = part(*memory)
+                status = call(*memory)
             if status:
                 return status
         return 0
@@ -171,21 +177,37 @@ class Executable:
         """Native stretches, and between them the steps that Python runs."""
         parts: list[Part] = []
         stretch: list[tuple[int, list[native.Argument]]] = []
-        for step in self.program.steps:
+        for step, division in zip(self.program.steps, self._layout.divisions, strict=True):
+            made: tuple[int, list[native.Argument]] | Part | None
             if isinstance(step, Launch):
-                stretch.append((self._kernels[step.kernel], self._arguments(step)))
-                continue
-            made = self._loop(step) if isinstance(step, Loop) else matmul_step(step, self._layout)
+                made = self._launch(step, division)
+            elif isinstance(step, Loop):
+                made = self._loop(step)
+            else:
+                made = matmul_step(step, self._layout) or PythonCall(step, self._layout)
             if isinstance(made, tuple):
                 stretch.append(made)
                 continue
             if stretch:
                 parts.append(self._bind(stretch))
                 stretch = []
-            parts.append(made or PythonCall(step, self._layout))  # type: ignore[arg-type]
+            parts.append(made)
         if stretch:
             parts.append(self._bind(stretch))
         return parts
+
+    def _launch(
+        self, step: Launch, division: Division | None
+    ) -> tuple[int, list[native.Argument]] | PythonThreads:
+        """The step as a native call of its kernel, or divided over threads."""
+        kernel, words, text = self._kernels[step.kernel], self._arguments(step), self.texts
+        if division is None:
+            return kernel, words
+        shared = kernel, text[step.kernel], words, scratch_size(text[step.kernel], step)
+        found = native_step(division, *shared)
+        if found is None and division.cost > WORTH_PYTHON and not self._inside:
+            return PythonThreads(division, *shared)
+        return found or (kernel, words)
 
     def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
         release = self._layout.traffic > RELEASE_BYTES
@@ -194,7 +216,7 @@ class Executable:
 
     def _loop(self, step: Loop) -> tuple[int, list[native.Argument]] | PythonLoop:
         """The step as a native loop, if all of its body is native."""
-        body = Executable(step.body, self.texts, self._compiled, self._portable)
+        body = Executable(step.body, self.texts, self._compiled, self._portable, inside=True)
         if not body.native:
             return PythonLoop(step, body, self._layout)
         address, words, plan = loop_step(step, body.code, body._layout, self._layout)

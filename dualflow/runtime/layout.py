@@ -21,6 +21,7 @@ from dualflow.ir.program import Launch, Loop, Operand, Program, Step
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
+from .division import Division, divide
 from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
 
@@ -51,6 +52,7 @@ class Layout:
         returns_buffers: whether the outputs are the buffers, one by one.
         arena: bytes of the arena, scratch included.
         traffic: bytes of all operands of all steps.
+        divisions: for each step, how it is divided over threads, if it is.
     """
 
     def __init__(self, program: Program, texts: Mapping[Kernel, KernelText]) -> None:
@@ -58,7 +60,11 @@ class Layout:
         self.constants = [np.ascontiguousarray(array) for array in program.constants]
         self.buffers, self.returns_buffers = self._output_buffers()
         self._scratch_at = aligned(program.arena)
-        scratch = max((_scratch(step, texts) for step in program.steps), default=0)
+        self.divisions = [
+            divide(step) if isinstance(step, Launch) else None for step in program.steps
+        ]
+        pairs = zip(program.steps, self.divisions, strict=True)
+        scratch = max((_scratch(step, division, texts) for step, division in pairs), default=0)
         self.arena = self._scratch_at + scratch if scratch or program.arena else 0
         self._first_buffer = FIRST_ARRAY + len(program.inputs)
         self._arena_base = self._first_buffer + len(self.buffers)
@@ -205,11 +211,19 @@ def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
     return memory
 
 
-def _scratch(step: Step, texts: Mapping[Kernel, KernelText]) -> int:
-    """Bytes that a step needs for itself: the scratch of a kernel, the arena of a body."""
+def _scratch(step: Step, division: Division | None, texts: Mapping[Kernel, KernelText]) -> int:
+    """Bytes that a step needs for itself: the scratch of a kernel, for each thread that may run
+    it; the arena of a body."""
     if isinstance(step, Loop):
         return Layout(step.body, texts).arena
-    return sum(_scratch_sizes(texts[step.kernel], step)) if isinstance(step, Launch) else 0
+    if not isinstance(step, Launch):
+        return 0
+    return scratch_size(texts[step.kernel], step) * (division.threads if division else 1)
+
+
+def scratch_size(text: KernelText, launch: Launch) -> int:
+    """Bytes of scratch that a launch on one thread needs."""
+    return sum(_scratch_sizes(text, launch))
 
 
 def _scratch_sizes(text: KernelText, launch: Launch) -> list[int]:

@@ -236,14 +236,14 @@ def bind(code: np.ndarray, arrays: int, release: bool = False, portable: bool = 
     The built-in returns WRONG_ARRAYS for anything but `arrays` objects of type ndarray.
     """
     if portable or not builtin_works():
-        return _through_ctypes(code)
+        return through_ctypes(code, release)
     return _builtin(code, arrays, release)
 
 
-def _through_ctypes(code: np.ndarray) -> Binding:
-    run = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(
-        _library()["dualflow_run"]
-    )
+def through_ctypes(code: np.ndarray, release: bool) -> Binding:
+    """`bind` by ctypes alone."""
+    kind = ctypes.CFUNCTYPE if release else ctypes.PYFUNCTYPE
+    run = kind(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(_library()["dualflow_run"])
 
     def call(*arrays: np.ndarray) -> int:
         bases = (ctypes.c_int64 * (FIRST_ARRAY + len(arrays)))(

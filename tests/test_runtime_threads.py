@@ -1,0 +1,211 @@
+"""Kernels divided over threads: the same bits, one budget, forks, several Python threads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow.base.errors import ConfigError
+from dualflow.runtime import blas, builds, cpu, division, threads
+
+ROOT = Path(__file__).resolve().parents[1]
+N = 1 << 18
+
+
+def chain(x: df.Tensor, y: df.Tensor) -> df.Tensor:
+    return df.exp(-(x * x + y * y)) * x + df.tanh(y) * 0.5
+
+
+def rows(x: df.Tensor, y: df.Tensor) -> df.Tensor:
+    return df.softmax(x.reshape((-1, 128)), axis=-1) * y.reshape((-1, 128))
+
+
+def columns(x: df.Tensor, y: df.Tensor) -> df.Tensor:
+    return df.sum(x.reshape((512, -1)) * y.reshape((512, -1)), axis=0)
+
+
+def crossed(x: df.Tensor, y: df.Tensor) -> df.Tensor:
+    return df.exp(x.reshape((512, -1)).T) + y.reshape((-1, 512))
+
+
+def in_place(x: df.Tensor, y: df.Tensor) -> None:
+    x += df.sin(y)
+
+
+def looked_up(x: df.Tensor, y: df.Tensor) -> df.Tensor:
+    return x[df.astype(y * 0 + 3, df.int64)] + df.exp(x)
+
+
+def every(x: df.Tensor, y: df.Tensor) -> tuple[df.Tensor, df.Tensor]:
+    return df.sum(df.exp(x) * y), df.mean(df.logsumexp(x.reshape((-1, 64)), axis=-1))
+
+
+PROGRAMS = (chain, rows, columns, crossed, in_place, looked_up)
+
+
+def operands(seed: int = 0, size: int = N) -> tuple[df.Tensor, df.Tensor]:
+    random = np.random.default_rng(seed)
+    return tuple(df.tensor(random.standard_normal(size, np.float32)) for _ in range(2))  # type: ignore[return-value]
+
+
+def bits(program: Callable[..., Any], count: int, *given: df.Tensor) -> list[bytes]:
+    with df.config(threads=count):
+        out = program(*given)
+    found = out if isinstance(out, tuple) else given[:1] if out is None else (out,)
+    return [tensor.numpy().tobytes() for tensor in found]
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch: pytest.MonkeyPatch):
+    """Programs are prepared for two threads and more, also where there is one processor."""
+    monkeypatch.setattr(threads, "most", lambda: 4)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_bits_do_not_depend_on_the_number_of_threads(program):
+    compiled = df.compile(program, wait=True)
+    compiled(*operands(1))
+    before = threads.launches()
+    wanted = bits(compiled, 1, *operands())
+    assert threads.launches() == before  # one thread: nothing is divided
+    for count in (2, 3, 4):
+        assert bits(compiled, count, *operands()) == wanted
+    assert threads.launches() >= before + 3
+    assert compiled.stats()["replays"] == 4
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_python_threads_give_the_same_bits(program, monkeypatch):
+    native_pool = df.compile(program, wait=True)
+    native_pool(*operands(1))
+    wanted = bits(native_pool, 2, *operands())
+    monkeypatch.setattr(threads, "step", lambda: None)
+    monkeypatch.setattr(cpu, "WORTH_PYTHON", 0)
+    runs = []
+    run = division.PythonThreads.run
+    monkeypatch.setattr(
+        division.PythonThreads, "run", lambda self, *given: runs.append(1) or run(self, *given)
+    )
+    builds.forget()
+    portable = df.compile(program, wait=True)
+    portable(*operands(1))
+    for count in (1, 2, 3):
+        assert bits(portable, count, *operands()) == wanted
+    assert len(runs) >= 3
+
+
+def test_small_programs_are_not_divided():
+    compiled = df.compile(chain, wait=True)
+    compiled(*operands(1, 1000))
+    before = threads.launches()
+    bits(compiled, 2, *operands(0, 1000))
+    assert compiled.stats()["replays"] == 1
+    assert threads.launches() == before
+
+
+def test_several_python_threads_share_the_pool():
+    compiled = df.compile(rows, wait=True)
+    compiled(*operands(1))
+    wanted = [bits(compiled, 1, *operands(seed)) for seed in range(4)]
+    wrong = []
+
+    def work(seed: int) -> None:
+        x, y = operands(seed)
+        wrong.extend(1 for _ in range(30) if compiled(x, y).numpy().tobytes() != wanted[seed][0])
+
+    with df.config(threads=2):
+        workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert not wrong
+    assert compiled.stats()["replays"] == 4 + 4 * 30
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_has_threads_of_its_own():
+    compiled = df.compile(rows, wait=True)
+    compiled(*operands(1))
+    wanted = bits(compiled, 2, *operands())
+    child = os.fork()
+    if child == 0:
+        before = threads.launches()
+        same = all(bits(compiled, 2, *operands()) == wanted for _ in range(20))
+        os._exit(0 if same and threads.launches() >= before + 20 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert bits(compiled, 2, *operands()) == wanted
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import dualflow as df
+from dualflow.runtime import blas, threads
+
+compiled = df.compile(lambda x: df.exp(x) * 2, wait=True)
+x = df.tensor(np.ones(1 << 20, np.float32))
+compiled(x)
+before = threads.launches()
+compiled(x)
+print(threads.budget(), blas.threads(), threads.launches() - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({"DUALFLOW_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}, ["2", "2", "1"]),
+        ({"DUALFLOW_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "2"}, ["1", "1", "0"]),
+        ({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "2"}, ["1", "2", "0"]),
+    ],
+)
+def test_the_environment_sets_one_budget(variables, wanted, tmp_path):
+    file = tmp_path / "budget.py"
+    file.write_text(SCRIPT)
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, str(file)], env={**clean, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == wanted
+
+
+def test_blas_follows_the_setting_and_is_given_back():
+    before = blas.threads()
+    assert before is not None
+    with df.config(threads=3):
+        assert blas.threads() == 3
+        with df.config(threads=2):
+            assert (blas.threads(), threads.budget()) == (2, 2)
+        assert blas.threads() == 3
+    assert blas.threads() == before
+    assert threads.budget() == threads.processors()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "2"])
+def test_a_number_of_threads_that_is_none(value):
+    with pytest.raises(ConfigError, match="threads"):
+        df.set_config(threads=value)
+
+
+def test_a_pool_that_fails_its_test_is_not_used(monkeypatch):
+    pool = threads._pool()
+    assert pool is not None
+    assert threads._works(pool)
+    nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda table: None)
+    address = ctypes.cast(nothing, ctypes.c_void_p).value or 0
+    idle = type(pool)({**pool.addresses, "dualflow_parallel": address}, pool.tracker)
+    assert not threads._works(idle)
+    threads._apply(df.set_config())
