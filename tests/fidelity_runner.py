@@ -13,7 +13,7 @@ import io
 import traceback
 import types
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 import dualflow as df
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.capture.recorder import Reason
+from dualflow.capture.values import Unchanging
 
 Program = Callable[..., None]
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
@@ -132,6 +133,8 @@ class _Snapshot:
             return "again", self.seen[id(x)]
         if isinstance(x, (types.FunctionType, types.BuiltinFunctionType, type, types.ModuleType)):
             return kind.__name__, x.__name__
+        if isinstance(x, Unchanging):
+            return kind.__name__, repr(x)
         if kind is tuple:
             return "tuple", [self.of(part) for part in x]
         self.seen[id(x)] = len(self.seen)
@@ -139,8 +142,8 @@ class _Snapshot:
             return self.tensor(x)
         if isinstance(x, np.ndarray):
             return "ndarray", *self.array(x)
-        if isinstance(x, (list, tuple)):
-            return kind.__name__, [self.of(part) for part in x]
+        if isinstance(x, (list, tuple, deque)):
+            return kind.__name__, [self.of(part) for part in x], getattr(x, "maxlen", None)
         if isinstance(x, dict):
             return kind.__name__, [(self.of(key), self.of(x[key])) for key in x]
         if isinstance(x, (set, frozenset)):

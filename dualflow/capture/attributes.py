@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import enum
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -20,6 +21,7 @@ from .numpy_arrays import TYPES
 from .numpy_random import is_generator
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
+from .values import Unchanging, is_value_class
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -28,6 +30,8 @@ _BUILTIN_DICT = vars(builtins)
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 Read = tuple[Any, Origin]
 MISSING = object()
+_BUILT_IN = frozenset([list, dict, set, frozenset, tuple, slice, deque, Counter, OrderedDict,
+                       defaultdict])  # fmt: skip
 #: what errors made of Python's own arguments are made by
 _ERROR_INITS = tuple(
     vars(error)["__init__"]
@@ -109,6 +113,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         return _of_class(recorder, owner, origin, name)
     if kind is super:
         return _of_super(recorder, owner, name)
+    if is_value_class(kind):
+        return _of_value(recorder, owner, origin, name)
     if isinstance(owner, np.dtype):
         recorder.pin(origin, owner)
         return getattr(owner, name), CONSTANT
@@ -125,11 +131,13 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     if compiled or kind is types.MethodType:
         recorder.refuse(f"an attribute of a {kind.__name__}")
         return getattr(owner, name), None
-    if kind in SCALARS or kind in (list, dict, set, frozenset, tuple) or kind is slice:
+    if kind in SCALARS or kind in _BUILT_IN:
         recorder.typed(origin, owner)
         value = getattr(owner, name)
         if callable(value):
             return value, Born("method", (None, origin))
+        if kind is deque and name == "maxlen":
+            return value, _maxlen(recorder, origin, owner)
         node = recorder.as_node(origin, owner)
         if node is None or kind not in (int, float, bool):
             recorder.refuse(f"{name} of a {kind.__name__}")
@@ -150,6 +158,24 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return _of_instance(frame, owner, origin, name)
+
+
+def _maxlen(recorder: Recorder, origin: Origin, owner: deque) -> Origin:
+    if isinstance(origin, Node):
+        return recorder.read(recorder.nodes("{0}.maxlen", (origin,)), owner.maxlen)
+    return CONSTANT
+
+
+def _of_value(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
+    recorder.pin(origin, owner)
+    value = getattr(owner, name)
+    if callable(value) and not isinstance(value, Unchanging):
+        return value, Born("method", (CONSTANT, CONSTANT))
+    parts = value if type(value) is tuple else (value,)
+    if all(type(part) in SCALARS or isinstance(part, Unchanging) for part in parts):
+        return value, CONSTANT
+    recorder.refuse(f"{name} of a {type(owner).__name__}")
+    return value, None
 
 
 def _of_method(recorder: Recorder, owner: types.MethodType, origin: Origin, name: str) -> Read:
@@ -258,7 +284,7 @@ def special(kind: type, name: str) -> types.FunctionType | None:
 
 def built_in(recorder: Recorder, value: Any, *names: str) -> bool:
     """Whether special methods of a constant are Python's own, or the library's; guarded."""
-    if type(value) in SCALARS:
+    if type(value) in SCALARS or is_value_class(type(value)):
         return True
     for name in names:
         raw = lookup(type(value), name)[1]
@@ -334,7 +360,8 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
         return value, Born("method", (CONSTANT, origin))
     if raw is value and (type(raw) is types.FunctionType or not hasattr(type(raw), "__get__")):
         return value, recorder.found(node, value)
-    if isinstance(raw, (types.BuiltinFunctionType, types.MethodDescriptorType, classmethod)):
+    built_in_method = types.BuiltinFunctionType, types.MethodDescriptorType, classmethod
+    if isinstance(raw, built_in_method) or is_value_class(owner):
         return value, CONSTANT
     recorder.refuse(f"{name} of the class {owner.__name__}")
     return value, None

@@ -17,7 +17,15 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.grad_mode import GradMode
 
-from . import construct, known, known_logging, numpy_calls, numpy_names, numpy_random
+from . import (
+    construct,
+    known,
+    known_logging,
+    known_values,
+    numpy_calls,
+    numpy_names,
+    numpy_random,
+)
 from .attributes import special
 from .expressions import Refused
 from .instrument import instrumented
@@ -26,6 +34,7 @@ from .numpy_arrays import TYPES
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import FIXED, Recorder
 from .signatures import fits
+from .values import is_value_class
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -218,7 +227,7 @@ def find(call: Call) -> Plan | None:
         return plan
     if kind is types.FunctionType:
         return _function(call)
-    if kind in (types.BuiltinFunctionType, types.MethodWrapperType) and not isinstance(
+    if issubclass(kind, (types.BuiltinFunctionType, types.MethodWrapperType)) and not isinstance(
         f.__self__, (types.ModuleType, type, type(None))
     ):
         return _builtin_method(call)
@@ -230,6 +239,8 @@ def find(call: Call) -> Plan | None:
         return handler(call) if fits(call, f) else None
     if kind is functools.partial:
         return _partial(call)
+    if is_value_class(kind) and kind.__module__ == "operator":
+        return known_values.getter(call)
     try:
         handler = known.TABLE.get(f)
     except TypeError:
@@ -238,6 +249,10 @@ def find(call: Call) -> Plan | None:
         if not isinstance(origin, Born):
             recorder.pin(origin, f)
         return handler(call) if fits(call, f) else None
+    handler = known_values.handler(f)
+    if handler is not None:
+        recorder.pin(origin, f)
+        return handler(call)
     if callable(f) and not isinstance(f, FIXED):
         method = special(kind, "__call__")
         if method is not None:
@@ -283,6 +298,9 @@ def _builtin_method(call: Call) -> Plan | None:
         inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
         return construct.error_arguments(inner)
     handler = known.METHODS.get((type(owner), f.__name__))
+    if handler is None and is_value_class(type(owner)):
+        recorder.pin(owner_origin, owner)
+        return known_values.method(call.of(f, CONSTANT, owner, owner_origin, bound=True))
     if handler is None:
         call.refuse(f"{type(owner).__name__}.{f.__name__}, which is in no table")
         return None
@@ -334,7 +352,7 @@ def _function(call: Call) -> Plan | None:
     if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
         handler = construct.replaced
     if handler is None:
-        handler = known_logging.handler(f)
+        handler = known_logging.handler(f) or known_values.handler(f)
     if handler is not None:
         _same_function(recorder, call.origin, f)
         return handler(call) if fits(call, f) else None

@@ -29,6 +29,7 @@ from . import (
     calls,
     derivatives,
     known,
+    known_collections,
     known_containers,
     known_dicts,
     known_iterators,
@@ -556,6 +557,6 @@ known.SPECIAL[CompiledFunction] = _inline
 known.SPECIAL[Pure] = _skip
 #: imported for what they enter into the tables
 TABLES = (
-    derivatives, known_containers, known_dicts, known_iterators, known_itertools, known_numbers,
-    known_sets, known_text,
+    derivatives, known_collections, known_containers, known_dicts, known_iterators, known_itertools,
+    known_numbers, known_sets, known_text,
 )  # fmt: skip

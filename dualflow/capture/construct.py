@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
+from . import known_values
 from .attributes import built_in, special
 from .provenance import CONSTANT, SCALARS, Born, Origin
 from .recorder import FIXED
+from .values import is_value_class
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
@@ -33,6 +35,8 @@ def plan(call: Call) -> Plan | None:
         return call.plan(lambda out: recorder.born(out, "opaque"))
     if issubclass(cls, BaseException):
         return _error(call)
+    if is_value_class(cls):
+        return known_values.made(call)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _named_tuple(call)
     plain = type(cls) in (type, abc.ABCMeta) and cls.__new__ is object.__new__

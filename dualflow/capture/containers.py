@@ -7,7 +7,7 @@ container from outside that is changed gets a *shadow*, which knows what the cal
 from __future__ import annotations
 
 import operator
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,6 +20,7 @@ from .attributes import built_in, special
 from .numpy_arrays import TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
+from .values import arithmetic_state
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -28,6 +29,8 @@ Read = tuple[Any, Origin]
 _ABSENT = object()
 #: what is looked up and stored in as in a dict; of other keys than a dict's they make values
 DICTS = (dict, Counter, defaultdict, OrderedDict)
+_SEQUENCES = (list, tuple, deque)
+_SIZED = frozenset([*DICTS, *_SEQUENCES, set, frozenset, str, bytes])
 
 
 @final
@@ -126,7 +129,7 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
     """`owner[key]` and its origin."""
     recorder = frame.recorder
     kind: Any = type(owner)
-    if isinstance(key, np.integer) and kind in (list, tuple):
+    if isinstance(key, np.integer) and kind in _SEQUENCES:
         recorder.pin(key_origin, key)
         key, key_origin = int(key), CONSTANT
     if kind is Tensor:
@@ -135,7 +138,7 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
             out = recorder.asking(operator.getitem, owner, key)
             return out, recorder.origin(None, out)
         return owner[key], None
-    if kind in (list, tuple) or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
+    if kind in _SEQUENCES or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
         return _of_sequence(recorder, owner, key, origin, key_origin)
     if kind in TYPES:
         return numpy_calls.item(recorder, owner, key, origin, key_origin)
@@ -162,13 +165,13 @@ def _of_sequence(
     if recorder.dead:
         return owner[key], None
     shadow = recorder.lists.get(id(owner))
-    if type(key) is slice:
+    if type(key) is slice and not isinstance(owner, deque):
         parts = [part for _, part in recorder.items(owner, origin)]
         value = owner[key]
         return value, recorder.born(value, type(owner).__name__, parts[key])
-    if type(key) not in (int, bool):
+    if type(key) is not int and type(key) is not bool:
         recorder.refuse(f"a {type(key).__name__} as an index")
-        return owner[key], None
+        return operator.getitem(owner, key), None
     if not -len(owner) <= key < len(owner):
         list(recorder.items(owner, origin))  # guards the length
         return owner[key], None
@@ -210,7 +213,7 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         return owner[key], shadow.changed[key]
     if isinstance(origin, Born):
         if key not in owner:
-            return owner[key], None
+            return _missing(frame, owner, key, origin)
         if key not in origin.parts:
             recorder.refuse("the parts of a dict are not known")
             return owner[key], None
@@ -237,16 +240,21 @@ def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:
         return owner[key], CONSTANT
     if type(owner) is not defaultdict:
         raise KeyError(key)
-    node = recorder.as_node(origin, owner)
-    assert node is not None
-    factory = owner.default_factory
-    made = recorder.nodes("{0}.default_factory", (node,))
+    factory, made = owner.default_factory, factory_of(recorder, owner, origin)
     if factory is None:
-        recorder.guard("{0} is None", made)
+        recorder.pin(made, factory)
         raise KeyError(key)
-    value, part = frame.invoke(factory, recorder.found(made, factory), (), ())
+    value, part = frame.invoke(factory, made, (), ())
     set_item(frame, owner, key, value, origin, CONSTANT, part)
     return value, part
+
+
+def factory_of(recorder: Recorder, owner: defaultdict, origin: Origin) -> Origin:
+    """The origin of the factory of a default dict."""
+    node = recorder.as_node(origin, owner)
+    if node is None:
+        return recorder.origin(recorder.factories.get(id(owner)), owner.default_factory)
+    return recorder.found(recorder.nodes("{0}.default_factory", (node,)), owner.default_factory)
 
 
 def set_item(
@@ -280,7 +288,7 @@ def set_item(
     if kind is list and type(key) is slice and followed(value, recorder.origin(part, value)):
         _set_slice(frame, owner, key, value, origin, ko, part)
         return
-    if kind is list and type(key) is int:
+    if kind in (list, deque) and type(key) is int:
         recorder.pin(ko, key)
         if -len(owner) <= key < len(owner):
             shadow = shadow_of(recorder, owner, origin)
@@ -325,13 +333,13 @@ def replaced(recorder: Recorder, shadow: Any, key: slice, values: list, parts: l
 def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -> None:
     """`del owner[key]`, done and noted."""
     recorder, kind = frame.recorder, type(owner)
-    if kind is dict and not recorder.dead:
+    if kind in DICTS and not recorder.dead:
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             if key in owner:
                 forget(recorder, owner, key, origin)
             else:
                 contains(frame, key, owner, CONSTANT, origin)
-    elif kind is list and type(key) in (int, slice) and not recorder.dead:
+    elif kind in (list, deque) and type(key) in (int, slice) and not recorder.dead:
         recorder.pin(ko, key)
         shadow = shadow_of(recorder, owner, origin)
         born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
@@ -391,14 +399,14 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
             recorder.guard(text, pb, constants=(a,))
         return out, CONSTANT
     scalars = type(a) in SCALARS or isinstance(a, FIXED)
-    if kind in (list, tuple) and type(a) in SCALARS:
+    if kind in _SEQUENCES and type(a) in SCALARS:
         parts = list(recorder.items(b, pb))
         if all(type(item) in SCALARS for item, _ in parts):
             values = (a, *(item for item, _ in parts))
             origins = (pa, *(part for _, part in parts))
             text = "({0} in (" + "".join(f"{{{i}}}, " for i in range(1, len(values))) + "))"
             return a in b, frame.expression(text, values, origins)
-    if kind in (list, tuple) and any(type(x) is Tensor for x in (a, *b)):
+    if kind in _SEQUENCES and any(type(x) is Tensor for x in (a, *b)):
         return _contains_tensor(frame, a, b, pa, pb), CONSTANT
     if kind in (list, tuple, set, frozenset, str, range) and scalars:
         if kind in (set, frozenset) and isinstance(pb, Node):
@@ -447,6 +455,8 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
         return numpy_calls.length(recorder, value, origin)
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
+        if kind is deque:
+            return len(value), CONSTANT if shadow.whole(recorder) else None
         if kind is list and shadow.parts is None:
             added = recorder.constant(len(shadow.added))
             base = recorder.nodes("len({0})", (shadow.node,))
@@ -458,11 +468,11 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
     if isinstance(origin, Node) and kind is range:
         recorder.pin(origin, value)
         return len(value), CONSTANT
-    if isinstance(origin, Node) and kind in (list, tuple, dict, set, frozenset, str):
+    if isinstance(origin, Node) and kind in _SIZED:
         recorder.typed(origin, value)
         return len(value), recorder.nodes("(len({0}))", (origin,))
     here = (isinstance(origin, Born) and origin.kind != "opaque") or origin is CONSTANT
-    plain = kind in (list, tuple, dict, set, str, range, frozenset) or isinstance(value, tuple)
+    plain = kind in _SIZED or kind is range or isinstance(value, tuple)
     if here and plain:
         return len(value), CONSTANT
     method = special(kind, "__len__")
@@ -480,7 +490,7 @@ def followed(value: Any, origin: Origin) -> bool:
         return origin.parts is not None
     if kind in (set, frozenset):  # the order of one from outside is nowhere guarded
         return origin is CONSTANT or isinstance(origin, Born)
-    known = kind in (list, tuple, dict, range, str, bytes, Tensor, np.ndarray)
+    known = kind in (*_SEQUENCES, *DICTS, range, str, bytes, Tensor, np.ndarray)
     known = known or special(kind, "__iter__") is not None
     return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
 
@@ -505,7 +515,12 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
     kind: Any = type(value)
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         yield from _items_now(recorder, value, origin)
-    elif kind is dict:
+    elif kind is deque:
+        for _ in recorder.items(value, origin):  # guards the length
+            pass
+        for i, element in enumerate(value):  # raises what Python raises if it is changed
+            yield element, part_now(recorder, value, origin, i)
+    elif kind in DICTS:
         keys(recorder, value, origin)  # type: ignore[arg-type]
         for key in value:  # raises what Python raises if the dict changes its size
             yield key, CONSTANT
@@ -667,7 +682,9 @@ def arithmetic(
             return None
         recorder.pin(pa, a)
         recorder.pin(pb, b)
-        return recorder.guarded(f, a, b), CONSTANT
+        if any(type(x).__module__ == "decimal" for x in (a, b)):
+            recorder.guard("{k0}() == {k1}", constants=(arithmetic_state, arithmetic_state()))
+        return recorder.certain(f, (a, b)), CONSTANT
     else:
         return None
     value = f(a, b)

@@ -80,7 +80,7 @@ class Displays(Operators):
         recorder = self.recorder
         if not recorder.dead:
             origin = self.origin(slot, value)
-            if type(value) is dict:
+            if type(value) in containers.DICTS:
                 self.open["kept", parts] += containers.dict_items(self, value, origin)
             else:
                 recorder.refuse(f"** of a {type(value).__name__} in a display")

@@ -51,17 +51,18 @@ def _sequence(call: Call) -> Plan | None:
 
 
 @known(dict)
-def _dict(call: Call) -> Plan | None:
+def dict_made(call: Call) -> Plan | None:
+    """`dict(...)`."""
     recorder, frame = call.recorder, call.frame
     parts: dict[Any, Origin] = {}
     of = call.args[0] if call.args else ()
-    mapping = type(of) is not dict and hasattr(of, "keys")
+    mapping = type(of) not in containers.DICTS and hasattr(of, "keys")
     if mapping or (call.args and not containers.followed(of, call.origins[0])):
         call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
         return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if args and type(args[0]) is dict:
+        if args and type(args[0]) in containers.DICTS:
             for key, value in containers.dict_items(frame, args[0], call.origins[0]):
                 parts[key] = value
         elif args:
@@ -130,7 +131,7 @@ def _update(call: Call) -> Plan | None:
     origin = call.origins[0]
 
     def run(owner: dict, *args: Any, **kwargs: Any) -> None:
-        if args and type(args[0]) is not dict:
+        if args and type(args[0]) not in containers.DICTS:
             recorder.refuse("dict.update of something that is no dict")
             owner.update(*args, **kwargs)
             return

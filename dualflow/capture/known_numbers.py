@@ -23,6 +23,7 @@ from .known import TABLE, constant_only, known, reading, trusted
 from .numpy_arrays import SCALAR_TYPES, TYPES
 from .operators import BINARY, COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
+from .values import Unchanging
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
@@ -104,7 +105,9 @@ def _conversion(call: Call) -> Plan | None:
         if text is not None:
             return call.plan(lambda out: CONSTANT)
     values = list(call.args)
-    plain = all(type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype)) for v in values)
+    plain = all(
+        type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype, Unchanging)) for v in values
+    )
     if plain and all(plain_text(recorder, v) for v in values):
         return constant_only(call)
     call.refuse()

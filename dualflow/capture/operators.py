@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import operator
+from collections import deque
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from . import attributes, calls, containers, numpy_calls
 from .numpy_arrays import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED
+from .values import Unchanging
 from .variables import Variables
 
 o = operator
@@ -72,7 +74,7 @@ class Operators(Variables):
             return function(a, b)
         if type(a) in SCALAR_TYPES or (type(a) in SCALARS and type(b) in TYPES):
             return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
-        if type(a) is Tensor or type(a) in SCALARS or type(a) is tuple:
+        if type(a) is Tensor or type(a) in SCALARS or isinstance(a, (tuple, Unchanging)):
             return self._binary(slot, function, symbol, sa, sb, a, b)
         if type(a) is np.ndarray and numpy_calls.concerned(a, b):
             origins = self.origin(sa, a), self.origin(sb, b)
@@ -225,7 +227,7 @@ class Operators(Variables):
             self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
         elif type(a) in TYPES:
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
-        elif type(a) is complex:
+        elif type(a) is complex or isinstance(a, Unchanging):
             recorder.pin(pa, a)
             out, self.slots[slot] = recorder.guarded(function, a), CONSTANT
         else:
@@ -378,7 +380,7 @@ class Operators(Variables):
                 recorder.typed(origin, value)
                 recorder.guard("{0}" if out else "not {0}", origin)
             return out
-        if kind in (list, tuple, dict, set):
+        if kind in (list, tuple, set, deque, *containers.DICTS):
             size, found = containers.length(self, value, origin)
             if isinstance(found, Node):
                 recorder.guard("{0}" if size else "not {0}", found)

@@ -47,11 +47,12 @@ from .provenance import (
     Origin,
     identity,
 )
+from .values import Unchanging, by_identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
 FIXED = (
     types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc, FloatInfo,
-    IntegerInfo, NamespaceInfo,
+    IntegerInfo, NamespaceInfo, Unchanging,
 )  # fmt: skip
 
 
@@ -136,6 +137,7 @@ class Recorder:
         self.spaces: dict[int, Any] = {}  # see `proxy`
         self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self._late_numbers: dict[Any, Node] = {}
+        self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
         self._library = False  # a function of dualflow runs; then also: it asked for values
@@ -484,6 +486,9 @@ class Recorder:
         elif isinstance(value, FIXED):
             if isinstance(value, np.dtype):
                 self.guard("{0} == {k0}", origin, constants=(value,))
+            elif isinstance(value, Unchanging) and not by_identity(value):
+                self.guard("type({0}) is {k0} and repr({0}) == {k1}", origin,
+                           constants=(kind, repr(value)))  # fmt: skip
             else:
                 self.guard("{0} is {k0}", origin, constants=(value,))
         elif kind in (tuple, list) or (isinstance(value, tuple) and hasattr(kind, "_fields")):

@@ -7,6 +7,8 @@ from nodes and outputs of the program; the same object twice is made once.
 from __future__ import annotations
 
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from .numpy_arrays import TYPES, WRITEABLE, Late, laid_out
 from .numpy_selected import Selected
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
+
+DICTS = (dict, Counter, OrderedDict, defaultdict)
 
 
 class Unsupported(Exception):  # noqa: N818 - a reason, not an error of the user
@@ -128,16 +132,20 @@ class Maker:
     def _born(self, value: Any, origin: Born) -> tuple[Any, ...]:
         kind, parts = type(value), origin.parts
         if origin.kind in ("list", "tuple"):
-            if kind not in (list, tuple) and not hasattr(kind, "_fields"):
+            if kind not in (list, tuple, deque) and not hasattr(kind, "_fields"):
                 raise Unsupported(f"a {kind.__name__}")
             if len(parts) != len(value):
                 raise Unsupported(f"a {kind.__name__} whose parts are not known")
             items = [self.plan(x, part) for x, part in zip(value, parts, strict=True)]
-            return ("sequence", kind, items)
+            return ("deque", value.maxlen, items) if kind is deque else ("sequence", kind, items)
         if origin.kind == "dict":
-            if kind is not dict or set(parts) != set(value):
+            if kind not in DICTS or set(parts) != set(value):
                 raise Unsupported(f"a {kind.__name__} whose parts are not known")
-            return ("dict", [(key, self.plan(value[key], parts[key])) for key in value])
+            pairs = [(key, self.plan(value[key], parts[key])) for key in value]
+            if kind is defaultdict:
+                factory = self.plan(value.default_factory, self.recorder.factories.get(id(value)))
+                return ("filled", kind, [factory], pairs)
+            return ("dict", pairs) if kind is dict else ("filled", kind, [], pairs)
         if origin.kind == "instance":
             inside = _attributes(value)
             if set(parts) != set(inside):
@@ -278,10 +286,19 @@ class Maker:
             else:
                 make = emitter.constant(plan[1]._make)
                 emitter.line(f"{name} = {make}(({''.join(item + ', ' for item in items)}))")
+        elif kind == "deque":
+            items = [self.write(emitter, item, outputs) for item in plan[2]]
+            made = emitter.constant(deque)
+            emitter.line(f"{name} = {made}([{', '.join(items)}], {emitter.constant(plan[1])})")
+        elif kind == "filled":
+            given = "".join(self.write(emitter, part, outputs) + ", " for part in plan[2])
+            pairs = self._pairs(emitter, plan[3], outputs)
+            emitter.line(f"{name} = {emitter.constant(plan[1])}({given}{pairs})")
         elif kind == "dict":
             emitter.line(f"{name} = {self._pairs(emitter, plan[1], outputs)}")
         elif kind == "instance":
-            emitter.line(f"{name} = new({emitter.constant(plan[1])})")
+            make = "new" if plan[1] is not SimpleNamespace else emitter.constant(plan[1].__new__)
+            emitter.line(f"{name} = {make}({emitter.constant(plan[1])})")
             slots = [(slot, item) for slot, item in plan[2] if slot in slots_of(plan[1])]
             rest = [(key, item) for key, item in plan[2] if key not in slots_of(plan[1])]
             for slot, item in slots:
@@ -377,7 +394,7 @@ def slots_of(kind: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for cls in reversed(kind.__mro__):
         for name, member in vars(cls).items():
-            if type(member) is types.MemberDescriptorType:
+            if type(member) is types.MemberDescriptorType and name != "__dict__":
                 found[name] = member
     return found
 
