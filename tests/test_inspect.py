@@ -69,6 +69,34 @@ def test_a_world_puts_everything_back():
     assert change(x).tolist() == first
 
 
+SEEN = [df.ones(1)]
+
+
+def test_a_world_names_what_it_reaches():
+    model = df.nn.Sequential(df.nn.Linear(2, 2, bias=False), df.nn.ReLU())
+    state = {"seen": df.zeros(1)}
+    same = df.ones(1)
+
+    def step(batch, *rest):
+        state["seen"] += 1.0
+        return model(batch) * same
+
+    model.layers[0].weight.grad = df.zeros((2, 2))
+    world = World(step, (df.ones((1, 2)), (df.ones(1), same)), {"mask": df.ones(1)})
+    assert set(world.names) == {
+        "batch", "args[1][0]", "args[1][1]", "mask", "model.layers[0].weight", "state['seen']",
+    }  # fmt: skip
+    assert set(world.values()) == {*world.names, "model.layers[0].weight.grad"}
+    assert world.values()["mask"].tolist() == [1.0]
+
+    def both(given=SEEN):
+        return given
+
+    assert World(both, (), {}).names == ["given[0]"]
+    twice = World(both, ([df.ones(2)],), {})
+    assert sorted(twice.values()) == ["given[0]", "given[0] (2)"]
+
+
 def test_interleave_counts_runs_and_runs_before():
     log = []
     timings = interleave([lambda: log.append("a"), lambda: log.append("b")],

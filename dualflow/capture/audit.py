@@ -129,10 +129,7 @@ def observe(world: World, call: Callable[[], Any]) -> dict[str, Any]:
         found |= {f"result {i}": _value(leaf) for i, leaf in enumerate(leaves)}
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {error}"
-    for i, tensor in enumerate(world.tensors):
-        found[f"tensor {i}"] = tensor.array.copy()
-        if tensor.grad is not None:
-            found[f"gradient {i}"] = tensor.grad.array.copy()
+    found |= world.values()
     world.restore()
     return found
 

@@ -9,6 +9,7 @@ left alone.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -21,23 +22,46 @@ from dualflow.base.trees import parts
 from dualflow.ops import draws
 
 Restore = Callable[[], None]
+Reached = tuple[str, Any]  # how it is reached, and what it is
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type, ModuleType, np.dtype, np.generic)
 
 
 class World:
-    """Everything mutable that `function(*args, **kwargs)` can reach, as it is now."""
+    """Everything mutable that `function(*args, **kwargs)` can reach, as it is now.
+
+    Attributes:
+        tensors: those that are reached.
+        names: how each of them is reached, as the user would write it (`model.layers[0].weight`).
+    """
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> None:
         self.tensors: list[Tensor] = []
+        self.names: list[str] = []
         self._restores: list[Restore] = []
         self._kept: dict[int, Any] = {}
-        waiting: list[Any] = [function, args, kwargs, draws.default]
+        arguments = [*zip(_names_of(function, len(args)), args, strict=True), *kwargs.items()]
+        waiting: deque[Reached] = deque((*arguments, ("", function), ("", draws.default)))
         while waiting:
-            thing = waiting.pop()
+            name, thing = waiting.popleft()  # the nearest first: they give the shortest names
             if isinstance(thing, _ATOMS) or id(thing) in self._kept:
                 continue
             self._kept[id(thing)] = thing
-            waiting.extend(self._save(thing))
+            if isinstance(thing, Tensor):
+                self.tensors.append(thing)
+                again = self.names.count(name)
+                self.names.append(f"{name} ({again + 1})" if again else name)
+                self._save_tensor(thing)
+            else:
+                waiting.extend(self._save(thing, name))
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Copies of the tensors that are reached, and of their gradients, by name."""
+        found = {}
+        for name, tensor in zip(self.names, self.tensors, strict=True):
+            found[name] = tensor.array.copy()
+            if tensor.grad is not None:
+                found[f"{name}.grad"] = tensor.grad.array.copy()
+        return found
 
     def restore(self) -> None:
         """Put everything back as it was when the world was made."""
@@ -59,30 +83,38 @@ class World:
                 tensor._array, tensor._storage = array, storage
             self.restore()
 
-    def _save(self, thing: Any) -> Iterable[Any]:
+    def _save(self, thing: Any, name: str) -> Iterable[Reached]:
         """Note how to restore `thing`; gives what can be reached from it."""
-        if isinstance(thing, Tensor):
-            return self._save_tensor(thing)
         if isinstance(thing, np.ndarray):
             values = thing.copy()
             if thing.flags.writeable:
                 self._restores.append(lambda: np.copyto(thing, values))
             return ()
         if isinstance(thing, CellType):
-            return self._save_cell(thing)
+            return [(name, content) for content in self._save_cell(thing)]
         if isinstance(thing, FunctionType):
-            return (*reached_by_code(thing), *(thing.__closure__ or ()), thing.__defaults__)
+            code, defaults = thing.__code__, thing.__defaults__ or ()
+            cells = zip(code.co_freevars, thing.__closure__ or (), strict=True)
+            last = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+            return (*_reached_by_code(thing), *cells, *zip(last, defaults, strict=True))
         if isinstance(thing, MethodType):
-            return thing.__self__, thing.__func__
+            return (name or "self", thing.__self__), (name, thing.__func__)
         if isinstance(thing, (list, dict, set)):
-            return self._save_builtin(thing)
+            self._save_builtin(thing)
+            keys = thing if isinstance(thing, dict) else range(len(thing))
+            values = thing.values() if isinstance(thing, dict) else thing
+            return [(f"{name}[{k!r}]", value) for k, value in zip(keys, values, strict=True)]
         found = parts(thing)
         if found is not None and not hasattr(thing, "__dict__"):
-            return found[1]
-        return self._save_object(thing)
+            fields, values = found
+            steps = map(".{}".format, fields) if fields else map("[{}]".format, range(len(values)))
+            return [(name + step, value) for step, value in zip(steps, values, strict=True)]
+        return [
+            (f"{name}.{attribute}" if name else attribute, value)
+            for attribute, value in self._save_object(thing)
+        ]
 
-    def _save_tensor(self, tensor: Tensor) -> Iterable[Any]:
-        self.tensors.append(tensor)
+    def _save_tensor(self, tensor: Tensor) -> None:
         array = tensor.array
         values = array.copy()
         grad, needs, tape = tensor.grad, tensor.requires_grad, tensor._tape
@@ -97,7 +129,6 @@ class World:
 
         if array.flags.writeable:
             self._restores.append(restore)
-        return ()
 
     def _save_cell(self, cell: CellType) -> Iterable[Any]:
         try:
@@ -111,7 +142,7 @@ class World:
         self._restores.append(restore)
         return (content,)
 
-    def _save_builtin(self, thing: list[Any] | dict[Any, Any] | set[Any]) -> Iterable[Any]:
+    def _save_builtin(self, thing: list[Any] | dict[Any, Any] | set[Any]) -> None:
         copy = thing.copy()
 
         def restore() -> None:
@@ -122,9 +153,8 @@ class World:
                 thing.update(copy)  # type: ignore[arg-type]
 
         self._restores.append(restore)
-        return tuple(thing.values()) if isinstance(thing, dict) else tuple(thing)
 
-    def _save_object(self, thing: Any) -> Iterable[Any]:
+    def _save_object(self, thing: Any) -> Iterable[Reached]:
         if type(thing).__module__.split(".")[0] in sys.stdlib_module_names:
             return ()
         attributes = getattr(thing, "__dict__", {})
@@ -138,8 +168,16 @@ class World:
                 object.__setattr__(thing, name, value)
 
         self._restores.append(restore)
-        methods = [vars(type(thing)).get(name) for name in ("forward", "__call__")]
-        return (*copy.values(), *slots.values(), *methods)
+        methods = [(name, vars(type(thing)).get(name)) for name in ("forward", "__call__")]
+        return (*copy.items(), *slots.items(), *methods)
+
+
+def _names_of(function: Callable[..., Any], count: int) -> list[str]:
+    """Names for that many arguments given by position: the parameters', where they are known."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    known = code.co_varnames[: code.co_argcount] if isinstance(code, CodeType) else ()
+    known = known[1:] if isinstance(function, MethodType) else known
+    return [*known, *(f"args[{i}]" for i in range(len(known), count))][:count]
 
 
 def _slots(kind: type) -> list[str]:
@@ -151,16 +189,17 @@ def _slots(kind: type) -> list[str]:
     return [name for name in found if name not in ("__weakref__", "__dict__")]
 
 
-def reached_by_code(function: FunctionType) -> list[Any]:
-    """The values of the globals that `function`, or a function inside it, names."""
+def _reached_by_code(function: FunctionType) -> list[Reached]:
+    """The globals that `function`, or a function inside it, names, and their values."""
     names: set[str] = set()
     codes: list[CodeType] = [function.__code__]
     while codes:
         code = codes.pop()
         names.update(code.co_names)
         codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    found = [function.__globals__[name] for name in names if name in function.__globals__]
-    return [value for value in found if not _is_library(value)]
+    values = function.__globals__
+    return [(name, values[name]) for name in sorted(names)
+            if name in values and not _is_library(values[name])]  # fmt: skip
 
 
 def _is_library(value: Any) -> bool:

@@ -245,10 +245,7 @@ def _outputs(
         if isinstance(leaf, (Tensor, np.ndarray, bool, int, float)):
             array = leaf.array if isinstance(leaf, Tensor) else np.asarray(leaf)
             found[f"result {i}"] = array.copy()
-    for i, tensor in enumerate(state.world.tensors):
-        found[f"tensor {i}"] = tensor.array.copy()
-        if tensor.grad is not None:
-            found[f"gradient {i}"] = tensor.grad.array.copy()
+    found |= state.world.values()
     kinds = {name: f"{array.dtype.name}{list(array.shape)}" for name, array in found.items()}
     return found, kinds
 
@@ -268,11 +265,7 @@ def _exact(
             leaves, _ = flatten(state.call(eager))
             arrays = [x.array if isinstance(x, Tensor) else np.asarray(x) for x in leaves]
             found = {f"result {i}": array.copy() for i, array in enumerate(arrays)}
-            for i, tensor in enumerate(state.world.tensors):
-                found[f"tensor {i}"] = tensor.array.copy()
-                if tensor.grad is not None:
-                    found[f"gradient {i}"] = tensor.grad.array.copy()
-            return found
+            return found | state.world.values()
     except Exception as error:  # the function insists on its dtypes: say so, compare without
         notes.append(f"no run in float64: {type(error).__name__}: {str(error).splitlines()[0]}")
         return None
