@@ -1,5 +1,6 @@
 """The whole compiler: Graph in, something to call out. The first file to read.
 
+roll       Graph -> Graph       passes/     repeated stretches are loops
 simplify   Graph -> Graph       passes/
 plan       Graph -> Program     schedule/   which nodes share a kernel, which memory they use
 emit       Kernel -> text       codegen/
@@ -8,24 +9,101 @@ prepare    texts -> machine code, loaded from the cache or compiled beside; runt
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
+import numpy as np
+
+from dualflow.base import collection, config
 from dualflow.codegen import numba as numba_codegen
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
-from dualflow.passes import simplify
+from dualflow.passes import roll, simplify
 from dualflow.runtime import cpu
+from dualflow.runtime.behind import Behind, Planned, Unplanned, answer
 from dualflow.schedule import plan_with_reasons
+
+Layouts = Sequence[View] | None
+Into = Mapping[int, int] | None
 
 
 def compile_graph(
     graph: Graph,
-    layouts: Sequence[View] | None = None,
-    into: Mapping[int, int] | None = None,
-) -> cpu.Compilation:
+    layouts: Layouts = None,
+    into: Into = None,
+    behind: bool = False,
+    most: int | None = None,
+) -> cpu.Compilation | Behind:
     """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
-    named in `into` may be stored in the memory of the input of that number (see `plan`)."""
-    found = plan_with_reasons(simplify(graph), layouts, into=into)
+    named in `into` may be stored in the memory of the input of that number (see `plan`). With
+    `behind`, the helper process plans too.
+
+    Raises:
+        Unplanned: with loops made of its repeated stretches, it has more than `most` nodes.
+    """
+    if behind:
+        return Behind(
+            f"{__name__}:plan_pickled",
+            lambda: pickle.dumps((graph, layouts, into, most, _settings())),
+            digest(graph, layouts, into),
+            lambda: plan(graph, layouts, into, most),
+        )
+    planned = plan(graph, layouts, into, most)
+    compilation = cpu.prepare(planned.program, planned.texts, planned.reasons)
+    compilation.rolled = planned.rolled
+    return compilation
+
+
+@collection.put_off
+def plan(
+    graph: Graph, layouts: Layouts = None, into: Into = None, most: int | None = None
+) -> Planned:
+    """All that is made of a graph before there is machine code; raises as `compile_graph` does."""
+    rolled = roll(graph)
+    if most is not None and len(rolled.nodes) > most:
+        why = f"more than {most} operations, in which no loop was found"
+        raise Unplanned(why, rolled.nodes[0].line)
+    found = plan_with_reasons(simplify(rolled), layouts, into=into)
     launches = found.program.launches
     texts = {launch.kernel: numba_codegen.emit(launch.kernel) for launch in launches}
-    return cpu.prepare(found.program, texts, found.lines())
+    return Planned(None if rolled is graph else rolled, found.program, texts, found.lines())
+
+
+def plan_pickled(given: bytes) -> bytes:
+    """What the helper does with a graph that `compile_graph` sent: plan and compile it."""
+    graph, layouts, into, most, settings = pickle.loads(given)
+    with config.config(**settings):
+        try:
+            return answer(plan(graph, layouts, into, most))
+        except Unplanned as why:
+            return answer(why)
+
+
+def digest(graph: Graph, layouts: Layouts = None, into: Into = None) -> str | None:
+    """Equal for what is compiled to equal programs, now and by later processes with this compiler;
+    None for graphs that have no name outside this process."""
+    if graph.digest is None:
+        return None
+    views = None if layouts is None else [tuple(view) for view in layouts]
+    given = (graph.digest, views, sorted((into or {}).items()), config.active().numerics)
+    return hashlib.sha256(repr((given, _compiler())).encode()).hexdigest()
+
+
+def _settings() -> dict[str, object]:
+    """The settings that decide what is planned, and where machine code is kept."""
+    settings = config.active()
+    return {"numerics": settings.numerics, "cache": settings.cache}
+
+
+@cache
+def _compiler() -> str:
+    """What tells this compiler from another version of it: sizes and times of its files."""
+    room = Path(__file__).parent
+    files = [path for name in ("base", "ir", "ops", "passes", "schedule", "codegen")
+             for path in sorted((room / name).rglob("*.py"))]  # fmt: skip
+    found = [(path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
+    return repr((found, np.__version__, sys.version_info[:3]))

@@ -30,7 +30,7 @@ class NeverDone:
 @pytest.fixture
 def interpreted(monkeypatch):
     """Programs never get ready: segments run by the eager mode, bit for bit as eager does."""
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts: NeverDone())
+    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts, behind: NeverDone())
     monkeypatch.setattr(segments, "_compilations", {})
 
 
@@ -801,7 +801,7 @@ def test_steps_are_forgotten_when_there_are_too_many(interpreted, monkeypatch):
 # The compiler -------------------------------------------------------------------------------
 
 
-def failing(graph, layouts):
+def failing(graph, layouts, behind):
     raise ValueError("no such kernel")
 
 

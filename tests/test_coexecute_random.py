@@ -19,7 +19,7 @@ class NeverDone:
 @pytest.fixture
 def interpreted(monkeypatch):
     """Programs never get ready: segments run by the eager mode."""
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts: NeverDone())
+    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts, behind: NeverDone())
     monkeypatch.setattr(segments, "_compilations", {})
 
 

@@ -153,8 +153,8 @@ def test_eager_while_the_program_is_compiled(monkeypatch):
     ready = threading.Event()
 
     class Slow:
-        def __init__(self, graph, layouts):
-            self.inner = compile_graph(graph, layouts)
+        def __init__(self, graph, layouts, behind):
+            self.inner = compile_graph(graph, layouts, behind=behind)
 
         @property
         def done(self):

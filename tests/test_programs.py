@@ -145,7 +145,9 @@ class Interpreted:
     native = False
     runs = 0
 
-    def __init__(self, graph: Graph, layouts: Any = None, into: Any = None) -> None:
+    def __init__(
+        self, graph: Graph, layouts: Any = None, into: Any = None, behind: bool = False
+    ) -> None:
         self.graph, self.simpler = graph.verify(), simplify(graph).verify()
         operand = SimpleNamespace(buffer=SimpleNamespace(place="input", index=-1))
         operand.view = SimpleNamespace(is_contiguous=False, offset=0)

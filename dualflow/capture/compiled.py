@@ -352,13 +352,13 @@ class CompiledFunction:
         tests = sum(1 for block in new if not block.leaf)
         if len(blocks) > 1:
             self._count("branches", tests)
-        self._last = ("record", blocks[-1].reason, blocks[-1])
         for block in new:
             self._start(block)
+        self._last = ("record", blocks[-1].reason, blocks[-1])
 
     def _start(self, block: Block) -> None:
         try:
-            block.start()
+            block.start(behind=not self._wait)
             if self._wait:
                 block.link()
         except Exception as error:
@@ -452,11 +452,15 @@ def _nothing() -> None:
 def _section(block: Block) -> Section:
     assert block.graph is not None
     compilation = block.compilation
-    if compilation is None:
+    if compilation is None or block.failed is not None:
+        return Section(block.graph)
+    try:
+        program = compilation.program
+    except Exception:  # told by the call that wants it
         return Section(block.graph)
     return Section(
-        block.graph,
-        compilation.program,
+        getattr(compilation, "rolled", None) or block.graph,
+        program,
         tuple(getattr(compilation, "reasons", ())),
         dict(getattr(compilation, "texts", {})),
     )

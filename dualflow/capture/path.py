@@ -19,13 +19,14 @@ import numpy as np
 
 from dualflow import pipeline
 from dualflow.base import collection, config
+from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
-from dualflow.passes import roll
 from dualflow.runtime import builds
+from dualflow.runtime.behind import Unplanned
 
 from . import commit, slices
-from .emit import MISS, Emitter, node_key
+from .emit import MISS, PYTHON, Emitter, node_key
 from .provenance import Node, Origin
 from .recorder import Reason, Recorder
 from .results import Maker, Unsupported
@@ -82,17 +83,25 @@ class Block:
             return self.graph is None
         return self.compilation.done
 
-    @collection.put_off
-    def start(self) -> None:
-        """Start compiling the program."""
+    def start(self, behind: bool = False) -> None:
+        """Start compiling the program; with `behind`, the helper process does all of it."""
         if self.graph is None or self.compilation is not None:
             return
         place = tuple(self.layouts), tuple(self.into.items())
-        key = compile_graph, builds.generation, self.graph.key, place, config.active().numerics
+        content = self.graph.digest or self.graph.key
+        key = compile_graph, builds.generation, content, place, config.active().numerics
         self.compilation = _compilations.get(key)
         if self.compilation is None:
-            given = {"into": self.into} if self.into else {}
-            self.compilation = compile_graph(self.graph, self.layouts, **given)
+            given: dict[str, Any] = {"into": self.into} if self.into else {}
+            if behind:
+                given["behind"] = True
+            if len(self.graph.nodes) > MOST_NODES:
+                given["most"] = MOST_NODES
+            try:
+                self.compilation = compile_graph(self.graph, self.layouts, **given)
+            except Unplanned as why:
+                self._give_up(*why.args)
+                return
             _compilations[key] = self.compilation
 
     def link(self) -> None:
@@ -104,11 +113,26 @@ class Block:
         if self.compilation is not None and "run" not in self._namespace:
             try:
                 executable = self.compilation.result()
+            except Unplanned as why:
+                self._give_up(*why.args)
+                return
             except Exception:  # the next block that wants it has it tried anew
                 for key in [k for k, made in _compilations.items() if made is self.compilation]:
                     del _compilations[key]
                 raise
             self._namespace["run"] = separate(executable, self.into)
+            self.graph = getattr(self.compilation, "rolled", None) or self.graph
+
+    def _give_up(self, why: str, line: SourceLine | None) -> None:
+        """No program will be made: where the guards fit, Python runs."""
+        guards = self.call
+
+        def call(args: Any, kwargs: Any, late: Any, arrays: Any, check: bool = False) -> Any:
+            found = guards(args, kwargs, late, arrays, True)
+            return found if check or found is MISS else PYTHON
+
+        self.call, self.graph, self.compilation = call, None, None
+        self.reason = Reason(why, line)
 
 
 #: the programs of all blocks that there are: those of the steps of a loop are mostly equal
@@ -333,10 +357,6 @@ class Builder:
         wanted = [*(recorder.late[number] for number in numbers), *outputs]
         late = [node for node in self.maker.nodes if node.late]
         names = self._program(block, emitter, wanted, raising=True)
-        if block.graph is not None and len(block.graph.nodes) > MOST_NODES:
-            why = f"more than {MOST_NODES} operations, in which no loop was found"
-            recorder.refuse(why, block.graph.nodes[0].line)
-            return self._leaf(guards, None)
         if not late and not numbers:  # else something may still fail after it has run
             self._store_into(block, wanted)
         self._late_values(emitter, numbers, names)
@@ -400,7 +420,7 @@ class Builder:
             names[value] = text
         if not nodes:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
-        block.graph = roll(slices.cut(nodes, taken, wanted))
+        block.graph = slices.cut(nodes, taken, wanted)
         self.outside = [self._outside(value) for value in taken]
         block.layouts = layouts
         out = emitter.name()

@@ -127,7 +127,7 @@ class Record:
             return None
         try:
             if program is None:
-                program = self._programs[key] = self._start(slots, strides, stats)
+                program = self._programs[key] = self._start(slots, strides, stats, wait)
             if not (wait or program.ready):
                 return None
             program.finish()
@@ -137,7 +137,7 @@ class Record:
             return None
         return program
 
-    def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats) -> Program:
+    def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool) -> Program:
         graph, inputs = as_graph(self.steps, slots)
         layouts = []
         for value, i in zip(graph.inputs, inputs, strict=True):
@@ -146,7 +146,8 @@ class Record:
         key = graph.key, tuple(layouts)
         compilation = _compilations.get(key)
         if compilation is None:
-            compilation = pipeline.compile_graph(graph, layouts)
+            settings: dict[str, Any] = {} if wait else {"behind": True}
+            compilation = pipeline.compile_graph(graph, layouts, **settings)
             if len(_compilations) >= MOST_PROGRAMS:
                 _compilations.clear()
             _compilations[key] = compilation

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .emit import MISS, RAISED, Marker
+from .emit import MISS, PYTHON, RAISED, Marker
 from .path import Block, outcome_key
 
 NOT_READY = Marker("the program is being compiled")
@@ -61,7 +61,7 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork 
         if found is MISS or alternative is None:
             return MISS, None, fork
         block = alternative.block
-        if block.leaf or found is RAISED:
+        if block.leaf or found is RAISED or found is PYTHON:
             return found, block, None
         key = outcome_key(found)
         below = alternative.below.get(key)

@@ -72,7 +72,7 @@ def _kernel_lines(section: Section, program: Program) -> Iterator[str]:
     for number, step in _launches(program):
         yield ""
         yield f"== step {number}: {size(step_bytes(step))}"
-        yield from (f"  # {line}" for line in step.covers)
+        yield from (f"  # {line.function}:{line.number} {line.text}" for line in step.covers)
         if step.kernel in shown:
             yield "  (the same kernel as above)"
             continue

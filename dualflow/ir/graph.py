@@ -10,6 +10,8 @@ Comes in: `GraphBuilder` calls. Goes out: graphs that `verify`, print as Python,
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,15 +101,56 @@ class Graph:
     @cached_property
     def key(self) -> Hashable:
         """Equal for graphs that compute the same from the same types (source lines ignored)."""
+        return self._key()
+
+    def _key(self) -> tuple[Any, ...]:
         number = {value: i for i, value in enumerate(self.inputs)}
         nodes = []
         for node in self.nodes:
-            attributes = tuple(sorted((k, attribute_key(v)) for k, v in node.attributes.items()))
-            nodes.append((node.op.name, tuple(number[v] for v in node.operands), attributes))
+            attributes = node.attributes
+            if attributes:
+                attributes = tuple(sorted([(k, attribute_key(v)) for k, v in attributes.items()]))
+            else:
+                attributes = ()
+            nodes.append((node.op.name, tuple([number[v] for v in node.operands]), attributes))
             for result in node.results:
                 number[result] = len(number)
-        types = tuple((v.type.shape, v.type.dtype.str) for v in self.inputs)
-        return types, tuple(nodes), tuple(number[v] for v in self.outputs)
+        types = tuple([(v.type.shape, v.type.dtype.str) for v in self.inputs])
+        return types, tuple(nodes), tuple([number[v] for v in self.outputs])
+
+    @cached_property
+    def digest(self) -> str | None:
+        """Equal for graphs of one `key` and the same lines, in every process; None for a graph
+        with attributes that have no name outside this one."""
+        lines: dict[SourceLine | None, int] = {}
+        places = [lines.setdefault(node.line, len(lines)) for node in self._with_bodies()]
+        told = [None if line is None else tuple(line) for line in lines]
+        try:
+            content = marshal.dumps((self._key(), places, told), 2)  # 2: equal is written equally
+        except ValueError:
+            return None
+        return hashlib.sha256(content).hexdigest()
+
+    def _with_bodies(self) -> Iterator[Node]:
+        for node in self.nodes:
+            yield node
+            if node.op.kind in (Kind.LOOP, Kind.BRANCH):
+                graphs = [value for value in node.attributes.values() if isinstance(value, Graph)]
+                for graph in graphs:
+                    yield from graph._with_bodies()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As one flat list: pickle would follow a chain of nodes as deep as it is long."""
+        number = {value: i for i, value in enumerate(self.inputs)}
+        nodes = []
+        for node in self.nodes:
+            operands = tuple([number[v] for v in node.operands])
+            types = tuple([v.type for v in node.results])
+            nodes.append((node.op, operands, node.attributes, types, node.line))
+            for result in node.results:
+                number[result] = len(number)
+        inputs = [value.type for value in self.inputs]
+        return _restored, (inputs, nodes, [number[v] for v in self.outputs])
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -142,6 +185,16 @@ class Graph:
 
     def __str__(self) -> str:
         return print_graph(self)
+
+
+def _restored(inputs: list[TensorType], nodes: list[Any], outputs: list[int]) -> Graph:
+    """The graph that `__reduce__` took apart."""
+    taken = tuple([Value(type_, None, i) for i, type_ in enumerate(inputs)])
+    values, made = list(taken), []
+    for op, operands, attributes, types, line in nodes:
+        made.append(Node(op, tuple([values[i] for i in operands]), attributes, types, line))
+        values += made[-1].results
+    return Graph(taken, tuple(made), tuple([values[i] for i in outputs]))
 
 
 def attribute_key(value: Any) -> Hashable:

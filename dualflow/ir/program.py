@@ -56,14 +56,14 @@ class Launch:
     Attributes:
         integers: a value for each of `kernel.integers()`; grid ranges are whole (0 to size).
         scalars: a value for each of `kernel.scalars`.
-        covers: the user's lines of the nodes that it computes, for comments and explanations.
+        covers: the user's lines of the nodes that it computes, for explanations.
     """
 
     kernel: Kernel
     operands: tuple[Operand, ...]
     integers: tuple[int, ...]
     scalars: tuple[bool | int | float, ...]
-    covers: tuple[str, ...] = ()
+    covers: tuple[SourceLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

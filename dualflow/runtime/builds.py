@@ -14,8 +14,25 @@ from dualflow.ir.text import KernelText
 
 from . import cache
 from .compile import compile_text, fingerprint, symbol
+from .frames import written
 from .helper import Job, submit
 from .loader import Native, load
+
+#: what the helper does with a text
+COMPILE = "dualflow.runtime.compile:compile_written"
+
+
+class Done:
+    """A job that is done: object bytes, or what went wrong with a text."""
+
+    def __init__(self, image: bytes | str) -> None:
+        self._image = image
+
+    def poll(self) -> bool:
+        return True
+
+    def result(self) -> bytes | str:
+        return self._image
 
 
 class Build:
@@ -25,7 +42,7 @@ class Build:
         self.text, self.key = text, key
         self.native: Native | None = None
         self.failure = ""
-        self.job: Job | None = None
+        self.job: Job | Done | None = None
         self._finishing = threading.Lock()
 
     @property
@@ -55,7 +72,7 @@ class Build:
 
     def poll(self) -> bool:
         """Whether it is finished, well or not; does not wait for the helper process."""
-        if self.native is None and not self.failure and self.job is not None and self.job.poll():
+        if self.native is None and not self.failure and (self.job is None or self.job.poll()):
             self._finish()
         return self.native is not None or bool(self.failure)
 
@@ -102,16 +119,24 @@ generation = 0
 _lock = threading.Lock()
 
 
-def start(text: KernelText) -> Build:
-    """The build of `text`: begun now, unless an equal text was begun before."""
-    key = cache.key("numba", fingerprint(text))
+def key(text: KernelText) -> str:
+    """The name of `text` in the disk cache."""
+    return cache.key("numba", fingerprint(text))
+
+
+def start(text: KernelText, image: bytes | str | None = None) -> Build:
+    """The build of `text`: begun now, unless an equal text was begun before; `image` is what the
+    helper has made of it, if it was asked already."""
+    name = key(text)
     with _lock:
-        build = _builds.get(key)
+        build = _builds.get(name)
         if build is not None:
             return build
-        build = _builds[key] = Build(text, key)
-        if not build.load_cached():
-            build.job = submit(text)
+        build = _builds[name] = Build(text, name)
+        if image is not None:
+            build.job = Done(image)
+        elif not build.load_cached():
+            build.job = submit(COMPILE, written(text))
         return build
 
 

@@ -1,4 +1,4 @@
-"""The disk cache: object bytes under the hash of their text, versions and CPU.
+"""The disk cache: object bytes under the hash of their text, versions and CPU; and plans.
 
     entry = MAGIC, SHA-256 of the rest, length of the source (8 bytes), source, object bytes
 
@@ -23,6 +23,8 @@ from dualflow.base.counters import count
 from . import loader
 
 MAGIC = b"dualflow kernel 1\n"
+#: How the names of entries end: of machine code, and of what planning made of a graph.
+OBJECT, PLAN = ".o", ".plan"
 #: Bytes that all entries together may take; the oldest go when there are more.
 LIMIT = 256 << 20
 #: How much of LIMIT is left filled after the oldest have gone.
@@ -73,12 +75,18 @@ def _numba() -> str:
     return version.read_text() if version.exists() else found.origin
 
 
-def fetch(name: str) -> bytes | None:
-    """The object bytes kept under `name`; None if there are none, or none that are sound."""
+def holds(name: str, kind: str = OBJECT) -> bool:
+    """Whether something is kept under `name`, sound or not."""
+    folder = _folder()
+    return folder is not None and os.path.exists(folder / (name + kind))
+
+
+def fetch(name: str, kind: str = OBJECT) -> bytes | None:
+    """The bytes kept under `name`; None if there are none, or none that are sound."""
     folder = _folder()
     if folder is None:
         return None
-    path = folder / f"{name}.o"
+    path = folder / (name + kind)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -93,7 +101,7 @@ def fetch(name: str) -> bytes | None:
     return found[1]
 
 
-def store(name: str, image: bytes, source: str) -> None:
+def store(name: str, image: bytes, source: str, kind: str = OBJECT) -> None:
     """Keep `image` under `name`, if the folder lets us."""
     folder = _folder()
     if folder is None:
@@ -105,7 +113,7 @@ def store(name: str, image: bytes, source: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             beside.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)
-            os.replace(beside, folder / f"{name}.o")
+            os.replace(beside, folder / (name + kind))
         except OSError:
             beside.unlink(missing_ok=True)
             raise
@@ -118,6 +126,8 @@ def entries() -> Iterator[Entry]:
     """The sound entries in the folder, oldest first."""
     folder = _folder()
     for status, path in _files(folder) if folder else ():
+        if path.suffix != OBJECT:
+            continue
         try:
             found = _open(path.read_bytes())
         except OSError:
@@ -132,7 +142,7 @@ def clear() -> int:
     removed = 0
     for _, path in _files(folder) if folder else ():
         path.unlink(missing_ok=True)
-        removed += 1
+        removed += path.suffix == OBJECT
     return removed
 
 
@@ -166,7 +176,7 @@ def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
     try:
         with os.scandir(folder) as listing:
             for item in listing:
-                if item.name.endswith(".o"):
+                if item.name.endswith((OBJECT, PLAN)):
                     found.append((item.stat(), Path(item.path)))
     except FileNotFoundError:
         return []

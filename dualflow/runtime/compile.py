@@ -8,11 +8,14 @@ Numba's, no fast-math; pointers do not alias.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from dualflow.ir.text import KernelText
+
+from .frames import read_text
 
 #: LLVM may ask the C library to round a double to a half, and most have no such function. Rounding
 #: to odd first makes the two steps exact (see `intrinsics`).
@@ -56,6 +59,12 @@ def _parts(text: KernelText) -> tuple[Any, ...]:
     return text.source, text.name, pointers, scalars, text.integers, text.options, scratch
 
 
+def compile_written(given: bytes) -> bytes:
+    """What the helper does with a kernel text: `compile_text`."""
+    return compile_text(read_text(given))
+
+
+@lru_cache(maxsize=256)
 def compile_text(text: KernelText) -> bytes:
     """The object bytes of `text`.
 

@@ -1,4 +1,4 @@
-"""The helper process: compiles the texts that come in on stdin, until stdin ends.
+"""The helper process: does the jobs that come in on stdin, until stdin ends.
 
 Started by `helper.py` as a module. A thread of its own reads, another writes, so that the parent
 never waits for a pipe to drain. Nothing but frames goes to stdout.
@@ -10,38 +10,45 @@ import os
 import queue
 import sys
 import threading
+from importlib import import_module
 
-from .compile import compile_text
-from .frames import frame, read_frames, read_text
+from .frames import frame, read_frames, read_job
 
 
 def main() -> None:
     """Serve until the parent closes our input."""
     output = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to stderr
-    texts: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
     frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(texts,), daemon=True).start()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     import numba  # noqa: F401  # where it cannot be imported, the parent must see us end
 
     writer = threading.Thread(target=_write, args=(output, frames), daemon=True)
     writer.start()
-    while (item := texts.get()) is not None:
+    while (item := jobs.get()) is not None:
         number, body = item
         try:
-            frames.put(frame(number, True, compile_text(read_text(body))))
+            frames.put(frame(number, True, _done(body)))
         except Exception as error:  # told to the parent, who tells the user
             frames.put(frame(number, False, f"{type(error).__name__}: {error}".encode()))
     frames.put(None)
     writer.join()
 
 
-def _read(texts: queue.SimpleQueue[tuple[int, bytes] | None]) -> None:
+def _done(body: bytes) -> bytes:
+    """What the function that a job names makes of what it is given."""
+    task, given = read_job(body)
+    module, _, function = task.partition(":")
+    return getattr(import_module(module), function)(given)
+
+
+def _read(jobs: queue.SimpleQueue[tuple[int, bytes] | None]) -> None:
     received = b""
     while data := os.read(0, 1 << 20):
         found, received = read_frames(received + data)
         for number, _, body in found:
-            texts.put((number, body))
+            jobs.put((number, body))
     os._exit(0)  # the parent is gone: nobody waits for what is being compiled
 
 

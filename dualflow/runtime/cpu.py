@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from dualflow.base.counters import count
+from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Launch, Loop, Program
 from dualflow.ir.text import KernelText
@@ -36,7 +37,13 @@ def prepare(
 
 
 class Compilation:
-    """A program whose kernels are being compiled."""
+    """A program whose kernels are being compiled.
+
+    Attributes:
+        rolled: the graph that was planned, where loops were made in it first; else None.
+    """
+
+    rolled: Graph | None = None
 
     def __init__(
         self, program: Program, texts: Mapping[Kernel, KernelText], reasons: Sequence[str] = ()

@@ -1,6 +1,7 @@
-"""What goes through the helper's pipes: length, number, and a text or its object bytes.
+"""What goes through the helper's pipes: length, number, and a job or its result.
 
 frame = total length (4 bytes), number (4), ok (1), body
+job   = "module:function", a line feed, what the function is given; it returns bytes
 """
 
 from __future__ import annotations
@@ -32,8 +33,23 @@ def read_frames(data: bytes) -> tuple[list[tuple[int, bool, bytes]], bytes]:
     return found, data[at:]
 
 
-def text_frame(number: int, text: KernelText) -> bytes:
-    """A frame with a kernel text."""
+def job(task: str, given: bytes) -> bytes:
+    """The body of a job."""
+    return b"%s\n%s" % (task.encode(), given)
+
+
+def read_job(body: bytes) -> tuple[str, bytes]:
+    """Its function and what that is given.
+
+    >>> read_job(job("math:floor", b"given"))
+    ('math:floor', b'given')
+    """
+    task, _, given = body.partition(b"\n")
+    return task.decode(), given
+
+
+def written(text: KernelText) -> bytes:
+    """A kernel text as bytes."""
     parts = {
         "source": text.source,
         "name": text.name,
@@ -43,15 +59,15 @@ def text_frame(number: int, text: KernelText) -> bytes:
         "options": text.options,
         "scratch": [(dtype.name, integers) for dtype, integers in text.scratch],
     }
-    return frame(number, True, json.dumps(parts).encode())
+    return json.dumps(parts).encode()
 
 
 def read_text(body: bytes) -> KernelText:
-    """The kernel text of a frame's body.
+    """The kernel text that was written.
 
     >>> dtype = np.dtype("float32")
     >>> text = KernelText("def f(): pass", "f", (dtype,), (), 2, (), ((dtype, (0, 1)),))
-    >>> [(number, _, body)], rest = read_frames(text_frame(7, text))
+    >>> [(number, _, body)], rest = read_frames(frame(7, True, written(text)))
     >>> read_text(body) == text, number, rest
     (True, 7, b'')
     """

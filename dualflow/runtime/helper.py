@@ -1,9 +1,10 @@
-"""The compiler's helper process, as its parent sees it: texts in, object bytes out.
+"""The compiler's helper process, as its parent sees it: jobs in, their results out.
 
 One process, `python -m dualflow.runtime.compiler_process`, talks through pipes: no multiprocessing,
-no fork of this process, no thread. It starts when the first text must be compiled, ends when this
+no fork of this process, no thread. It starts with the first job, ends when this
 process does, and results are taken in when somebody polls or waits. Where it cannot start, or dies,
-jobs end with None and the caller compiles in its own process; that is counted.
+jobs end with None and the caller does them in its own process; that is counted. Nobody ever waits
+for the pipe either: what it cannot take yet is sent when somebody polls.
 
 A caller that waits uses it too. Measured (2 cores, one softmax): the first text takes 0.52 s by the
 helper and 0.40 s in this process, most of it Numba's import; later texts take the same. For those
@@ -13,28 +14,33 @@ helper and 0.40 s in this process, most of it Numba's import; later texts take t
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import select
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from dualflow.base.counters import count
-from dualflow.ir.text import KernelText
 
-from .frames import read_frames, text_frame
+from .frames import frame, job, read_frames
 
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 #: Where the package lies, so that the helper finds it from any working directory.
 _PARENT = str(Path(__file__).resolve().parents[2])
 _MODULE = "dualflow.runtime.compiler_process"
+#: Bytes that a pipe shall hold, where the system lets us say so (Linux).
+_PIPE = 1 << 20
 #: Seconds that the helper has to end by itself when this process does.
 _PATIENCE = 1.0
 
 
 class Job:
-    """One text being compiled in the helper."""
+    """Something that the helper does."""
 
     def __init__(self, helper: Helper, number: int) -> None:
         self._helper, self._number = helper, number
@@ -44,7 +50,7 @@ class Job:
         return self._helper.take_in(self._number, wait=False)
 
     def result(self) -> bytes | str | None:
-        """Object bytes; or what went wrong with this text; or None: the helper is no more."""
+        """What it made; or what went wrong; or None: the helper is no more."""
         self._helper.take_in(self._number, wait=True)
         return self._helper.results.pop(self._number, None)
 
@@ -66,21 +72,31 @@ class Helper:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin, self._process.stdout
-        os.set_blocking(self._from.fileno(), False)
+        for pipe in (self._to, self._from):
+            os.set_blocking(pipe.fileno(), False)
+            if hasattr(fcntl, "F_SETPIPE_SZ"):
+                with suppress(OSError):  # the system's limit is lower
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
         self.results: dict[int, bytes | str] = {}
         self.alive = True
         self.owner = os.getpid()
-        self._received = b""
+        self._received, self._unsent = b"", bytearray()
         self._numbers = 0
         self._lock = threading.RLock()
 
-    def submit(self, text: KernelText) -> Job:
-        """Send `text`; OSError if the helper is gone."""
+    def submit(self, task: str, given: bytes) -> Job:
+        """Begin `task`; OSError if the helper is gone."""
         with self._lock:
             self._numbers += 1
-            self._to.write(text_frame(self._numbers, text))
-            self._to.flush()
+            self._unsent += frame(self._numbers, True, job(task, given))
+            self._send()
             return Job(self, self._numbers)
+
+    def _send(self) -> None:
+        """As much as the pipe takes."""
+        with suppress(BlockingIOError):
+            while self._unsent:
+                del self._unsent[: os.write(self._to.fileno(), self._unsent)]
 
     def take_in(self, number: int, wait: bool) -> bool:
         """Read what has come; whether job `number` is finished (or never will be)."""
@@ -90,6 +106,10 @@ class Helper:
             with self._lock:
                 if number in self.results or not self.alive:
                     return True
+                try:
+                    self._send()
+                except OSError:
+                    self.alive = False
                 self._read()
                 if number in self.results or not self.alive:
                     return True
@@ -139,8 +159,9 @@ _started = 0.0
 _PAUSE = 10.0
 
 
-def submit(text: KernelText) -> Job | None:
-    """Send `text` to the helper, starting it if need be; None where there is no helper."""
+def submit(task: str, given: bytes) -> Job | None:
+    """Let the helper, started if need be, call the function `task` ("module:name"), which makes
+    bytes of bytes; None where there is no helper."""
     global _helper, _started
     with _lock:
         if _helper is not None and _helper.owner != os.getpid():
@@ -154,7 +175,7 @@ def submit(text: KernelText) -> Job | None:
                     raise OSError("the helper failed a moment ago")
                 _started = time.monotonic()
                 _helper = Helper()
-            return _helper.submit(text)
+            return _helper.submit(task, given)
         except (OSError, ValueError):
             if _helper is not None:
                 _helper.alive = False

@@ -244,8 +244,7 @@ class _Assembly:
             results = tuple(self._operand(v, self.lies[v]) for v in node.results)
             return Call(node.op, node.attributes, operands, results, node.line)
         operands = tuple(self._operand(value, view) for value, view in work.looks)
-        lines = (f"{n.line.function}:{n.line.number} {n.line.text}" for n in nodes if n.line)
-        covers = tuple(dict.fromkeys(lines))
+        covers = tuple(dict.fromkeys(node.line for node in nodes if node.line))
         return Launch(work.kernel, operands, work.integers, work.scalars, covers)
 
 

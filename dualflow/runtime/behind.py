@@ -1,0 +1,173 @@
+"""A compilation that goes on behind the call that asked for it: planning and machine code.
+
+Comes in: a job for the helper process (see `pipeline`), and how to do it here. Goes out: what looks
+like the `Compilation` of `cpu`, with nothing done in this process but sending the job and taking in
+what it made. What is made of a graph is kept on disk, and found there by the next process.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dualflow.base.counters import count
+from dualflow.ir.graph import Graph
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.program import Program
+from dualflow.ir.text import KernelText
+
+from . import builds, cache, helper
+from .compile import compile_text, fingerprint
+from .cpu import Compilation, Executable
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """All that is made of a graph before there is machine code.
+
+    Attributes:
+        rolled: the graph, with loops of its repeated stretches; None where there are none.
+        program, texts, reasons: as `cpu.prepare` takes them.
+    """
+
+    rolled: Graph | None
+    program: Program
+    texts: Mapping[Kernel, KernelText]
+    reasons: tuple[str, ...]
+
+
+class Unplanned(Exception):  # noqa: N818 - a verdict, not an error of the user
+    """A graph is not planned, and it would not be in another process either: why, and a line."""
+
+
+def answer(planned: Planned | Unplanned) -> bytes:
+    """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
+    what went wrong with it."""
+    images: dict[str, bytes | str] = {}
+    for text in planned.texts.values() if isinstance(planned, Planned) else ():
+        name = fingerprint(text)
+        if name in images or cache.holds(builds.key(text)):
+            continue
+        try:
+            images[name] = compile_text(text)
+        except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
+            images[name] = f"{type(error).__name__}: {error}"
+    return pickle.dumps((pickle.dumps(planned), images))
+
+
+class Behind:
+    """See the module.
+
+    Attributes:
+        name: of the plan on disk; None where it is not kept.
+    """
+
+    def __init__(
+        self, task: str, given: Callable[[], bytes], name: str | None, here: Callable[[], Planned]
+    ) -> None:
+        self.name, self._here = name, here
+        self._planned: Planned | None = None
+        self._made: Compilation | None = None
+        self._failure: Exception | None = None
+        self._lock = threading.Lock()
+        self._job: helper.Job | None = None
+        self._stored = name is not None and cache.holds(name, cache.PLAN)
+        if not self._stored:
+            self._job = helper.submit(task, given())
+
+    @property
+    def done(self) -> bool:
+        """Whether `result()` will not have to wait."""
+        if self._made is None and self._job is not None and not self._job.poll():
+            return False
+        try:
+            return self._prepared().done
+        except Exception:
+            return True  # `result()` raises it again
+
+    def result(self) -> Executable:
+        """The program ready to run; waits for it.
+
+        Raises:
+            CompileError: a kernel's text could not be compiled.
+            Exception: whatever planning raises.
+        """
+        return self._prepared().result()
+
+    @property
+    def planned(self) -> Planned:
+        """What was planned; waits for it."""
+        self._prepared()
+        assert self._planned is not None
+        return self._planned
+
+    @property
+    def rolled(self) -> Graph | None:
+        return self.planned.rolled
+
+    @property
+    def program(self) -> Program:
+        return self.planned.program
+
+    @property
+    def texts(self) -> Mapping[Kernel, KernelText]:
+        return self.planned.texts
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.planned.reasons
+
+    def _prepared(self) -> Compilation:
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._made is None:
+                try:
+                    planned, images = self._taken()
+                except Exception as failure:
+                    self._failure = failure
+                    raise
+                for text in planned.texts.values():
+                    builds.start(text, images.get(fingerprint(text)))
+                self._made = Compilation(planned.program, planned.texts, planned.reasons)
+                self._planned, self._job = planned, None
+            return self._made
+
+    def _taken(self) -> tuple[Planned, dict[str, bytes | str]]:
+        """The plan and what machine code came with it: from disk, from the helper, or made here."""
+        if self._stored:
+            assert self.name is not None
+            kept = _read(self.name)
+            if kept is not None:
+                return _sound(kept), {}
+        found = self._job.result() if self._job is not None else None
+        if isinstance(found, bytes):
+            planned, images = pickle.loads(found)
+            if self.name is not None:
+                cache.store(self.name, planned, "", cache.PLAN)
+            return _sound(pickle.loads(planned)), images
+        if self._job is not None:
+            count("helper_failures")
+        return self._here(), {}
+
+
+def _sound(planned: Planned | Unplanned) -> Planned:
+    if isinstance(planned, Unplanned):
+        raise planned
+    return planned
+
+
+def _read(name: str) -> Planned | Unplanned | None:
+    """The plan that is kept on disk; None if it cannot be read."""
+    kept = cache.fetch(name, cache.PLAN)
+    if kept is None:
+        return None
+    try:
+        planned = pickle.loads(kept)
+    except Exception:  # whatever pickle meets: written by something else under this name
+        count("cache_rebuilds")
+        return None
+    count("plans_loaded")
+    return planned
