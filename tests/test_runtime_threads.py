@@ -50,7 +50,7 @@ def every(x: df.Tensor, y: df.Tensor) -> tuple[df.Tensor, df.Tensor]:
     return df.sum(df.exp(x) * y), df.mean(df.logsumexp(x.reshape((-1, 64)), axis=-1))
 
 
-PROGRAMS = (chain, rows, columns, crossed, in_place, looked_up)
+PROGRAMS = (chain, rows, columns, crossed, in_place, looked_up, every)
 
 
 def operands(seed: int = 0, size: int = N) -> tuple[df.Tensor, df.Tensor]:

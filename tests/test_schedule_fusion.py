@@ -189,12 +189,20 @@ def test_the_sum_of_all_rows_is_made_in_the_kernel_of_the_rows():
 
 
 def test_a_large_sum_has_a_grid_and_a_small_one_is_whole():
-    for rows, has_grid in ((4, False), (64, True)):
+    for rows, totals in ((4, [False]), (32, [True]), (64, [False, False])):
         b = Builder()
         program = checked(b.build([b(p.sum, b.tensor(rows, 2048), axes=(0, 1))]))
-        (kernel,) = kernels(program)
-        assert bool(kernel.totals) == has_grid
-        assert program.launches[0].integers[1] == (rows if has_grid else 1)
+        assert [bool(kernel.totals) for kernel in kernels(program)] == totals
+        assert program.launches[0].integers[1] == (rows if rows > 4 else 1)
+
+
+def test_a_long_sum_is_cut_into_even_parts():
+    for n, count in ((1 << 16, 1), (1 << 20, 32), (1_000_000, 32), (999_983, 1)):
+        b = Builder()
+        x = b.tensor(n)
+        program = checked(b.build([b(p.sum, b(p.multiply, x, x), axes=(0,))]))
+        assert len(program.launches) == (1 if count == 1 else 2)
+        assert program.launches[0].integers[1] == count
 
 
 def test_a_value_wanted_by_a_reduction_and_outside_is_computed_once():

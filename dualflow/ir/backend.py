@@ -9,6 +9,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Spreading:
+    """When a fold of many elements to few results is cut into parts that run side by side.
+
+    Attributes:
+        busy: a fold with at least so many grid points beside each other is left alone,
+        long: and so is one in which each of them folds fewer elements.
+        wanted: so many points are wanted,
+        least: each with at least so many elements.
+        columns: columns that one point folds side by side.
+        padded: whether a length that cannot be cut evenly is padded; else it is left whole.
+    """
+
+    busy: int
+    long: int
+    wanted: int
+    least: int
+    columns: int
+    padded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """Abilities of a code generator.
 
@@ -17,12 +38,16 @@ class Backend:
         totals: whether a kernel may hold Totals. Where the points of a grid run in no order and
             share no memory, folding what they found is a kernel of its own.
         loops: whether programs may hold Loops; else loops are run by NumPy.
+        spreading: which folds are cut into parts (`schedule/spreading.py`).
     """
 
     name: str
     totals: bool
     loops: bool
+    spreading: Spreading
 
 
-NUMBA = Backend("numba", totals=True, loops=True)
-TRITON = Backend("triton", totals=False, loops=False)
+_THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False)
+_INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True)
+NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS)
+TRITON = Backend("triton", totals=False, loops=False, spreading=_INSTANCES)

@@ -5,7 +5,8 @@
     y = argmax(x, axes)     ->   y = min(where(x == max(x), position, n)), which spreads as well
 
 Comes in: a graph. Goes out: a graph of the same meaning; floats may be rounded otherwise, no worse.
-Only for backends whose kernels hold no totals (`ir/backend.py`): elsewhere threads divide a fold.
+What is cut depends on sizes and the backend alone (`ir/backend.py`), never on how many threads
+there are, so that bits do not either. Positions are left to one thread where kernels hold totals.
 """
 
 from __future__ import annotations
@@ -15,29 +16,21 @@ from typing import Any
 
 from dualflow.base.dtypes import bool_, int64
 from dualflow.base.shapes import size_of
-from dualflow.ir.backend import Backend
+from dualflow.ir.backend import Backend, Spreading
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ops import primitives as p
 
 from .facts import folds_positions, role_of
 
-#: A fold with at least so many program instances is left alone,
-BUSY = 256
-#: and so is one in which each of them folds fewer elements.
-LONG = 1 << 15
-#: So many instances are wanted, each with at least so many elements.
-WANTED, LEAST = 512, 1 << 12
-#: Columns that one instance folds side by side.
-COLUMNS = 64
+#: An even cut is looked for up to so many times as many parts as are wanted.
+EVEN = 8
 #: Padded parts are multiples of this, so that each begins at an aligned address.
 ALIGNED = 64
 
 
 def spread_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
     """See the module."""
-    if backend.totals:
-        return graph
     return _Spreading(graph, backend, exact).graph()
 
 
@@ -80,14 +73,16 @@ class _Spreading:
         if role_of(node, self.backend.name, self.exact) != "reduction":
             return None
         x, axes = node.operands[0], _axes(node.attributes)
-        if axes != tuple(range(axes[0], axes[-1] + 1)):
+        if not axes or axes != tuple(range(axes[0], axes[-1] + 1)):
             return None
         folded = size_of(tuple(x.shape[axis] for axis in axes))
         shape = (*x.shape[: axes[0]], folded, *x.shape[axes[-1] + 1 :])
-        count = parts(shape, axes[0])
+        count = parts(shape, axes[0], self.backend.spreading)
         if count < 2:
             return None
         if folds_positions(node.op.name, self.backend.name):
+            if self.backend.totals:
+                return None
             return self._position(node, x, next(axis for axis in axes if x.shape[axis] != 1))
         flat = x if shape == x.shape else self._add(node, p.reshape.op, x, shape=shape)
         return self._in_parts(node, flat, axes[0], count)
@@ -95,7 +90,8 @@ class _Spreading:
     def _in_parts(self, node: Node, x: Value, axis: int, count: int) -> Value:
         """`x` folded along `axis`, which is cut into about `count` parts."""
         n = x.shape[axis]
-        count = next((c for c in range(count, 2 * count) if n % c == 0), count)
+        if self.backend.spreading.padded:
+            count = next((c for c in range(count, 2 * count) if n % c == 0), count)
         if n % count:
             each = -(-n // (count * ALIGNED)) * ALIGNED
             count = -(-n // each)
@@ -138,17 +134,25 @@ def _axes(attributes: Mapping[str, Any]) -> tuple[int, ...]:
     return attributes["axes"]
 
 
-def parts(shape: tuple[int, ...], axis: int) -> int:
+def parts(shape: tuple[int, ...], axis: int, limits: Spreading) -> int:
     """Into how many parts to cut a fold over `axis`; 1: none.
 
-    >>> parts((1 << 20,), 0), parts((4096, 1024), 0), parts((4096, 1024), 1)
-    (256, 32, 1)
+    >>> from dualflow.ir.backend import NUMBA, TRITON
+    >>> shapes = ((1 << 20,), 0), ((4096, 1024), 0), ((4096, 1024), 1)
+    >>> [parts(*shape, TRITON.spreading) for shape in shapes]
+    [256, 32, 1]
+    >>> [parts(*shape, NUMBA.spreading) for shape in shapes]
+    [32, 1, 1]
     """
     results = size_of(shape[:axis] + shape[axis + 1 :])
-    columns = COLUMNS if size_of(shape[axis + 1 :]) > 1 else 1
+    columns = limits.columns if size_of(shape[axis + 1 :]) > 1 else 1
     programs = -(-results // columns)
     each = shape[axis] * min(columns, results)
-    if programs >= BUSY or each < LONG:
+    if programs >= limits.busy or each < limits.long:
         return 1
-    count = min(-(-WANTED // max(programs, 1)), each // LEAST, shape[axis])
-    return 1 << (count.bit_length() - 1)
+    count = min(-(-limits.wanted // max(programs, 1)), each // limits.least, shape[axis])
+    count = 1 << (count.bit_length() - 1)
+    if limits.padded or not shape[axis] % count:
+        return count
+    even = (c for c in range(count, EVEN * count) if not shape[axis] % c)
+    return next(even, 1)

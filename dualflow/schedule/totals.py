@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Value
 from dualflow.ir.types import View
 
@@ -54,13 +55,28 @@ def _join(fusion: Fusion, group: Group, after: Group, layouts: Layouts) -> bool:
     lowering = lower(fusion, group, layouts)
     before = lanes_in_loop(lowering)
     closing = _Closing(lowering, Lowering(fusion, after, layouts), links)
-    if not closing.fits():
+    if not closing.fits() or _leaves_one_thread(lowering, closing.totalled):
         return False
     closing.take_over()
     if lanes_in_loop(lowering) != before:
         return False  # a total axis is no lane: memory would be walked across
     fusion.close(group, after, links)
     return True
+
+
+#: A kernel of so many points is worth more than one thread, which takes so many grid points,
+WORTH, SIDE_BY_SIDE = 1 << 17, 16
+#: if what its rows make is little beside what they are made of: rows of at least so many elements.
+LONG_ROW = 8
+
+
+def _leaves_one_thread(lowering: Lowering, totalled: frozenset[int]) -> bool:
+    """Whether a kernel that is worth several threads could not be divided with these totals."""
+    domain = lowering.domain
+    rows = size_of(tuple(domain[k] for k in lowering.loops))
+    kept = [k for k in range(len(domain)) if k not in lowering.loops and k not in totalled]
+    beside = size_of(tuple(domain[k] for k in kept))
+    return size_of(domain) >= WORTH and rows >= LONG_ROW and beside < SIDE_BY_SIDE
 
 
 def _at_points(group: Group) -> dict[Value, Map]:
