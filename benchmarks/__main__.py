@@ -1,95 +1,87 @@
-"""The command: run the workloads, print the ratios, keep the results.
+"""The command: run the workloads beside their peers, print the ratios, keep and draw the results.
 
-python -m benchmarks                 everything, peers included where they are installed
-python -m benchmarks --only softmax  workloads whose name has a word in it
-python -m benchmarks --tiny          smallest sizes, shortest times (the tests run this)
+python -m benchmarks                  everything, with the peers that are installed
+python -m benchmarks --only softmax   workloads whose name has a word in it (several: softmax,MLP)
+python -m benchmarks --group rows     those of a file of benchmarks/workloads/
+python -m benchmarks --html a.html    a page with plots as well
+python -m benchmarks --short          no peers but NumPy; fails on a ratio that fell by a third
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from benchmarks.threads import one_thread
 
 one_thread()
 
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from benchmarks import loops as loops  # noqa: E402
-from benchmarks import peers, startup, workloads  # noqa: E402
+from benchmarks import page, regressions, startup, table  # noqa: E402
 from benchmarks.keeping import machine, save  # noqa: E402
-from dualflow.inspect.show import seconds  # noqa: E402
-from dualflow.inspect.timing import interleave  # noqa: E402
+from benchmarks.running import Wanted, run  # noqa: E402
+from benchmarks.workloads import WORKLOADS  # noqa: E402
+
+SIZES = ("small", "middle", "large")
 
 
 def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--only", default="", help="workloads whose name has this in it")
-    parser.add_argument("--seconds", type=float, default=1.5, help="time for each row")
-    parser.add_argument("--tiny", action="store_true", help="smallest sizes, no peers")
-    parser.add_argument("--peers", default="torch,jax,numexpr", help="which peers take part")
-    parser.add_argument("--no-startup", action="store_true", help="leave start-up times out")
-    parser.add_argument("--save", action="store_true", help="keep results in benchmarks/results/")
-    options = parser.parse_args()
-    peers.CHOSEN.clear()
-    if not options.tiny:
-        peers.CHOSEN.update(options.peers.split(","))
-    console = Console(width=150 if not sys.stdout.isatty() else None)
-    console.print(f"{machine()}; one thread for every library; medians", style="dim")
-    rows = [row for each in workloads.WORKLOADS if options.only in each.name
-            for row in measure(each, options)]  # fmt: skip
-    show_rows(console, rows)
-    facts = {} if options.no_startup or options.only else startup.measure(tiny=options.tiny)
-    if facts:
-        show_facts(console, facts)
+    options = parser().parse_args()
+    only, groups = _words(options.only.lower()), _words(options.group)
+    picked = [
+        each for each in WORKLOADS
+        if (not only or any(word in each.name.lower() for word in only))
+        and (not groups or each.group in groups)
+    ]  # fmt: skip
+    if options.list:
+        print("\n".join(f"{each.group:12}{each.name}: {each.sizes}" for each in picked))
+        return 0
+    wanted = Wanted(
+        [each.name for each in picked], _words(options.peers),
+        [SIZES.index(name) for name in _words(options.sizes)],
+        [int(count) for count in _words(options.threads)],
+        options.seconds, options.busy, options.minutes,
+    )  # fmt: skip
+    if options.short:
+        return regressions.check(wanted)
+    if options.tiny:
+        wanted = Wanted(wanted.workloads, [], [0], [1], 0.01)
+    found = run(wanted)
+    table.show(found)
+    if not options.no_startup:
+        found.facts.update(startup.measure(tiny=options.tiny))
+        table.show_facts(found.facts)
     if options.save:
-        save(rows, facts)
+        save(found.as_json())
+    if options.html:
+        Path(options.html).write_text(page.html(found, machine()))
     return 0
 
 
-def measure(each: workloads.Workload, options: argparse.Namespace) -> list[dict[str, object]]:
-    """Medians in seconds of one workload, a row a size."""
-    rows = []
-    for size in each.sizes[:1] if options.tiny else each.sizes:
-        calls = each.make(size)
-        for call in calls.values():
-            call()
-            call()
-        budget = 0.02 if options.tiny else options.seconds
-        timings = interleave(list(calls.values()), lambda: None, budget, most=2000)
-        medians = {name: t.median for name, t in zip(calls, timings, strict=True)}
-        rows.append({"workload": each.name, "size": size, "medians": medians})
-        print(f"{each.name} {size}: " + ", ".join(f"{n} {seconds(m)}" for n, m in medians.items()),
-              file=sys.stderr)  # fmt: skip
-    return rows
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks")
+    add = made.add_argument
+    add("--only", default="", help="workloads in whose name one of these words stands")
+    add("--group", default="", help="workloads of these files of benchmarks/workloads/")
+    add("--sizes", default=",".join(SIZES), help="which of small, middle, large")
+    add("--threads", default="1,2", help="numbers of threads, a process each")
+    add("--peers", default="torch,jax,numexpr,numba", help="which peers take part")
+    add("--seconds", type=float, default=0.4, help="time for the samples of each row")
+    add("--minutes", type=float, default=1e6, help="begin no row after this long, a process")
+    add("--busy", action="store_true", help="others use the machine: least processor times")
+    add("--tiny", action="store_true", help="smallest sizes, no peers, shortest times")
+    add("--short", action="store_true", help="compare with the committed results; 1 if one fell")
+    add("--list", action="store_true", help="name the workloads and their sizes")
+    add("--no-startup", action="store_true", help="leave start-up times out")
+    add("--save", action="store_true", help="keep results in benchmarks/results/")
+    add("--html", default="", metavar="FILE", help="write a page with plots")
+    return made
 
 
-def show_rows(console: Console, rows: list[dict[str, object]]) -> None:
-    """Times of dualflow, and how many times longer the others take."""
-    names: list[str] = []
-    for row in rows:
-        names += [n for n in row["medians"] if n not in names and n != "dualflow"]  # type: ignore[attr-defined]
-    table = Table(title="dualflow's time; others: how many times as long", title_justify="left")
-    for heading in ("workload", "size", "dualflow", *names):
-        table.add_column(heading, justify="left" if heading == "workload" else "right")
-    for row in rows:
-        medians: dict[str, float] = row["medians"]  # type: ignore[assignment]
-        own = medians["dualflow"]
-        ratios = [f"{medians[n] / own:.2f}" if n in medians else "" for n in names]
-        table.add_row(str(row["workload"]), str(row["size"]), seconds(own), *ratios)
-    console.print(table)
-
-
-def show_facts(console: Console, facts: dict[str, float]) -> None:
-    table = Table(title="start-up, calls", title_justify="left")
-    table.add_column("what")
-    table.add_column("time", justify="right")
-    for name, value in facts.items():
-        table.add_row(name, seconds(value))
-    console.print(table)
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 if __name__ == "__main__":

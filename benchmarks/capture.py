@@ -26,8 +26,9 @@ if __name__ == "__main__":
 import numpy as np
 
 import dualflow as df
-from benchmarks import peers
+from benchmarks import libraries
 from benchmarks.keeping import machine, save
+from benchmarks.task import Task
 from dualflow.capture import path
 from dualflow.capture.calls import Call, twin
 from dualflow.capture.coexecute import coexecute
@@ -263,7 +264,8 @@ def replays(count: int) -> list[Figure]:
         return a * b + c
 
     arrays = [_RANDOM.random(4, np.float32) for _ in range(3)]
-    calls = peers.elementwise(small, arrays)
+    task = Task(small, tuple(arrays))
+    calls = {name: libraries.call_of(name, task) for name in libraries.available(task)}
     for _ in range(3):
         for call in calls.values():
             call()
@@ -382,7 +384,7 @@ def main() -> int:
     """Print what is measured; with --save, keep it."""
     tiny = "--tiny" in sys.argv
     if tiny:
-        peers.CHOSEN.clear()
+        libraries.CHOSEN.clear()
     print(f"{machine()}; one thread for every library; least of several means")
     found = measure(tiny)
     for figure in found:
@@ -390,7 +392,7 @@ def main() -> int:
         print(f"{figure.name:<62}{figure.value:9.2f} {figure.unit}{bound}", flush=True)
     if "--save" in sys.argv:
         facts = {f"{figure.name} ({figure.unit})": figure.value for figure in found}
-        save([], facts, "capture")
+        save({"threads": 1, "rows": [], "facts": facts}, "capture")
     return 0
 
 

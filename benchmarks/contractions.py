@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import numpy as np
 
 import dualflow as df
-from benchmarks import peers
+from benchmarks import libraries
 
 Shape = tuple[int, ...]
 Call = Callable[[], Any]
@@ -127,7 +127,7 @@ def measure(calls: list[Call], seconds: float) -> list[float]:
 def main() -> int:
     """Print a line for each row."""
     tiny = "--tiny" in sys.argv
-    beside = not tiny and peers.installed("torch")
+    beside = not tiny and libraries.installed("torch")
     print(f"{platform.processor() or platform.machine()}; one thread; medians in us; torch's ratio")
     for row in rows(tiny):
         own, other = in_dualflow(row), in_torch(row) if beside else {}

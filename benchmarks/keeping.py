@@ -8,6 +8,9 @@ import platform
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> str:
@@ -20,12 +23,17 @@ def machine() -> str:
     return f"{model}, Python {platform.python_version()}"
 
 
-def save(rows: list[dict[str, object]], facts: dict[str, float], of: str = "") -> None:
+def save(figures: dict[str, Any], of: str = "") -> None:
     """Write the figures to a file, in a folder `of` what they are of."""
-    folder = Path(__file__).parent / "results" / of
+    folder = RESULTS / of
     folder.mkdir(exist_ok=True)
     name = "".join(c if c.isalnum() else "-" for c in machine().lower()).strip("-")
-    content = {"machine": machine(), "threads": 1, "load": os.getloadavg()[0], "rows": rows}
+    content = {"machine": machine(), "load": os.getloadavg()[0], **figures}
     target = folder / f"{date.today()}-{name}.json"
-    target.write_text(json.dumps(content | {"facts": facts}, indent=1) + "\n")
+    target.write_text(json.dumps(content, indent=1) + "\n")
     print(f"saved {target}", file=sys.stderr)
+
+
+def newest() -> dict[str, Any]:
+    """The results that were kept last."""
+    return json.loads(max(RESULTS.glob("*.json"), key=lambda file: file.name).read_text())

@@ -1,6 +1,6 @@
-"""One thread for every library: imported before any of them, for libraries read this at import.
+"""The number of threads of every library: set before any is imported, for most read it then.
 
-Comes in: nothing. Goes out: environment variables.
+Comes in: a number. Goes out: environment variables.
 """
 
 from __future__ import annotations
@@ -8,15 +8,22 @@ from __future__ import annotations
 import os
 import sys
 
-_SETTINGS = {
-    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")},
-    "TORCHINDUCTOR_COMPILE_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+_NUMBERS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA", "DUALFLOW")
+
+
+def settings(count: int) -> dict[str, str]:
+    """The variables for `count` threads; JAX takes `NPROC` for the number of processors."""
+    eigen = "true" if count > 1 else "false"
+    return {
+        **{f"{name}_NUM_THREADS": str(count) for name in _NUMBERS},
+        "NPROC": str(count),
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
 
 
 def one_thread() -> None:
     """Set the variables; RuntimeError if NumPy, whose BLAS reads one, is imported already."""
     if "numpy" in sys.modules:
         raise RuntimeError("NumPy was imported before its threads were set")
-    os.environ.update(_SETTINGS)
+    os.environ.update(settings(1))

@@ -129,7 +129,8 @@ def test_names_of_the_readme_exist():
 
 def test_the_speeds_are_those_of_the_newest_results():
     results = max((ROOT / "benchmarks" / "results").glob("*.json"), key=lambda file: file.name)
-    measured = json.loads(results.read_text())["rows"]
+    every = json.loads(results.read_text())["rows"]
+    measured = [row for row in every if row.get("threads", 1) == 1]
     header, _, *rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in README.splitlines()
