@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--group", default="", help="workloads of these files of benchmarks/workloads/")
     add("--sizes", default=",".join(SIZES), help="which of small, middle, large")
     add("--threads", default="1,2", help="numbers of threads, a process each")
-    add("--peers", default="torch,jax,numexpr,numba", help="which peers take part")
+    add("--peers", default="torch,torch.compile,jax,numexpr,numba", help="which peers take part")
     add("--seconds", type=float, default=0.4, help="time for the samples of each row")
     add("--minutes", type=float, default=1e6, help="begin no row after this long, a process")
     add("--busy", action="store_true", help="others use the machine: least processor times")

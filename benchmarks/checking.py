@@ -62,7 +62,7 @@ class Reference:
         """The gradients along a random direction beside NumPy's central difference."""
         rng, task = np.random.default_rng(9), self.exact
         toward = {i: rng.standard_normal(task.arrays[i].shape) for i in task.derived_by()}
-        step = 1e-6
+        step = 1e-7  # of a million elements, hardly one passes a corner of abs or max
 
         def along(sign: float) -> float:
             return self._value(tuple(
@@ -75,7 +75,7 @@ class Reference:
         told = [float((gradient * direction).sum()) for gradient, direction in parts]
         found = (along(1.0) - along(-1.0)) / (2 * step)
         scale = sum(float(np.linalg.norm(gradient)) for gradient in gradients)
-        np.testing.assert_allclose(sum(told), found, 1e-4, 1e-4 * scale)
+        np.testing.assert_allclose(sum(told), found, 2e-4, 2e-4 * scale)
 
 
 def _in_float64(task: Task) -> Task:

@@ -19,8 +19,8 @@ import dualflow as df
 from .task import GRADIENT, PROGRAM, TRAINING, Task
 
 Call = Callable[[], Any]
-#: which packages take part; set by the command line
-CHOSEN: set[str] = {"torch", "jax", "numexpr", "numba"}
+#: which peers take part; set by the command line
+CHOSEN: set[str] = {"torch", "torch.compile", "jax", "numexpr", "numba"}
 RATE = 1e-3
 
 
@@ -41,7 +41,9 @@ def available(task: Task) -> list[str]:
     if task.by_hand and installed("numba"):
         named.append("numba")
     if installed("torch"):
-        named += ["torch", "torch.compile"]
+        named.append("torch")
+    if installed("torch") and "torch.compile" in CHOSEN:
+        named.append("torch.compile")
     if installed("jax"):
         named.append("jax.jit")
     return [name for name in named if name not in task.without]

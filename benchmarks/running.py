@@ -31,7 +31,7 @@ class Wanted:
 
     Attributes:
         workloads: names.
-        peers: packages that take part beside NumPy.
+        peers: what takes part beside NumPy.
         sizes: positions in the sizes of a workload.
         threads: numbers of threads; each is a process of its own.
         seconds: for the samples of a row, all libraries together.
