@@ -68,13 +68,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An op run as a whole, by BLAS or by its NumPy implementation."""
+    """An op run as a whole, by a library; `exact`: with the bits of its NumPy implementation."""
 
     op: Op
     attributes: Mapping[str, Any]
     operands: tuple[Operand, ...]
     results: tuple[Operand, ...]
     line: SourceLine | None = None
+    exact: bool = False
 
     @property
     def settings(self) -> str:

@@ -18,7 +18,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
 from dualflow.ir.text import KernelText
 
-from . import builds, cache, helper
+from . import builds, cache, helper, products
 from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
@@ -46,7 +46,8 @@ def answer(planned: Planned | Unplanned) -> bytes:
     """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
     what went wrong with it."""
     images: dict[str, bytes | str] = {}
-    for text in planned.texts.values() if isinstance(planned, Planned) else ():
+    made = isinstance(planned, Planned)
+    for text in (*planned.texts.values(), *products.texts(planned.program)) if made else ():
         name = fingerprint(text)
         if name in images or cache.holds(builds.key(text)):
             continue

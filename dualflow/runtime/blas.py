@@ -16,6 +16,8 @@ import numpy as np
 
 from dualflow.base import config
 
+from . import loader
+
 _NAMES = {"float32": "sgemm", "float64": "dgemm"}
 _PREFIXES = ("scipy_cblas_", "cblas_")
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
@@ -33,6 +35,22 @@ def gemm(dtype: np.dtype) -> int | None:
             if function is not None and _agrees(function, dtype):
                 return ctypes.cast(function, ctypes.c_void_p).value
     return None
+
+
+#: The cores for which OpenBLAS has products of 64-byte vectors.
+_WIDE = ("skylakex", "cooperlake", "sapphirerapids", "a64fx")
+
+
+@lru_cache(maxsize=1)
+def is_wide() -> bool:
+    """Whether BLAS uses vectors as wide as this machine's: OpenBLAS takes processors that it does
+    not know for older ones, and is then half as fast."""
+    if "+avx512f" not in loader.cpu()[2]:
+        return True
+    for get in _functions("get_corename"):
+        get.restype = ctypes.c_char_p
+        return get().decode().lower() in _WIDE
+    return False
 
 
 def keep_to_budget() -> None:

@@ -59,9 +59,9 @@ def machine() -> tuple[str, ...]:
     import llvmlite
 
     words = hashlib.sha256()
-    for path in (*_ROOM.glob("*.py"), *sorted((_ROOM / "cpu_math").glob("*.py"))):
-        if path.name in ("compile.py", "intrinsics.py") or path.parent.name == "cpu_math":
-            words.update(path.read_bytes())
+    files = [_ROOM / "compile.py", _ROOM / "intrinsics.py", _ROOM / "products" / "tiles.py"]
+    for path in (*files, *sorted((_ROOM / "cpu_math").glob("*.py"))):
+        words.update(path.read_bytes())
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     return (*loader.cpu(), llvmlite.__version__, _numba(), words.hexdigest(), *settings)
 

@@ -17,10 +17,10 @@ import numpy as np
 from dualflow.base.counters import count
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Launch, Loop, Program
+from dualflow.ir.program import Call, Launch, Loop, Program
 from dualflow.ir.text import KernelText
 
-from . import builds, native
+from . import blas, builds, native, products
 from .calls import PythonCall, matmul_step
 from .division import WORTH_PYTHON, Division, PythonThreads, native_step
 from .layout import Layout, scalar_word, scratch_size
@@ -50,12 +50,15 @@ class Compilation:
     ) -> None:
         self.program, self.texts, self.reasons = program, texts, tuple(reasons)
         self._builds = {kernel: builds.start(text) for kernel, text in texts.items()}
+        self._products = [builds.start(text) for text in products.texts(program)]
         self._executable: Executable | None = None
 
     @property
     def done(self) -> bool:
         """Whether `result()` will not have to wait."""
-        return self._executable is not None or all(b.poll() for b in self._builds.values())
+        if self._executable is not None:
+            return True
+        return all(b.poll() for b in (*self._builds.values(), *self._products))
 
     def result(self) -> Executable:
         """The program ready to run; waits for its kernels.
@@ -191,7 +194,7 @@ class Executable:
             elif isinstance(step, Loop):
                 made = self._loop(step)
             else:
-                made = matmul_step(step, self._layout) or PythonCall(step, self._layout)
+                made = self._call(step)
             if isinstance(made, tuple):
                 stretch.append(made)
                 continue
@@ -215,6 +218,16 @@ class Executable:
         if found is None and division.cost > WORTH_PYTHON and not self._inside:
             return PythonThreads(division, *shared)
         return found or (kernel, words)
+
+    def _call(self, step: Call) -> tuple[int, list[native.Argument]] | PythonCall:
+        """The step as a native call, of BLAS where that is as fast, or in Python."""
+        made = matmul_step(step, self._layout) if blas.is_wide() else None
+        found = products.product(step) if made is None else None
+        if found is None:
+            return made or matmul_step(step, self._layout) or PythonCall(step, self._layout)
+        build = builds.start(found.text)
+        self._alive += [build, found.tables]
+        return build.address, self._layout.words(found)
 
     def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
         release = self._layout.traffic > RELEASE_BYTES

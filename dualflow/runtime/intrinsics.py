@@ -14,6 +14,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from .cpu_math import NAMESPACE as MATHEMATICS
+from .products.tiles import NAMESPACE as PRODUCTS
 
 HALF = ir.HalfType()
 INT16 = ir.IntType(16)
@@ -248,6 +249,7 @@ DTYPES: dict[str, Any] = {
 #: The globals of every kernel text.
 NAMESPACE: dict[str, Any] = {
     **MATHEMATICS,
+    **PRODUCTS,
     "radd": radd,
     "whole_vectors": whole_vectors,
     "logical_not": logical_not,

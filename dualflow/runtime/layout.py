@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Launch, Loop, Operand, Program, Step
+from dualflow.ir.program import Call, Launch, Loop, Operand, Program, Step
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
 from .division import Division, divide
 from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
+from .products import Product, product
 
 Arrays = Sequence[np.ndarray]
 #: by which an arena knows the views of it; a number for each, in all layouts
@@ -103,13 +104,21 @@ class Layout:
             return self._arena_base, buffer.index + offset
         return NUMBER, self.constants[buffer.index].ctypes.data + offset
 
-    def scratch(self, text: KernelText, launch: Launch) -> list[Argument]:
+    def scratch(self, text: KernelText, launch: Launch | Product) -> list[Argument]:
         """Where a kernel's scratch lies: launches run one after the other and share it."""
         found, at = [], self._scratch_at
         for size in _scratch_sizes(text, launch):
             found.append((self._arena_base, at))
             at += size
         return found
+
+    def words(self, found: Product) -> list[Argument]:
+        """The words of a product's table, in the order of its text."""
+        words = [self.place(operand) for operand in found.operands]
+        if found.tables is not None:
+            words.append((NUMBER, found.tables.ctypes.data))
+        words += self.scratch(found.text, found)
+        return words + [(NUMBER, integer) for integer in found.integers]
 
     def scratch_place(self) -> Argument:
         """Where scratch begins: the body of a loop has its arena there."""
@@ -216,17 +225,18 @@ def _scratch(step: Step, division: Division | None, texts: Mapping[Kernel, Kerne
     it; the arena of a body."""
     if isinstance(step, Loop):
         return Layout(step.body, texts).arena
-    if not isinstance(step, Launch):
-        return 0
+    if isinstance(step, Call):
+        found = product(step)
+        return scratch_size(found.text, found) if found else 0
     return scratch_size(texts[step.kernel], step) * (division.threads if division else 1)
 
 
-def scratch_size(text: KernelText, launch: Launch) -> int:
+def scratch_size(text: KernelText, launch: Launch | Product) -> int:
     """Bytes of scratch that a launch on one thread needs."""
     return sum(_scratch_sizes(text, launch))
 
 
-def _scratch_sizes(text: KernelText, launch: Launch) -> list[int]:
+def _scratch_sizes(text: KernelText, launch: Launch | Product) -> list[int]:
     return [
         aligned(dtype.itemsize * prod(launch.integers[n] for n in integers))
         for dtype, integers in text.scratch

@@ -112,7 +112,7 @@ class _Assembly:
     def __init__(
         self, graph: Graph, layouts: Sequence[View], backend: Backend, into: Mapping[int, int]
     ) -> None:
-        exact = config.active().numerics == "exact"
+        self.exact = exact = config.active().numerics == "exact"
         graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
         self.graph, self.layouts = graph, layouts
         self.backend = backend
@@ -242,7 +242,7 @@ class _Assembly:
             node = work.node
             operands = tuple(self._operand(*self._whole(v, work)) for v in node.operands)
             results = tuple(self._operand(v, self.lies[v]) for v in node.results)
-            return Call(node.op, node.attributes, operands, results, node.line)
+            return Call(node.op, node.attributes, operands, results, node.line, self.exact)
         operands = tuple(self._operand(value, view) for value, view in work.looks)
         covers = tuple(dict.fromkeys(node.line for node in nodes if node.line))
         return Launch(work.kernel, operands, work.integers, work.scalars, covers)

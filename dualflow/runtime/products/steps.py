@@ -1,0 +1,150 @@
+"""Calls that products of our own run: which texts, on which memory, with which numbers.
+
+Comes in: a Call of a program. Goes out: a `Product`, or None where another form runs the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dualflow.ir.op import Kind
+from dualflow.ir.program import Call, Loop, Operand, Program
+from dualflow.ir.text import KernelText
+from dualflow.ir.types import View
+
+from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, TURN, WIDEST, matmul
+
+_FLOATS = ("float32", "float64")
+#: up to so many rows of a result, moving the right matrix costs more than reading it as it lies
+_FEW = 18
+#: up to so many columns (or rows), scalar products beat tiles
+_NARROW = 4
+#: rows of a part of a narrow result; rows of the left matrix that are turned at once
+_TALL, _TALLEST = 96, 384
+#: columns of a part where what is done once for all of them is dear
+_LONG = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A text with the operands behind its pointers and its integers; `tables` are words that it
+    reads, behind one more pointer."""
+
+    text: KernelText
+    operands: tuple[Operand, ...]
+    integers: tuple[int, ...]
+    tables: np.ndarray | None = None
+
+
+def texts(program: Program) -> dict[KernelText, None]:
+    """The texts that products in `program` run, in loops too."""
+    found: dict[KernelText, None] = {}
+    for step in program.steps:
+        if isinstance(step, Loop):
+            found |= texts(step.body)
+        elif isinstance(step, Call) and (made := product(step)) is not None:
+            found[made.text] = None
+    return found
+
+
+def product(step: Call) -> Product | None:
+    """How `step` runs as a product; None if it must be eager's implementation, or is none."""
+    if step.exact or step.results[0].dtype.name not in _FLOATS:
+        return None
+    if not step.results[0].type.size or not all(operand.type.size for operand in step.operands):
+        return None
+    if step.op.kind is Kind.CONTRACTION and len(step.operands) == 2:
+        return _matrices(step)
+    return None
+
+
+class _Sizes(NamedTuple):
+    """Batches of products, c[i, j] = sum of a[i, p] b[p, j], and how the matrices lie."""
+
+    number: int
+    m: int
+    n: int
+    k: int
+    a: tuple[int, int]
+    b: tuple[int, int]
+    c: tuple[int, int]
+    following: tuple[int, ...]
+
+    def turned(self) -> _Sizes:
+        """The same product of the transposed matrices, the right one first."""
+        a, b, c = ((column, row) for row, column in (self.b, self.a, self.c))
+        first, second, third = self.following
+        return _Sizes(self.number, self.n, self.m, self.k, a, b, c, (second, first, third))
+
+
+def _matrices(step: Call) -> Product | None:
+    left, right = step.operands
+    (result,) = step.results
+    batch = batch_of(left.view, right.view, result.view)
+    if batch is None:
+        return None
+    (m, k), n = left.view.shape[-2:], right.view.shape[-1]
+    a, b, c = (_steps(operand.view) for operand in (left, right, result))
+    return _multiplied(left, right, result, _Sizes(batch[0], m, n, k, a, b, c, batch[1]))
+
+
+def _steps(view: View) -> tuple[int, int]:
+    """The strides of the last two axes."""
+    row, column = view.strides[-2:]
+    return row, column
+
+
+def _multiplied(a: Operand, b: Operand, c: Operand, s: _Sizes) -> Product | None:
+    """The product of sizes `s` in the way that is fastest for them."""
+    ways = [(_mode(s), a, b, s), (_mode(s.turned()), b, a, s.turned())]
+    ways = [way for way in ways if way[0] == DOTS or way[3].c[1] == 1 or way[3].n == 1]
+    if not ways:
+        return None
+    mode, a, b, s = min(ways, key=lambda way: _PREFERRED.index(way[0]))
+    if not s.following[1] and s.following[0] == s.m * s.a[0] and s.following[2] == s.m * s.c[0]:
+        s = s._replace(m=s.m * s.number, number=1)
+    depth, tall, wide, left = min(s.k, DEPTH), s.m, WIDEST, 0
+    if mode == DOTS or s.n <= WIDEST:
+        tall = _TALL
+    elif s.m == 1:  # long rows, a few at a time, are what the prefetcher follows
+        depth, wide = min(s.k, _FEW), _LONG
+    elif mode != DIRECT and s.a == (1, s.a[1]) and s.a[1] > 1:
+        tall = _TALLEST
+        left = min(s.m, tall) * depth
+        wide = _LONG
+    units = s.number * -(-s.m // tall) * (1 if mode == DOTS else -(-s.n // wide))
+    integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, depth, tall, wide,
+                max(s.k, depth * 2 * WIDEST), left, 6)  # fmt: skip
+    return Product(matmul(c.dtype), (a, b, c), integers)
+
+
+_PREFERRED = (DOTS, DIRECT, COPY, TURN, GATHER)
+
+
+def _mode(s: _Sizes) -> int:
+    """How the right matrix is best read."""
+    if s.a[1] == 1 and (s.n == 1 or (s.n <= _NARROW and s.b[0] == 1)):
+        return DOTS
+    if s.b[1] == 1 and s.n > 1:
+        return DIRECT if s.m <= _FEW or (s.n <= WIDEST // 2 and s.b[0] == s.n) else COPY
+    return TURN if s.b[0] == 1 else GATHER
+
+
+def batch_of(*views: View) -> tuple[int, tuple[int, ...]] | None:
+    """How many products, and each view's elements from one to the next; None if it is not one
+    step for all of them."""
+    count, steps = 1, [0] * len(views)
+    for axis in reversed(range(len(views[0].shape) - 2)):
+        size = views[0].shape[axis]
+        if size == 1:
+            continue
+        here = [view.strides[axis] for view in views]
+        if count == 1:
+            steps = here
+        elif here != [step * count for step in steps]:
+            return None
+        count *= size
+    return count, tuple(steps)

@@ -1,0 +1,340 @@
+"""Words of product texts: sums of products held in registers, copies and transposed copies.
+
+    tile(a, i, rows, r, step, b, j, stride, k, c, o, ldc, height, width, more)
+        c[o + u*ldc + v] (+)= sum over p < k of a[i + rows[r+u] + p*step] * b[j + p*stride + v]
+    tile_at(..., offsets, ...)   the same with b[j + offsets[p] + v]
+    dots(a, i, lda, b, j, k, c, o, ldc, height)
+        c[o + u*ldc] = sum over p < k of a[i + u*lda + p] * b[j + p]
+    copy(c, o, a, i, count)      c[o + v] = a[i + v]
+    turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
+
+u counts rows up to `height` (one of HEIGHTS; for `turn` at most the lanes of a vector), v columns
+up to `width` (at most `panel` elements, LONG times that for a single row; for `turn` the lanes).
+`more` adds to what c holds. Comes in: the compiler (this file imports Numba). Goes out:
+`NAMESPACE`. Each word is one LLVM function of the kernel, called with plain numbers; edges are
+masked, nothing outside is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+WORD, SHORT, BIT, PLACE = ir.IntType(64), ir.IntType(32), ir.IntType(1), ir.PointerType()
+#: how many rows a tile may have, and by how many times the panel a single row may be wider
+HEIGHTS, LONG = (6, 4, 2, 1), 2
+
+
+@lru_cache(maxsize=1)
+def vectors() -> tuple[int, int]:
+    """Bytes of this machine's vectors, and how many make the width of a tile: six rows of sums,
+    one row of b and one element of a fit into its registers."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64, 4
+    if features.get("avx2"):
+        return 32, 2
+    return (16, 4) if features.get("neon") else (16, 2)
+
+
+class _Writer:
+    """One LLVM function under construction, with pointers and vectors of one float type."""
+
+    def __init__(self, module: ir.Module, name: str, element: ir.Type, kinds: Sequence[ir.Type]):
+        self.module, self.element = module, element
+        self.size = 4 if isinstance(element, ir.FloatType) else 8
+        self.lanes = vectors()[0] // self.size
+        self.vector = ir.VectorType(element, self.lanes)
+        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+        self.function.linkage = "internal"
+        self.function.attributes.add("noinline")
+        self.builder = ir.IRBuilder(self.function.append_basic_block())
+        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        self.any = ir.Constant(self.vector, ir.Undefined)
+        self.lane = ir.VectorType(SHORT, self.lanes)
+
+    def at(self, place: Any, index: Any, kind: ir.Type | None = None) -> Any:
+        """The address `index` elements on."""
+        index = number(index) if isinstance(index, int) else index
+        return self.builder.gep(place, [index], source_etype=kind or self.element)
+
+    def word(self, place: Any, index: Any) -> Any:
+        return self.builder.load(self.at(place, index, WORD), typ=WORD)
+
+    def everywhere(self, value: Any) -> Any:
+        """A vector of one element."""
+        first = self.builder.insert_element(self.any, value, ir.Constant(SHORT, 0))
+        return self.shuffled(first, self.any, [0] * self.lanes)
+
+    def shuffled(self, x: Any, y: Any, lanes: list[int]) -> Any:
+        return self.builder.shuffle_vector(x, y, ir.Constant(self.lane, lanes))
+
+    def mask(self, count: Any) -> Any:
+        """The first `count` lanes."""
+        wide = ir.VectorType(WORD, self.lanes)
+        nothing = ir.Constant(wide, ir.Undefined)
+        first = self.builder.insert_element(nothing, count, ir.Constant(SHORT, 0))
+        same = self.builder.shuffle_vector(first, nothing, ir.Constant(self.lane, [0] * self.lanes))
+        return self.builder.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), same)
+
+    def _named(self, what: str, result: ir.Type, kinds: Sequence[ir.Type], place: bool) -> Any:
+        name = f"llvm.{what}.v{self.lanes}f{8 * self.size}" + (".p0" if place else "")
+        return cgutils.get_or_insert_function(self.module, ir.FunctionType(result, kinds), name)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        return self.builder.call(
+            self._named("fma", self.vector, [self.vector] * 3, False), [x, y, z]
+        )
+
+    def load(self, place: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self.builder.load(place, align=self.size, typ=self.vector)
+        kinds = [PLACE, SHORT, mask.type, self.vector]
+        function = self._named("masked.load", self.vector, kinds, True)
+        return self.builder.call(function, [place, ir.Constant(SHORT, self.size), mask, self.zero])
+
+    def store(self, value: Any, place: Any, mask: Any = None) -> None:
+        if mask is None:
+            self.builder.store(value, place, align=self.size)
+            return
+        kinds = [self.vector, PLACE, SHORT, mask.type]
+        function = self._named("masked.store", ir.VoidType(), kinds, True)
+        self.builder.call(function, [value, place, ir.Constant(SHORT, self.size), mask])
+
+    def total(self, value: Any) -> Any:
+        """The sum of the lanes."""
+        kinds = [self.element, self.vector]
+        function = self._named("vector.reduce.fadd", self.element, kinds, False)
+        nothing = ir.Constant(self.element, -0.0)
+        return self.builder.call(function, [nothing, value], fastmath=["reassoc"])
+
+    def walk(self, start: Any, stop: Any, step: int, held: Sequence[Any],
+             body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:  # fmt: skip
+        """A loop that runs at least once; `body` gives what it holds next."""
+        builder = self.builder
+        before, inside = builder.block, builder.append_basic_block()
+        after = builder.append_basic_block()
+        builder.branch(inside)
+        builder.position_at_end(inside)
+        index = builder.phi(WORD)
+        now = [builder.phi(value.type) for value in held]
+        following = body(index, now)
+        further = builder.add(index, number(step))
+        end = builder.block
+        for phi, first, later in zip((index, *now), (start, *held), (further, *following),
+                                     strict=True):  # fmt: skip
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, end)
+        builder.cbranch(builder.icmp_signed("<", further, stop), inside, after)
+        builder.position_at_end(after)
+        return following
+
+
+def number(value: int) -> ir.Constant:
+    return ir.Constant(WORD, value)
+
+
+def _columns(writer: _Writer, width: Any, wide: int) -> list[Any]:
+    """The mask of each of `wide` vectors: none but for the last."""
+    return [None] * (wide - 1) + [
+        writer.mask(writer.builder.sub(width, number((wide - 1) * writer.lanes)))
+    ]
+
+
+def _block(writer: _Writer, high: int, wide: int, at: bool) -> None:
+    """The body of a tile of `high` rows and `wide` vectors, to the end of the function."""
+    a, rows, step, b, stride, k, c, ldc, _, width, more = writer.function.args
+    builder, lanes = writer.builder, writer.lanes
+    masks = _columns(writer, width, wide)
+    places = [writer.at(a, writer.word(rows, u)) for u in range(high)]
+
+    def products(p: Any, held: list[Any]) -> list[Any]:
+        along, across, sums = held[0], held[1], held[2:]
+        row = writer.at(b, writer.word(stride, p) if at else across)
+        right = [writer.load(writer.at(row, v * lanes), m) for v, m in enumerate(masks)]
+        found = []
+        for u in range(high):
+            left = builder.load(writer.at(places[u], along), typ=writer.element)
+            left = writer.everywhere(left)
+            found += [writer.fma(left, right[v], sums[u * wide + v]) for v in range(wide)]
+        return [builder.add(along, step), across if at else builder.add(across, stride), *found]
+
+    none = number(0)
+    sums = writer.walk(none, k, 1, [none, none, *[writer.zero] * (high * wide)], products)[2:]
+    targets = [
+        (writer.at(c, builder.add(builder.mul(ldc, number(u)), number(v * lanes))), masks[v])
+        for u in range(high)
+        for v in range(wide)
+    ]
+    with builder.if_else(builder.icmp_signed("!=", more, none)) as (adding, storing):
+        with adding:
+            for value, (place, mask) in zip(sums, targets, strict=True):
+                writer.store(builder.fadd(writer.load(place, mask), value), place, mask)
+        with storing:
+            for value, (place, mask) in zip(sums, targets, strict=True):
+                writer.store(value, place, mask)
+    builder.ret_void()
+
+
+def _tile(at: bool) -> Callable[[_Writer], None]:
+    def write(writer: _Writer) -> None:
+        """Goes to the block for this height and number of vectors."""
+        builder, function = writer.builder, writer.function
+        height, width = function.args[8], function.args[9]
+        most = vectors()[1]
+        wide = builder.sdiv(builder.add(width, number(writer.lanes - 1)), number(writer.lanes))
+        number_of = builder.add(builder.mul(height, number(8)), wide)
+        nowhere = function.append_basic_block()
+        chosen = builder.switch(number_of, nowhere)
+        builder.position_at_end(nowhere)
+        builder.ret_void()
+        for high in HEIGHTS:
+            for count in range(1, most * (LONG if high == 1 else 1) + 1):
+                block = function.append_basic_block()
+                chosen.add_case(number(high * 8 + count), block)
+                builder.position_at_end(block)
+                _block(writer, high, count, at)
+
+    return write
+
+
+def _dots(writer: _Writer) -> None:
+    """Goes to the block for this height."""
+    builder, function = writer.builder, writer.function
+    a, lda, b, k, c, ldc, height = function.args
+    nowhere = function.append_basic_block()
+    chosen = builder.switch(height, nowhere)
+    builder.position_at_end(nowhere)
+    builder.ret_void()
+    for high in HEIGHTS:
+        block = function.append_basic_block()
+        chosen.add_case(number(high), block)
+        builder.position_at_end(block)
+        places = [writer.at(a, builder.mul(lda, number(u))) for u in range(high)]
+
+        def products(p: Any, sums: list[Any], places: list[Any] = places) -> list[Any]:
+            mask = writer.mask(builder.sub(k, p))
+            right = writer.load(writer.at(b, p), mask)
+            return [
+                writer.fma(writer.load(writer.at(place, p), mask), right, held)
+                for place, held in zip(places, sums, strict=True)
+            ]
+
+        sums = writer.walk(number(0), k, writer.lanes, [writer.zero] * high, products)
+        for u, held in enumerate(sums):
+            builder.store(writer.total(held), writer.at(c, builder.mul(ldc, number(u))))
+        builder.ret_void()
+
+
+def _copy(writer: _Writer) -> None:
+    c, a, count = writer.function.args
+    builder = writer.builder
+    with builder.if_then(builder.icmp_signed(">", count, number(0))):
+
+        def move(p: Any, held: list[Any]) -> list[Any]:
+            mask = writer.mask(builder.sub(count, p))
+            writer.store(writer.load(writer.at(a, p), mask), writer.at(c, p), mask)
+            return held
+
+        writer.walk(number(0), count, writer.lanes, [], move)
+    builder.ret_void()
+
+
+def _turn(writer: _Writer) -> None:
+    """A square of vectors: each round puts lanes side by side that lie half the rows apart."""
+    c, ldc, a, lda, height, width = writer.function.args
+    builder, lanes = writer.builder, writer.lanes
+    nothing = ir.Constant(ir.VectorType(BIT, lanes), [0] * lanes)
+    across, down = writer.mask(width), writer.mask(height)
+
+    def kept(mask: Any, count: Any, u: int) -> Any:
+        return builder.select(builder.icmp_signed(">", count, number(u)), mask, nothing)
+
+    rows = [
+        writer.load(writer.at(a, builder.mul(lda, number(u))), kept(across, height, u))
+        for u in range(lanes)
+    ]
+    half = lanes // 2
+    low = [lane // 2 + (lane % 2) * lanes for lane in range(lanes)]
+    high = [lane + half for lane in low]
+    for _ in range(lanes.bit_length() - 1):
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [writer.shuffled(x, y, order) for x, y in pairs for order in (low, high)]
+    for v, row in enumerate(rows):
+        place = writer.at(c, builder.mul(ldc, number(v)))
+        writer.store(row, place, kept(down, width, v))
+    builder.ret_void()
+
+
+_ADDRESS = "address"  # of a pair (pointer, index) of a word's arguments
+
+
+def _word(name: str, shape: str, write: Callable[[_Writer], None]) -> Any:
+    """The intrinsic `name`. `shape` has a letter for each of its arguments: `p` a pointer to
+    floats and `q` one to words, each followed by an index in the text, `n` a number."""
+    kinds = [WORD if letter == "n" else PLACE for letter in shape]
+
+    def emit(builder: Any, arguments: Sequence[Any], element: ir.Type) -> None:
+        given, passed = iter(arguments), []
+        for letter in shape:
+            value = next(given)
+            if letter != "n":
+                source = element if letter == "p" else WORD
+                value = builder.gep(builder.bitcast(value, PLACE), [next(given)],
+                                    source_etype=source)  # fmt: skip
+            passed.append(value)
+        full = f"dualflow_{name}_{element}"
+        found = builder.module.globals.get(full)
+        if found is None:
+            writer = _Writer(builder.module, full, element, kinds)
+            write(writer)
+            found = writer.function
+        builder.call(found, passed)
+
+    count = sum(1 if letter == "n" else 2 for letter in shape)
+    return _intrinsic(name, count, emit)
+
+
+def _intrinsic(name: str, count: int, emit: Callable[..., None]) -> Any:
+    """A Numba intrinsic of `count` arguments, of which the first is a pointer to floats."""
+    names = ", ".join(f"x{n}" for n in range(count))
+
+    def typed(typing: Any, *given: Any) -> Any:
+        element = ir.FloatType() if given[0].dtype == types.float32 else ir.DoubleType()
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            emit(builder, arguments, element)
+            return context.get_dummy_value()
+
+        wanted = [kind if isinstance(kind, types.CPointer) else types.int64 for kind in given]
+        return types.none(*wanted), generate
+
+    scope: dict[str, Any] = {"typed": typed}
+    exec(f"def {name}(typing, {names}): return typed(typing, {names})", scope)
+    return intrinsic(scope[name])
+
+
+def panel(size: int) -> int:
+    """Columns of a tile, of floats of so many bytes."""
+    nbytes, count = vectors()
+    return nbytes * count // size
+
+
+#: What product texts call beside Numba's own.
+NAMESPACE: dict[str, Any] = {
+    "tile": _word("tile", "pqnpnnpnnnn", _tile(False)),
+    "tile_at": _word("tile_at", "pqnpqnpnnnn", _tile(True)),
+    "dots": _word("dots", "pnpnpnn", _dots),
+    "copy": _word("copy", "ppn", _copy),
+    "turn": _word("turn", "pnpnnn", _turn),
+    "PANEL32": panel(4),
+    "PANEL64": panel(8),
+    "LANES32": vectors()[0] // 4,
+    "LANES64": vectors()[0] // 8,
+}

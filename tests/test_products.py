@@ -1,0 +1,156 @@
+"""Products by texts of our own: values against wider arithmetic, in all layouts and sizes."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow.ir.op import CATALOGUE
+from dualflow.ir.program import Buffer, Call, Operand, Program
+from dualflow.ir.types import View
+from dualflow.runtime import blas, cpu, native
+
+Array = np.ndarray
+
+
+@pytest.fixture(autouse=True)
+def ours(monkeypatch: pytest.MonkeyPatch):
+    """Also where BLAS is as fast."""
+    monkeypatch.setattr(blas, "is_wide", lambda: False)
+
+
+def operand(place: Any, number: int, array: Array) -> Operand:
+    steps = tuple(step // array.itemsize for step in array.strides)
+    view = View(array.shape, steps)
+    return Operand(Buffer(place, number, view.extent[1] * array.itemsize), array.dtype, view)
+
+
+def run(name: str, inputs: list[Array], **attributes: Any) -> Array:
+    """What a program of one call gives, which has to be native."""
+    op = CATALOGUE[name]
+    given = tuple(operand("input", n, array) for n, array in enumerate(inputs))
+    (kind,) = op.infer(tuple(each.type for each in given), attributes)
+    out = Operand(Buffer("output", 0, kind.nbytes), kind.dtype, View.contiguous(kind.shape))
+    call = Call(op, attributes, given, (out,))
+    executable = cpu.prepare(Program(given, (out,), (call,), 0, ()), {}).result()
+    assert executable.native, "it is one native call"
+    return executable.run(inputs)[0]
+
+
+def normal(*shape: int, dtype: str = "float32") -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(dtype)
+
+
+def close(found: Array, inputs: list[Array], function: Any) -> None:
+    """As close to `function` in the widest numbers as sums of that length are."""
+    wide = [array.astype(np.longdouble) for array in inputs]
+    sizes = [abs(array) for array in wide]
+    error = abs(found - function(*wide))
+    assert (error <= 8 * np.finfo(found.dtype).eps * function(*sizes)).all(), error.max()
+
+
+SIZES = [
+    (1, 1, 1), (1, 1, 300), (1, 40, 33), (40, 1, 33), (1, 700, 50), (3, 3, 3), (5, 2, 17),
+    (6, 64, 64), (7, 65, 31), (13, 100, 270), (20, 33, 1), (100, 70, 20), (3, 129, 600),
+    (400, 70, 30), (97, 130, 300),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_matrices_as_they_lie_transposed_and_in_steps(size: tuple[int, int, int], dtype: str):
+    m, n, k = size
+    lefts = [normal(m, k, dtype=dtype), normal(k, m, dtype=dtype).T,
+             normal(m, 2 * k + 3, dtype=dtype)[:, 1::2][:, :k]]  # fmt: skip
+    rights = [normal(k, n, dtype=dtype), normal(n, k, dtype=dtype).T,
+              normal(k, 3 * n, dtype=dtype)[::-1, ::3]]  # fmt: skip
+    for a, b in itertools.product(lefts, rights):
+        close(run("matmul", [a, b]), [a, b], np.matmul)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (normal(5, 3, 4), normal(5, 4, 6)),
+        (normal(2, 3, 40, 20), normal(2, 3, 20, 70)),
+        (normal(5, 6, 1), normal(5, 1, 7)),
+        (normal(6, 4, 9), np.broadcast_to(normal(9, 12), (6, 9, 12))),
+        (np.broadcast_to(normal(4, 9), (6, 4, 9)), normal(6, 9, 12)),
+        (normal(4, 3, 8), normal(4, 5, 8).transpose(0, 2, 1)),
+        (normal(7, 3, 8).transpose(1, 0, 2), normal(3, 8, 5)),
+        (normal(9, 1, 30), normal(9, 20, 30).transpose(0, 2, 1)),
+        (normal(9, 30, 20).transpose(0, 2, 1), normal(9, 30, 1)),
+    ],
+    ids=lambda x: str(x.shape),
+)
+def test_batches(a: Array, b: Array):
+    close(run("matmul", [a, b]), [a, b], np.matmul)
+
+
+def test_nothing_beside_the_operands_is_touched():
+    """Edges are masked: what lies around a matrix neither matters nor changes."""
+    for m, n, k in ((5, 37, 9), (1, 3, 4), (11, 2, 6)):
+        whole = [np.full((size[0] + 2, size[1] + 40), np.nan, np.float32)
+                 for size in ((m, k), (k, n))]  # fmt: skip
+        a, b = whole[0][1:-1, 20 : 20 + k], whole[1][1:-1, 20 : 20 + n]
+        a[...], b[...] = normal(m, k), normal(k, n)
+        close(run("matmul", [a, b]), [a, b], np.matmul)
+
+
+def test_infinities_and_nans_stay_where_they_are():
+    a, b = normal(9, 20), normal(20, 30)
+    a[2, 3], b[5, 6] = np.inf, np.nan
+    found = run("matmul", [a, b])
+    assert np.isnan(found[:, 6]).all()
+    assert np.isinf(np.delete(found[2], 6)).all()
+    assert np.isfinite(np.delete(np.delete(found, 2, 0), 6, 1)).all()
+
+
+def test_exact_calls_are_those_of_numpy():
+    x, y = df.asarray(normal(60, 70)), df.asarray(normal(70, 80))
+
+    @df.compile(wait=True)
+    def product(x, y):
+        return (x * 1.5) @ y
+
+    with df.config(numerics="exact"):
+        product(x, y)
+        np.testing.assert_array_equal(product(x, y).numpy(), (x * 1.5).numpy() @ y.numpy())
+    assert product.stats()["replays"] == 1
+
+
+def test_a_loop_of_products_is_one_native_call(monkeypatch: pytest.MonkeyPatch):
+    """A recurrent net: matrix times vector in each step, nothing of it in Python."""
+    runs = []
+    monkeypatch.setattr("dualflow.runtime.cpu.PythonLoop", lambda *_: runs.append(1))
+    w, x = df.asarray(normal(24, 24) / 8), df.asarray(normal(24))
+
+    def recur(w, x):
+        h = x * 0
+        for _ in range(50):
+            h = df.tanh(w @ h + x)
+        return h
+
+    compiled = df.compile(recur, wait=True)
+    compiled(w, x)
+    np.testing.assert_allclose(compiled(w, x).numpy(), recur(w, x).numpy(), rtol=1e-4, atol=1e-6)
+    assert compiled.stats()["replays"] == 1
+    assert not runs
+
+
+def test_texts_are_those_of_any_size():
+    """A new size compiles nothing."""
+    function = df.compile(lambda x, y: x @ y, wait=True)
+    for m in (3, 50, 200):
+        for _ in range(2):
+            function(df.asarray(normal(m, 9)), df.asarray(normal(9, 70)))
+    before = df.stats()["kernels_compiled"]
+    for _ in range(2):
+        function(df.asarray(normal(33, 12)), df.asarray(normal(12, 7)))
+    assert df.stats()["kernels_compiled"] == before
+    assert function.stats()["replays"] == 4
+    assert native.builtin_works()
