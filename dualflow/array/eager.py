@@ -267,6 +267,12 @@ def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
     return found
 
 
+def casts(kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
+    """To which dtypes an elementwise op casts its operands, of `kinds`: the op, then the dtypes and
+    types of scalars. None: NumPy gets them as they are; empty: `elementwise` has seen no such."""
+    return _plans.get(kinds, ())
+
+
 def view_of(array: np.ndarray) -> View:
     """The view of `array` in its own buffer; strides that are no whole elements give None-like
     strides, which no rule merges."""

@@ -9,9 +9,14 @@ tape of this mode and that of the mode around are two: each notes its own tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn, final
 
+import numpy as np
+
+from dualflow.array.eager import casts
+from dualflow.array.storage import held_back
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import BatchError, DualflowError, InPlaceError
 from dualflow.ir.op import Kind, Op
@@ -40,18 +45,15 @@ class Batched:
         run, root: None; so pending values of co-executed calls are told from it.
     """
 
-    __slots__ = (
-        "_type", "attributes", "batched", "born", "drawn", "mode", "op", "parent", "value",
-    )  # fmt: skip
     run = root = None
+    parent: Batched | None = None
+    op: Op | None = None
+    attributes: Mapping[str, Any] = MappingProxyType({})
+    drawn = False
+    _type: TensorType | None = None
 
     def __init__(self, mode: VmapMode, value: Tensor, batched: bool, born: bool) -> None:
         self.mode, self.value, self.batched, self.born = mode, value, batched, born
-        self.parent: Batched | None = None
-        self.op: Op | None = None
-        self.attributes: dict[str, Any] = {}
-        self.drawn = False
-        self._type: TensorType | None = None
 
     @property
     def type(self) -> TensorType:
@@ -137,8 +139,9 @@ class VmapMode:
     def entered(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """`act(*args, **kwargs)` in this mode, around which is the active one."""
         state = door.state
-        before = self.outer, self.grad, self.asked, self.draws
-        self.outer = state.mode
+        before = self.outer, self.direct, self.grad, self.asked, self.draws
+        self.outer = outer = state.mode
+        self.direct = outer.name == "eager"
         self.grad, self.asked, self.draws = state.grad_enabled, state.grad_asked, state.draws
         state.mode, state.grad_asked, state.draws = self, None, None
         try:
@@ -146,7 +149,7 @@ class VmapMode:
         finally:
             state.mode, state.grad_enabled = self.outer, self.grad
             state.grad_asked, state.draws = self.asked, self.draws
-            self.outer, self.grad, self.asked, self.draws = before
+            self.outer, self.direct, self.grad, self.asked, self.draws = before
 
     def wrapped(self, value: Tensor, batched: bool) -> Tensor:
         """A tensor of this mode that holds one of the mode around."""
@@ -214,26 +217,62 @@ class VmapMode:
     # The door -------------------------------------------------------------------------------
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
-        values, flags, ranks = [], [], []
-        direct = self.direct
+        """By NumPy at once on what the operands hold, where the mode around computes at once and
+        it takes no more: no cast, no axes to put in, no gradient, no error to explain."""
+        if not self.direct or held_back:
+            return self._elementwise(op, operands)
+        arrays: list[Any] = []
+        kinds: list[Any] = [op]
+        most = least = -1  # ranks: of any of them, of those that are batched
         for x in operands:
-            batched = False
-            if type(x) is Tensor:
+            kind: Any = type(x)
+            if kind is Tensor:
                 cell = x._pending
+                is_batched = False
                 if type(cell) is Batched and cell.mode is self:
                     if cell.parent is not None:
                         self._current(cell)
-                    x, batched = cell.value, cell.batched
+                    x, is_batched = cell.value, cell.batched
+                array = x._array
+                if type(array) is not np.ndarray or x.requires_grad:
+                    return self._elementwise(op, operands)
+                rank = array.ndim
+                if is_batched:
+                    rank -= 1
+                    if least < 0 or rank < least:
+                        least = rank
+                if rank > most:
+                    most = rank
+                x, kind = array, array.dtype
+            arrays.append(x)
+            kinds.append(kind)
+        if 0 <= least < most or casts(tuple(kinds)) is not None:
+            return self._elementwise(op, operands)
+        try:
+            made = op.numpy(*arrays)
+        except (ValueError, TypeError, OverflowError):
+            return self._elementwise(op, operands)
+        if type(made) is not np.ndarray or not made.flags.c_contiguous:
+            made = np.array(made, order="C")
+        value, tensor = _new(Tensor), _new(Tensor)  # not by functions: it is done for every op
+        value._array = made
+        tensor._pending = Batched(self, value, least >= 0, True)
+        return tensor
+
+    def _elementwise(self, op: Op, operands: tuple[Any, ...]) -> Tensor:
+        values, flags, ranks = [], [], []
+        for x in operands:
+            batched = False
+            if type(x) is Tensor:
+                cell = self.cell(x)
+                x, batched = cell.value, cell.batched
                 ranks.append(len(x.shape) - batched)
-                direct = direct and not x.requires_grad
             values.append(x)
             flags.append(batched)
         batched = True in flags
         try:
             if batched and ranks.count(ranks[0]) != len(ranks):
                 made = self.around(_aligned, op, values, flags, max(ranks))
-            elif direct:
-                made = self.outer.elementwise(op, tuple(values))
             else:
                 made = self.around(door.elementwise, op, *values)
         except DualflowError:
@@ -242,19 +281,32 @@ class VmapMode:
         return _holding(Batched(self, made, batched, True))
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-        cells = [self.cell(x) for x in inputs]
+        if op.kind is Kind.REDUCTION and self.direct:
+            cell = self.cell(inputs[0])
+            if cell.batched and not cell.value.requires_grad:
+                try:
+                    made = self.outer.apply(op, (cell.value,), batching.shifted(attributes))
+                    return _holding(Batched(self, made, True, True))
+                except DualflowError:
+                    pass  # it is said of single things below
+        cells = list(map(self.cell, inputs))
         values, flags = [cell.value for cell in cells], [cell.batched for cell in cells]
         batched = True in flags
         if op.kind is Kind.RANDOM and cells[0].drawn and self.randomness == "different":
             attributes = {**attributes, "shape": (self.size, *attributes["shape"])}
             return self._result(self.around(door.apply, op, *values, **attributes), True)
+        direct = self.direct
+        for value in values:
+            direct = direct and not value.requires_grad
         try:
             if batched:
                 given = op, values, flags, attributes, self.size
-                if self.direct and not any(value.requires_grad for value in values):
+                if direct:
                     made = batching.batched(self._direct, *given)
                 else:
                     made = self.around(batching.batched, door.apply, *given)
+            elif direct:
+                made = self.outer.apply(op, tuple(values), attributes)
             else:
                 made = self.around(door.apply, op, *values, **attributes)
         except DualflowError:
@@ -270,6 +322,16 @@ class VmapMode:
             cell.parent, cell.op, cell.attributes = cells[0], op, attributes
             return view
         return self._result(made, batched)
+
+    def product(self, matmul: Callable[..., Any], x: Tensor, y: Tensor) -> Tensor | None:
+        """`matmul(x, y)` where the batch only gives the product more rows, and no notes are to be
+        taken; None elsewhere."""
+        if door.state.grad_enabled and (x.requires_grad or y.requires_grad):
+            return None
+        rows, columns = self.cell(x), self.cell(y)
+        if not rows.batched or columns.batched or len(columns.value.shape) > 2:
+            return None
+        return self._result(self.around(matmul, rows.value, columns.value), True)
 
     def write(self, target: Any, value: Any) -> None:
         source, into = self.cell(value), self.cell(target)

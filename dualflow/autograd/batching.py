@@ -91,10 +91,11 @@ def _along_axes(
     apply: Apply, op: Op, values: Values, flags: Flags, attributes: Any, size: int
 ) -> Any:
     given = values if all(flags) else _all_repeated(apply, values, flags, size)
-    return apply(op, *given, **_shifted(attributes))
+    return apply(op, *given, **shifted(attributes))
 
 
-def _shifted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def shifted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of an op along axes, with the batch in front of these."""
     moved = dict(attributes)
     if "axis" in moved:
         moved["axis"] += 1

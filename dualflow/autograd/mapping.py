@@ -14,8 +14,8 @@ import numpy as np
 
 from dualflow.array.creation import adopt
 from dualflow.array.tensor import Tensor
-from dualflow.base.errors import ArgumentError, AxisError, ShapeError
-from dualflow.base.shapes import normal_axis
+from dualflow.base.errors import ArgumentError, AxisError, DualflowError, ShapeError
+from dualflow.base.shapes import Shape, normal_axis
 from dualflow.base.trees import Tree, flatten, parts, unflatten
 from dualflow.ops import primitives as p
 
@@ -73,12 +73,14 @@ def vmap(
                 "arguments", instead="one for each argument given by position",
             )  # fmt: skip
         leaves, tree, axes = _leaves(fn, args, kwargs, axes_of_args)
-        size = _size(fn, leaves, axes)
-        fronts = [_front(x, axis) for x, axis in zip(leaves, axes, strict=True)]
-        mode = VmapMode(name_of(fn), size, randomness)
-        value = _within(mode, fn, tree, fronts, axes)
-        outs, shape = flatten(value)
+        mode = VmapMode(name_of(fn), _size(fn, leaves, axes), randomness)
+        value = _within(mode, fn, tree, leaves, axes)
+        if type(value) is Tensor and out_axes == 0:
+            cell = mode.cell(value)
+            if cell.batched and cell.born:  # nobody else can reach it
+                return cell.value
         taken = {id(x._memory()) for x in leaves if type(x) is Tensor}
+        outs, shape = flatten(value)
         places = _spread(fn, out_axes, shape)
         made = [_back(mode, out, at, taken) for out, at in zip(outs, places, strict=True)]
         return unflatten(shape, made)
@@ -90,7 +92,7 @@ def _leaves(
     fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any], axes: tuple[Any, ...]
 ) -> tuple[list[Any], Tree | None, list[Any]]:
     """The leaves of arguments, their nesting (None: they are the arguments), their axes."""
-    if not kwargs and all(type(x) is Tensor for x in args) and _SINGLE.issuperset(map(type, axes)):
+    if not kwargs and _TENSORS.issuperset(map(type, args)) and _SINGLE.issuperset(map(type, axes)):
         return list(args), None, list(axes)
     leaves, tree = flatten((args, kwargs))
     leaves = [adopt(x) if isinstance(x, np.ndarray) else x for x in leaves]
@@ -101,7 +103,7 @@ def _leaves(
     return leaves, tree, axes_of_leaves
 
 
-_SINGLE = frozenset({int, type(None)})
+_TENSORS, _SINGLE = frozenset({Tensor}), frozenset({int, type(None)})
 
 
 def _within(
@@ -109,7 +111,8 @@ def _within(
 ) -> Any:
     """The result of `fn` in `mode`."""
     given = [
-        x if axis is None else mode.wrapped(x, True) for x, axis in zip(leaves, axes, strict=True)
+        x if axis is None else mode.wrapped(x if axis == 0 else _front(x, axis), True)
+        for x, axis in zip(leaves, axes, strict=True)
     ]
     args, kwargs = (given, {}) if tree is None else unflatten(tree, given)
     return mode.entered(fn, *args, **kwargs)
@@ -132,39 +135,47 @@ def _spread(fn: Function, axes: Any, tree: Tree) -> list[Any]:
 
 
 def _size(fn: Function, leaves: list[Any], axes: list[Any]) -> int:
-    sizes = []
+    found = -1
     for x, axis in zip(leaves, axes, strict=True):
-        if axis is not None:
-            if not x.shape:
-                raise ShapeError(f"vmap({name_of(fn)}) over a tensor of shape ()",
-                                 instead="in_axes with None for it")  # fmt: skip
-            if not -len(x.shape) <= axis < len(x.shape):
-                raise AxisError(f"vmap({name_of(fn)}) over axis {axis} of a tensor of shape "
-                                f"{x.shape}", instead="an axis that it has")  # fmt: skip
-            sizes.append(x.shape[axis])
-    if not sizes:
+        if axis is None:
+            continue
+        shape = x.shape
+        if not -len(shape) <= axis < len(shape):
+            raise _no_axis(fn, axis, shape)
+        size = shape[axis]
+        if found < 0:
+            found = size
+        elif found != size:
+            raise _unequal(fn, leaves, axes)
+    if found < 0:
         raise ArgumentError(f"vmap({name_of(fn)}) of no tensor to map over",
                             why="in_axes is None for all of them, or there is none")  # fmt: skip
-    if len(set(sizes)) > 1:
-        shapes = " and ".join(
-            f"{x.shape} along axis {axis}"
-            for x, axis in zip(leaves, axes, strict=True) if axis is not None
-        )  # fmt: skip
-        raise ShapeError(f"vmap({name_of(fn)}) over tensors of shapes {shapes}",
-                         why="the batch must have one size: that of each mapped axis",
-                         instead="in_axes with None for what is the same for all")  # fmt: skip
-    return sizes[0]
+    return found
 
 
-def _front(x: Any, axis: int | None) -> Any:
+def _no_axis(fn: Function, axis: int, shape: Shape) -> DualflowError:
+    if not shape:
+        return ShapeError(f"vmap({name_of(fn)}) over a tensor of shape ()",
+                          instead="in_axes with None for it")  # fmt: skip
+    return AxisError(f"vmap({name_of(fn)}) over axis {axis} of a tensor of shape {shape}",
+                     instead="an axis that it has")  # fmt: skip
+
+
+def _unequal(fn: Function, leaves: list[Any], axes: list[Any]) -> DualflowError:
+    shapes = " and ".join(
+        f"{x.shape} along axis {axis}"
+        for x, axis in zip(leaves, axes, strict=True) if axis is not None
+    )  # fmt: skip
+    return ShapeError(f"vmap({name_of(fn)}) over tensors of shapes {shapes}",
+                      why="the batch must have one size: that of each mapped axis",
+                      instead="in_axes with None for what is the same for all")  # fmt: skip
+
+
+def _front(x: Tensor, axis: int) -> Tensor:
     """`x` with `axis` first."""
-    if axis is None:
-        return x
     axis = normal_axis(axis, len(x.shape))
-    if axis == 0:
-        return x
     order = (axis, *(other for other in range(len(x.shape)) if other != axis))
-    return p.permute(x, axes=order)
+    return p.permute(x, axes=order) if axis else x
 
 
 def _back(mode: VmapMode, out: Any, axis: int | None, taken: set[int]) -> Tensor:

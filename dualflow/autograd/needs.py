@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 from enum import IntEnum
+from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, final
 
@@ -41,6 +42,12 @@ def plan(op: Op, wanted: tuple[bool, ...]) -> Plan:
         return found
     other = _plan(op.forward, wanted)
     return Plan(tuple(map(max, found.inputs, other.inputs)), max(found.out, other.out))
+
+
+@lru_cache(maxsize=None)
+def looked_at(op: Op, count: int) -> bool:
+    """Whether the forward rule of `op`, with `count` inputs, looks at the output or at its type."""
+    return _plan(op.forward, (True,) * count).out is not Need.NOTHING
 
 
 def _plan(rule: Any, wanted: tuple[bool, ...]) -> Plan:

@@ -26,6 +26,8 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import SCALARS, operand_dtypes
 
+from .needs import looked_at
+
 Given = tuple[Any, ...]  # for each input a tangent, or None for zero
 _ZERO = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
 
@@ -58,8 +60,9 @@ def tangent(op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any, give
 
 
 def _typed(op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any) -> Any:
-    """The output, or its type (a tuple of several) where its values do not matter."""
-    if out is not None:
+    """The output, or its type (a tuple of several) where its values do not matter; None where the
+    rule does not look at it."""
+    if out is not None or not looked_at(op, len(inputs)):
         return out
     types = op.infer(tuple(TensorType(x.shape, x.dtype) for x in inputs), attributes)
     return types[0] if op.outputs == 1 else types

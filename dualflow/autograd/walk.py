@@ -11,7 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dualflow.array.storage import held_back
 from dualflow.array.tensor import Tensor
+from dualflow.ops import door
+
+from . import diagonals
 
 if TYPE_CHECKING:
     from .history import Edge, Node
@@ -74,17 +78,33 @@ def push(outs: Sequence[Edge], given: Found, create_graph: bool) -> list[Any]:
     order, useful = order_of([edge for edge in outs if edge is not None], sources)
     assert useful is not None
     order = [node for node in order if id(node) in useful and id(node) not in tangents]
-    left = Counter(id(edge) for node in order for edge in node.edges)  # uses to come
+    left = Counter([id(edge) for node in order for edge in node.edges])  # uses to come
     left.update(map(id, outs))
+    at_once = not create_graph and door.unnoted() is not None and not held_back
+    own: set[int] = set()  # the nodes whose tangents nobody else holds
     for node in order:
-        arrived = tuple([None if edge is None else tangents.get(id(edge)) for edge in node.edges])
-        if any(tangent is not None for tangent in arrived):
+        numbers = list(map(id, node.edges))
+        arrived = tuple(map(tangents.get, numbers))
+        spare = []
+        for number in numbers:
+            left[number] -= 1
+            if left[number]:
+                spare.append(False)
+            else:
+                tangents.pop(number, None)  # its memory serves the tangents to come
+                spare.append(number in own and numbers.count(number) == 1)
+        if arrived[0] is None and all(one is None for one in arrived):
+            continue
+        found = diagonals.tangent(node, arrived, spare) if at_once else None
+        if found is None:
+            own.difference_update(numbers)  # the rule may hand on a part of what it was given
             tangents[id(node)] = node.tangent(arrived, create_graph)
-        del arrived
-        for edge in node.edges:
-            left[id(edge)] -= 1
-            if not left[id(edge)]:
-                tangents.pop(id(edge), None)  # its memory serves the tangents to come
+            continue
+        tangents[id(node)], handed_on, is_own = found
+        if handed_on:
+            own.difference_update(numbers)
+        if is_own:
+            own.add(id(node))
     return [None if edge is None else tangents.get(id(edge)) for edge in outs]
 
 

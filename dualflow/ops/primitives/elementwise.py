@@ -106,9 +106,20 @@ add = elementwise(
     numba={"b": "{0} | {1}", "iu": "wrap_add({0}, {1})", "f": "{0} + {1}"},
     triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
 )  # fmt: skip
+
+
+@needs_no_more
+def _difference_forward(tangents, out, x, y):
+    to_x, to_y = tangents
+    if to_y is None:
+        return to_x
+    return -to_y if to_x is None else to_x - to_y
+
+
 subtract = elementwise(
     "subtract", np.subtract, "x - y", accepts=NUMBERS,
     gradient=lambda g, out, x, y: (g, lambda: -g),
+    forward=_difference_forward,
     numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}"}, triton="{0} - {1}",
 )  # fmt: skip
 
