@@ -40,7 +40,7 @@ NOT_REPLAYED = frozenset(
     """
     global_absent_then_present late_binding_in_comprehension numpy_scalars_as_arguments
     dict_grows_while_iterated iterators_returned set_of_numbers compiled_generator
-    generator_argument printing_a_tensor random_and_environment
+    generator_argument clock_replaced random_and_environment
     logging_levels property_raises_and_getattr_answers setattr_of_the_class data_descriptor
     object_and_its_dict dict_read_before_a_value comparison_of_objects enum_with_code
     frozen_dataclass_set subclasses_of_builtins class_made_in_the_call lru_cache_inside

@@ -1,6 +1,6 @@
 """The standard library in compiled functions: unchanging values, pure functions, collections."""
 
-# ruff: noqa: B010, C416 - the programs are what users write
+# ruff: noqa: B010, C416, UP031 - the programs are what users write
 
 import collections
 import datetime
@@ -14,8 +14,10 @@ import re
 import statistics
 import sys
 import textwrap
+import time
 import types
 
+import numpy as np
 import pytest
 from fidelity_runner import check, parameters, tensor
 
@@ -340,6 +342,82 @@ def namespaces(compile, see):
 
     for n in (1, 1, 2, 1):
         see(f, tensor(*X), n)
+
+
+# Text and time ----------------------------------------------------------------------------------
+
+
+def texts_of_tensors(compile, see):
+    @compile
+    def f(x, n):
+        y = x * 2
+        told = f"{y} {y[0]:.2f} {x.shape}" + str([y, n]) + repr(y[0]) + "%s %r" % (y, n)
+        print("tensor:", y, x.shape, [1, y[0]], {"a": n}, sep="|")
+        y += 1
+        print(y)
+        return y, told, f"{y[0]} {(y, n)}", str(x[:0])
+
+    for values in (X, X, (5.0, 6.0, 7.0), X, (float("nan"), -0.0, 1e30)):
+        for n in (1, 2.5):
+            see(f, tensor(*values), n)
+    with np.printoptions(precision=2):
+        see(f, tensor(1.23456, 2.0, 3.0), 1)
+    see(f, tensor(*X).requires_grad_(), 1)
+
+
+def text_that_decides(compile, see):
+    @compile
+    def f(x):
+        text = str(x)
+        return x * len(text) if "nan" not in text else -x
+
+    for values in (X, X, (1.0, float("nan")), X, (1.0, float("nan")), (1.0,)):
+        see(f, tensor(*values))
+
+
+def wrong_formats(compile, see):
+    @compile
+    def f(x, spec):
+        try:
+            return f"{x[0]:{spec}}"
+        except ValueError as error:
+            return str(error)
+
+    for spec in (".1f", ".1f", "q", ".1f"):
+        see(f, tensor(*X), spec)
+
+
+def clocks(compile, see):
+    times = []
+
+    @compile
+    def f(x):
+        start = time.perf_counter()
+        y = x * x + 1
+        times.append((start, time.perf_counter()))
+        if time.time() < 5:
+            return x
+        return y, time.monotonic() >= 0, time.perf_counter() - start < 60
+
+    for _ in range(4):
+        see(f, tensor(*X))
+    flat = [t for pair in times for t in pair]
+    see.that((flat == sorted(flat), len(set(flat))))
+
+
+def clock_replaced(compile, see):
+    now = time.time
+
+    @compile
+    def f(x):
+        return x * time.time()
+
+    try:
+        for value in (1.0, 2.0, 3.0):
+            time.time = lambda value=value: value
+            see(f, tensor(*X))
+    finally:
+        time.time = now
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

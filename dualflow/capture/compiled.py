@@ -37,6 +37,7 @@ from . import (
     known_numbers,
     known_sets,
     known_text,
+    known_time,
     retraces,
     tree,
     trials,
@@ -562,5 +563,5 @@ known.SPECIAL[Pure] = _skip
 #: imported for what they enter into the tables
 TABLES = (
     derivatives, known_collections, known_containers, known_dicts, known_iterators, known_itertools,
-    known_numbers, known_sets, known_text,
+    known_numbers, known_sets, known_text, known_time,
 )  # fmt: skip

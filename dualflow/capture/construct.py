@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import enum
 import types
 from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
 from . import known_values
-from .attributes import built_in, special
+from .attributes import special
 from .provenance import CONSTANT, SCALARS, Born, Origin
 from .recorder import FIXED
 from .values import is_value_class
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
-    from .recorder import Recorder
 
 #: the class of what a dataclass has in the place of a default that a factory makes
 _FACTORY = getattr(dataclasses, "_HAS_DEFAULT_FACTORY_CLASS", None)
@@ -243,29 +241,3 @@ def error_arguments(call: Call) -> Plan | None:
     origin.parts["args"] = list(call.origins[1:])
     f = call.function
     return call.plan(lambda out: CONSTANT, lambda owner, *args: f(*args))
-
-
-def plain_text(recorder: Recorder, value: Any) -> bool:
-    """Whether the text of a constant is made by Python and its library alone; guarded."""
-    if type(value) is tuple:
-        return all(plain_text(recorder, part) for part in value)
-    if isinstance(value, enum.Enum) and type(value.value) not in SCALARS:
-        return False
-    return built_in(recorder, value, "__str__", "__repr__", "__format__")
-
-
-def text_of(recorder: Recorder, value: Any, origin: Origin, convert: Any) -> str | None:
-    """The text that `convert`, str or repr, makes of an error, whose arguments are pinned."""
-    if not isinstance(value, BaseException):
-        return None
-    plain = all(type(part) in SCALARS for part in value.args)
-    if not plain or not isinstance(origin, Born) or origin.kind != "error":
-        return None
-    given = origin.parts["args"] if type(origin.parts) is dict else [CONSTANT] * len(value.args)
-    if origin.parts is None or len(given) != len(value.args):
-        return None
-    if not built_in(recorder, value, "__str__", "__repr__", "__format__"):
-        return None
-    for part, where in zip(value.args, given, strict=True):
-        recorder.pin(where, part)
-    return None if recorder.dead else convert(value)

@@ -12,12 +12,23 @@ from typing import Any
 
 from dualflow.array.tensor import Tensor
 
-from . import containers
-from .construct import plain_text, text_of
+from . import containers, templates
 from .numpy_arrays import SCALAR_TYPES
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import FIXED
+from .recorder import FIXED, Recorder
+from .templates import plain_text, text_of_error
+
+
+def text_of_container(
+    recorder: Recorder, convert: Any, value: Any, origin: Origin, spec: str
+) -> tuple[str, Origin] | None:
+    """`format(value, spec)` of a tensor or container, and its origin."""
+    if convert is None:
+        if spec and type(value) is not Tensor:
+            return None  # raises
+        return templates.text_of(recorder, value, origin, format, spec)
+    return None if spec else templates.text_of(recorder, value, origin, convert)
 
 
 class Displays(Operators):
@@ -122,12 +133,17 @@ class Displays(Operators):
                 recorder.typed(origin, value)
                 self.slots[slot] = recorder.nodes(f"format({inner}, {{k0}})", (node,), (spec,))
             return format(convert(value) if convert else value, spec)
+        if type(value) in (Tensor, list, dict, tuple) and origin is not CONSTANT:
+            made = text_of_container(recorder, convert, value, origin, spec)
+            if made is not None:
+                text, self.slots[slot] = made
+                return text
         constant = type(value) in SCALARS or isinstance(value, FIXED) or type(value) is tuple
         constant = constant and plain_text(recorder, value)
         if not constant or (type(value) is tuple and origin is not CONSTANT):
             text = None
             if convert is not None or not spec:
-                text = text_of(recorder, value, origin, convert or str)
+                text = text_of_error(recorder, value, origin, convert or str)
             if text is None:
                 recorder.refuse(f"the text of a {type(value).__name__}")
                 return format(convert(value) if convert else value, spec)

@@ -17,12 +17,12 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import containers, numpy_calls
-from .construct import plain_text, text_of
+from . import containers, numpy_calls, templates
 from .known import TABLE, constant_only, known, reading, trusted
 from .numpy_arrays import SCALAR_TYPES, TYPES
 from .operators import BINARY, COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
+from .templates import plain_text, text_of_error
 from .values import Unchanging
 
 if TYPE_CHECKING:
@@ -101,9 +101,12 @@ def _conversion(call: Call) -> Plan | None:
         truth = call.frame._truth(call.origins[0], call.args[0])
         return call.plan(lambda out: CONSTANT, lambda value: truth)
     if call.function in (str, repr) and len(call.args) == 1 and not call.kwargs:
-        text = text_of(recorder, call.args[0], call.origins[0], call.function)
+        text = text_of_error(recorder, call.args[0], call.origins[0], call.function)
         if text is not None:
             return call.plan(lambda out: CONSTANT)
+        made = templates.text_of(recorder, call.args[0], call.origins[0], call.function)
+        if made is not None:
+            return call.plan(lambda out: made[1], lambda value: made[0])
     values = list(call.args)
     plain = all(
         type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype, Unchanging)) for v in values

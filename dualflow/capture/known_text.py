@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from . import containers
+from . import containers, templates
 from .known import METHODS, constant_only, known, methods
 from .numpy_arrays import SCALAR_TYPES
 from .provenance import CONSTANT, SCALARS, Origin
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
+    from .recorder import Recorder
 
 
 for _name in dir(str):
@@ -50,6 +49,8 @@ def _plain_result(call: Call, out: Any) -> Origin:
 def _format(call: Call) -> Plan | None:
     names = list(call.kwargs)
     values = (*call.args, *call.kwargs.values())
+    if any(map(templates.shows_tensors, values)):
+        return _format_anew(call, names)
     if not all(type(value) in SCALARS for value in values):
         call.refuse("str.format of something that is no plain value")
         return None
@@ -64,6 +65,25 @@ def _format(call: Call) -> Plan | None:
         return call.recorder.certain(lambda *_: f(*args[1:], **kwargs), values, origins)
 
     return call.plan(lambda out: call.frame.expression(text, values, origins), run)
+
+
+def _format_anew(call: Call, names: list[str]) -> Plan | None:
+    """`text.format(...)` of tensors."""
+    recorder, f = call.recorder, call.function
+    recorder.pin(call.origins[0], call.args[0])
+    if not all(templates.showable(recorder, v) for v in (*call.args[1:], *call.kwargs.values())):
+        call.refuse("str.format of something that is no plain value")
+        return None
+    template = templates.Template(recorder)
+    parts = [template.of(*pair) for pair in zip(call.args[1:], call.origins[1:], strict=True)]
+    parts += [f"{name}={template.of(call.kwargs[name], call.where[name])}" for name in names]
+    text = f"({template.fixed(call.args[0])}.format({', '.join(parts)}))"
+    return call.plan(lambda out: template.text(text),
+                     lambda _, *args, **kwargs: _formatted(recorder, f, args, kwargs))  # fmt: skip
+
+
+def _formatted(recorder: Recorder, f: Any, args: Any, kwargs: Any) -> str:
+    return recorder.guarded(lambda: recorder.unseen(lambda: f(*args, **kwargs)))
 
 
 @methods(str, "join")
@@ -82,11 +102,12 @@ def _print(call: Call) -> Plan | None:
     plain = (str, int, float, bool, type(None), *SCALAR_TYPES)
     pairs = []
     for value, origin in zip(call.args, call.origins, strict=True):
-        if isinstance(value, np.dtype) or (type(value) is tuple and _plain_result(call, value)):
-            recorder.pin(origin, value)
-            pairs.append((str(value), CONSTANT))
-        elif type(value) in plain:
+        if type(value) in plain:
             pairs.append((value, origin))
+            continue
+        made = templates.text_of(recorder, value, origin, str)
+        if made is not None:
+            pairs.append(made)
     if "file" in call.kwargs or len(pairs) != len(call.args):
         call.refuse("print of something that is no plain value")
         return None

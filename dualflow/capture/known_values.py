@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import containers
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED
+from .templates import Template, parts_of_dict
 from .values import Unchanging, arithmetic_state, is_value_class, pure
 
 if TYPE_CHECKING:
@@ -151,20 +152,11 @@ def _is_late(value: Any, origin: Origin, recorder: Recorder) -> bool:
 
 def pinned(recorder: Recorder, origin: Origin, value: Any) -> None:
     """Pin a plain value."""
-    if type(value) is not dict or recorder.dead:
-        recorder.pin(recorder.origin(origin, value), value)
-        return
     origin = recorder.origin(origin, value)
-    for key in containers.keys(recorder, value, origin):
-        if recorder.dead:
-            return
-        if isinstance(origin, Born):
-            part: Origin = origin.parts.get(key)
-        elif isinstance(origin, Node) and id(value) not in recorder.lists:
-            part = recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value[key])
-        else:
-            recorder.refuse("a dict that was changed, used where its value matters")
-            return
+    if type(value) is not dict or recorder.dead:
+        recorder.pin(origin, value)
+        return
+    for key, part in parts_of_dict(recorder, value, origin):
         pinned(recorder, part, value[key])
 
 
@@ -195,49 +187,16 @@ def _followed(recorder: Recorder, source: Any) -> Iterator[tuple[Any, Origin]]:
         yield item, adopted(recorder, item)
 
 
-class _Text:
-    """The text of plain arguments, with places for the numbers that are found anew."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self.parents: list[Node] = []
-        self.constants: list[Any] = []
-
-    def of(self, value: Any, origin: Origin) -> str:
-        recorder, kind = self.recorder, type(value)
-        found = recorder.origin(origin, value)
-        if isinstance(found, Node) and kind in SCALARS:
-            recorder.typed(found, value)
-            if found not in self.parents:
-                self.parents.append(found)
-            return f"{{{self.parents.index(found)}}}"
-        if isinstance(found, Born) and kind in (list, tuple):
-            parts = "".join(f"{self.of(*pair)}, " for pair in zip(value, found.parts, strict=True))
-            return f"[{parts}]" if kind is list else f"({parts})"
-        if isinstance(found, Born) and kind is dict:
-            pairs = (f"{self._fixed(k)}: {self.of(v, found.parts[k])}, " for k, v in value.items())
-            return f"{{{{{''.join(pairs)}}}}}"
-        pinned(recorder, found, value)
-        return self._fixed(value)
-
-    def _fixed(self, value: Any) -> str:
-        self.constants.append(value)
-        return f"{{k{len(self.constants) - 1}}}"
-
-
 def _anew(call: Call, values: list, origins: list, count: int, behind: int) -> Origin:
     """The origin of a number or text that is computed anew at each replay."""
-    recorder, text = call.recorder, _Text(call.recorder)
+    text = Template(call.recorder)
     parts = [text.of(*pair) for pair in zip(values, origins, strict=True)]
     names = [f"{name}=" for name in call.kwargs]
     given = [name + part for name, part in zip(names, parts[count:], strict=True)]
-    function = text._fixed(call.function if not behind else type(values[0]))
+    function = text.fixed(call.function if not behind else type(values[0]))
     if behind:
         function += f".{call.function.__name__}"
-    made = f"({function}({', '.join([*parts[:count], *given])}))"
-    node = recorder.nodes(made, tuple(text.parents), tuple(text.constants))
-    recorder.needs(node)
-    return None if recorder.dead else node
+    return text.node(f"({function}({', '.join([*parts[:count], *given])}))")
 
 
 def getter(call: Call) -> Plan | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers, numpy_calls
+from . import attributes, calls, containers, numpy_calls, templates
 from .numpy_arrays import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import FIXED
@@ -102,6 +102,9 @@ class Operators(Variables):
         pa, pb = self.origin(sa, a), self.origin(sb, b)
         if recorder.dead:
             return f(a, b)
+        if symbol == "%" and templates.formats_tensors(a, b):
+            out, self.slots[slot] = self._formatted(a, b, pa, pb)
+            return out
         if type(a) is Tensor or type(b) is Tensor:
             out = self._tensor_op(f, symbol, (a, b), (pa, pb))
             self.slots[slot] = recorder.origin(None, out)
@@ -134,6 +137,15 @@ class Operators(Variables):
                 recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
+
+    def _formatted(self, text: str, values: Any, pa: Origin, pb: Origin) -> tuple[str, Origin]:
+        """`text % values`, of which some are tensors."""
+        recorder, template = self.recorder, templates.Template(self.recorder)
+        if not templates.showable(recorder, values):
+            recorder.refuse("% of something that is no plain value")
+        out = recorder.guarded(recorder.unseen, operator.mod, text, values)
+        parts = template.of(text, pa), template.of(values, pb)
+        return out, template.text(f"({parts[0]} % {parts[1]})")
 
     def _own_operator(self, f: Any, reflected: bool) -> None:
         """Guard that an operator of tensors is dualflow's own."""

@@ -137,6 +137,7 @@ class Recorder:
         self.spaces: dict[int, Any] = {}  # see `proxy`
         self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self._late_numbers: dict[Any, Node] = {}
+        self.clocks: list[Node] = []  # reads of the time, in order
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self._reading = False
@@ -445,7 +446,7 @@ class Recorder:
             return
         self._done.add((origin, "typed"))
         template = origin.template
-        if template.startswith("T[") or template == "{k0}({0})":
+        if template.startswith(("T[", "{k0}(T, ")) or template == "{k0}({0})":
             return  # the dtype of the tensor decides
         if template.startswith("(") and "**" not in template and "({k0}(" not in template:
             return  # an expression over values of known types
@@ -455,6 +456,10 @@ class Recorder:
             self.tensor(value)
         else:
             self.guard("type({0}) is {k0}", origin, constants=(type(value),))
+
+    def sure(self, node: Node) -> None:
+        """The type of what a node gives is always the same."""
+        self._done.add((node, "typed"))
 
     def tensor(self, tensor: Tensor) -> None:
         """Guard what makes a tensor from outside fit: type, layout, whether it wants gradients."""
@@ -814,16 +819,30 @@ class Recorder:
     def _pin_array(self, tensor: Tensor, array: np.ndarray) -> None:
         """The values of a small tensor must be the same at a replay."""
         self._asked = True
+        node = self.array_node(tensor)
+        if node is not None:
+            self.check(self.nodes("{0}.tobytes()", (node,)), array.tobytes())
+
+    def array_node(self, tensor: Tensor) -> Node | None:
+        """The node of all values of a tensor; None if they are not known."""
         value = self.notes.value_of(tensor, user_line())
         if self.notes.broken:
             self.refuse(self.notes.broken)
-            return
+        if self.dead:
+            return None
         number = self.whole.get(value)
         if number is None:
             number = self.whole[value] = len(self.late)
             self.late.append(value)
-        node = self.nodes("T[{k0}]", (), (number,), late=True)
-        self.check(self.nodes("{0}.tobytes()", (node,)), array.tobytes())
+        return self.nodes("T[{k0}]", (), (number,), late=True)
+
+    def unseen(self, function: Any, *args: Any) -> Any:
+        """Call something that reads the values of tensors, of which the caller takes notes."""
+        before, self._reading = self._reading, True
+        try:
+            return function(*args)
+        finally:
+            self._reading = before
 
     def value_of(self, tensor: Tensor, convert: Any) -> tuple[Any, Node | None]:
         """Read the only element of a tensor: `convert(tensor)`, and the node that will be it."""
