@@ -21,9 +21,16 @@ import types
 import pytest
 
 import dualflow as df
+from dualflow.capture import copies, instrument
+from dualflow.capture import locate as located
+from dualflow.capture.copies import instrumented
 from dualflow.capture.expressions import Refused
-from dualflow.capture.instrument import instrumented
-from dualflow.capture.locate import NoSource, locate, rebuild
+from dualflow.capture.locate import NoSource, rebuild, text_of
+
+
+def locate(code, namespace):
+    return located.locate(code, text_of(code, namespace))
+
 
 MODULES = [ast, base64, bisect, colorsys, copy, dataclasses, difflib, fractions, functools, heapq,
            inspect, ipaddress, json.decoder, statistics, string, textwrap]  # fmt: skip
@@ -134,3 +141,41 @@ def test_names_are_mangled_and_cells_kept():
     assert again.co_names == Secret.get.__code__.co_names
     f = df.compile(Secret().get, wait=True)
     assert [f(3), f(3)] == [[6], [6]]
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    """An empty cache folder, and how often a copy is made."""
+    made = []
+    monkeypatch.setattr(copies, "_copies", {})
+    monkeypatch.setattr(
+        copies, "instrument", lambda *given: made.append(given) or instrument.instrument(*given)
+    )
+    with df.config(cache=tmp_path / "kernels"):
+        yield made
+
+
+def test_copies_are_kept_on_disk(counted):
+    def total(items, k=2):
+        return [item * k + more for item in items if (more := item + 1) > 0]
+
+    first = instrumented(total.__code__, total.__globals__)
+    copies._copies.clear()
+    again = instrumented(total.__code__, total.__globals__)
+    assert again is not first
+    assert again == first
+    assert len(counted) == 1
+
+
+def test_copies_of_an_edited_file_are_made_anew(counted, tmp_path):
+    file = tmp_path / "module.py"
+    for body in ("return x * 2", "return x * 30"):
+        file.write_text(f"def f(x):\n    {body}\n")
+        namespace = {}
+        exec(compile(file.read_text(), str(file), "exec"), namespace)
+        instrumented(namespace["f"].__code__, namespace)
+    assert len(counted) == 2
+    file.write_text("def g(x):\n    return x\n")
+    copies._copies.clear()
+    with pytest.raises(NoSource):
+        instrumented(namespace["f"].__code__, namespace)

@@ -28,7 +28,7 @@ from . import (
 )
 from .attributes import special
 from .expressions import Refused
-from .instrument import instrumented
+from .copies import instrumented
 from .locate import NoSource
 from .numpy_arrays import TYPES
 from .provenance import CONSTANT, Born, Node, Origin
@@ -371,7 +371,13 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
     """Call the instrumented copy of a Python function; `ends`: see `instrumented`."""
     f, recorder = call.function, call.recorder
     try:
-        made = instrumented(f.__code__, f.__globals__, ends)
+        try:
+            made = instrumented(f.__code__, f.__globals__, ends)
+        except Refused:
+            closes = bool(f.__code__.co_flags & 0x20)
+            if not closes:
+                raise
+            made = instrumented(f.__code__, f.__globals__, True)
     except (Refused, NoSource) as reason:
         call.refuse(f"{f.__qualname__} runs as it is: {reason}")
         return None

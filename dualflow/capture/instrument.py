@@ -12,11 +12,10 @@ from __future__ import annotations
 import ast
 import copy
 from types import CodeType
-from typing import Any
-from weakref import ref
+from typing import Any, NamedTuple
 
 from .expressions import FRAME, Refused, Shape, at
-from .locate import NoSource, locate, rebuild
+from .locate import locate, rebuild
 from .patterns import Patterns
 
 _UNTOUCHED = (ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal)
@@ -164,10 +163,14 @@ class Statements(Patterns):
                 key, sk = self.e(target.slice)
                 hook = self.hook(node, "del_item", so, sk, owner, key)
                 found.append(at(ast.Expr(hook), node))
+            elif isinstance(target, ast.Attribute):
+                owner, so = self.e(target.value)
+                hook = self.hook(node, "del_attr", so, owner, self.mangled(target.attr))
+                found.append(at(ast.Expr(hook), node))
             elif isinstance(target, ast.Name) and self.kind(target.id) == "local":
                 found.append(at(ast.Delete([target]), node))
             else:
-                raise Refused("del of an attribute or a captured variable", node.lineno)
+                raise Refused("del of a captured variable", node.lineno)
         return found
 
     def s_If(self, node: ast.If) -> ast.stmt:  # noqa: N802
@@ -229,16 +232,19 @@ class Statements(Patterns):
         return at(ast.Raise(*made), node)
 
     def s_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:  # noqa: N802
-        if node.decorator_list:
-            raise Refused("a decorated inner function", node.lineno)
         made = copy.copy(node)
-        made.args, slots = self.defaults(node.args)
         slot = self.local(node.name)
         load = at(ast.Name(node.name, ast.Load()), node)
-        found: list[ast.stmt] = [
-            made,
-            at(ast.Expr(self.hook(node, "func", slot, slots, load)), node),
-        ]
+        decorators = [self.e(decorator) for decorator in node.decorator_list]
+        made.args, slots = self.defaults(node.args)
+        found: list[ast.stmt] = [made]
+        if decorators:  # one that does all of it: the code keeps its first line
+            numbers = tuple(number for _, number in decorators)
+            first = node.decorator_list[0]
+            hook = self.hook(first, "decorate", slot, slots, numbers, *(d for d, _ in decorators))
+            made.decorator_list = [hook]
+        else:
+            found.append(at(ast.Expr(self.hook(node, "func", slot, slots, load)), node))
         kind = self.kind(node.name)
         if kind != "local":
             found.append(
@@ -264,7 +270,7 @@ class Statements(Patterns):
     s_ImportFrom = s_Import  # noqa: N815
 
 
-class Copy:
+class Copy(NamedTuple):
     """An instrumented copy.
 
     Attributes:
@@ -273,41 +279,16 @@ class Copy:
         count: how many slots a frame has.
     """
 
-    def __init__(self, code: CodeType, slots: dict[str, int], count: int) -> None:
-        self.code, self.slots, self.count = code, slots, count
+    code: CodeType
+    slots: dict[str, int]
+    count: int  # type: ignore[assignment]
 
 
-#: by the id of the code, which the weak reference keeps from meaning another one later
-_copies: dict[tuple[int, bool], tuple[ref[CodeType], Copy | Refused | NoSource]] = {}
-
-
-def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) -> Copy:
-    """The instrumented copy of `code`; made once. A generator with try or with must be known to
-    end before the call (`ends`).
-
-    Raises:
-        Refused: it has a construct that is not in the table.
-        NoSource: its source cannot be had.
-    """
-    key = id(code), ends
-    entry = _copies.get(key)
-    if entry is not None:
-        found = entry[1]
-    else:
-        try:
-            found = _instrument(code, namespace, ends)
-        except (Refused, NoSource) as reason:
-            found = reason
-        _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
-    if isinstance(found, Copy):
-        return found
-    raise found.with_traceback(None)
-
-
-def _instrument(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
+def instrument(code: CodeType, text: str, ends: bool) -> Copy:
+    """The copy of `code`, which the file with that text holds; see `copies.instrumented`."""
     if code.co_flags & _OTHER_KINDS:
         raise Refused("an async function", code.co_firstlineno)
-    node, cls, module = locate(code, namespace)
+    node, cls, module = locate(code, text)
     closed = any(isinstance(n, (ast.Try, ast.With)) for n in ast.walk(node))
     if code.co_flags & 0x20 and closed and not ends:
         # when it is closed is visible, and hooks would keep it alive

@@ -42,27 +42,41 @@ class NoSource(Exception):  # noqa: N818 - a reason, not an error of the user
 
 
 class Module:
-    """A parsed file: its functions by name and first line, its imports."""
+    """A parsed file, and the imports in it."""
 
     def __init__(self, text: str) -> None:
         with _quietly():
-            tree = ast.parse(text)
-        self.functions: dict[tuple[str, int], list[tuple[FunctionNode, str | None]]] = {}
-        self.imports = _imports(tree)
-        self._visit(tree, None)
+            self._tree = ast.parse(text)
+        self.imports = _imports(self._tree)
 
-    def _visit(self, node: ast.AST, cls: str | None) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, FunctionNode):
-                name = "<lambda>" if isinstance(child, ast.Lambda) else child.name
-                self.functions.setdefault((name, _first_line(child)), []).append((child, cls))
-                self._visit(child, cls)
-            else:
-                self._visit(child, child.name if isinstance(child, ast.ClassDef) else cls)
+    def functions(self, name: str, line: int) -> list[tuple[FunctionNode, str | None]]:
+        """Those of that name whose first line (of a decorator, if it has some) is `line`, with the
+        class around each."""
+        return list(_at(self._tree, None, name, line))
 
 
-def _first_line(node: FunctionNode) -> int:
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+def _at(
+    node: ast.AST, cls: str | None, name: str, line: int
+) -> Iterator[tuple[FunctionNode, str | None]]:
+    for child in ast.iter_child_nodes(node):
+        first, last = _lines(child)
+        if not first <= line <= last:
+            continue
+        if isinstance(child, FunctionNode) and first == line and name == _called(child):
+            yield child, cls
+        yield from _at(child, child.name if isinstance(child, ast.ClassDef) else cls, name, line)
+
+
+def _called(node: FunctionNode) -> str:
+    return "<lambda>" if isinstance(node, ast.Lambda) else node.name
+
+
+def _lines(node: ast.AST) -> tuple[int, int]:
+    """The lines from which to which a node goes, with its decorators; all lines for one that has
+    no place of its own."""
+    first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 1 << 60)
+    decorators = getattr(node, "decorator_list", ())
+    return min([first, *(d.lineno for d in decorators)]), last
 
 
 def _imports(tree: ast.Module) -> list[ast.stmt]:
@@ -87,11 +101,11 @@ def _parsed(text: str) -> Module:
     return Module(text)
 
 
-def module_of(code: CodeType, namespace: dict[str, Any]) -> Module:
-    """The parsed file that holds `code`.
+def text_of(code: CodeType, namespace: dict[str, Any]) -> str:
+    """The file that holds `code`, as it is now.
 
     Raises:
-        NoSource: there is none, or it no longer parses.
+        NoSource: there is none.
     """
     file = code.co_filename
     if file.startswith("<frozen "):  # a module of the standard library, which has a file too
@@ -100,20 +114,20 @@ def module_of(code: CodeType, namespace: dict[str, Any]) -> Module:
     lines = linecache.getlines(file, namespace)
     if not lines:
         raise NoSource(f"no source for {code.co_filename}")
-    try:
-        return _parsed("".join(lines))
-    except SyntaxError as cause:
-        raise NoSource(f"{code.co_filename} no longer parses") from cause
+    return "".join(lines)
 
 
-def locate(code: CodeType, namespace: dict[str, Any]) -> tuple[FunctionNode, str | None, Module]:
-    """The node of `code`, the class around it, and its file.
+def locate(code: CodeType, text: str) -> tuple[FunctionNode, str | None, Module]:
+    """The node of `code`, the class around it, and its file, which holds `text`.
 
     Raises:
         NoSource: no function of the file compiles to `code`.
     """
-    module = module_of(code, namespace)
-    for node, cls in module.functions.get((code.co_name, code.co_firstlineno), []):
+    try:
+        module = _parsed(text)
+    except SyntaxError as cause:
+        raise NoSource(f"{code.co_filename} no longer parses") from cause
+    for node, cls in module.functions(code.co_name, code.co_firstlineno):
         try:
             again = rebuild(node, code, cls, module)
         except (SyntaxError, StopIteration, IndexError):

@@ -1,4 +1,5 @@
-"""The disk cache: object bytes under the hash of their text, versions and CPU; and plans.
+"""The disk cache: object bytes under the hash of their text, versions and CPU; and
+what else later processes need not make anew.
 
     entry = MAGIC, SHA-256 of the rest, length of the source (8 bytes), source, object bytes
 
@@ -23,8 +24,9 @@ from dualflow.base.counters import count
 from . import loader
 
 MAGIC = b"dualflow kernel 1\n"
-#: How the names of entries end: of machine code, and of what planning made of a graph.
-OBJECT, PLAN = ".o", ".plan"
+#: How the names of entries end: of machine code, of what planning made of a graph, and of the
+#: instrumented copy of a function.
+OBJECT, PLAN, COPY = ".o", ".plan", ".copy"
 #: Bytes that all entries together may take; the oldest go when there are more.
 LIMIT = 256 << 20
 #: How much of LIMIT is left filled after the oldest have gone.
@@ -33,8 +35,11 @@ KEPT = 0.75
 _HEAD = len(MAGIC) + 32 + 8
 _ROOM = Path(__file__).parent
 _numbers = itertools.count()
-#: Bytes in each folder, as far as this process knows: other processes write there too.
-_totals: dict[Path, int] = {}
+#: A folder is looked through once this process wrote such a part of LIMIT to it, and for one name
+#: in so many.
+LOOK_PART, LOOK_NAMES = 1 / 64, 64
+#: Bytes that this process has written to each folder since it looked.
+_written: dict[Path, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +122,13 @@ def store(name: str, image: bytes, source: str, kind: str = OBJECT) -> None:
         except OSError:
             beside.unlink(missing_ok=True)
             raise
-        _make_room(folder, _HEAD + len(text) + len(image))
+        _make_room(folder, name, _HEAD + len(text) + len(image))
     except OSError:
         count("cache_errors")
 
 
 def entries() -> Iterator[Entry]:
-    """The sound entries in the folder, oldest first."""
+    """The sound entries of kernels in the folder, oldest first."""
     folder = _folder()
     for status, path in _files(folder) if folder else ():
         if path.suffix != OBJECT:
@@ -137,7 +142,7 @@ def entries() -> Iterator[Entry]:
 
 
 def clear() -> int:
-    """Remove all entries; returns how many there were."""
+    """Remove all entries; returns how many kernels there were."""
     folder = _folder()
     removed = 0
     for _, path in _files(folder) if folder else ():
@@ -176,19 +181,20 @@ def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
     try:
         with os.scandir(folder) as listing:
             for item in listing:
-                if item.name.endswith((OBJECT, PLAN)):
+                if item.name.endswith((OBJECT, PLAN, COPY)):
                     found.append((item.stat(), Path(item.path)))
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda pair: pair[0].st_mtime)
 
 
-def _make_room(folder: Path, added: int) -> None:
+def _make_room(folder: Path, name: str, added: int) -> None:
     """Remove the oldest entries if there are too many; lists the folder only now and then."""
-    total = _totals.get(folder)
-    if total is not None and total + added <= LIMIT:
-        _totals[folder] = total + added
+    _written[folder] = _written.get(folder, 0) + added
+    chosen = sum(name.encode()) % LOOK_NAMES == 0
+    if not chosen and _written[folder] < LIMIT * LOOK_PART:
         return
+    _written[folder] = 0
     files = _files(folder)
     total = sum(status.st_size for status, _ in files)
     if total > LIMIT:
@@ -197,4 +203,3 @@ def _make_room(folder: Path, added: int) -> None:
             total -= status.st_size
             if total <= KEPT * LIMIT:
                 break
-    _totals[folder] = total

@@ -1,0 +1,71 @@
+"""Instrumented copies of functions: made once in a process, and kept on disk for the next.
+
+Comes in: the code of a function. Goes out: its `Copy`. On disk it lies beside the kernels, under
+the hash of the code and of the file that the function is in: what is read to make it. So a process
+that runs what an earlier one has run parses no source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import sys
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+from weakref import ref
+
+from dualflow.runtime import cache as disk
+
+from .expressions import Refused
+from .instrument import Copy, instrument
+from .locate import NoSource, text_of
+
+#: by the id of the code, which the weak reference keeps from meaning another one later
+_copies: dict[tuple[int, bool], tuple[ref[CodeType], Copy | Refused | NoSource]] = {}
+
+
+def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) -> Copy:
+    """The instrumented copy of `code`; made once. A generator with try or with must be known to
+    end before the call (`ends`).
+
+    Raises:
+        Refused: it has a construct that is not in the table.
+        NoSource: its source cannot be had.
+    """
+    key = id(code), ends
+    entry = _copies.get(key)
+    if entry is not None:
+        found = entry[1]
+    else:
+        try:
+            found = _kept(code, namespace, ends)
+        except (Refused, NoSource) as reason:
+            found = reason
+        _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
+    if isinstance(found, Copy):
+        return found
+    raise found.with_traceback(None)
+
+
+def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
+    """From disk, or made now and kept there."""
+    text = text_of(code, namespace)
+    parts = marshal.dumps((code, ends), 2), text.encode("utf-8", "surrogatepass"), _version()
+    name = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    data = disk.fetch(name, disk.COPY)
+    if data is not None:
+        return Copy(*marshal.loads(data))
+    made = instrument(code, text, ends)
+    disk.store(name, marshal.dumps(tuple(made)), "", disk.COPY)
+    return made
+
+
+@cache
+def _version() -> bytes:
+    """What tells the making of copies from another version of it."""
+    room = Path(__file__).parent
+    files = [room / f"{name}.py" for name in ("expressions", "instrument", "locate", "patterns")]
+    found = [(path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
+    return repr((found, sys.version, sys.implementation.cache_tag)).encode()
