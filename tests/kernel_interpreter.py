@@ -223,6 +223,9 @@ class KernelRun:
             return self.load(let, get, get(let.arguments[1]))
         if let.op == "index":
             return self.position[let.arguments[0]]
+        if let.op == "pair":
+            re, im = map(get, let.arguments)
+            return np.asarray(re + 1j * im, let.dtype)
         op = CATALOGUE[let.op]
         arguments = [get(name) for name in let.arguments]
         if op.kind is Kind.RANDOM:

@@ -1,6 +1,6 @@
-"""Graphs with complex values, compiled: kernels hold none, so NumPy runs these nodes as they are.
+"""Graphs with complex values, compiled: fused as real ones are, but for folds and products.
 
-Every result is compared with the graph's meaning, bit for bit where nothing else is fused.
+Every result is compared with the graph's meaning.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_real_parts_around_complex_ones_are_fused(dtype):
     before = b(p.exp, b(p.negative, x))
     z = b(p.multiply, cast(b, before, dtype), b.tensor(4, 8, dtype=dtype))
     after = b(p.sqrt, b(p.add, b(p.abs, z), b(p.abs, z)))
-    checked(b.build([after]), kernels=2, calls=3)
+    checked(b.build([after]), kernels=1, calls=0)
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -65,19 +65,19 @@ def test_views_of_complex_values_cost_nothing(dtype):
     turned = b(p.permute, z, axes=(1, 0))
     part = b(p.slice, turned, starts=(0, 1), stops=(4, 5), steps=(2, 1))
     spread = b(p.expand, b(p.reshape, b.tensor(dtype=dtype), shape=(1, 1)), shape=(2, 4))
-    program = checked(b.build([b(p.add, part, spread)]), kernels=0, calls=1)
+    program = checked(b.build([b(p.add, part, spread)]), kernels=1, calls=0)
     assert program.arena == 0
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
-def test_views_that_are_outputs_or_no_view_are_made_by_numpy(dtype):
+def test_views_that_are_outputs_or_no_view_are_copied(dtype):
     b = Builder()
     z = b.tensor(6, 4, dtype=dtype)
     turned = b(p.permute, z, axes=(1, 0))
     flat = b(p.reshape, turned, shape=(24,))  # no view: the axes do not lie one after the other
-    checked(b.build([turned, b(p.negative, flat)]), kernels=0, calls=3)
+    checked(b.build([turned, b(p.negative, flat)]), kernels=2, calls=0)
     doubled = b(p.add, z, z)
-    checked(b.build([doubled, doubled, z]), kernels=0, calls=2)
+    checked(b.build([doubled, doubled, z]), kernels=1, calls=0)
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -91,7 +91,7 @@ def test_every_kind_takes_complex_values(dtype):
     chosen = b(p.where, b(p.less, at, b.full((3,), 2, int64)), b(p.take, steps, at, axis=0),
                b.full((3,), complex(-0.0, 1.0), dtype))  # fmt: skip
     same = cast(b, b(p.equal, chosen, chosen), float32)
-    checked(b.build([chosen, b(p.exp, b(p.negative, same))]), kernels=2, calls=10)
+    checked(b.build([chosen, b(p.exp, b(p.negative, same))]), kernels=3, calls=3)
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -99,7 +99,7 @@ def test_complex_intermediates_share_the_arena(dtype):
     b = Builder()
     z = b.tensor(64, 64, dtype=dtype)
     for _ in range(5):
-        z = b(p.multiply, z, z)
+        z = b(p.matmul, z, z)
     program = checked(b.build([z]), kernels=0, calls=5)
     assert program.arena == 2 * 64 * 64 * dtype.itemsize
 
@@ -186,5 +186,5 @@ def test_a_compiled_function_of_complex_tensors(dtype):
     after = df.stats()
     assert compiled.stats()["replays"] == 2
     assert compiled.stats()["eager_calls"] == 0
-    assert after["kernel_launches"] - before["kernel_launches"] >= 4
-    assert after["library_calls"] - before["library_calls"] >= 6
+    assert after["kernel_launches"] - before["kernel_launches"] == 2
+    assert after["library_calls"] == before["library_calls"]

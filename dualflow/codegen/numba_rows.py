@@ -294,8 +294,8 @@ class RowEmitter:
         """Whether a scalar loop for the rest of a row would take long."""
         if any(isinstance(sink, Fold) and self._rank(sink) for sink in stage.sinks):
             return True
-        ops = (let.op for let in stage.lets if let.op not in BUILT_IN)
-        return not all(CATALOGUE[op].exact for op in ops)
+        lets = [let for let in stage.lets if let.op not in BUILT_IN]
+        return not all(CATALOGUE[let.op].is_exact(let.dtype) for let in lets)
 
     def _is_short(self, stage: Stage, n: str) -> str:
         """The test whether `n` elements are walked in whole vectors; cheap stages only gain where
@@ -420,6 +420,8 @@ class RowEmitter:
             offset = values.pop(0) if let.op == "gather" else ""
             text = unpacked(self._element(access, axes, offset), access.dtype)
             return f"{text} if {values[0]} else {values[1]}" if values else text
+        if let.op == "pair":
+            return f"pair({', '.join(self.names[name] for name in let.arguments)})"
         first = self.dtypes[let.arguments[0]] if let.arguments else let.dtype
         values = [self.names[name] for name in let.arguments]
         return narrow(spelling(let.op, first).format(*values, dtype=let.dtype.name), let.dtype)

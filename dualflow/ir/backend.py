@@ -39,15 +39,18 @@ class Backend:
             share no memory, folding what they found is a kernel of its own.
         loops: whether programs may hold Loops; else loops are run by NumPy.
         spreading: which folds are cut into parts (`schedule/spreading.py`).
+        complex: whether kernels hold complex numbers; else NumPy runs such nodes.
     """
 
     name: str
     totals: bool
     loops: bool
     spreading: Spreading
+    complex: bool
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False)
 _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True)
-NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS)
-TRITON = Backend("triton", totals=False, loops=False, spreading=_INSTANCES)
+NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS, complex=True)
+TRITON = Backend("triton", totals=False, loops=True, spreading=_INSTANCES, complex=False)
+BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -29,8 +29,9 @@ from .op import CATALOGUE
 #:   load(access[, predicate, other]): the element at this point; `other` where not `predicate`
 #:   gather(access, offset[, predicate, other]): the element `offset` (int64, in elements) further
 #:   index(axis): the position along an axis, int64
+#:   pair(re, im): a complex number of two floats (launches pass no complex numbers)
 #:   constant: the only argument is a Python literal's `repr`
-BUILT_IN = ("load", "gather", "index", "constant")
+BUILT_IN = ("load", "gather", "index", "pair", "constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ class Kernel:
                 values = ()
             elif let.op == "constant":
                 values = ()
-            else:
+            elif let.op != "pair":
                 assert let.op in CATALOGUE, f"{let.name}: no op {let.op}"
             for value in values:
                 assert value in seen, f"{let.name} uses {value} before it exists"

@@ -53,8 +53,9 @@ class Op:
         no_gradient: why there is none; empty when there is a gradient.
         spelling: scalar code by backend, for example {"numba": "{0} + {1}", "triton": ...}, with
             `{dtype}` for the name of the output's dtype. A value may be a dict by dtype kind
-            letter ('b', 'i', 'u', 'f') of the first input. Reductions spell the combination of
-            two values; a backend that lacks an op's spelling runs it by `numpy`.
+            letter ('b', 'i', 'u', 'f', 'c') of the first input; only an entry with a 'c' serves
+            complex inputs or outputs. Reductions spell the combination of two values; a backend
+            that lacks an op's spelling runs it by `numpy`.
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
         view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
             output in the input's buffer, or None where that input's strides do not allow it.
@@ -69,7 +70,7 @@ class Op:
         scatter: indexing ops that write along `axis`: the op that combines the old element with
             the value; "" where the value replaces it.
         may_raise: whether it may raise on values (an index out of bounds).
-        exact: whether every backend gives NumPy's bits.
+        exact: whether every backend gives NumPy's bits; a string: for these dtype kind letters.
         domain: where tests draw inputs: see `ops/domains.py`; None for the whole line.
         outputs: how many outputs; 0 for a number that depends on the attributes.
         doc: one line.
@@ -90,7 +91,7 @@ class Op:
     lookup: Callable[..., Any] | None = None
     scatter: str | None = None
     may_raise: bool = False
-    exact: bool = True
+    exact: bool | str = True
     domain: Any = None
     outputs: int = 1
     doc: str = ""
@@ -101,6 +102,10 @@ class Op:
         """The types of the outputs, always as a tuple."""
         found = self.rule(*types, **attributes)
         return (found,) if isinstance(found, TensorType) else found
+
+    def is_exact(self, dtype: Any) -> bool:
+        """Whether every backend gives NumPy's bits for a first input of `dtype`."""
+        return dtype.kind in self.exact if isinstance(self.exact, str) else self.exact
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

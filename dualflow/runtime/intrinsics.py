@@ -14,6 +14,9 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from .cpu_math import NAMESPACE as MATHEMATICS
+from .cpu_math.builder import Scalar
+from .cpu_math.complex_numbers import Pair
+from .cpu_math.intrinsics import packed, unpacked
 from .products.tiles import NAMESPACE as PRODUCTS
 
 HALF = ir.HalfType()
@@ -153,6 +156,18 @@ def _to_odd(builder: Any, value: Any) -> Any:
     return builder.bitcast(moved, ir.FloatType())
 
 
+def _cast_complex(builder: Any, value: Any, source: Any, target: Any) -> Any:
+    """A number as a complex one, or a complex one as a boolean."""
+    parts, given = [value], source
+    if isinstance(source, types.Complex):
+        parts, given = [part.value for part in unpacked(builder, value)], source.underlying_float
+    if target == types.boolean:
+        return builder.or_(*(_cast_value(builder, part, given, target) for part in parts))
+    made = [_cast_value(builder, part, given, target.underlying_float) for part in parts]
+    made += [ir.Constant(made[0].type, 0.0)] * (2 - len(made))
+    return packed(Pair(*(Scalar(builder, part) for part in made)))
+
+
 @intrinsic
 def cast(typing: Any, x: Any, wanted: Any) -> Any:
     """The value in another dtype. Float to integer never gives LLVM's undefined result."""
@@ -162,6 +177,8 @@ def cast(typing: Any, x: Any, wanted: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source = types.unliteral(signature.args[0])
         value = arguments[0]
+        if isinstance(source, types.Complex) or isinstance(target, types.Complex):
+            return _cast_complex(builder, value, source, target)
         if target != types.float16:
             return _cast_value(builder, value, source, held)
         if isinstance(source, types.Float):
@@ -242,7 +259,7 @@ DTYPES: dict[str, Any] = {
     name: getattr(types, name)
     for name in (
         "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float16", "float32", "float64",
+        "float16", "float32", "float64", "complex64", "complex128",
     )
 } | {"bool": types.boolean}  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
+from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import CATALOGUE, Kind, Op
 from dualflow.ir.types import View
@@ -84,7 +85,7 @@ class Facts:
     def _elementwise(self, node: Node) -> None:
         value = node.result
         self._memory(node)
-        cheap = node.op.exact and self.role[node] != "random"
+        cheap = is_exact(node) and self.role[node] != "random"
         price = 1 if cheap else TRANSCENDENTAL
         self.work[value] = min(MOST_WORK, price + sum(self.work[v] for v in node.operands))
         found: frozenset[Value] | None = frozenset()
@@ -119,12 +120,12 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
     """What fusion does with a node; if `exact`, ops that a backend may round otherwise than NumPy
     are left to NumPy."""
     op, kind = node.op, node.op.kind
-    if exact and not op.exact:
+    if exact and not is_exact(node):
         return "library"
     if kind is Kind.MOVEMENT and op.view is not None:
         return "view"
-    if any(is_complex(value.dtype) for value in (*node.operands, *node.results)):
-        return "library"  # kernels hold no complex numbers
+    if not BY_NAME[backend].complex and has_complex(node):
+        return "library"
     if kind is Kind.MOVEMENT:
         return "assembly" if _assembles(node) else "library"
     if kind is Kind.CREATION:
@@ -154,11 +155,21 @@ def _indexing_role(node: Node) -> str:
 
 def spelled(op: Op, node: Node, backend: str) -> Any:
     """How the backend spells the op for the dtype of this node; None if it does not."""
-    found = op.spelling.get(backend)
+    found, asked = op.spelling.get(backend), node.operands[0].dtype.kind
+    asked += "c" if has_complex(node) else ""
     if isinstance(found, dict):
-        letter = node.operands[0].dtype.kind
-        return next((text for letters, text in found.items() if letter in letters), None)
-    return found
+        return next((text for letters, text in found.items() if set(asked) <= set(letters)), None)
+    return None if "c" in asked else found
+
+
+def has_complex(node: Node) -> bool:
+    """Whether complex numbers come in or go out."""
+    return any(is_complex(value.dtype) for value in (*node.operands, *node.results))
+
+
+def is_exact(node: Node) -> bool:
+    """Whether every backend gives NumPy's bits."""
+    return node.op.is_exact(node.operands[0].dtype) if node.operands else bool(node.op.exact)
 
 
 def folds(op: Op, node: Node, backend: str) -> bool:

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
+from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 
-from .facts import Facts
+from .facts import Facts, is_exact
 from .loops import takes_as_it_lies
 from .maps import Map, is_onto, natural, points, positions, still_axes, through
 from .operands import Operands, axis_runs, folded_shape
@@ -153,9 +154,13 @@ class Fusion:
         (rows, columns), (down, across) = view.shape[-2:], view.strides[-2:]
         return (across == 1 and down >= columns) or (down == 1 and across >= rows)
 
+    def _by_library(self, value: Value) -> bool:
+        """Whether only a library can move the value: kernels do not hold its dtype."""
+        return is_complex(value.dtype) and not BY_NAME[self.facts.backend].complex
+
     def _copy(self, value: Value, reason: str) -> Value:
         """A value that is a packed copy of another, stored by a unit of its own."""
-        if is_complex(value.dtype):
+        if self._by_library(value):
             attributes = {"shape": value.shape}
             node = Node(p.reshape.op, (value,), attributes, (value.type,), None)
             self._place[node] = len(self.graph.nodes)
@@ -184,7 +189,7 @@ class Fusion:
                 return
             needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
-        if role == "library" or is_complex(node.result.dtype):
+        if role == "library" or self._by_library(node.result):
             self._visit_library(node)
             return
         asks = self._asks.pop(node.result, {})
@@ -281,7 +286,7 @@ class Fusion:
         if len(maps) > 1 and self.facts.work[value] * (len(maps) - 1) > CHEAP:
             return True
         if node.op.kind is not Kind.RANDOM and (
-            node.op.exact or node.op.kind is not Kind.ELEMENTWISE
+            is_exact(node) or node.op.kind is not Kind.ELEMENTWISE
         ):
             return False
         folding = group.loops is None and value in self.facts.folding

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import bool_, int64
+from dualflow.base.dtypes import bool_, int64, real_dtype
 from dualflow.ir.graph import Node, Value
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 from dualflow.ops.record import Strict
 
+from .facts import is_exact
 from .fusion import Fusion
 from .maps import Interval, Map, Pick, padded, positions, through
 from .operands import Seen
@@ -140,6 +141,13 @@ class Lowering:
     def _scalar(self, number: bool | int | float, dtype: np.dtype, role: object = None) -> Term:
         """A number that the launch passes; numbers in different roles stay apart, so that a
         kernel does not depend on which sizes happen to be equal."""
+        if dtype.kind == "c":  # launches pass no complex numbers
+            parts, real = complex(np.array(number, dtype)), real_dtype(dtype)
+            re, im = (
+                self._scalar(parts.real, real, role),
+                self._scalar(parts.imag, real, (role, "im")),
+            )
+            return self.term("pair", dtype, (re, im))
         return self.term("scalar", dtype, key=(np.array(number, dtype).tobytes(), role))
 
     def evaluate(self, value: Value, map_: Map, store: bool = False) -> Term:
@@ -246,7 +254,7 @@ class Lowering:
 
     def _elementwise(self, node: Node, map_: Map) -> Term:
         arguments = tuple(self.evaluate(value, map_) for value in node.operands)
-        return self.term(node.op.name, node.result.dtype, arguments, dear=not node.op.exact)
+        return self.term(node.op.name, node.result.dtype, arguments, dear=not is_exact(node))
 
     def _constant(self, node: Node, map_: Map) -> Term:
         dtype = node.result.dtype

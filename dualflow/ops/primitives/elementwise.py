@@ -39,7 +39,7 @@ where = elementwise(
     accepts=ALL, condition=True,
     gradient=lambda g, out, c, x, y: (
         None, lambda: where.of(c, g, 0.0), lambda: where.of(c, 0.0, g)),
-    numba="select({0}, {1}, {2})", triton="tl.where({0}, {1}, {2})",
+    numba={"biufc": "select({0}, {1}, {2})"}, triton="tl.where({0}, {1}, {2})",
 )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ cast = primitive(
     "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
     doc="the values in another dtype (or a copy in the same)",
     gradient=_cast_gradient, forward=lambda tangents, out, x, dtype: cast(tangents[0], dtype=dtype),
-    spelling={"numba": "cast({0}, {dtype})", "triton": "{0}.to({dtype})"},
+    spelling={"numba": {"biufc": "cast({0}, {dtype})"}, "triton": "{0}.to({dtype})"},
     domain=domains.CASTABLE,
 )  # fmt: skip
 
@@ -103,7 +103,7 @@ bitcast = primitive(
 add = elementwise(
     "add", np.add, "x + y (or, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (g, g),
-    numba={"b": "{0} | {1}", "iu": "wrap_add({0}, {1})", "f": "{0} + {1}"},
+    numba={"b": "{0} | {1}", "iu": "wrap_add({0}, {1})", "f": "{0} + {1}", "c": "c_add({0}, {1})"},
     triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
 )  # fmt: skip
 
@@ -120,7 +120,8 @@ subtract = elementwise(
     "subtract", np.subtract, "x - y", accepts=NUMBERS,
     gradient=lambda g, out, x, y: (g, lambda: -g),
     forward=_difference_forward,
-    numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}"}, triton="{0} - {1}",
+    numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}", "c": "c_subtract({0}, {1})"},
+    triton="{0} - {1}",
 )  # fmt: skip
 
 
@@ -139,7 +140,8 @@ multiply = elementwise(
     "multiply", np.multiply, "x * y (and, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (lambda: g * y.conjugate(), lambda: g * x.conjugate()),
     forward=_product_forward,
-    numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}"},
+    numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}",
+           "c": "c_multiply({0}, {1})"},
     triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
 )  # fmt: skip
 
@@ -158,7 +160,8 @@ divide = elementwise(
     gradient=lambda g, out, x, y: (
         lambda: g / y.conjugate(), lambda: -(g * out.conjugate()) / y.conjugate()),
     forward=_quotient_forward,
-    numba="{0} / {1}", triton="divide({0}, {1})", domain=domains.DIVISION,
+    numba={"f": "{0} / {1}", "c": "c_divide({0}, {1})"}, triton="divide({0}, {1})",
+    domain=domains.DIVISION,
 )  # fmt: skip
 floor_divide = elementwise(
     "floor_divide", np.floor_divide,
@@ -218,13 +221,14 @@ integer_power = elementwise(
 negative = elementwise(
     "negative", np.negative, "-x", accepts=NUMBERS,
     gradient=lambda g, out, x: (-g,),
-    numba={"iu": "wrap_negative({0})", "f": "-{0}"}, triton="-{0}",
+    numba={"iu": "wrap_negative({0})", "f": "-{0}", "c": "c_negative({0})"}, triton="-{0}",
 )  # fmt: skip
 abs = elementwise(
     "abs", np.absolute, "|x|; the gradient at 0 is 0", accepts=NUMBERS, to_real=True,
     gradient=lambda g, out, x: (g * x.sign(),),
     forward=lambda t, out, x: in_dtype(t[0] * x.sign().conjugate(), out.dtype),
-    numba="absolute({0})", triton="tl.abs({0})", domain=domains.AWAY_FROM_ZERO,
+    numba={"iuf": "absolute({0})", "c": "c_abs({0})"}, triton="tl.abs({0})", exact="iuf",
+    domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 sign = elementwise(
     "sign", np.sign, "-1, 0 or 1; NaN for NaN; the gradient is 0 everywhere",
@@ -278,23 +282,23 @@ nextafter = elementwise(
     no_gradient="the next float is no smooth function of a float",
 )  # fmt: skip
 
-# Complex numbers. No backend has them in kernels: NumPy runs them.
+# Complex numbers.
 
 conj = elementwise(
     "conj", np.conjugate, "the complex conjugate", accepts="c",
     gradient=lambda g, out, x: (g.conjugate(),),
-    forward=lambda t, out, x: t[0].conjugate(),
+    forward=lambda t, out, x: t[0].conjugate(), numba={"c": "c_conj({0})"},
 )  # fmt: skip
 real = elementwise(
     "real", lambda x: x.real.copy(), "the real part of complex numbers", accepts="c", to_real=True,
     gradient=lambda g, out, x: (cast(g, dtype=x.dtype),),
-    forward=lambda t, out, x: real(t[0]),
+    forward=lambda t, out, x: real(t[0]), numba={"c": "c_real({0})"},
 )  # fmt: skip
 imag = elementwise(
     "imag", lambda x: x.imag.copy(), "the imaginary part of complex numbers", accepts="c",
     to_real=True,
     gradient=lambda g, out, x: (g * 1j,),
-    forward=lambda t, out, x: imag(t[0]),
+    forward=lambda t, out, x: imag(t[0]), numba={"c": "c_imag({0})"},
 )  # fmt: skip
 
 # Rounding: the gradient is 0 wherever there is one, and 0 is taken elsewhere too.
@@ -312,7 +316,8 @@ ceil = elementwise(
 round = elementwise(
     "round", np.rint, "the nearest integral value, the even one of two", accepts=INEXACT,
     gradient=lambda g, out, x: (None,),
-    numba="rint({0})", triton="libdevice.rint({0})", domain=domains.BETWEEN_HALVES,
+    numba={"f": "rint({0})", "c": "c_round({0})"}, triton="libdevice.rint({0})",
+    domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 trunc = elementwise(
     "trunc", np.trunc, "the integral value towards 0", accepts="f",
@@ -334,22 +339,23 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
     elementwise(
         name, numpy, f"whether x {sign} y; false if either is NaN (!=: true)",
         accepts=accepts, result=bool_, no_gradient=BOOLEAN,
-        numba=infix(sign), triton=infix(sign), domain=domains.FEW_VALUES,
+        numba={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"}, triton=infix(sign),
+        domain=domains.FEW_VALUES,
     )
     for name, numpy, sign, accepts in _COMPARISONS
 )  # fmt: skip
 isnan = elementwise(
     "isnan", np.isnan, "whether x is NaN", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba="{0} != {0}", triton="{0} != {0}",
+    numba={"f": "{0} != {0}", "c": "c_isnan({0})"}, triton="{0} != {0}",
 )  # fmt: skip
 isinf = elementwise(
     "isinf", np.isinf, "whether x is infinite", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba="isinf({0})", triton="tl.abs({0}) == float('inf')",
+    numba={"f": "isinf({0})", "c": "c_isinf({0})"}, triton="tl.abs({0}) == float('inf')",
 )  # fmt: skip
 isfinite = elementwise(
     "isfinite", np.isfinite, "whether x is neither infinite nor NaN",
     accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba="isfinite({0})", triton="tl.abs({0}) < float('inf')",
+    numba={"f": "isfinite({0})", "c": "c_isfinite({0})"}, triton="tl.abs({0}) < float('inf')",
 )  # fmt: skip
 signbit = elementwise(
     "signbit", np.signbit, "whether the sign bit is set (also of -0.0)",

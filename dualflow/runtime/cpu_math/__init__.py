@@ -19,6 +19,11 @@ and the vector body of a loop give the same bits. Arguments of one call have one
     select(condition, a, b)                             both sides evaluated, never a branch
     radd(total, x)  rmul(total, x)    accumulation that alone may be reordered (reductions)
     to_bool to_int8 ... to_uint64 to_float32 to_float64      any number -> that type, defined
+    c_add c_subtract c_multiply c_divide                   two complex numbers -> a complex one
+    c_negative c_conj c_round c_exp c_log c_log2 c_log10 c_sqrt       complex -> complex
+    c_sin c_cos c_sinh c_cosh c_tan c_tanh                            complex -> complex
+    c_real c_imag c_abs  pair(re, im)           complex -> float; two floats -> complex
+    c_equal c_not_equal c_isnan c_isinf c_isfinite                    complex -> boolean
     float_bits (float -> signed integer)   bits_float (integer -> float)          bit casts
 
 The transcendental functions are within 2 ulp on the whole range, with C's special values; sqrt,
@@ -36,7 +41,7 @@ from functools import partial
 
 from numba import types
 
-from . import division, selection
+from . import complex_numbers, division, selection
 from .builder import copy_sign, fma, intrinsic, square_root
 from .error_function import erf, erfc
 from .exponential import exp, exp2, expm1, sigmoid
@@ -44,8 +49,10 @@ from .hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from .intrinsics import (
     bit_cast_function,
     cast_function,
+    complex_function,
     float_function,
     number_function,
+    pair,
     question,
     select,
     through_double,
@@ -119,6 +126,17 @@ def _number_functions() -> dict[str, object]:
     return table
 
 
+def _complex_functions() -> dict[str, object]:
+    """Functions of complex numbers; those that round more than once compute in double."""
+    c = complex_numbers
+    pairs = (c.c_add, c.c_subtract, c.c_multiply, c.c_divide)
+    table = {f.__name__: complex_function(f, 1 + (f in pairs)) for f in c.ARITHMETIC}
+    table |= {f.__name__: complex_function(f, 1, "real") for f in c.PARTS}
+    equals = (c.c_equal, c.c_not_equal)
+    table |= {f.__name__: complex_function(f, 1 + (f in equals), "question") for f in c.QUESTIONS}
+    return table | {f.__name__: complex_function(c.in_double(f), 1) for f in c.FUNCTIONS}
+
+
 def _conversions() -> dict[str, object]:
     """Casts and bit casts."""
     targets = {"bool": types.boolean, **_INTEGERS, **_UNSIGNED, **_REALS}
@@ -140,7 +158,9 @@ def _conversions() -> dict[str, object]:
 NAMESPACE: dict[str, object] = {
     **_functions(),
     **_number_functions(),
+    **_complex_functions(),
     **_conversions(),
+    "pair": pair,
     "select": select,
     "philox": philox,
 }

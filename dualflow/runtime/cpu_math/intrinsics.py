@@ -13,9 +13,11 @@ from numba import types
 from numba.core.extending import intrinsic
 
 from .builder import Scalar
+from .complex_numbers import Pair
 from .conversion import convert
 
 FLOATS = (types.float32, types.float64)
+COMPLEX = {types.complex64: types.float32, types.complex128: types.float64}
 
 
 def _emit(function: Callable, signed: bool | None) -> Callable:
@@ -57,6 +59,35 @@ def through_double(function: Callable) -> Callable:
 
     both.__doc__ = function.__doc__
     return both
+
+
+def unpacked(builder: ir.IRBuilder, value: ir.Value) -> Pair:
+    """The parts of a complex value of Numba's."""
+    re, im = (builder.extract_value(value, n) for n in range(2))
+    return Pair(Scalar(builder, re), Scalar(builder, im))
+
+
+def packed(pair: Pair) -> ir.Value:
+    """A complex value of Numba's."""
+    builder, kind = pair.re.builder, ir.LiteralStructType([pair.re.type] * 2)
+    value = builder.insert_value(ir.Constant(kind, ir.Undefined), pair.re.value, 0)
+    return builder.insert_value(value, pair.im.value, 1)
+
+
+def complex_function(function: Callable, count: int, result: str = "complex") -> object:
+    """An intrinsic of `count` equal complex arguments; its result is complex, "real" or a
+    "question", a boolean."""
+
+    def typed(first):
+        results = {"complex": first, "real": COMPLEX[first], "question": types.boolean}
+
+        def generate(context, builder, signature, arguments):
+            found = function(*(unpacked(builder, argument) for argument in arguments))
+            return packed(found) if isinstance(found, Pair) else found.value
+
+        return results[result](*[first] * count), generate
+
+    return _by_count(typed, COMPLEX.__contains__, function.__name__, function.__doc__, count)
 
 
 def number_function(
@@ -118,12 +149,27 @@ def named(function: Callable, name: str, documentation: str | None) -> object:
     return intrinsic(function)
 
 
+def _pair(typing_context, re, im):
+    kinds = {real: kind for kind, real in COMPLEX.items()}
+    if re not in kinds or re != im:
+        return None
+
+    def generate(context, builder, signature, arguments):
+        return packed(Pair(*(Scalar(builder, argument) for argument in arguments)))
+
+    return kinds[re](re, im), generate
+
+
 def _select(typing_context, condition, a, b):
     a, b = types.unliteral(a), types.unliteral(b)
     if types.unliteral(condition) != types.boolean or a != b:
         return None
 
     def generate(context, builder, signature, arguments):
+        condition, *values = arguments
+        if a in COMPLEX:  # part by part, which is what vectorises
+            first, second = (unpacked(builder, value) for value in values)
+            return packed(first.chosen(Scalar(builder, condition), second))
         return builder.select(*arguments)
 
     return a(types.boolean, a, a), generate
@@ -169,4 +215,5 @@ def bit_cast_function(
     return named(typed, name, "The bits of the argument as another type of the same width.")
 
 
+pair = named(_pair, "pair", "The complex number of two parts.")
 select = named(_select, "select", "`a` where the boolean holds, else `b`; both are evaluated.")
