@@ -162,6 +162,42 @@ def test_an_error_leaves_what_eager_leaves():
     assert sum(type(note) is type for note in notes) == 2
 
 
+def test_a_number_read_from_a_result_keeps_writes_in_place():
+    w, _, g = tensors()
+    row = df.tensor([1.0, 2.0, 3.0])
+
+    @df.compile(wait=True)
+    def step(w, g, row):
+        w -= g
+        return row.sum().item()
+
+    expected = w.numpy().copy()
+    for _ in range(4):
+        expected -= g.numpy()
+        assert step(w, g, row) == 6.0
+    np.testing.assert_array_equal(w.numpy(), expected)
+    assert step.stats()["replays"] == 3
+    assert stored_in_inputs(step) == 1
+
+
+def test_what_fails_after_the_program_leaves_what_eager_leaves():
+    w = df.tensor([6.0, 0.0])
+
+    @df.compile(wait=True)
+    def step(w, row):
+        w -= 2.0
+        return 1.0 / row.sum().item()
+
+    row = df.tensor([1.0, 2.0, 5.0])
+    assert [step(w, row), step(w, row)] == [0.125, 0.125]
+    with pytest.raises(ZeroDivisionError):
+        step(w, row - row)
+    assert w.tolist() == [0.0, -6.0]
+    assert step(w, row) == 0.125
+    assert step.stats()["replays"] == 2
+    assert stored_in_inputs(step) == 0
+
+
 def test_beside_an_op_that_python_runs():
     def f(w, m, g):
         ordered = df.sort(m, axis=1) if hasattr(df, "sort") else df.flip(m, 1)
