@@ -18,7 +18,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
 from dualflow.ir.text import KernelText
 
-from . import builds, cache, helper, products
+from . import builds, cache, helper, native, products, threads
 from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
@@ -55,6 +55,8 @@ def answer(planned: Planned | Unplanned) -> bytes:
             images[name] = compile_text(text)
         except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
             images[name] = f"{type(error).__name__}: {error}"
+    native.builtin_works()  # so that its code too is on disk before the parent looks for it
+    threads.step()
     return pickle.dumps((pickle.dumps(planned), images))
 
 
