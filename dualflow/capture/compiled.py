@@ -44,7 +44,7 @@ from . import (
 )
 from .audit import Audit
 from .coexecute import coexecute
-from .emit import PYTHON, RAISED
+from .emit import MISS, PYTHON, RAISED
 from .frame import Frame
 from .path import Block, Builder
 from .provenance import CONSTANT, SCALARS, Node, Origin
@@ -60,6 +60,8 @@ _quiet: list[Any] = []
 MOST_BLOCKS = 1000
 #: After so many calls in Python in which there was nothing to fuse only each such call looks again.
 UNFUSED = 64
+#: More calls than there will be.
+MANY = 1 << 62
 _SLOWER = Reason("replays of it were measured to be slower than Python", None)
 
 
@@ -108,7 +110,7 @@ class CompiledFunction:
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
-        "_retraces", "_root", "_segments", "_stop", "_trial", "_wait",
+        "_plain", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_whole",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -139,6 +141,8 @@ class CompiledFunction:
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
         self._trial: trials.Trial | None = None
+        self._whole: Callable[..., Any] | None = None
+        self._plain: Block | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return _by_name(self) or (CompiledFunction, self._made_of(self._fn))
@@ -163,6 +167,12 @@ class CompiledFunction:
     # Calling --------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        whole = self._whole
+        if whole is not None and not kwargs:
+            out = whole(*args)
+            if out is not MISS:
+                return out
+            self._settle()
         if type(door.state.mode) is not EagerMode or config.active().mode == "eager":
             return self._fn(*args, **kwargs)  # within a call that is being recorded or co-executed
         if self._audit is not None:
@@ -184,9 +194,24 @@ class CompiledFunction:
             at = replays % trials.AGAIN
             if (at == trials.AFTER or at == trials.EARLY) and not self._wait:
                 self._trial = trials.Trial(at)
+            elif block.plain is not None and self._audit is None:
+                self._offer(block, MANY if self._wait else trials.until(replays))
             return out
         self._count("calls")
         return self._otherwise(out, block, args, kwargs)
+
+    def _offer(self, block: Block, calls: int) -> None:
+        """Let so many calls of this path be native calls as a whole, if it can be."""
+        assert block.plain is not None
+        self._settle()
+        self._whole = block.plain.whole(block.run, self._counts, calls)
+        self._plain = block
+
+    def _settle(self) -> None:
+        """Count the calls that were native as a whole."""
+        block = self._plain
+        if block is not None and block.plain is not None and block.plain.settle():
+            self._last = ("replay", None, block)
 
     def _unlike(self, trial: trials.Trial | None, args: tuple, kwargs: dict) -> Any:
         """A call that is not simply replayed: NumPy's errors are told, or replays are on trial."""
@@ -378,10 +403,12 @@ class CompiledFunction:
 
     def stats(self) -> dict[str, int]:
         """How calls ran: a counter for each way, and for what was recorded (see `df.stats`)."""
+        self._settle()
         return dict(self._counts)
 
     def report(self, *args: Any, **kwargs: Any) -> Report:
         """How the last call ran; given arguments, how the path they take ran."""
+        self._settle()
         how, reason, block = self._last
         blocks = [] if block is None else [block]
         if args or kwargs:

@@ -30,6 +30,7 @@ from .emit import MISS, PYTHON, Emitter, node_key
 from .provenance import Node, Origin
 from .recorder import Reason, Recorder
 from .results import Maker, Unsupported
+from .whole import Plain, plain
 
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 compile_graph = pipeline.compile_graph
@@ -55,6 +56,7 @@ class Block:
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
+        plain: of a leaf whose replay may be one native call: what that has to do.
         effects, text: for readers.
     """
 
@@ -76,6 +78,7 @@ class Block:
         self.exports: list[Any] = []
         self.drops: list[Any] = []
         self.slow: bool | None = None
+        self.plain: Plain | None = None
 
     @property
     def ready(self) -> bool:
@@ -122,6 +125,11 @@ class Block:
                 raise
             self._namespace["run"] = separate(executable, self.into)
             self.graph = getattr(self.compilation, "rolled", None) or self.graph
+
+    @property
+    def run(self) -> Run | None:
+        """Its program, once it is linked."""
+        return self._namespace.get("run")
 
     def _give_up(self, why: str, line: SourceLine | None) -> None:
         """No program will be made: where the guards fit, Python runs."""
@@ -351,6 +359,7 @@ class Builder:
                 emitter.node(node)
         self.commit.check(emitter)
         emitter.line("if check: return FITS")
+        self.outside, after = [], len(emitter.lines)
         self.undo = recorder.drawn.write(emitter)
         numbers = self._late_of(list(self.maker.nodes))
         outputs = list(self.maker.outputs)
@@ -377,6 +386,8 @@ class Builder:
         self.maker.write_histories(emitter, made)
         emitter.line(f"return {result}")
         block.key = (tuple(keys), "leaf")
+        if not self.path:
+            block.plain = plain(guards, self.outside, emitter.lines[after:], recorder.grad_enabled)
         self._finish(block, emitter, "replay")
         return block
 
@@ -470,6 +481,8 @@ class Builder:
 
         def gone(_: Any) -> None:  # ids in the key may come to mean something else
             block.key = object()
+            if block.plain is not None:
+                block.plain.end()
 
         for name, target in emitter.weak:
             block._namespace[name] = ref(target, gone)

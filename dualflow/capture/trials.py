@@ -21,6 +21,16 @@ TURNS, MOST = 7, 100
 MARGIN = 0.92
 
 
+def until(replays: int) -> int:
+    """How many replays follow so many before the one after which paths are tried.
+
+    >>> [until(n) for n in (0, 7, 8, 199, 200, 1031)]
+    [7, 0, 191, 0, 831, 0]
+    """
+    at = replays % AGAIN
+    return (EARLY if at < EARLY else AFTER if at < AFTER else AGAIN + EARLY) - at - 1
+
+
 @final
 class Trial:
     """The times of some calls of one function."""

@@ -26,6 +26,7 @@ from .division import WORTH_PYTHON, Division, PythonThreads, native_step
 from .layout import Layout, scalar_word, scratch_size
 from .loops import PythonLoop, loop_step
 from .memory import Arena, allocator
+from .native_call import MOST_ARENA
 
 
 def prepare(
@@ -114,6 +115,14 @@ class Executable:
         """Whether all of it is one native call, in which nothing fails half-way but what
         `program.errors` tells of."""
         return self._only is not None
+
+    def parts_of_call(self) -> tuple[np.ndarray, Callable[[], np.ndarray], int] | None:
+        """Code for the dispatcher, what makes the only output, and bytes of arena, if a run is
+        no more than that; None if it is."""
+        small = self._layout.arena <= MOST_ARENA and self._layout.traffic <= RELEASE_BYTES
+        if self._only is None or not self._whole or len(self._allocators) != 1 or not small:
+            return None
+        return self.code, self._allocators[0], self._layout.arena
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for `arrays`, which must have the dtypes, shapes and strides of

@@ -12,9 +12,11 @@ it reads them right, else the same through ctypes.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -260,15 +262,26 @@ def _builtin(code: np.ndarray, arrays: int, release: bool) -> Binding:
     words = [code.ctypes.data, arrays, id(np.ndarray), _address(api.PyLong_FromLongLong)]
     locks = (api.PyEval_SaveThread, api.PyEval_RestoreThread)
     words += [_address(lock) for lock in locks] if release else [0, 0]
-    state = _State(struct.pack("6q", *words))
-    state.code = code
-    return _new_function()(ctypes.addressof(_definition()), state, None)
+    return _function(_definition(), struct.pack("6q", *words), code)
+
+
+def built_in(address: int, words: np.ndarray) -> Callable[..., Any]:
+    """The METH_FASTCALL function at `address` as a built-in; its `self` holds the address of
+    `words`, which live as long."""
+    definition = _MethodDefinition(b"call", address, METH_FASTCALL, None)
+    return _function(definition, struct.pack("q", words.ctypes.data), (definition, words))
+
+
+def _function(definition: _MethodDefinition, words: bytes, keep: Any) -> Callable[..., Any]:
+    state = _State(words)
+    state.keep = keep
+    return _new_function()(ctypes.addressof(definition), state, None)
 
 
 class _State(bytes):
     """The words that the built-in reads, and what must live as long as it does."""
 
-    code: np.ndarray
+    keep: Any
 
 
 def _address(function: object) -> int:
@@ -298,11 +311,21 @@ def _library() -> Native:
     )
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
     text = _DISPATCH + LOOP + "".join(products)
-    offsets = {"PAYLOAD": _payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
+    offsets = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
-    for name, value in offsets.items():
-        text = text.replace(name, str(value))
-    return cache.native_part(text, _SYMBOLS)
+    return cache.native_part(fill(text, offsets), _SYMBOLS)
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """LLVM text with words replaced by their values."""
+    for name, value in values.items():
+        text = re.sub(rf"\b{name}\b", str(value), text)
+    return text
+
+
+def address_of_run() -> int:
+    """Where the dispatcher is: a function of bases and code that returns the status."""
+    return _library()["dualflow_run"]
 
 
 def gemm(dtype: np.dtype) -> int:
@@ -315,7 +338,7 @@ def loop() -> int:
     return _library()["dualflow_loop"]
 
 
-def _payload() -> int:
+def payload() -> int:
     """Where the items of a bytes object begin."""
     return bytes.__basicsize__ - 1
 
@@ -329,7 +352,7 @@ def builtin_works() -> bool:
     field = ctypes.c_void_p.from_address(id(probe) + object.__basicsize__).value
     kind = object.__basicsize__ - struct.calcsize("P")
     its_type = ctypes.c_void_p.from_address(id(probe) + kind).value
-    text = ctypes.string_at(id(b"dualflow") + _payload(), 8)
+    text = ctypes.string_at(id(b"dualflow") + payload(), 8)
     if field != probe.ctypes.data or its_type != id(np.ndarray) or text != b"dualflow":
         return False
     return _finds_pointers()

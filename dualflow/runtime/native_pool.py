@@ -13,8 +13,9 @@ with all signals blocked; they look for work for a while, then sleep. Comes in: 
 from __future__ import annotations
 
 import platform
-import re
 import sys
+
+from .native import fill
 
 MOST_THREADS = 256
 #: How often a thread looks for work, and a caller for the end, before it gives its core away.
@@ -384,7 +385,4 @@ def pool_text() -> str:
         "SET_MASK": 3 if sys.platform == "darwin" else 2, "WORKER_LOOKS": WORKER_LOOKS,
         "CALLER_LOOKS": CALLER_LOOKS,
     }  # fmt: skip
-    text = _POOL
-    for word, value in words.items():
-        text = re.sub(rf"\b{word}\b", str(value), text)
-    return text
+    return fill(_POOL, words)
