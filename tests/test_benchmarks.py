@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import (  # noqa: E402
+    calls,
     capture,
     ceilings,
     checking,
@@ -116,6 +117,15 @@ def test_the_costs_of_recording_and_replaying_are_measured(capsys, monkeypatch):
     for word in ("recording, digits step", "hook: a global", "guards of 100 reads",
                  "co-execution, an op", "co-executed"):  # fmt: skip
         assert word in said
+
+
+def test_the_parts_of_a_call_are_measured():
+    found = calls.measure(stretches=5)
+    assert len(found) == 13 * len(calls.SIZES)
+    assert min(found.values()) > 0
+    for size in calls.SIZES:
+        native = found[f"{size} elements: native call, tensors"]
+        assert native < found[f"{size} elements: portable call, tensors"]
 
 
 ROWS = {overhead.text_of(row): row for rows in overhead.TABLE.values() for row in rows}

@@ -31,6 +31,18 @@ def scaled(x: Any) -> Any:
     return x * GAIN + 1
 
 
+def summed(x: Any, y: Any) -> Any:
+    return np.sum(helper(x, y))
+
+
+def helper(x: Any, y: Any) -> Any:
+    return x * y
+
+
+def helped(x: Any, y: Any) -> Any:
+    return helper(x, y) + 1
+
+
 def reduced(x: Any, y: Any) -> Any:
     return df.softmax(x @ y, axis=-1)
 
@@ -55,7 +67,8 @@ def taken(compiled: CompiledFunction) -> int:
 
 
 @pytest.mark.parametrize(
-    ("function", "numpy"), [(blend, False), (numpy_blend, True), (reduced, False)]
+    ("function", "numpy"),
+    [(blend, False), (numpy_blend, True), (reduced, False), (summed, True), (helped, False)],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(4, 4), (8, 8)])
@@ -70,7 +83,7 @@ def test_both_ways_give_the_same(function, numpy, dtype, shape, monkeypatch):
     portable = ready(function, *given)
     assert portable._whole is None
     other = portable(*given)
-    assert type(found) is type(other) is type(given[0])
+    assert type(found) is type(other) is type(function(*given))
     assert np.asarray(found).tobytes() == np.asarray(other).tobytes()
     assert found.dtype == other.dtype
     assert portable.stats()["replays"] == 3
@@ -175,6 +188,20 @@ def test_a_changed_function_and_method_are_seen(monkeypatch):
     assert taken(compiled) >= 1
     monkeypatch.setattr(blend, "__code__", scaled.__code__.replace(co_argcount=1))
     with pytest.raises(TypeError):
+        compiled(x, y)
+
+
+def test_a_changed_helper_is_seen(monkeypatch):
+    x, y = operands()
+    compiled = ready(helped, x, y)
+    assert taken(compiled)
+    monkeypatch.setattr(helper, "__code__", (lambda x, y: x - y).__code__)
+    np.testing.assert_array_equal(compiled(x, y).numpy(), x.numpy() - y.numpy() + 1)
+    monkeypatch.undo()
+    monkeypatch.setitem(globals(), "helper", df.add)
+    np.testing.assert_array_equal(compiled(x, y).numpy(), x.numpy() + y.numpy() + 1)
+    monkeypatch.delitem(globals(), "helper")
+    with pytest.raises(NameError):
         compiled(x, y)
 
 

@@ -21,19 +21,26 @@ from dualflow.base import config
 from dualflow.base.counters import before_stats, count
 from dualflow.ops import door
 from dualflow.runtime import native_call
-from dualflow.runtime.native_call import CODE, HELD, ITEM, WholeCall
+from dualflow.runtime.native_call import CODE, GLOBALS, HELD, IS, TYPE, WholeCall
 
 from .emit import ABSENT, MISS, is_array
 from .provenance import Namespace, Node
 
 _ARGUMENT, _COUNT = "args[{k0}]", "len(args) == {k0} and tuple(kwargs) == {k1}"
-_IN_NAMESPACE, _IS, _ITS_CODE = "{k0}[{k1}]", "{0} is {k0}", "{0}.__code__ is {k0}"
-#: The lines of a leaf that runs its program and returns one tensor, or the array of one.
+_IN_NAMESPACE, _ITSELF = "{k0}[{k1}]", "{k0}"
+#: What guards ask of something in a namespace.
+_ASKED = {
+    "{0} is {k0}": IS, "{0}.__code__ is {k0}": CODE, "{0}.__globals__ is {k0}": GLOBALS,
+    "type({0}) is {k0}": TYPE,
+}  # fmt: skip
+#: The lines of a leaf that runs its program and returns one tensor, its array, or its element.
 _RUNS = ["try: {out} = run(({given}))", "except Exception: return RAISED",
          "except GuardErrors: return MISS"]  # fmt: skip
 _TENSOR = ["{a} = new(Tensor)", "{a}._array = {out}[0]", "return {a}"]
 _ARRAY = [*_TENSOR[:2], "{b} = {a}._array", "return {b}"]
+_ELEMENT = [*_TENSOR[:2], "return {a}._array[()]"]
 
+_NOWHERE: tuple[()] = ()
 Check = tuple[int, int, int, int]
 Input = tuple[int, type, Any]
 
@@ -50,16 +57,16 @@ class Plain:
         checks: kind, object, key, wanted.
         inputs: for each input of the program the argument, its type, and its layout.
         grad: whether gradients have to be enabled.
-        tensor: whether the result is a tensor.
+        result: whether it is a "tensor", its "array", or the "element" of that.
         names: the keys among the addresses.
     """
 
     def __init__(
         self, arguments: int, checks: Sequence[Check], inputs: Sequence[Input], grad: bool,
-        tensor: bool, names: Sequence[str],
+        result: str, names: Sequence[str],
     ) -> None:  # fmt: skip
         self._arguments, self._checks, self._inputs = arguments, checks, inputs
-        self._grad, self._tensor, self._names = grad, tensor, names
+        self._grad, self._result, self._names = grad, result, names
         self._whole: WholeCall | None = None
         self._settings: config.Config | None = None
         self._over = False
@@ -110,7 +117,7 @@ class Plain:
         code, make, arena = parts
         self._runs = executable.program.runs
         errors, names = variable.get(), sys.intern
-        own = (ITEM, id(vars(config)), id(names("_active")), id(settings))
+        own = (IS, id(vars(config)), id(names("_active")), id(settings))
         words = [word for check in (own, *self._checks) for word in check]
         for number, kind, (shape, dtype, strides) in self._inputs:
             words += [number, id(kind), len(shape), id(dtype), *shape, *strides]
@@ -118,8 +125,10 @@ class Plain:
             "arguments": self._arguments, "alive": 1, "left": 0, "hits": 0,
             "checks": 1 + len(self._checks), "inputs": len(self._inputs),
             "code": code.ctypes.data, "make": id(make), "arena": arena,
-            "tensor": id(Tensor) if self._tensor else 0, "array_name": id(names("_array")),
-            "grad_name": id(names("requires_grad")), "grad": id(False), "miss": id(MISS),
+            "tensor": id(Tensor) if self._result == "tensor" else 0,
+            "item": id(_NOWHERE) if self._result == "element" else 0,
+            "array_name": id(names("_array")), "grad_name": id(names("requires_grad")),
+            "grad": id(False), "miss": id(MISS),
             "state": id(door.state), "mode_name": id(names("mode")), "mode": id(EagerMode),
             "enabled_name": id(names("grad_enabled")), "enabled": id(self._grad),
             "variable": id(variable), "error_state": id(errors),
@@ -161,7 +170,7 @@ def _plain(
     lines: Sequence[str],
     grad: bool,
 ) -> Plain:
-    tensor = _result(lines)
+    result = _result(lines)
     arguments = -1
     checks: list[Check] = []
     layouts: dict[int, Input] = {}
@@ -189,20 +198,20 @@ def _plain(
     nodes = [node for event in guards for node in (event[1], *event[1].parents)]
     names = tuple(c for node in nodes for c in node.constants if type(c) is str)
     found = tuple(layouts[number] for number in numbers)
-    return Plain(arguments, tuple(checks), found, grad, tensor, names)
+    return Plain(arguments, tuple(checks), found, grad, result, names)
 
 
-def _result(lines: Sequence[str]) -> bool:
-    """Whether the lines return a tensor; else the array of one."""
+def _result(lines: Sequence[str]) -> str:
+    """What the lines return."""
     stripped = [line.strip() for line in lines]
-    for tail, tensor in ((_TENSOR, True), (_ARRAY, False)):
+    for tail, what in ((_TENSOR, "tensor"), (_ARRAY, "array"), (_ELEMENT, "element")):
         if len(stripped) != len(_RUNS) + len(tail):
             continue
         names = {"out": stripped[0][5:].partition(" ")[0], "a": stripped[3].partition(" ")[0]}
         names["b"] = stripped[5].partition(" ")[0]
         names["given"] = stripped[0].partition(" = run((")[2][:-2]
         if [line.format(**names) for line in (*_RUNS, *tail)] == stripped:
-            return tensor
+            return what
     raise Other
 
 
@@ -218,12 +227,14 @@ def _argument(node: Node | None) -> tuple[int, type]:
 def _check(node: Node) -> Check:
     if node.template == ABSENT:
         space, name = node.constants
-        return ITEM, _namespace(space), _name(name), 0
-    if node.template == _IS and len(node.parents) == 1:
-        return ITEM, *_place(node.parents[0]), id(node.constants[0])
-    if node.template == _ITS_CODE and node.parents[0].template == "{k0}":
-        return CODE, id(node.parents[0].constants[0]), 0, id(node.constants[0])
-    raise Other
+        return IS, _namespace(space), _name(name), 0
+    kind = _ASKED.get(node.template)
+    if kind is None or len(node.parents) != 1:
+        raise Other
+    (parent,), wanted = node.parents, node.constants[0]
+    if parent.template == _ITSELF:
+        return kind, id(parent.constants[0]), 0, id(wanted)
+    return kind, *_place(parent), id(wanted)
 
 
 def _place(node: Node) -> tuple[int, int]:

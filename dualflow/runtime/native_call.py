@@ -27,17 +27,20 @@ from .once import once
 HEAD = (
     "arguments", "alive", "left", "hits", "checks", "inputs", "run", "code", "make", "arena",
     "tensor", "array", "array_name", "grad_name", "grad", "miss", "state", "mode_name", "mode",
-    "enabled_name", "enabled", "variable", "error_state",
+    "enabled_name", "enabled", "variable", "error_state", "item",
 )  # fmt: skip
-#: Kinds of checks: `object[key] is wanted` (0: there is none), `object[key]` is there, the code of
-#: the function `object` is `wanted`.
-ITEM, HELD, CODE = 0, 1, 2
+#: Kinds of checks of what is in the dict `object` under `key`, or of `object` itself where `key` is
+#: 0: it is `wanted` (0: nothing is there); it is there; the code, the globals of that function, the
+#: type of it is `wanted`.
+IS, HELD, CODE, GLOBALS, TYPE = range(5)
 #: Arenas of at most so many bytes are made on the stack.
 MOST_ARENA = 1 << 14
 
 _CALL = """
 declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyFunction_GetCode(ptr)
+declare ptr @PyFunction_GetGlobals(ptr)
+declare ptr @PyObject_GetItem(ptr, ptr)
 declare ptr @PyObject_GetAttr(ptr, ptr)
 declare i32 @PyObject_SetAttr(ptr, ptr, ptr)
 declare ptr @PyObject_CallNoArgs(ptr)
@@ -73,19 +76,47 @@ entry:
   %key = load ptr, ptr %key_at
   %wanted_at = getelementptr i64, ptr %at, i64 3
   %wanted = load ptr, ptr %wanted_at
-  %of_code = icmp eq i64 %kind, CODE
-  br i1 %of_code, label %code, label %item
+  %itself = icmp eq ptr %key, null
+  br i1 %itself, label %found, label %look
+look:
+  %item = call ptr @PyDict_GetItem(ptr %object, ptr %key)
+  %none = icmp eq ptr %item, null
+  br i1 %none, label %absent, label %found
+absent:
+  %is = icmp eq i64 %kind, IS
+  %nothing = icmp eq ptr %wanted, null
+  %rightly = and i1 %is, %nothing
+  ret i1 %rightly
+found:
+  %x = phi ptr [%object, %entry], [%item, %look]
+  switch i64 %kind, label %right [i64 IS, label %self
+                                  i64 CODE, label %code
+                                  i64 GLOBALS, label %globals
+                                  i64 OF_TYPE, label %type]
+self:
+  br label %compare
 code:
-  %its_code = call ptr @PyFunction_GetCode(ptr %object)
-  %same_code = icmp eq ptr %its_code, %wanted
-  ret i1 %same_code
-item:
-  %found = call ptr @PyDict_GetItem(ptr %object, ptr %key)
-  %same = icmp eq ptr %found, %wanted
-  %there = icmp ne ptr %found, null
-  %held = icmp eq i64 %kind, HELD
-  %right = select i1 %held, i1 %there, i1 %same
-  ret i1 %right
+  %its_code = call ptr @PyFunction_GetCode(ptr %x)
+  br label %compare
+globals:
+  %its_globals = call ptr @PyFunction_GetGlobals(ptr %x)
+  br label %compare
+type:
+  %type_at = getelementptr i8, ptr %x, i64 TYPE
+  %its_type = load ptr, ptr %type_at
+  br label %compare
+compare:
+  %seen = phi ptr [%x, %self], [%its_code, %code], [%its_globals, %globals], [%its_type, %type]
+  %failed = icmp eq ptr %seen, null
+  br i1 %failed, label %clear, label %same
+clear:
+  call void @PyErr_Clear()
+  ret i1 false
+same:
+  %equal = icmp eq ptr %seen, %wanted
+  ret i1 %equal
+right:
+  ret i1 true
 }
 
 define internal i1 @numbers(ptr %a, ptr %b, i64 %count) nounwind {
@@ -287,9 +318,16 @@ count_it:
   %hits1 = add i64 %hits, 1
   store i64 %hits1, ptr %at_hits
   %plain = icmp eq ptr %tensor, null
-  br i1 %plain, label %give, label %wrap
+  br i1 %plain, label %bare, label %wrap
+bare:
+  %whole = icmp eq ptr %item, null
+  br i1 %whole, label %give, label %give_item
 give:
   ret ptr %made
+give_item:
+  %scalar = call ptr @PyObject_GetItem(ptr %made, ptr %item)
+  call void @Py_DecRef(ptr %made)
+  ret ptr %scalar
 wrap:
   %t = call ptr @PyType_GenericAlloc(ptr %tensor, i64 0)
   %no = icmp eq ptr %t, null
@@ -335,8 +373,8 @@ def _library() -> Native:
         for n, name in enumerate(HEAD)
     )
     values = {
-        "HEAD": loads, "PAYLOAD": native.payload(), "WORDS": len(HEAD), "CODE": CODE,
-        "HELD": HELD, **_FIELDS,
+        "HEAD": loads, "PAYLOAD": native.payload(), "WORDS": len(HEAD), "IS": IS, "CODE": CODE,
+        "GLOBALS": GLOBALS, "OF_TYPE": TYPE, **_FIELDS,
     }  # fmt: skip
     return cache.native_part(native.fill(_CALL, values), ("dualflow_whole_call",))
 
