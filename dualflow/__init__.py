@@ -45,6 +45,8 @@ dualflow.inspect.compare           compare
 dualflow.inspect.nonfinite         debug_nans
 dualflow.interop.files             load save
 dualflow.runtime.memory            release_memory
+dualflow.array.cuda                memory_summary synchronize
+dualflow.ops.devices               device
 dualflow.ops.functions.attention   scaled_dot_product_attention
 dualflow.ops.functions.contraction einsum
 dualflow.ops.functions.convolution conv1d conv2d conv3d
@@ -66,6 +68,7 @@ _MODULES = {
 }
 #: names that are modules
 _ROOMS = {
+    "cuda": "dualflow.array.cuda",
     "data": "dualflow.data",
     "fft": "dualflow.ops.functions.fft",
     "interop": "dualflow.interop",

@@ -5,6 +5,8 @@ from . import interop as interop
 from . import nn as nn
 from . import optim as optim
 from .api import *  # noqa: F403
+from .array.cuda import memory_summary as memory_summary
+from .array.cuda import synchronize as synchronize
 from .autograd.check import check_grads as check_grads
 from .autograd.control import cond as cond
 from .autograd.control import map as map
@@ -28,6 +30,7 @@ from .inspect.nonfinite import debug_nans as debug_nans
 from .interop.files import load as load
 from .interop.files import save as save
 from .ops import random as random
+from .ops.devices import device as device
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg
 from .ops.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention

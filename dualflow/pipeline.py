@@ -20,11 +20,15 @@ import numpy as np
 
 from dualflow.base import collection, config
 from dualflow.codegen import numba as numba_codegen
+from dualflow.codegen import triton as triton_codegen
+from dualflow.codegen import triton_variants
+from dualflow.ir.backend import NUMBA, TRITON
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
 from dualflow.runtime import cpu
 from dualflow.runtime.behind import Behind, Planned, Unplanned, answer
+from dualflow.runtime.gpu import program as gpu
 from dualflow.schedule import plan_with_reasons
 
 Layouts = Sequence[View] | None
@@ -37,14 +41,18 @@ def compile_graph(
     into: Into = None,
     behind: bool = False,
     most: int | None = None,
-) -> cpu.Compilation | Behind:
+    device: str = "cpu",
+) -> cpu.Compilation | gpu.Compilation | Behind:
     """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
     named in `into` may be stored in the memory of the input of that number (see `plan`). With
-    `behind`, the helper process plans too.
+    `behind`, the helper process plans too; on another `device` than the CPU it only compiles.
 
     Raises:
         Unplanned: with loops made of its repeated stretches, it has more than `most` nodes.
+        DeviceError: there is no such device.
     """
+    if device != "cpu":
+        return _for_gpu(plan(graph, layouts, into, most, device), int(device.partition(":")[2]))
     if behind:
         return Behind(
             f"{__name__}:plan_pickled",
@@ -58,18 +66,27 @@ def compile_graph(
     return compilation
 
 
+def _for_gpu(planned: Planned, number: int) -> gpu.Compilation:
+    program, texts, choose = planned.program, planned.texts, triton_variants.choose
+    compilation = gpu.prepare(program, texts, choose, number, planned.reasons)
+    compilation.rolled = planned.rolled
+    return compilation
+
+
 @collection.put_off
 def plan(
-    graph: Graph, layouts: Layouts = None, into: Into = None, most: int | None = None
-) -> Planned:
+    graph: Graph, layouts: Layouts = None, into: Into = None, most: int | None = None,
+    device: str = "cpu",
+) -> Planned:  # fmt: skip
     """All that is made of a graph before there is machine code; raises as `compile_graph` does."""
     rolled = roll(graph)
     if most is not None and len(rolled.nodes) > most:
         why = f"more than {most} operations, in which no loop was found"
         raise Unplanned(why, rolled.nodes[0].line)
-    found = plan_with_reasons(simplify(rolled), layouts, into=into)
-    launches = found.program.launches
-    texts = {launch.kernel: numba_codegen.emit(launch.kernel) for launch in launches}
+    on_cpu = device == "cpu"
+    backend, emit = (NUMBA, numba_codegen.emit) if on_cpu else (TRITON, triton_codegen.emit)
+    found = plan_with_reasons(simplify(rolled), layouts, backend, into)
+    texts = {launch.kernel: emit(launch.kernel) for launch in found.program.launches}
     return Planned(None if rolled is graph else rolled, found.program, texts, found.lines())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
 import re
 import subprocess
 from pathlib import Path
@@ -30,41 +29,20 @@ from triton_kernels import (
 )
 
 from dualflow.codegen.triton import emit
-from dualflow.codegen.triton_variants import Variant, signature, variant
+from dualflow.codegen.triton_variants import variant
 from dualflow.ir.backend import TRITON
 from dualflow.ir.kernel import Access, Kernel, Let
-from dualflow.ir.text import KernelText
 from dualflow.passes import simplify
+from dualflow.runtime.gpu.compile import build
 from dualflow.schedule import plan
 
 pytest.importorskip("triton")
 
 
-def load_source(text: KernelText):
-    path = f"<triton {hash(text.source)}>"
-    linecache.cache[path] = (len(text.source), None, text.source.splitlines(True), path)
-    scope = {"__name__": path}
-    exec(compile(text.source, path, "exec"), scope)
-    return scope[text.name]
-
-
 @pytest.fixture
-def ahead_of_time(tmp_path, monkeypatch):
-    """Compiles a text for a target, into a cache of its own."""
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
-
-    def build(kernel: Kernel, chosen: Variant, target=("cuda", 90, 32)):
-        text = emit(kernel)
-        function = load_source(text)
-        types, constexprs, attributes = signature(text, chosen, function.arg_names)
-        options = {name: value == "True" for name, value in text.options}
-        source = ASTSource(fn=function, signature=types, constexprs=constexprs, attrs=attributes)
-        options["num_warps"] = chosen.warps
-        return compile(source, target=GPUTarget(*target), options=options)
-
-    return build
+def ahead_of_time():
+    """Compiles the text of a kernel for a target."""
+    return lambda kernel, chosen, target=("cuda", 90, 32): build(emit(kernel), chosen, target)
 
 
 def accesses_in(ptx: str, kind: str) -> tuple[int, int]:

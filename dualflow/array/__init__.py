@@ -3,17 +3,20 @@
 Comes in: operations through `ops.door`. Goes out: `Tensor`; `EagerMode`, the mode threads start in.
 """
 
+from importlib import import_module
+
 from dualflow.base import freed
-from dualflow.ops import door, operands
+from dualflow.ops import devices, door, operands
 from dualflow.runtime import blas
 
-from .creation import adopt, asarray, from_dlpack, tensor
+from .creation import adopt, asarray, from_dlpack, own, tensor
 from .eager import EagerMode
 from .storage import Storage
 from .tensor import Tensor
 
-operands.install_tensor(Tensor, adopt, Tensor._wrap)
+operands.install_tensor(Tensor, adopt, own)
 door.install_eager(EagerMode())
+devices.install_gpu(lambda: import_module("dualflow.array.on_device"))
 freed.keep()
 blas.keep_to_budget()
 

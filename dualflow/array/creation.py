@@ -8,8 +8,8 @@ import numpy as np
 
 from dualflow.base.dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, as_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError, SharingError
+from dualflow.ops import devices, door
 from dualflow.ops.functions.elementwise import astype
-from dualflow.ops.rules import check_device
 
 from .tensor import Tensor
 
@@ -29,7 +29,7 @@ def asarray(
     Args:
         value: a tensor, an array of NumPy or another library, nested lists of scalars, or a scalar.
         dtype: the dtype wanted; None for that of `value`.
-        device: "cpu", or None, which is the same.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`), or a tensor's own.
         copy: True copies always, False raises instead of copying.
 
     Raises:
@@ -37,13 +37,16 @@ def asarray(
         ArgumentError: `value` cannot become an array.
         SharingError: a copy is needed and not allowed.
         ShapeError: nested lists of unequal lengths.
-        DeviceError: another device.
+        DeviceError: there is no such device.
 
     >>> import dualflow as df
     >>> df.asarray([1.0, 2.0])
     Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
     """
-    check_device(device)
+    if device is not None or door.state.device is not None:
+        place = door.state.device if device is None else devices.device(device)
+        if type(value) is not Tensor or device is not None:
+            return _placed(value, dtype, place, copy)
     wanted = None if dtype is None else as_dtype(dtype)
     if type(value) is Tensor:
         if wanted is not None and wanted != value.dtype:
@@ -60,6 +63,17 @@ def asarray(
     if copy is False:
         raise _needs_copy(value)
     return Tensor._wrap(_from_python(value, wanted))
+
+
+def _placed(value: Any, dtype: Any, place: devices.Device, copy: bool | None) -> Tensor:
+    """`value` as a tensor on `place`."""
+    with devices.CPU:
+        found = asarray(value, dtype, copy=None if place == "cpu" else copy)
+    if found.device == place:
+        return found.copy() if copy and found is value else found
+    if copy is False:
+        raise _needs_copy(value)
+    return found.to_device(place)
 
 
 def _needs_copy(value: Any) -> SharingError:
@@ -91,7 +105,14 @@ def tensor(value: Any, dtype: Any = None, *, requires_grad: bool = False) -> Ten
 
 def adopt(array: np.ndarray) -> Tensor:
     """The tensor that shows the memory of `array`."""
-    return _adopted(array, None, None)
+    made = _adopted(array, None, None)
+    return made if door.state.device is None else made.to_device(door.state.device)
+
+
+def own(array: np.ndarray) -> Tensor:
+    """The tensor of an array that nobody else holds, on the device in use."""
+    made = Tensor._wrap(array)
+    return made if door.state.device is None else made.to_device(door.state.device)
 
 
 def _adopted(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> Tensor:
@@ -153,7 +174,7 @@ def from_dlpack(value: Any, /, *, device: str | None = None, copy: bool | None =
 
     Args:
         value: an array with `__dlpack__` and `__dlpack_device__`.
-        device: "cpu" has memory of another device copied, if its library can; None does not.
+        device: where it shall be; memory of another device is then copied. None: where it is.
         copy: True copies always, False raises instead of copying.
 
     Raises:
@@ -167,10 +188,14 @@ def from_dlpack(value: Any, /, *, device: str | None = None, copy: bool | None =
     >>> df.from_dlpack(np.arange(3)).tolist()
     [0, 1, 2]
     """
-    check_device(device)
     if not hasattr(value, "__dlpack__") or not hasattr(value, "__dlpack_device__"):
         raise ArgumentError(f"a {type(value).__name__} without DLPack",
                             instead="df.asarray(...)")  # fmt: skip
+    place = None if device is None else devices.device(device)
+    if value.__dlpack_device__()[0] == _CUDA and place != "cpu":
+        return _from_gpu(value, place, copy)
+    if place is not None and place.type != "cpu":
+        return from_dlpack(value, copy=copy).to_device(place)
     try:
         array = np.from_dlpack(value, device="cpu" if device else None, copy=copy)
     except (BufferError, RuntimeError, ValueError) as cause:
@@ -179,3 +204,23 @@ def from_dlpack(value: Any, /, *, device: str | None = None, copy: bool | None =
         as_dtype(array.dtype)
         return Tensor._wrap(array)
     return _adopted(array, None, copy)
+
+
+#: DLPack's number of memory on NVIDIA's GPUs
+_CUDA = 2
+
+
+def _from_gpu(value: Any, place: devices.Device | None, copy: bool | None) -> Tensor:
+    """The tensor that shows an array on a GPU, or a copy of it on `place`."""
+    index = value.__dlpack_device__()[1]
+    devices.gpu(index)  # loads the room that knows of GPUs
+    made = Tensor._wrap(door.away[0].adopted(value))
+    as_dtype(made.dtype)
+    if place is not None and place != made.device:
+        if copy is False:
+            raise _needs_copy(value)
+        return made.to_device(place)
+    if copy:
+        return made.copy()
+    made._memory().exposed = True
+    return made

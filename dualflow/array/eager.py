@@ -20,6 +20,7 @@ from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
 from .storage import held_back
 from .tensor import Tensor
 
+away = door.away
 _wrap = Tensor._wrap
 _wrap_view = Tensor._wrap_view
 _ndarray = np.ndarray
@@ -44,6 +45,13 @@ class EagerMode:
         if held_back:
             _let_through(inputs)
         arrays = _arrays_of(inputs)
+        if away and (place := away[0].place(op, inputs)) is not None:
+            made = away[0].apply(op, arrays, attributes, place)
+            if op.view is None:
+                return made if type(made) is tuple else _wrap(made)
+            if away[0].is_part(made, arrays[0]):
+                return _wrap_view(made, inputs[0], op, attributes)
+            return _wrap(away[0].packed(made))
         try:
             made = op.numpy(*arrays, **attributes)
         except DualflowError:
@@ -67,6 +75,8 @@ class EagerMode:
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         if held_back:
             _let_through(operands)
+        if away and (place := away[0].place(op, operands)) is not None:
+            return _wrap(away[0].elementwise(op, operands, place))
         values = []
         kinds: list[Any] = [op]
         for x in operands:
@@ -94,7 +104,8 @@ class EagerMode:
 
     def write(self, target: Any, value: Any) -> None:
         array = target._array if target._array is not None else target.array
-        if not array.flags.writeable:
+        gpu = away[0] if away and away[0].place(None, (target, value)) is not None else None
+        if not (array.flags.writeable if gpu is None else _is_writeable(target)):
             raise read_only(target)
         if held_back:
             _let_through((value,))
@@ -102,7 +113,10 @@ class EagerMode:
         storage = target._memory()
         if storage.note is not None:
             storage.note.changing(storage)
-        np.copyto(array, source)
+        if gpu is not None:
+            gpu.write(array, source)
+        else:
+            np.copyto(array, source)
         storage.version += 1
 
     def part(self, x: Any, items: tuple[Any, ...]) -> Any:
@@ -172,7 +186,8 @@ class EagerMode:
     def draw(self, generator: Any) -> Any:
         state = np.array([generator.key, generator.counter], np.uint64)
         generator.counter += 1
-        return _wrap(state)
+        place = door.state.device
+        return _wrap(state if place is None else away[0].moved(state, place))
 
     def values(self, tensor: Any) -> Any:
         array = tensor._array
@@ -181,7 +196,12 @@ class EagerMode:
         storage = tensor._storage
         if storage is not None and storage.note is not None:
             storage.note.changing(storage)  # the caller may hand the memory out
-        return array
+        return array if not away or type(array) is _ndarray else away[0].on_host(array)
+
+
+def _is_writeable(target: Any) -> bool:
+    """Whether a tensor is a view by none but ops that can be undone: a GPU's arrays do not say."""
+    return all(op.update is not None for op, _ in target._view)
 
 
 def _let_through(operands: tuple[Any, ...]) -> None:

@@ -10,9 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.ops import door
+
 #: A token for each co-executed call that holds back writes to memory from outside: while there is
 #: one, a thread in eager mode looks at a storage's note before it reads.
 held_back: list[object] = []
+
+
+def may_share(a: Any, b: Any) -> bool:
+    """Whether two arrays may share memory; never those of different devices."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.may_share_memory(a, b)
+    return type(a) is type(b) and door.away[0].may_share(a, b)
 
 
 class Storage:

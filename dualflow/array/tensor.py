@@ -24,15 +24,15 @@ from dualflow.base.errors import (
 )
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
-from dualflow.ops import composites, door, operators, views
+from dualflow.ops import composites, devices, door, operators, views
 from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
-from dualflow.ops.rules import check_device
 
 from . import protocols
 from .storage import Storage
 
 _new = object.__new__
 ref = weakref.ref
+away = door.away
 #: what the methods of gradients call, by name: the autograd room fills it.
 autograd_slot: dict[str, Callable[..., Any]] = {}
 
@@ -172,8 +172,9 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """Where the values are: "cpu"."""
-        return "cpu"
+        """Where the values are: "cpu", or "cuda:0"."""
+        array = self._array
+        return "cpu" if array is None or not away else away[0].name_of(array)
 
     @property
     def T(self) -> Tensor:  # noqa: N802  (the Array API's name)
@@ -201,7 +202,15 @@ class Tensor:
     # Values ---------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """The values as a NumPy array that shares memory with this tensor."""
+        """The values as a NumPy array that shares memory with this tensor.
+
+        Raises:
+            DeviceError: they lie on a GPU.
+        """
+        if away and self.device != "cpu":
+            raise DeviceError(f"numpy() of a tensor on {self.device}",
+                              why="NumPy's arrays lie on the CPU, and share memory with tensors",
+                              instead='to("cpu").numpy()')  # fmt: skip
         array = door.state.mode.values(self)
         self._memory().exposed = True
         return array
@@ -289,6 +298,8 @@ class Tensor:
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
+        if away and self.device != "cpu":
+            return away[0].exported(self, stream, dl_device, copy)
         array = door.state.mode.values(self) if copy else self.numpy()
         try:
             return array.__dlpack__(
@@ -298,7 +309,8 @@ class Tensor:
             raise SharingError(f"a tensor of {self.dtype.name} by DLPack: {cause}") from cause
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0  # kDLCPU
+        place = devices.device(self.device)
+        return (1, 0) if place.type == "cpu" else (2, place.number)  # kDLCPU, kDLCUDA
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
@@ -320,10 +332,12 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (door.state.mode.values(self).copy(), self._leaf_requires_grad())
+        values = door.state.mode.values(self).copy()
+        return _rebuilt, (values, self._leaf_requires_grad(), str(self.device))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        return _rebuilt(door.state.mode.values(self).copy(), self._leaf_requires_grad())
+        values = door.state.mode.values(self).copy()
+        return _rebuilt(values, self._leaf_requires_grad(), self.device)
 
     def _leaf_requires_grad(self) -> bool:
         if self._tape is not None:
@@ -441,10 +455,11 @@ class Tensor:
     relu, softmax, log_softmax = composites.relu, composites.softmax, composites.log_softmax
 
     def to(self, target: Any) -> Tensor:
-        """In another dtype, or on another device ("cpu" is the only one).
+        """In another dtype, or on another device: `x.to(df.float64)`, `x.to("cuda")`. A gradient
+        flows back to where the tensor was.
 
         Raises:
-            DeviceError: another device.
+            DeviceError: there is no such device.
             DTypeError: there is no such dtype.
         """
         if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "gpu"):
@@ -452,11 +467,21 @@ class Tensor:
         return elementwise.astype(self, target, copy=False)
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
-        """This tensor; DeviceError for another device than "cpu", where there are no streams."""
-        check_device(device)
+        """This tensor, or a copy of it on another device; DeviceError where there is none, or for
+        a stream of the CPU. On a GPU everything runs on the stream in use (`df.cuda.stream`)."""
+        place = devices.device(device)
         if stream is not None:
-            raise DeviceError("a stream of the device 'cpu'", instead="stream=None")
-        return self
+            raise DeviceError(f"a stream of the device {str(place)!r}", instead="stream=None")
+        if place == self.device:
+            return self
+        if self.requires_grad and door.state.grad_enabled:
+            return _autograd("moved")(self, place)
+        array = self.array
+        if place.type == "cpu":
+            return Tensor._wrap(door.state.mode.values(self))
+        if away[0].name_of(array) == "cpu":
+            array = door.state.mode.values(self)
+        return Tensor._wrap(away[0].moved(array, place))
 
 
 def _made(chain: Any) -> views.Chain:
@@ -469,6 +494,8 @@ def _made(chain: Any) -> views.Chain:
     return tuple(step for part in reversed(parts) for step in part)
 
 
-def _rebuilt(array: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuilt(array: np.ndarray, requires_grad: bool, device: str = "cpu") -> Tensor:
     made = Tensor._wrap(array)
+    if device != "cpu":
+        made = made.to_device(device)
     return made.requires_grad_() if requires_grad else made

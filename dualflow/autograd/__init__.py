@@ -9,6 +9,8 @@ direction of steepest ascent, as in PyTorch (JAX gives its conjugate). So a holo
 multiplies gradients by the conjugate of its derivative, and tangents by the derivative.
 """
 
+from importlib import import_module
+
 from dualflow.array.tensor import autograd_slot
 from dualflow.ops import door
 
@@ -20,6 +22,7 @@ from .tape import Tape, retain_grad
 
 door.install_tape(Tape())
 autograd_slot.update(backward=backward, retain_grad=retain_grad, register_hook=register_hook)
+autograd_slot["moved"] = lambda x, place: import_module("dualflow.autograd.moving").moved(x, place)
 
 __all__ = [
     "Hook",

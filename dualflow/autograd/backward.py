@@ -9,6 +9,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.devices import beside
 
 from .tape import edge_of
 from .walk import walk
@@ -85,7 +86,8 @@ def _check_gradient(tensor: Tensor, gradient: Tensor | None) -> Tensor:
 
 
 def ones_like(tensor: Tensor) -> Tensor:
-    return p.full(shape=tensor.shape, value=1.0, dtype=tensor.dtype)
+    with beside(tensor):
+        return p.full(shape=tensor.shape, value=1.0, dtype=tensor.dtype)
 
 
 def _check_owner(leaf: Tensor) -> None:

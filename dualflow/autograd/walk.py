@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.storage import held_back
 from dualflow.array.tensor import Tensor
-from dualflow.ops import door
+from dualflow.ops import devices, door
 
 from . import diagonals
 
@@ -22,11 +22,25 @@ if TYPE_CHECKING:
 
 Found = list[tuple[Any, Any]]
 
+away = door.away
+
 
 def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> tuple[Found, Found]:
     """Gradients for those of `targets` that are reached, or for all leaves if None; and those for
     tensors of which the gradient is kept. Grad mode must already be `create_graph`.
     """
+    if not away:
+        return _walk(starts, targets, create_graph)
+    before = door.state.device
+    try:
+        return _walk(starts, targets, create_graph)
+    finally:
+        door.state.device = before
+
+
+def _walk(
+    starts: Found, targets: Sequence[Edge] | None, create_graph: bool
+) -> tuple[Found, Found]:
     order, useful = order_of([edge for edge, _ in starts], targets)
     stops = frozenset(map(id, targets or ()))
     arrived: dict[int, Tensor] = {}
@@ -45,6 +59,8 @@ def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> t
             g = hooked(node.hooks, g)
         if node.kept is not None and (tensor := node.kept()) is not None:
             kept.append((tensor, g))
+        if away:
+            devices.lie_beside(g)
         found = node.gradients(g, create_graph)
         for i, edge in enumerate(node.edges):
             gradient = found[i]
@@ -95,6 +111,8 @@ def push(outs: Sequence[Edge], given: Found, create_graph: bool) -> list[Any]:
                 spare.append(number in own and numbers.count(number) == 1)
         if arrived[0] is None and all(one is None for one in arrived):
             continue
+        if away:
+            devices.lie_beside(next(one for one in arrived if one is not None))
         found = diagonals.tangent(node, arrived, spare) if at_once else None
         if found is None:
             own.difference_update(numbers)  # the rule may hand on a part of what it was given

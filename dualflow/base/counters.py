@@ -25,6 +25,8 @@ COUNTERS: dict[str, str] = {
     "plans_loaded": "plans of whole programs loaded from the disk cache",
     "kernel_launches": "kernel launches",
     "library_calls": "ops run by a library (BLAS, NumPy) inside a compiled program",
+    "host_fallbacks": "ops on tensors of a GPU that NumPy computed on the host",
+    "graph_launches": "programs that the GPU ran as one captured graph",
     "numpy_fallbacks": "functions of NumPy for which dualflow has no operation, computed by NumPy",
     "cache_rebuilds": "cache entries found damaged and made anew",
     "cache_errors": "times the cache folder could not be read or written",

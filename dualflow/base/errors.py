@@ -61,6 +61,10 @@ class DeviceError(DualflowError, ValueError):
     """A device that does not exist, or operands on different devices."""
 
 
+class OutOfMemoryError(DeviceError, MemoryError):
+    """A device has no memory left for a result."""
+
+
 class ArgumentError(DualflowError, TypeError):
     """An argument of a kind that a function does not take."""
 

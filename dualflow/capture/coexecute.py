@@ -23,6 +23,7 @@ from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.door import away
 from dualflow.ops.promotion import plan
 
 from .execution import Execution
@@ -72,6 +73,14 @@ def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) 
         mode.finish()
 
 
+def _on_gpu(operands: tuple[Any, ...]) -> bool:
+    """Whether an operation is one of a GPU's, which are not deferred."""
+    if not operands:
+        return door.state.device is not None
+    arrays = [getattr(x, "_array", None) for x in operands]
+    return any(array is not None and type(array) is not np.ndarray for array in arrays)
+
+
 def settle() -> None:
     """Run what is pending in this thread's co-executed call, if there is one: for code that reads
     the memory of tensors without asking the mode."""
@@ -99,8 +108,8 @@ class CoexecuteMode:
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if op.may_raise or self._strict:
-            self._settle_all(operands, f"{op.name} may raise")
+        if op.may_raise or self._strict or (away and _on_gpu(operands)):
+            self._settle_all(operands, f"{op.name} may raise or runs on a GPU")
             return _eager.elementwise(op, operands)
         with lock:
             while True:
@@ -141,8 +150,8 @@ class CoexecuteMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if op.may_raise or self._strict:
-            self._settle_all(inputs, f"{op.name} may raise")
+        if op.may_raise or self._strict or (away and _on_gpu(inputs)):
+            self._settle_all(inputs, f"{op.name} may raise or runs on a GPU")
             return _eager.apply(op, inputs, attributes)
         if op.view is not None:
             view = self._view(op, inputs[0], attributes)
@@ -178,6 +187,10 @@ class CoexecuteMode:
                     return made if op.outputs == 1 else tuple(made)
 
     def write(self, target: Any, value: Any) -> None:
+        if away and _on_gpu((target, value)):
+            self._settle_all((target, value), "a write on a GPU")
+            _eager.write(target, value)
+            return
         with lock:
             while not self._write(target, value):
                 pass  # the segment had to run first
@@ -192,7 +205,7 @@ class CoexecuteMode:
             storage = tensor._storage
             if storage is not None and storage.note is not None:
                 storage.note.changing(storage)
-            return tensor._array
+            return tensor._array if not away else away[0].on_host(tensor._array)
 
     def _settle(self, x: Any, cause: str) -> None:
         """Give `x` its array, with all writes to it done."""

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.array.storage import may_share
 from dualflow.array.tensor import Tensor
 from dualflow.ir.graph import Value
+from dualflow.ops.door import away
 
 from .emit import Emitter
 from .provenance import Node
@@ -134,7 +136,7 @@ class Commit:
         emitter.namespace["apart"] = apart
         texts = ["".join(name + ", " for name in names) for names in (written, others)]
         emitter.line(f"if not apart(({texts[0]}), ({texts[1]})): return MISS")
-        for name in written:
+        for name in written if recorder.notes.device == "cpu" else ():
             emitter.line(f"if not {name}._array.flags.writeable: return MISS")
 
     def write(self, emitter: Emitter, outputs: dict[Value, str]) -> list[str]:
@@ -214,7 +216,7 @@ def apart(written: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
         return True
     wrote = {id(tensor) for tensor in written}
     return not any(
-        np.may_share_memory(a._array, b._array)  # type: ignore[arg-type]
+        may_share(a._array, b._array)
         for group in near
         for i, a in enumerate(group)
         for b in group[:i]
@@ -234,5 +236,7 @@ def store(tensor: Tensor, made: np.ndarray, times: int) -> None:
     # references to the storage: the tensor's, the local one, the argument of getrefcount
     if whole and getrefcount(storage) == 3 and array.strides == made.strides:  # type: ignore[union-attr]
         tensor._array = storage.array = made
+    elif isinstance(array, np.ndarray):
+        np.copyto(array, made)
     else:
-        np.copyto(array, made)  # type: ignore[arg-type]
+        away[0].write(array, made)

@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from dualflow.array.storage import Storage
+from dualflow.array.storage import Storage, may_share
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import Number, float64
 from dualflow.base.shapes import Shape
@@ -22,9 +22,9 @@ from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Graph, GraphBuilder, Node, Value, attribute_key
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
+from dualflow.ops import door, views
 from dualflow.ops import primitives as p
-from dualflow.ops import views
-from dualflow.ops.door import Mode
+from dualflow.ops.door import Mode, away
 from dualflow.ops.promotion import SCALARS, operand_dtypes
 
 ChainKey = tuple[Any, ...]
@@ -127,6 +127,7 @@ class Notes:
             `written[storage]` is a list of bases; `base.value` is what its memory holds now.
         broken: why these notes cannot be a graph: memory that overlaps memory written to; else "".
             Nothing is noted from then on.
+        device: where all results lie.
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -134,6 +135,8 @@ class Notes:
         self.builder = NodeBuilder()
         self.written: dict[Storage, list[Base]] = {}
         self.broken = ""
+        self.device = "cpu" if door.state.device is None else door.state.device
+        self._places = 0  # results whose place was looked at
         # by the id of a storage, with a weak reference that tells whether the id still means it (a
         # WeakKeyDictionary takes five times as long)
         self._bases: dict[int, tuple[ref[Storage], list[Base]]] = {}
@@ -221,10 +224,19 @@ class Notes:
             if other is base or not (other.written or base.written):
                 continue
             near = other in siblings or (exposed and storage.exposed)
-            if near and np.may_share_memory(base.array, other.array):  # type: ignore[arg-type]
+            if near and may_share(base.array, other.array):
                 self.broken = "two tensors from outside share memory that is written to"
 
     # What happens ---------------------------------------------------------------------------
+
+    def placed(self, made: Any) -> None:
+        """Note where results lie: one graph is run by one device."""
+        for tensor in made if type(made) is tuple else (made,):
+            place = tensor.device
+            if place != self.device and self._places:
+                self.broken = f"tensors on {self.device} and on {place}"
+            self.device = place
+            self._places += 1
 
     def apply(
         self,
@@ -236,6 +248,8 @@ class Notes:
     ) -> None:
         """Note that the strict `op` of `inputs` made `out`. A view adds no node: it is read
         through its chain when it is used."""
+        if away:
+            self.placed(out)
         if self.broken:
             return
         if op.view is not None and is_view(out, inputs[0]):
@@ -252,6 +266,8 @@ class Notes:
         self, op: Op, operands: Sequence[Any], out: Tensor, line: SourceLine | None = None
     ) -> None:
         """Note an elementwise op on tensors and Python scalars: cast, expand (or `full`), apply."""
+        if away:
+            self.placed(out)
         if self.broken:
             return
         type_ = tensor_type(out.shape, out.dtype)
@@ -273,6 +289,8 @@ class Notes:
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""
+        if away:
+            self.placed(target)
         if self.broken:
             return
         stored = self.value_of(value, line)

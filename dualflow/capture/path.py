@@ -22,6 +22,8 @@ from dualflow.base import collection, config
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
+from dualflow.ops import door
+from dualflow.ops.door import away
 from dualflow.runtime import builds
 from dualflow.runtime.behind import Unplanned
 
@@ -47,6 +49,7 @@ class Block:
             marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
         graph: what its program computes; None if it needs none.
         into: outputs that are stored in the memory of an input, by number.
+        device: what runs its program.
         compilation: of the program, under way or done; None if it needs none.
         leaf: whether the path ends here.
         outcome: what the test gave when it was recorded, as a key of the tree.
@@ -66,6 +69,7 @@ class Block:
         self.graph: Graph | None = None
         self.layouts: list[View] = []
         self.into: dict[int, int] = {}
+        self.device = "cpu"
         self.compilation: Any = None
         self.leaf = False
         self.outcome: Any = None
@@ -92,10 +96,13 @@ class Block:
             return
         place = tuple(self.layouts), tuple(self.into.items())
         content = self.graph.digest or self.graph.key
-        key = compile_graph, builds.generation, content, place, config.active().numerics
+        numerics = config.active().numerics
+        key = compile_graph, builds.generation, content, place, numerics, str(self.device)
         self.compilation = _compilations.get(key)
         if self.compilation is None:
             given: dict[str, Any] = {"into": self.into} if self.into else {}
+            if self.device != "cpu":
+                given["device"] = self.device
             if behind:
                 given["behind"] = True
             if len(self.graph.nodes) > MOST_NODES:
@@ -183,6 +190,11 @@ def separate(executable: Any, into: Mapping[int, int]) -> Run:
     return run_and_copy
 
 
+def lie(arrays: tuple[Any, ...], places: tuple[str, ...]) -> bool:
+    """Whether arrays lie on these devices."""
+    return all(away[0].name_of(a) == place for a, place in zip(arrays, places, strict=True))
+
+
 def outcome_key(value: Any) -> Any:
     """A key of an outcome in which 1, True, 1.0 and -0.0 differ."""
     return attribute_key(value) if value is not None else None
@@ -208,6 +220,7 @@ class Builder:
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
+        self.place = door.state.device
 
     @cached_property
     def numbers(self) -> dict[Value, Any]:
@@ -282,6 +295,7 @@ class Builder:
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
         keys: list[Any] = [self.recorder.grad_enabled, self.numerics]
         kinds: list[Any] = []
+        arrays: dict[str, Any] = {}
         absent = emitter.absences([event[1] for event in guards if event[0] == "guard"])
         for event in guards:
             if event[0] == "guard":
@@ -295,12 +309,25 @@ class Builder:
                 _, node, layout, requires, taped = event
                 emitter.tensor(node, layout, requires, taped)
                 shape, dtype, strides = layout
-                keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped))
+                place = arrays[emitter.array(node)] = self.recorder.places.get(node, "cpu")
+                keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped,
+                             str(place)))  # fmt: skip
                 kinds.append(keys[-1])
             if event[0] == "guard" and event[1].template.startswith("type("):
                 kinds.append(keys[-1])
         block.kinds = tuple(kinds)
+        self._check_places(emitter, arrays)
         return keys
+
+    def _check_places(self, emitter: Emitter, arrays: dict[str, Any]) -> None:
+        """Guard on which devices tensors lie, and on which new ones will."""
+        emitter.namespace["away"], emitter.namespace["lie"] = away, lie
+        place = None if self.place is None else emitter.constant(self.place)
+        test = f"state.device is not {place}" if place is None else f"state.device != {place}"
+        emitter.line(f"if {test}: return MISS")
+        if arrays:
+            names, wanted = ", ".join(arrays), emitter.constant(tuple(map(str, arrays.values())))
+            emitter.line(f"if away and not lie(({names},), {wanted}): return MISS")
 
     def _test(
         self, guards: list[tuple[Any, ...]], node: Node, outcome: Any, everything: list[Value]
@@ -432,6 +459,7 @@ class Builder:
         if not nodes:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
         block.graph = slices.cut(nodes, taken, wanted)
+        block.device = self.recorder.notes.device
         self.outside = [self._outside(value) for value in taken]
         block.layouts = layouts
         out = emitter.name()

@@ -27,6 +27,7 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.door import away
 from dualflow.ops.functions.information import FloatInfo, IntegerInfo, NamespaceInfo
 from dualflow.ops.generator import Generator
 
@@ -109,6 +110,7 @@ class Recorder:
         self.effects: list[tuple[Any, ...]] = []
         self.draws: dict[int, tuple[Any, Node, int]] = {}
         self.tensors: dict[int, tuple[Tensor, Node]] = {}  # from outside
+        self.places: dict[Node, Any] = {}  # on which device each lies that is not on the CPU
         self.grads: dict[int, Tensor | None] = {}  # their .grad before the call
         self.edges: dict[int, Node] = {}  # tape nodes and leaves from outside -> input tensor
         self.versions: dict[int, int] = {}  # of storages from outside, before the call
@@ -470,6 +472,8 @@ class Recorder:
         self._done.add((node, "tensor"))
         array = tensor.array
         layout = (array.shape, array.dtype, array.strides)
+        if away and tensor.device != "cpu":
+            self.places[node] = tensor.device
         self.events.append(("tensor", node, layout, tensor.requires_grad, tensor._tape is not None))
 
     def pin(self, origin: Origin, value: Any) -> None:

@@ -8,13 +8,11 @@ the range of another axis: a new batch size needs no compilation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-
 from dualflow.ir.kernel import Access, Check, Kernel
-from dualflow.ir.text import KernelText
+from dualflow.ir.program import Launch
+from dualflow.ir.text import Variant
 
 #: Elements of the tile that one program instance of a map or a row kernel computes.
 TILE = 1024
@@ -30,23 +28,6 @@ TRANSPOSED = 32
 NARROW_REACH = 2**30
 #: Bytes of the widest memory access.
 WIDE_ACCESS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """What one compilation of a text assumes.
-
-    Attributes:
-        constexprs: the compile-time parameters, which follow the integers, in order.
-        indices: the dtype of the integers, "i32" or "i64".
-        divisible: (parameter, divisor): pointers (bytes) and integers known to be multiples.
-        warps: how many warps compute one tile.
-    """
-
-    constexprs: tuple[int, ...]
-    indices: str
-    divisible: tuple[tuple[int, int], ...]
-    warps: int
 
 
 def tile(kernel: Kernel) -> tuple[str, ...]:
@@ -101,6 +82,12 @@ def variant(kernel: Kernel, integers: Sequence[int], aligned: Sequence[bool]) ->
     return Variant(constexprs, indices, _divisible(kernel, numbers, aligned), warps)
 
 
+def choose(launch: Launch, aligned: Sequence[bool]) -> tuple[Variant, int]:
+    """The compilation for a launch of a program whose operands are aligned so, and its grid."""
+    chosen = variant(launch.kernel, launch.integers, aligned)
+    return chosen, launch_grid(launch.kernel, launch.integers, chosen)
+
+
 def launch_grid(kernel: Kernel, integers: Sequence[int], chosen: Variant) -> int:
     """How many program instances, on a grid of one dimension.
 
@@ -111,25 +98,6 @@ def launch_grid(kernel: Kernel, integers: Sequence[int], chosen: Variant) -> int
     numbers = dict(zip(kernel.integers(), integers, strict=True))
     blocks = dict(zip(tile(kernel), chosen.constexprs, strict=False))
     return prod(-(-_size(kernel, axis, numbers) // blocks.get(axis, 1)) for axis in kernel.grid)
-
-
-def signature(
-    text: KernelText, chosen: Variant, parameters: Sequence[str]
-) -> tuple[dict[str, str], dict[str, int], dict[tuple[int], list[list[object]]]]:
-    """`signature`, `constexprs` and `attrs` of Triton's ASTSource; `parameters` are the names of
-    the text's function, in order."""
-    types = [f"*{_type_name(dtype)}" for dtype in text.pointers]
-    types += [_type_name(dtype) for dtype in text.scalars]
-    types += [chosen.indices] * text.integers
-    constexprs = dict(zip(parameters[len(types) :], chosen.constexprs, strict=True))
-    types += ["constexpr"] * len(constexprs)
-    attributes = {(n,): [["tt.divisibility", by]] for n, by in chosen.divisible}
-    return dict(zip(parameters, types, strict=True)), constexprs, attributes
-
-
-def _type_name(dtype: np.dtype) -> str:
-    letter = {"b": "i", "i": "i", "u": "u", "f": "fp"}[dtype.kind]
-    return "i1" if dtype.kind == "b" else f"{letter}{dtype.itemsize * 8}"
 
 
 def _size(kernel: Kernel, axis: str, numbers: Mapping[str, int]) -> int:

@@ -33,3 +33,22 @@ class KernelText:
     integers: int
     options: tuple[tuple[str, str], ...] = ()
     scratch: tuple[tuple[np.dtype, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What one compilation of a text for a GPU assumes.
+
+    Attributes:
+        constexprs: the compile-time parameters, which follow the integers, in order.
+        indices: the dtype of the integers, "i32" or "i64".
+        divisible: (parameter, divisor): pointers (bytes) and integers known to be multiples.
+        warps: how many warps compute one tile.
+        stages: how many steps ahead a loop over tiles may load.
+    """
+
+    constexprs: tuple[int, ...]
+    indices: str
+    divisible: tuple[tuple[int, int], ...]
+    warps: int
+    stages: int = 3

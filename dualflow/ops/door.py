@@ -96,12 +96,14 @@ class State(threading.local):
         grad_asked: what the innermost `no_grad` or `enable_grad` of the user's says, if there is
             one since the active mode began: it holds for the modes below as well.
         draws: what gives the states of random generators instead of the mode, if anything does.
+        device: where tensors are made that have no operands; None is the CPU.
     """
 
     mode: Mode
     grad_enabled: bool = True
     grad_asked: bool | None = None
     draws: Any = None
+    device: Any = None
 
 
 class NoTape:
@@ -115,6 +117,8 @@ class NoTape:
 
 
 state = State()
+#: the room that computes on GPUs, once one was named; while it is empty, all arrays are NumPy's
+away: list[Any] = []
 _tape: Tape = NoTape()
 _eager: Eager | None = None
 
@@ -180,10 +184,12 @@ def truth(condition: Any) -> bool:
 def unnoted(*tensors: Any) -> Eager | None:
     """The eager mode, if it is active and no gradient with respect to `tensors` is asked for: then
     what is done with them may be done in one step instead of op by op."""
-    if state.mode is not _eager:
+    if state.mode is not _eager or state.device is not None:
         return None
     for tensor in tensors:
         if tensor.requires_grad and state.grad_enabled:
+            return None
+        if away and tensor.device != "cpu":
             return None
     return _eager
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dualflow.base.dtypes import Number, bool_, floating, real_dtype
-from dualflow.base.errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ir.types import TensorType
 
 KIND_NAMES = {
@@ -87,12 +87,6 @@ class ElementwiseRule(NamedTuple):
 
 #: kinds of dtypes that hold a Python scalar of each type
 _FILLED: dict[type, str] = {bool: "biufc", int: "iufc", float: "fc", complex: "c"}
-
-
-def check_device(device: str | None) -> None:
-    """DeviceError unless `device` is None or "cpu", where all tensors are."""
-    if device not in (None, "cpu"):
-        raise DeviceError(f"device {device!r}", why="tensors live on the CPU", instead='"cpu"')
 
 
 def check_axes(name: str, axes: tuple[int, ...], rank: int) -> None:

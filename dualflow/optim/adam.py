@@ -34,7 +34,7 @@ def _groups(parameters: Iterable[Any], **settings: float) -> list[AdamGroup]:
             check_range(name, own[name], 0.0)
         for name in ("beta1", "beta2"):
             check_range(name, own[name], 0.0, 1.0)
-        steps = [df.zeros((), df.float64) for _ in tensors]
+        steps = [df.zeros((), df.float64, tensor.device) for tensor in tensors]
         means = [df.zeros_like(tensor) for tensor in tensors]
         squares = [df.zeros_like(tensor) for tensor in tensors]
         groups.append(

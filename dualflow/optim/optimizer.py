@@ -187,10 +187,11 @@ def clip_gradients(parameters: Iterable[df.Tensor], longest: float) -> df.Tensor
     """
     with df.no_grad():
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        total = df.zeros(())
+        total = None
         for gradient in gradients:
-            total = total + df.sum(gradient * gradient)
-        norm = df.sqrt(total)
+            square = df.sum(gradient * gradient)
+            total = square if total is None else total + square
+        norm = df.sqrt(df.zeros(()) if total is None else total)
         scale = df.minimum(longest / df.maximum(norm, 1e-30), 1.0)
         for gradient in gradients:
             gradient *= scale.astype(gradient.dtype)

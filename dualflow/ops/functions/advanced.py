@@ -18,6 +18,7 @@ from dualflow.base.shapes import Shape, broadcast, size_of
 
 from .. import door, operands
 from .. import primitives as p
+from ..devices import near
 from ..operands import TENSORS
 from ..primitives.indexing import along
 
@@ -25,8 +26,9 @@ Tensor = Any
 Basic = Callable[[Any, tuple[Any, ...]], Any]
 
 
-def normal(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Indices as ints, slices, None, Ellipsis and tensors of integers or booleans."""
+@near
+def normal(x: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Indices of `x` as ints, slices, None, Ellipsis and tensors of integers or booleans."""
     return tuple([_normal_item(item) for item in items])
 
 
@@ -125,12 +127,14 @@ def _check_mask(mask: Tensor, shape: Shape, axis: int, items: tuple[Any, ...]) -
                             instead="df.where(mask, x, y) keeps the shape")  # fmt: skip
 
 
+@near
 def positions(x: Tensor) -> tuple[Tensor, ...]:
     """The positions of the elements that are not 0; Python must know the values."""
     found = np.nonzero(door.state.mode.values(x))
     return tuple(operands.own(axis) for axis in found)
 
 
+@near
 def read(x: Tensor, items: tuple[Any, ...], basic: Basic) -> Tensor:
     """`x[items]`, a new tensor."""
     if _is_truth(items):
@@ -179,6 +183,7 @@ def _linear(plan: _Plan) -> Tensor:
     return linear if linear.shape == plan.shape else p.expand(linear, shape=plan.shape)
 
 
+@near
 def write(x: Tensor, items: tuple[Any, ...], value: Any, basic: Basic, fitted: Any) -> None:
     """`x[items] = value`."""
     if _is_truth(items):

@@ -11,6 +11,7 @@ from dualflow.base.shapes import broadcast
 
 from .. import composites
 from .. import primitives as p
+from ..devices import near
 from ..generator import Generator
 from ..operands import tensor
 from .elementwise import exp, isfinite, where
@@ -94,6 +95,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, grouped: bool) -> None:
         raise ShapeError(shapes, why="the heads of queries are a multiple of those of keys")
 
 
+@near
 def _masked(scores: Tensor, mask: Any, causal: bool) -> Tensor:
     """`scores` with the mask added, and -inf where a query may not look."""
     if mask is not None:

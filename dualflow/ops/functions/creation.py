@@ -24,9 +24,10 @@ from dualflow.base.shapes import as_integer, as_number
 
 from .. import door
 from .. import primitives as p
+from ..devices import near, on
 from ..operands import TENSORS, tensor
 from ..promotion import SCALARS, plan
-from ..rules import check_device, check_fill
+from ..rules import check_fill
 from .elementwise import where
 from .movement import as_shape
 
@@ -44,7 +45,7 @@ def full(
         fill_value: a Python or NumPy scalar; or a tensor of shape (), which may require a gradient.
         dtype: by default that of a tensor; else float32, complex64, int64 or bool, as `fill_value`
             is.
-        device: "cpu", or None, which is the same.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
 
     Raises:
         DeviceError: another device.
@@ -56,7 +57,7 @@ def full(
     [7, 7]
     """
     if device is not None:
-        check_device(device)
+        return on(device, full, shape, fill_value, dtype)
     value = fill_value
     if type(value) not in SCALARS:
         if type(value) in TENSORS and value.shape == ():
@@ -84,7 +85,7 @@ def zeros(shape: int | Sequence[int], dtype: Any = None, device: str | None = No
     Args:
         shape: an integer or several.
         dtype: of the tensor.
-        device: "cpu", which is the only one.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
 
     >>> import dualflow as df
     >>> df.zeros(2).tolist()
@@ -116,14 +117,15 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, device: str | None 
         x: a tensor.
         fill_value: a Python scalar, or a tensor of shape ().
         dtype: None for that of `x`.
-        device: "cpu", which is the only one.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
 
     >>> import dualflow as df
     >>> df.full_like(df.zeros(2), 3).tolist()
     [3.0, 3.0]
     """
     x = tensor(x)
-    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, device)
+    found = x.dtype if dtype is None else dtype
+    return full(x.shape, fill_value, found, x.device if device is None else device)
 
 
 def zeros_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -163,7 +165,7 @@ def arange(
         stop: the end, left out.
         step: not 0.
         dtype: by default int64, or float32 if an argument is a float.
-        device: "cpu", which is the only one.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
 
     Raises:
         ArgumentError: `step` is 0.
@@ -173,7 +175,7 @@ def arange(
     [2, 5]
     """
     if device is not None:
-        check_device(device)
+        return on(device, arange, start, stop, step, dtype)
     if stop is None:
         start, stop = 0, start
     if step == 0:
@@ -213,7 +215,7 @@ def linspace(
         start, stop: numbers, or tensors of shape (); if one is complex, so are the values.
         num: how many values.
         dtype: by default float32 or complex64, or that of tensors of floats.
-        device: "cpu", or None, which is the same.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
         endpoint: whether `stop` is a value.
 
     Raises:
@@ -223,7 +225,8 @@ def linspace(
     >>> df.linspace(0.0, 1.0, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    check_device(device)
+    if device is not None:
+        return on(device, linspace, start, stop, num, dtype, endpoint=endpoint)
     if num < 0:
         raise ShapeError(f"linspace of {num} values")
     if type(start) in TENSORS or type(stop) in TENSORS:
@@ -273,13 +276,14 @@ def eye(
         rows, columns: the shape; as many columns as rows by default.
         k: how far above the main diagonal; below it if negative.
         dtype: float32 by default.
-        device: "cpu", which is the only one.
+        device: "cpu", "cuda:0"...; by default the one in use (`df.device`).
 
     >>> import dualflow as df
     >>> df.eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    check_device(device)
+    if device is not None:
+        return on(device, eye, rows, columns, k=k, dtype=dtype)
     columns, found = rows if columns is None else columns, as_dtype(dtype or DEFAULT_FLOAT)
     if not type(rows) is type(columns) is int:
         rows, columns = as_integer(rows, "a size"), as_integer(columns, "a size")
@@ -303,6 +307,7 @@ def _column_minus_row(shape: tuple[int, ...]) -> Tensor:
     return column - p.iota(shape=shape, axis=rank - 2, dtype=int64)
 
 
+@near
 def tril(x: Tensor, k: int = 0) -> Tensor:
     """`x` with zeros above the diagonal `k` of its last two axes.
 
@@ -318,6 +323,7 @@ def tril(x: Tensor, k: int = 0) -> Tensor:
     return where(_column_minus_row(x.shape) <= k, x, False)
 
 
+@near
 def triu(x: Tensor, k: int = 0) -> Tensor:
     """`x` with zeros below the diagonal `k` of its last two axes.
 

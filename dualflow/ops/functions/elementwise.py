@@ -17,10 +17,11 @@ from dualflow.ir.op import Op
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import KNOWN, TENSORS, operand, tensor
 from ..promotion import SCALARS
 from ..record import Strict
-from ..rules import KIND_NAMES, check_device
+from ..rules import KIND_NAMES
 
 Tensor = Any
 Unary = Callable[[Any], Any]
@@ -55,6 +56,7 @@ def _question(primitive: Strict, example: str, result: str, of_integers: bool) -
     """A question about floats, of which the answer for integers is known."""
     op = primitive.op
 
+    @near
     def function(x: Tensor) -> Tensor:
         x = tensor(x)
         if not is_inexact(x.dtype):
@@ -238,6 +240,7 @@ def real(x: Tensor) -> Tensor:
     return door.elementwise(p.real.op, x) if is_complex(x.dtype) else p.cast(x, dtype=x.dtype)
 
 
+@near
 def imag(x: Tensor) -> Tensor:
     """The imaginary part, in memory of its own; zeros of a real tensor.
 
@@ -461,16 +464,16 @@ def astype(x: Tensor, dtype: Any, *, copy: bool = True, device: str | None = Non
 
     Raises:
         DTypeError: there is no such dtype, or complex numbers would lose their imaginary parts.
-        DeviceError: another device than "cpu".
+        DeviceError: there is no such device.
 
     >>> import dualflow as df
     >>> df.astype(df.asarray([1.5, -1.5]), df.int32).tolist()
     [1, -1]
     """
-    if device is not None:
-        check_device(device)
     x = tensor(x)
     found = as_dtype(dtype)
+    if device is not None:
+        x = x.to_device(device)
     return x if not copy and x.dtype == found else p.cast(x, dtype=found)
 
 

@@ -19,6 +19,7 @@ from dualflow.ir.op import Op
 
 from .. import door
 from .. import primitives as p
+from ..devices import beside, near
 from ..operands import tensor
 from ..primitives.indexing import out_of_bounds
 from ..promotion import SCALARS
@@ -46,7 +47,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         return basic(x, items) if made is None else made
     if _KINDS.issuperset(map(type, items)):
         return basic(x, items)
-    items = advanced.normal(items)
+    items = advanced.normal(x, items)
     if advanced.is_basic(items):
         return basic(x, items)
     made = None if eager is None else eager.pick(x, items)
@@ -63,7 +64,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     items = index if type(index) is tuple else (index,)
     plain = _is_plain(items)
     if not plain:
-        items = advanced.normal(items)
+        items = advanced.normal(x, items)
     eager = door.unnoted(x)
     if eager is not None and eager.put(x, items, value):
         return
@@ -205,6 +206,9 @@ def write(target: Tensor, value: Any) -> None:
     >>> x.tolist()
     [0.0, 5.0, 5.0]
     """
+    if door.away:
+        with beside(target):
+            value = fitted(value, target.shape, target.dtype)
     door.write(target, fitted(value, target.shape, target.dtype))
 
 
@@ -368,6 +372,7 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
     return x.shape[axis] - 1 - p.argsort(x.flip(axis), axis=axis).flip(axis)
 
 
+@near
 def argwhere(x: Tensor) -> Tensor:
     """The positions of the elements that are not 0: (count, axes), one row for each.
 

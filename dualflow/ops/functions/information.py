@@ -22,8 +22,8 @@ from dualflow.base.dtypes import (
 )
 from dualflow.base.errors import ArgumentError, DTypeError
 
+from ..devices import device as device_of
 from ..promotion import SCALARS
-from ..rules import check_device
 
 _KINDS = {
     "bool": "b",
@@ -188,7 +188,7 @@ class NamespaceInfo:
         >>> df.__array_namespace_info__().default_dtypes()["real floating"].name
         'float32'
         """
-        check_device(device)
+        _check_device(device)
         return {
             "real floating": DEFAULT_FLOAT,
             "complex floating": DEFAULT_COMPLEX,
@@ -205,7 +205,7 @@ class NamespaceInfo:
         >>> list(df.__array_namespace_info__().dtypes(kind="real floating"))
         ['float32', 'float64']
         """
-        check_device(device)
+        _check_device(device)
         standard = {name: dtype for name, dtype in BY_NAME.items() if name != "float16"}
         if kind is None:
             return standard
@@ -219,6 +219,12 @@ class NamespaceInfo:
         ['cpu']
         """
         return ["cpu"]
+
+
+def _check_device(device: str | None) -> None:
+    """DeviceError if no device has such a name."""
+    if device is not None:
+        device_of(device)
 
 
 def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807 - the standard's name

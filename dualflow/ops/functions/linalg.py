@@ -19,6 +19,7 @@ from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import tensor
 from ..primitives.matrices import check_matrices
 from .creation import eye, zeros
@@ -255,6 +256,7 @@ def slogdet(x: Tensor) -> SlogdetResult:
     return SlogdetResult(*p.slogdet(matrices("slogdet", x, square=True)))
 
 
+@near
 def matrix_power(x: Tensor, n: int) -> Tensor:
     """Square matrices multiplied with themselves, `n` factors; of their inverses for negative `n`.
 
@@ -300,6 +302,7 @@ def expm(x: Tensor) -> Tensor:
 # Parts ----------------------------------------------------------------------------------------
 
 
+@near
 def diagonal(x: Tensor, offset: int = 0) -> Tensor:
     """The elements x[..., i, i + offset] of matrices; a view where the strides allow it.
 

@@ -26,6 +26,7 @@ from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import TENSORS, own, tensor
 from ..rules import check_kind
 from .indexing import getitem
@@ -526,6 +527,7 @@ def _owned(x: Tensor) -> Tensor:
     return p.cast(x, dtype=x.dtype) if x._view else x
 
 
+@near
 def _repeated(repeats: Tensor, size: int) -> Tensor:
     """The positions 0 to size - 1, each as often as `repeats` says."""
     if repeats.ndim > 1 or repeats.size not in (1, size):

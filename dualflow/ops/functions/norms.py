@@ -14,6 +14,7 @@ from dualflow.base.shapes import Axes, normal_axes, reduced
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import TENSORS, tensor
 from ..primitives.matrices import check_matrices
 from .creation import zeros
@@ -174,6 +175,7 @@ def cond(x: Tensor, ord: Any = None) -> Tensor:
     return matrix_norm(x, ord=ord) * matrix_norm(p.inv(x), ord=ord)
 
 
+@near
 def tolerance(x: Tensor, rtol: Any) -> Tensor:
     """Relative tolerances for the singular values of each matrix, of shape x.shape[:-2]."""
     dtype, batch = real_dtype(x.dtype), x.shape[:-2]
@@ -199,6 +201,7 @@ def one_tolerance(x: Tensor, rtol: Any) -> Any:
     return dtype.type(rtol) if type(rtol) is float else None
 
 
+@near
 def matrix_rank(x: Tensor, rtol: Any = None) -> Tensor:
     """How many singular values are larger than `rtol` times the largest.
 

@@ -16,6 +16,7 @@ from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape
 
 from .. import primitives as p
+from ..devices import near
 from ..operands import tensor
 from .convolution import Each, each_axis, padding_pairs
 from .creation import ones
@@ -90,6 +91,7 @@ def _max_pool(
     return _pooled(name, rank, x, kernel_size, stride, padding, dilation, lowest, maximum)
 
 
+@near
 def _avg_pool(
     rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, count_padding: bool
 ) -> Tensor:

@@ -26,6 +26,7 @@ from dualflow.base.shapes import Axes, normal_axes, normal_axis, reduced
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import TENSORS, tensor
 from ..record import Strict
 from .elementwise import conj, isclose, real, sqrt
@@ -297,6 +298,7 @@ def cumulative_prod(
 cumsum, cumprod = cumulative_sum, cumulative_prod
 
 
+@near
 def _running(
     primitive: Strict, x: Tensor, axis: int | None, dtype: Any, initial: bool, start: int
 ) -> Tensor:

@@ -15,6 +15,7 @@ from dualflow.base.errors import ArgumentError, ShapeError
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import own, tensor
 from .elementwise import logical_not
 from .movement import flatten
@@ -45,6 +46,7 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Tensor
 
 
+@near
 def unique_all(x: Tensor) -> UniqueAll:
     """The different elements of `x` in rising order, and where they are.
 
@@ -72,6 +74,7 @@ def unique_all(x: Tensor) -> UniqueAll:
     return UniqueAll(found, indices, inverse, own(counts))
 
 
+@near
 def unique_counts(x: Tensor) -> UniqueCounts:
     """The different elements of `x` in rising order, and how often each occurs.
 
@@ -87,6 +90,7 @@ def unique_counts(x: Tensor) -> UniqueCounts:
     return UniqueCounts(own(values), own(counts))
 
 
+@near
 def unique_inverse(x: Tensor) -> UniqueInverse:
     """The different elements of `x` in rising order, and which of them each element is.
 
@@ -102,6 +106,7 @@ def unique_inverse(x: Tensor) -> UniqueInverse:
     return UniqueInverse(own(values), own(inverse.reshape(array.shape)))
 
 
+@near
 def unique_values(x: Tensor) -> Tensor:
     """The different elements of `x`, in rising order.
 

@@ -19,6 +19,7 @@ from dualflow.base.source import called
 
 from .. import door
 from .. import primitives as p
+from ..devices import near
 from ..operands import TENSORS, tensor
 from ..rules import check_kind
 from .creation import arange, full, zeros
@@ -81,6 +82,7 @@ def _middle(x: np.ndarray, axes: tuple[int, ...], keepdims: bool) -> np.ndarray:
     return out.reshape(reduced(x.shape, axes, keepdims))
 
 
+@near
 def quantile(
     x: Tensor,
     q: float | Sequence[float] | Tensor,
@@ -320,6 +322,7 @@ def _variables(x: Any, rowvar: bool) -> Tensor:
     return x if rowvar else matrix_transpose(x)
 
 
+@near
 def corrcoef(x: Tensor, y: Tensor | None = None, *, rowvar: bool = True) -> Tensor:
     """The correlations of variables: covariances divided by both standard deviations.
 
@@ -369,6 +372,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     return _counted(p.cast(x, dtype=int64), weights, length)
 
 
+@near
 def _counted(places: Tensor, weights: Any, length: int) -> Tensor:
     """The sums of weights (None: 1) at each place."""
     if weights is None:
@@ -426,6 +430,7 @@ def histogram(
     return divide(found, p.cast(sum(found), dtype=dtype) * (edges[1:] - edges[:-1])), edges
 
 
+@near
 def _edges(x: Tensor, bins: int, range: tuple[float, float] | None) -> Tensor:
     if bins < 1:
         raise ArgumentError(f"a histogram of {bins} bins", instead="bins >= 1")

@@ -1,0 +1,70 @@
+"""Where the operands of a program lie on a GPU: a base and an offset in bytes.
+
+    bases = inputs, output buffers, arena
+
+Comes in: a Program. Goes out: places of operands, and CuPy's views of them for library calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dualflow.ir.program import Launch, Operand, Program
+
+from .libraries import cupy
+from .memory import view
+
+#: Bytes that a wide access needs an address to be a multiple of.
+WIDE = 16
+
+
+class Places:
+    """The memory of one program.
+
+    Attributes:
+        buffers: shape and dtype of each output buffer to allocate.
+        arena: bytes of all intermediates.
+    """
+
+    def __init__(self, program: Program) -> None:
+        assert not program.constants, "programs take their constants as inputs"
+        self.program, self.arena = program, program.arena
+        found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
+        for operand in program.outputs:
+            if operand.buffer.place == "output":
+                found[operand.buffer.index] = ((operand.buffer.nbytes,), np.dtype("uint8"))
+        self._slots = {index: slot for slot, index in enumerate(sorted(found))}
+        self.buffers = [found[index] for index in sorted(found)]
+        self._first_buffer = len(program.inputs)
+        self._arena_base = self._first_buffer + len(self.buffers)
+
+    def place(self, operand: Operand) -> tuple[int, int]:
+        """The number of the base, and the offset of the operand's first element."""
+        buffer = operand.buffer
+        offset = operand.view.offset * operand.dtype.itemsize
+        if buffer.place == "input":
+            given = self.program.inputs[buffer.index]
+            return buffer.index, offset - given.view.offset * given.dtype.itemsize
+        if buffer.place == "output":
+            return self._first_buffer + self._slots[buffer.index], offset
+        return self._arena_base, buffer.index + offset
+
+    def aligned(self, launch: Launch) -> tuple[bool, ...]:
+        """Which operands allow wide accesses, if every base does."""
+        return tuple(self.place(operand)[1] % WIDE == 0 for operand in launch.operands)
+
+    def array(self, operand: Operand, bases: Sequence[Any]) -> Any:
+        """The operand as an array, on the memory of a call."""
+        if 0 in operand.view.shape:
+            return cupy().empty(operand.view.shape, operand.dtype)
+        base, offset = self.place(operand)
+        seen = operand.view
+        return view(bases[base], offset, seen.shape, operand.dtype, seen.strides)
+
+    def outputs(self, arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Any]:
+        """The program's outputs, when it has run."""
+        bases = [*arrays, *buffers]
+        return [self.array(operand, bases) for operand in self.program.outputs]
