@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import references_convolution as references
 
 import dualflow as df
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.program import Buffer, Call, Operand, Program
 from dualflow.ir.types import View
+from dualflow.ops import convolving
 from dualflow.runtime import blas, cpu, native
 
 Array = np.ndarray
@@ -108,6 +111,83 @@ def test_infinities_and_nans_stay_where_they_are():
     assert np.isnan(found[:, 6]).all()
     assert np.isinf(np.delete(found[2], 6)).all()
     assert np.isfinite(np.delete(np.delete(found, 2, 0), 6, 1)).all()
+
+
+# Convolutions -----------------------------------------------------------------------------------
+
+
+def all_three(x: Array, w: Array, how: dict[str, Any]) -> None:
+    """A convolution, its transpose and the gradient for its kernel."""
+    rank = len(how["strides"])
+    space, kernel = {"space": x.shape[-rank:]}, {"kernel": w.shape[-rank:]}
+    calls = [("convolve", [x, w], how)]
+    out = run("convolve", [x, w], **how)
+    g = normal(*out.shape, dtype=x.dtype.name)
+    calls += [("spread", [g, w], {**space, **how}), ("correlate", [x, g], {**kernel, **how})]
+    for name, inputs, attributes in calls:
+        close(
+            run(name, inputs, **attributes),
+            inputs,
+            partial(getattr(convolving, name), **attributes),
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("call", range(len(references.CALLS)))
+def test_convolutions_of_the_references(call: int, dtype: str):
+    x, w, how = references.CALLS[call]
+    x, w = normal(*x, dtype=dtype), normal(*w, dtype=dtype)
+    all_three(x, w, how)
+    places = references.convolve(x, w, **how)
+    np.testing.assert_allclose(run("convolve", [x, w], **how), places.astype(float), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_convolutions_of_any_kind(seed: int):
+    """One to three axes of space; any strides, padding, dilation and groups."""
+    rng = np.random.default_rng(seed)
+    rank = 1 + seed % 3
+    strides, dilation, kernel = (tuple(rng.integers(1, 4, rank).tolist()) for _ in range(3))
+    padding = tuple(tuple(rng.integers(0, 3, 2).tolist()) for _ in range(rank))
+    groups = int(rng.choice([1, 1, 2, 3]))
+    pairs = zip(kernel, dilation, strict=True)
+    space = [(k - 1) * d + 1 + int(rng.integers(0, 20 // rank)) for k, d in pairs]
+    images, channels, outputs = rng.integers(1, [6, 5, 20]).tolist()
+    x = normal(images, channels * groups, *space)
+    w = normal(outputs * groups, channels, *kernel)
+    all_three(x, w, {"strides": strides, "padding": padding, "dilation": dilation,
+                     "groups": groups})  # fmt: skip
+
+
+def test_convolutions_of_many_channels_and_places():
+    """More than one panel of places and of channels; sums longer than one part of them."""
+    how = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    all_three(normal(2, 70, 19, 33), normal(67, 70, 3, 3), how)
+    all_three(normal(3, 3, 40, 41), normal(70, 3, 7, 7), {**how, "strides": (2, 2)})
+    all_three(normal(2, 20, 28, 28), normal(20, 1, 3, 3), {**how, "groups": 20})
+    all_three(normal(40, 6, 5, 5), normal(20, 6, 5, 5), {**how, "padding": ((0, 0), (0, 0))})
+
+
+def test_convolutions_of_images_in_steps():
+    how = {"strides": (1, 2), "padding": ((1, 0), (2, 1)), "dilation": (1, 1), "groups": 1}
+    x = normal(3, 30, 40, 8).transpose(0, 3, 1, 2)[:, ::2, ::-1, 1:]
+    all_three(x, normal(5, 4, 3, 3), how)
+
+
+def test_compiled_convolutions_with_gradients():
+    x, w = df.asarray(normal(2, 3, 9, 8)), df.asarray(normal(4, 3, 3, 3))
+
+    def loss(x, w):
+        return (df.conv2d(x, w, stride=2, padding=1) ** 2).sum()
+
+    compiled = df.compile(df.grad(loss, (0, 1)), wait=True)
+    compiled(x, w)
+    for found, wanted in zip(compiled(x, w), df.grad(loss, (0, 1))(x, w), strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-4, atol=1e-4)
+    assert compiled.stats()["replays"] == 1
+
+
+# In programs ------------------------------------------------------------------------------------
 
 
 def test_exact_calls_are_those_of_numpy():

@@ -47,7 +47,7 @@ def answer(planned: Planned | Unplanned) -> bytes:
     what went wrong with it."""
     images: dict[str, bytes | str] = {}
     made = isinstance(planned, Planned)
-    for text in (*planned.texts.values(), *products.texts(planned.program)) if made else ():
+    for text in (*planned.texts.values(), *products.texts_of(planned.program)) if made else ():
         name = fingerprint(text)
         if name in images or cache.holds(builds.key(text)):
             continue

@@ -51,7 +51,7 @@ class Compilation:
     ) -> None:
         self.program, self.texts, self.reasons = program, texts, tuple(reasons)
         self._builds = {kernel: builds.start(text) for kernel, text in texts.items()}
-        self._products = [builds.start(text) for text in products.texts(program)]
+        self._products = [builds.start(text) for text in products.texts_of(program)]
         self._executable: Executable | None = None
 
     @property

@@ -3,6 +3,7 @@
 In: a Call. Out: a `Product`: a text with its operands and numbers, launched as kernels are.
 """
 
-from .steps import Product, product, texts
+from .made import Product
+from .steps import product, texts_of
 
-__all__ = ["Product", "product", "texts"]
+__all__ = ["Product", "product", "texts_of"]

@@ -5,16 +5,15 @@ Comes in: a Call of a program. Goes out: a `Product`, or None where another form
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
-
-import numpy as np
 
 from dualflow.ir.op import Kind
 from dualflow.ir.program import Call, Loop, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
+from . import windows
+from .made import Product
 from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, TURN, WIDEST, matmul
 
 _FLOATS = ("float32", "float64")
@@ -28,23 +27,12 @@ _TALL, _TALLEST = 96, 384
 _LONG = 1024
 
 
-@dataclass(frozen=True, eq=False)
-class Product:
-    """A text with the operands behind its pointers and its integers; `tables` are words that it
-    reads, behind one more pointer."""
-
-    text: KernelText
-    operands: tuple[Operand, ...]
-    integers: tuple[int, ...]
-    tables: np.ndarray | None = None
-
-
-def texts(program: Program) -> dict[KernelText, None]:
+def texts_of(program: Program) -> dict[KernelText, None]:
     """The texts that products in `program` run, in loops too."""
     found: dict[KernelText, None] = {}
     for step in program.steps:
         if isinstance(step, Loop):
-            found |= texts(step.body)
+            found |= texts_of(step.body)
         elif isinstance(step, Call) and (made := product(step)) is not None:
             found[made.text] = None
     return found
@@ -58,7 +46,7 @@ def product(step: Call) -> Product | None:
         return None
     if step.op.kind is Kind.CONTRACTION and len(step.operands) == 2:
         return _matrices(step)
-    return None
+    return windows.product(step) if "products" in step.op.spelling else None
 
 
 class _Sizes(NamedTuple):

@@ -28,6 +28,8 @@ _MATMUL = f"""
 def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_column, c_row,
            c_column, a_next, b_next, c_next, mode, depth, tall, wide, pack_size, left_size,
            rows_size):
+    for u in range(6):
+        rows[u] = u * (depth if left_size else a_row)
     across = 1 if mode == {DOTS} else (n + wide - 1) // wide
     parts = across * ((m + tall - 1) // tall)
     for unit in range(lo, hi):
@@ -45,13 +47,13 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                 while i < bottom:
                     height = {_HEIGHT.format("bottom - i")}
                     if b_row != 1:
-                        dots(a, a0 + i * a_row, a_row, pack, 0, k, c, to + i * c_row, c_row, height)
+                        dots(a, a0 + i * a_row, rows, 0, pack, 0, k, c, to + i * c_row, c_row,
+                             height, 0)
                     else:
-                        dots(a, a0 + i * a_row, a_row, b, at, k, c, to + i * c_row, c_row, height)
+                        dots(a, a0 + i * a_row, rows, 0, b, at, k, c, to + i * c_row, c_row,
+                             height, 0)
                     i += height
             continue
-        for u in range(6):
-            rows[u] = u * (depth if left_size else a_row)
         reach = 2 * PANEL if bottom - top == 1 else PANEL
         for first in range(0, k, depth):
             deep = min(depth, k - first)
@@ -92,11 +94,188 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
 """
 
 
+#: Copies the space that kernels see of an image (or of several, side by side), with its padding:
+#: lines of the table `fills`, (from, to, count, step), for each channel.
+_FILL = """
+                    for f in range(fills):
+                        at = fills_at + 4 * f
+                        start, to = x0 + tables[at], to0 + tables[at + 1]
+                        count, step = tables[at + 2], tables[at + 3]
+                        if step == 1:
+                            copy(space, to, x, start, count)
+                        else:
+                            for v in range(count):
+                                space[to + v] = x[start + v * step]
+"""
+
+_WINDOWS = f"""
+def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, volume, channels,
+            outputs, x_image, x_channel, out_image, out_channel, w_outer, elements, span, groups_at,
+            fills, fills_at, phases, phases_at, strip_row, turns, direct, line_step, out_line,
+            space_size, strip_size, turned_size):
+    for v in range(space_size):
+        space[v] = 0
+    blocks = (images + together - 1) // together
+    held = -1
+    for unit in range(lo, hi):
+        group, block = unit // blocks, unit % blocks
+        starts = groups_at + 3 * group
+        if turns and group != held:
+            held = group
+            for phase in range(phases):
+                at = phases_at + 9 * phase
+                weights, chosen, many = tables[at + 2], tables[at + 7], tables[at + 8]
+                for i in range(outputs):
+                    for c in range(channels):
+                        to = weights + (i * channels + c) * many
+                        start = tables[starts + 1] + c * w_outer + i * elements
+                        for e in range(many):
+                            turned[to + e] = w[start + tables[chosen + e]]
+        live = min(together, images - block * together)
+        for image in range(live):
+            for c in range(channels):
+                x0 = tables[starts] + (block * together + image) * x_image + c * x_channel
+                to0 = c * span + image * volume
+                if True:{_FILL}
+        for phase in range(phases):
+            at = phases_at + 9 * phase
+            k, offsets, weights, rows = tables[at], tables[at + 1], tables[at + 2], tables[at + 3]
+            row_step, chunks_at, chunks = tables[at + 4], tables[at + 5], tables[at + 6]
+            if not turns:
+                weights = tables[starts + 1]
+            parts = max(1, (k + {DEPTH} - 1) // {DEPTH})
+            depth = max(1, (k + parts - 1) // parts)
+            for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
+                first, lines_at, lines = tables[chunk], tables[chunk + 2], tables[chunk + 3]
+                length = tables[chunk + 1] + (live - 1) * volume
+                if direct:
+                    i, count = 0, tables[lines_at + 2]
+                    to0 = tables[starts + 2] + block * out_image + tables[lines_at + 1]
+                    while i < lines:
+                        height = {_HEIGHT.format("lines - i")}
+                        for j in range(0, count, PANEL):
+                            width = min(PANEL, count - j)
+                            start, to = first + i * line_step + j, to0 + i * out_line + j
+                            if turns:
+                                lines_of(turned, weights, space, start, line_step, tables, offsets,
+                                         k, out, to, out_line, height, width)
+                            else:
+                                lines_of(w, weights, space, start, line_step, tables, offsets, k,
+                                         out, to, out_line, height, width)
+                        i += height
+                    continue
+                if k == 0:
+                    for v in range(outputs * strip_row):
+                        strip[v] = 0
+                panels = (length + PANEL - 1) // PANEL
+                reach = ((length + panels - 1) // panels + LANES - 1) // LANES * LANES
+                i = 0
+                while i < outputs:
+                    height = {_HEIGHT.format("outputs - i")}
+                    for p in range(0, k, depth):
+                        deep, left = min(depth, k - p), weights + i * row_step + p
+                        for j in range(0, length, reach):
+                            width, to = min(reach, length - j), i * strip_row + j
+                            if turns:
+                                tile_at(turned, left, tables, rows, 1, space, first + j, tables,
+                                        offsets + p, deep, strip, to, strip_row, height, width, p)
+                            else:
+                                tile_at(w, left, tables, rows, 1, space, first + j, tables,
+                                        offsets + p, deep, strip, to, strip_row, height, width, p)
+                    i += height
+                for i in range(outputs):
+                    to0 = tables[starts + 2] + block * together * out_image + i * out_channel
+                    for at in range(lines_at, lines_at + 4 * lines * live, 4):
+                        start, to = i * strip_row + tables[at], to0 + tables[at + 1]
+                        count, step = tables[at + 2], tables[at + 3]
+                        if step == 1:
+                            copy(out, to, strip, start, count)
+                        else:
+                            for v in range(count):
+                                out[to + v * step] = strip[start + v]
+"""
+
+_CORRELATE = f"""
+def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, outputs, x_image,
+              x_channel, g_image, g_channel, elements, span, groups_at, fills, fills_at, offsets,
+              chunks_at, chunks, wide, narrow, space_size, turned_size, sums_size):
+    for v in range(space_size):
+        space[v] = 0
+    rows = channels * elements
+    for group in range(lo, hi):
+        starts = groups_at + 3 * group
+        for v in range(sums_size):
+            sums[v] = 0
+        for image in range(images):
+            for c in range(channels):
+                x0, to0 = tables[starts] + image * x_image + c * x_channel, c * span
+                if True:{_FILL}
+            g0 = tables[starts + 1] + image * g_image
+            for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
+                first, length = tables[chunk], tables[chunk + 1]
+                lines_at, lines = tables[chunk + 2], tables[chunk + 3]
+                for v in range(length * wide):
+                    turned[v] = 0
+                for at in range(lines_at, lines_at + 4 * lines, 4):
+                    to, start = tables[at], g0 + tables[at + 1]
+                    count, step = tables[at + 2], tables[at + 3]
+                    if narrow:
+                        for i in range(outputs):
+                            for v in range(count):
+                                turned[i * length + to + v] = g[start + i * g_channel + v * step]
+                    elif step == 1:
+                        for v in range(0, count, LANES):
+                            for i in range(0, outputs, LANES):
+                                turn(turned, (to + v) * wide + i, wide, g,
+                                     start + i * g_channel + v, g_channel,
+                                     min(LANES, outputs - i), min(LANES, count - v))
+                    else:
+                        for v in range(count):
+                            for i in range(outputs):
+                                turned[(to + v) * wide + i] = g[start + i * g_channel + v * step]
+                if narrow:
+                    for j in range(outputs):
+                        i = 0
+                        while i < rows:
+                            height = {_HEIGHT.format("rows - i")}
+                            dots(space, first, tables, offsets + i, turned, j * length, length,
+                                 sums, i * wide + j, wide, height, 1)
+                            i += height
+                else:
+                    for j in range(0, outputs, PANEL):
+                        width = min(PANEL, outputs - j)
+                        i = 0
+                        while i < rows:
+                            height = {_HEIGHT.format("rows - i")}
+                            tile(space, first, tables, offsets + i, 1, turned, j, wide, length,
+                                 sums, i * wide + j, wide, height, width, 1)
+                            i += height
+        for i in range(0, rows, LANES):
+            for j in range(0, outputs, LANES):
+                turn(out, tables[starts + 2] + j * rows + i, rows, sums, i * wide + j, wide,
+                     min(LANES, rows - i), min(LANES, outputs - j))
+"""
+
+
 @lru_cache(maxsize=None)
 def matmul(dtype: np.dtype) -> KernelText:
     """Batches of products of matrices; the integers are those of the text, in its order."""
     return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 21,
                  ((dtype, (18,)), (dtype, (19,)), (WORDS, (20,))))  # fmt: skip
+
+
+@lru_cache(maxsize=None)
+def windows(dtype: np.dtype) -> KernelText:
+    """Sums over channels and elements of kernels, at each place (see `windows.py`)."""
+    return _text("windows", _WINDOWS, dtype, (dtype, dtype, dtype, WORDS), 27,
+                 ((dtype, (24,)), (dtype, (25,)), (dtype, (26,))))  # fmt: skip
+
+
+@lru_cache(maxsize=None)
+def correlate(dtype: np.dtype) -> KernelText:
+    """Sums over places, for each channel and element of kernels (see `windows.py`)."""
+    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 22,
+                 ((dtype, (19,)), (dtype, (20,)), (dtype, (21,))))  # fmt: skip
 
 
 def _text(

@@ -3,8 +3,10 @@
     tile(a, i, rows, r, step, b, j, stride, k, c, o, ldc, height, width, more)
         c[o + u*ldc + v] (+)= sum over p < k of a[i + rows[r+u] + p*step] * b[j + p*stride + v]
     tile_at(..., offsets, ...)   the same with b[j + offsets[p] + v]
-    dots(a, i, lda, b, j, k, c, o, ldc, height)
-        c[o + u*ldc] = sum over p < k of a[i + u*lda + p] * b[j + p]
+    lines_of(a, i, b, j, next, offsets, q, k, c, o, ldc, height, width)
+        c[o + u*ldc + v] = sum over p < k of a[i + p] * b[j + u*next + offsets[q+p] + v]
+    dots(a, i, rows, r, b, j, k, c, o, ldc, height, more)
+        c[o + u*ldc] (+)= sum over p < k of a[i + rows[r+u] + p] * b[j + p]
     copy(c, o, a, i, count)      c[o + v] = a[i + v]
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
@@ -18,7 +20,7 @@ masked, nothing outside is touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -182,11 +184,40 @@ def _block(writer: _Writer, high: int, wide: int, at: bool) -> None:
     builder.ret_void()
 
 
-def _tile(at: bool) -> Callable[[_Writer], None]:
+def _lines_block(writer: _Writer, high: int, wide: int) -> None:
+    """As `_block`, of the same numbers of a times lines of b, which is stored as it is."""
+    a, b, following, offsets, k, c, ldc, _, width = writer.function.args
+    builder, lanes = writer.builder, writer.lanes
+    masks = _columns(writer, width, wide)
+    starts = [writer.at(b, builder.mul(following, number(u))) for u in range(high)]
+
+    def products(p: Any, sums: list[Any]) -> list[Any]:
+        offset = writer.word(offsets, p)
+        left = writer.everywhere(builder.load(writer.at(a, p), typ=writer.element))
+        found = []
+        for u, start in enumerate(starts):
+            row = writer.at(start, offset)
+            for v, mask in enumerate(masks):
+                right = writer.load(writer.at(row, v * lanes), mask)
+                found.append(writer.fma(left, right, sums[u * wide + v]))
+        return found
+
+    sums = writer.walk(number(0), k, 1, [writer.zero] * (high * wide), products)
+    for u in range(high):
+        row = writer.at(c, builder.mul(ldc, number(u)))
+        for v, mask in enumerate(masks):
+            writer.store(sums[u * wide + v], writer.at(row, v * lanes), mask)
+    builder.ret_void()
+
+
+def _blocks(
+    height_at: int, long: int, block: Callable[[_Writer, int, int], None]
+) -> Callable[[_Writer], None]:
     def write(writer: _Writer) -> None:
-        """Goes to the block for this height and number of vectors."""
+        """Goes to the block for this height (the argument of this number) and width (the next):
+        a single row may be `long` times as wide as others."""
         builder, function = writer.builder, writer.function
-        height, width = function.args[8], function.args[9]
+        height, width = function.args[height_at], function.args[height_at + 1]
         most = vectors()[1]
         wide = builder.sdiv(builder.add(width, number(writer.lanes - 1)), number(writer.lanes))
         number_of = builder.add(builder.mul(height, number(8)), wide)
@@ -195,11 +226,11 @@ def _tile(at: bool) -> Callable[[_Writer], None]:
         builder.position_at_end(nowhere)
         builder.ret_void()
         for high in HEIGHTS:
-            for count in range(1, most * (LONG if high == 1 else 1) + 1):
-                block = function.append_basic_block()
-                chosen.add_case(number(high * 8 + count), block)
-                builder.position_at_end(block)
-                _block(writer, high, count, at)
+            for count in range(1, most * (long if high == 1 else 1) + 1):
+                here = function.append_basic_block()
+                chosen.add_case(number(high * 8 + count), here)
+                builder.position_at_end(here)
+                block(writer, high, count)
 
     return write
 
@@ -207,7 +238,7 @@ def _tile(at: bool) -> Callable[[_Writer], None]:
 def _dots(writer: _Writer) -> None:
     """Goes to the block for this height."""
     builder, function = writer.builder, writer.function
-    a, lda, b, k, c, ldc, height = function.args
+    a, rows, b, k, c, ldc, height, more = function.args
     nowhere = function.append_basic_block()
     chosen = builder.switch(height, nowhere)
     builder.position_at_end(nowhere)
@@ -216,7 +247,7 @@ def _dots(writer: _Writer) -> None:
         block = function.append_basic_block()
         chosen.add_case(number(high), block)
         builder.position_at_end(block)
-        places = [writer.at(a, builder.mul(lda, number(u))) for u in range(high)]
+        places = [writer.at(a, writer.word(rows, u)) for u in range(high)]
 
         def products(p: Any, sums: list[Any], places: list[Any] = places) -> list[Any]:
             mask = writer.mask(builder.sub(k, p))
@@ -228,21 +259,28 @@ def _dots(writer: _Writer) -> None:
 
         sums = writer.walk(number(0), k, writer.lanes, [writer.zero] * high, products)
         for u, held in enumerate(sums):
-            builder.store(writer.total(held), writer.at(c, builder.mul(ldc, number(u))))
+            place = writer.at(c, builder.mul(ldc, number(u)))
+            before = builder.load(place, typ=writer.element)
+            nothing = ir.Constant(writer.element, 0.0)
+            before = builder.select(builder.icmp_signed("!=", more, number(0)), before, nothing)
+            builder.store(builder.fadd(before, writer.total(held)), place)
         builder.ret_void()
 
 
 def _copy(writer: _Writer) -> None:
     c, a, count = writer.function.args
     builder = writer.builder
-    with builder.if_then(builder.icmp_signed(">", count, number(0))):
+    whole = builder.and_(count, number(-writer.lanes))
+    with builder.if_then(builder.icmp_signed(">", whole, number(0))):
 
         def move(p: Any, held: list[Any]) -> list[Any]:
-            mask = writer.mask(builder.sub(count, p))
-            writer.store(writer.load(writer.at(a, p), mask), writer.at(c, p), mask)
+            writer.store(writer.load(writer.at(a, p)), writer.at(c, p))
             return held
 
-        writer.walk(number(0), count, writer.lanes, [], move)
+        writer.walk(number(0), whole, writer.lanes, [], move)
+    with builder.if_then(builder.icmp_signed("<", whole, count)):
+        mask = writer.mask(builder.sub(count, whole))
+        writer.store(writer.load(writer.at(a, whole), mask), writer.at(c, whole), mask)
     builder.ret_void()
 
 
@@ -328,9 +366,10 @@ def panel(size: int) -> int:
 
 #: What product texts call beside Numba's own.
 NAMESPACE: dict[str, Any] = {
-    "tile": _word("tile", "pqnpnnpnnnn", _tile(False)),
-    "tile_at": _word("tile_at", "pqnpqnpnnnn", _tile(True)),
-    "dots": _word("dots", "pnpnpnn", _dots),
+    "tile": _word("tile", "pqnpnnpnnnn", _blocks(8, LONG, partial(_block, at=False))),
+    "tile_at": _word("tile_at", "pqnpqnpnnnn", _blocks(8, LONG, partial(_block, at=True))),
+    "lines_of": _word("lines_of", "ppnqnpnnn", _blocks(7, 1, _lines_block)),
+    "dots": _word("dots", "pqpnpnnn", _dots),
     "copy": _word("copy", "ppn", _copy),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),
