@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -559,3 +560,32 @@ def test_extremes_of_floats_are_found_among_integers_of_their_order(name, dtype)
     signs = np.signbit(f(df.tensor(zeros)).numpy()).tolist()
     assert signs == [name == "min", True, False]
     assert f.stats()["replays"] == 9
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 200])
+def test_a_dear_last_stage_is_computed_for_many_rows_at_once(rows):
+    """One store a row, a total over all rows, and a fold of booleans that the stage reads."""
+    x = np.random.default_rng(rows).normal(size=(rows, 37)).astype(np.float32)
+
+    @df.compile(wait=True)
+    def f(x):
+        each = df.where(df.any(x > 2.0, axis=1), df.log(df.exp(x).sum(axis=1)), -1.0)
+        return each, df.tanh(x.max(axis=1)).mean()
+
+    given = df.asarray(x)
+    assert f.explain(given).count("once:") > 0
+    for _ in range(2):
+        each, mean = f(given)
+    assert f.stats()["replays"] >= 1
+    wide = x.astype(np.float64)
+    wanted = np.where((x > 2).any(1), np.log(np.exp(wide).sum(1)), -1.0)
+    np.testing.assert_allclose(each.numpy(), wanted, 2e-6)
+    np.testing.assert_allclose(mean.numpy(), np.tanh(wide.max(1)).mean(), 2e-6)
+
+
+def test_rows_are_put_aside_only_for_a_dear_last_stage():
+    plain = reduce_rows("sum", float32)
+    last = Stage((), (Let("l", "log", ("f",), float32),), (Store("O", "l"),))
+    late = replace(plain, stages=(plain.stages[0], last))
+    assert "late_f0" in emit(late).source
+    assert "late_f0" not in emit(plain).source

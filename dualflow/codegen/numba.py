@@ -1,7 +1,8 @@
 """Kernel -> Python source over raw pointers, for Numba.
 
 map     no loop axis                 nested loops over the grid; transposed accesses in tiles
-row     lanes = the last loop axis   stages one after the other inside each grid point
+row     lanes = the last loop axis   stages one after the other inside each grid point; a dear
+                                     last stage without a loop for a block of points at once
 column  lanes = the last grid axis,  blocks of lanes with accumulators in an array, and several
         with folds                   rows a pass
 """
@@ -12,6 +13,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.text import KernelText
 
 from .numba_columns import ColumnEmitter
+from .numba_late import LateEmitter
 from .numba_rows import RowEmitter
 
 
@@ -23,4 +25,6 @@ def emit(kernel: Kernel) -> KernelText:
     Raises:
         NotImplementedError: an op of the kernel has no spelling for this backend.
     """
-    return (ColumnEmitter if kernel.folds_across_lanes else RowEmitter)(kernel).text()
+    if kernel.folds_across_lanes:
+        return ColumnEmitter(kernel).text()
+    return (LateEmitter if LateEmitter.suits(kernel) else RowEmitter)(kernel).text()
