@@ -302,7 +302,7 @@ class _Emitter:
         if let.op == "index":
             return f"tl.cast({self.axes[let.arguments[0]]}, tl.int64)"
         if let.op == "constant":
-            return literal(_parse(let.arguments[0]), let.dtype)
+            return literal(parse(let.arguments[0]), let.dtype)
         if let.op in ("load", "gather"):
             return self._load(let, names, self._live(stage))
         values = [names[name] for name in let.arguments]
@@ -477,7 +477,7 @@ class _Emitter:
         return f"join{self.joins.index(template)}"
 
 
-def _parse(text: str) -> bool | int | float:
+def parse(text: str) -> bool | int | float:
     """The number that a Python literal's `repr` means."""
     return text == "True" if text in ("True", "False") else (
         int(text) if text.lstrip("-").isdigit() else float(text))  # fmt: skip
