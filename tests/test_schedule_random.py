@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_interpreter import run
@@ -14,7 +15,7 @@ from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.ir.types import View
 from dualflow.passes import simplify
-from dualflow.schedule import plan
+from dualflow.schedule import assemble, plan
 
 QUICK = settings(
     max_examples=150, deadline=None, derandomize=True,
@@ -56,3 +57,12 @@ def test_outputs_may_take_the_memory_of_inputs(drawn, seed, data):
         wanted = interpret(graph, arrays)
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
+
+
+@QUICK
+@given(graphs(), st.integers(0, 99))
+def test_outputs_may_lend_their_memory(drawn, seed):
+    graph, layouts = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "WASTEFUL", 0.0)
+        assert_same(graph.verify(), layouts, seed, simplified=True)

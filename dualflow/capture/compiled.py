@@ -484,6 +484,7 @@ def _section(block: Block) -> Section:
         return Section(block.graph)
     try:
         program = compilation.program
+        working = getattr(compilation.result(), "working", 0) if compilation.done else 0
     except Exception:  # told by the call that wants it
         return Section(block.graph)
     return Section(
@@ -491,6 +492,7 @@ def _section(block: Block) -> Section:
         program,
         tuple(getattr(compilation, "reasons", ())),
         dict(getattr(compilation, "texts", {})),
+        working,
     )
 
 

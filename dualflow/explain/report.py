@@ -26,12 +26,15 @@ class Section:
         program: what runs; None while it is being compiled or where the compiler failed.
         reasons: notes of the scheduler: which nodes share a kernel, why a fusion stopped.
         texts: the source of each kernel.
+        working: bytes of the working memory of a run: intermediates, and scratch of kernels and
+            products; 0 while it is not known.
     """
 
     graph: Graph
     program: Program | None = None
     reasons: tuple[str, ...] = ()
     texts: Mapping[Kernel, KernelText] = field(default_factory=dict)
+    working: int = 0
 
     @property
     def kernels(self) -> int:
@@ -62,6 +65,26 @@ class Section:
         outputs = self.program.outputs if self.program else ()
         buffers = {o.buffer for o in outputs if o.buffer.place == "output"}
         return tuple(buffer.nbytes for buffer in buffers)
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of what a run is given, each piece of memory once."""
+        return sum(o.buffer.nbytes for o in self.program.inputs) if self.program else 0
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that steps need for themselves: it grows with threads and blocks, not with data."""
+        return max(self.working - self.arena, 0)
+
+    @property
+    def peak(self) -> int:
+        """Bytes that a run holds, scratch aside: what it is given and returns, intermediates."""
+        return self.input_bytes + sum(self.output_bytes) + self.arena
+
+    @property
+    def peak_least(self) -> int:
+        """Bytes that live at once at the most: no run of these steps in this order holds less."""
+        return self.input_bytes + (self.program.needed if self.program else 0)
 
     @property
     def arena(self) -> int:

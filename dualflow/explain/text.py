@@ -53,6 +53,11 @@ def _program_lines(section: Section) -> Iterator[str]:
         f"{section.library_calls} library calls, {size(section.bytes_moved)} moved "
         f"(at least {size(section.bytes_least)}), arena {size(program.arena)}"
     )
+    yield (
+        f"  memory: {size(section.input_bytes)} given, {size(sum(section.output_bytes))} returned, "
+        f"{size(section.arena)} between: {size(section.peak)} at the peak, of which at least "
+        f"{size(section.peak_least)} live at once; {size(section.scratch)} scratch"
+    )
     yield from (f"  {reason}" for reason in section.reasons)
     yield str(program)
     yield from _kernel_lines(section, program)

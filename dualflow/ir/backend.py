@@ -40,6 +40,7 @@ class Backend:
         loops: whether programs may hold Loops; else loops are run by NumPy.
         spreading: which folds are cut into parts (`schedule/spreading.py`).
         complex: whether kernels hold complex numbers; else NumPy runs such nodes.
+        lends: whether intermediates may lie in outputs that are not yet written.
     """
 
     name: str
@@ -47,10 +48,13 @@ class Backend:
     loops: bool
     spreading: Spreading
     complex: bool
+    lends: bool
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False)
 _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True)
-NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS, complex=True)
-TRITON = Backend("triton", totals=False, loops=True, spreading=_INSTANCES, complex=False)
+NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS, complex=True, lends=True)
+TRITON = Backend(
+    "triton", totals=False, loops=True, spreading=_INSTANCES, complex=False, lends=False
+)
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

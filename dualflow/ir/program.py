@@ -121,6 +121,8 @@ class Program:
             that returns an input or a constant unchanged) an input or a constant.
         arena: bytes for all intermediates together.
         errors: for each status code from 1 on, the exception to raise: class and message.
+        needed: bytes of outputs and intermediates that live at once at the most: with its steps in
+            this order, no plan needs less.
     """
 
     inputs: tuple[Operand, ...]
@@ -129,6 +131,7 @@ class Program:
     arena: int
     constants: tuple[np.ndarray, ...]
     errors: tuple[tuple[type[Exception], str], ...] = ()
+    needed: int = 0
 
     @property
     def launches(self) -> tuple[Launch, ...]:

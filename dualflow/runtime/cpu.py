@@ -124,6 +124,11 @@ class Executable:
             return None
         return self.code, self._allocators[0], self._layout.arena
 
+    @property
+    def working(self) -> int:
+        """Bytes of working memory of a run: the arena, with the scratch of kernels."""
+        return self._layout.arena
+
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for `arrays`, which must have the dtypes, shapes and strides of
         `program.inputs`. Outputs are new ndarrays, except where the program returns an input.

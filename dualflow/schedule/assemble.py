@@ -7,7 +7,7 @@ what was decided and why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dualflow.base import config
 from dualflow.base.errors import IndexingError
@@ -20,7 +20,7 @@ from dualflow.ir.types import View
 
 from .fusion import Fusion
 from .loops import Repeated, repeat
-from .memory import Life, place
+from .memory import Life, Room, needed, place, place_well
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
 from .spreading import spread_folds
@@ -29,6 +29,11 @@ from .units import Group, Library
 
 #: What the status that a check sets means.
 ERRORS = ((IndexingError, "an index is out of bounds"),)
+#: A better plan is looked for, in which outputs lend their memory until they are written, where the
+#: first needs so many times of what lives at once.
+WASTEFUL = 1.05
+#: and there are at most so many intermediates: the time goes with their square.
+MOST_TRIED = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +158,10 @@ class _Assembly:
         if unit.node.op.kind is not Kind.LOOP or not self.backend.loops:
             return None
         operands = [self._whole(value, unit) for value in unit.node.operands]
+        inner = replace(self.backend, lends=False)  # outputs may lie where the step before reads
         made = repeat(
             unit.node, operands,
-            lambda graph, layouts: plan_with_reasons(graph, layouts, self.backend),
+            lambda graph, layouts: plan_with_reasons(graph, layouts, inner),
         )  # fmt: skip
         if made is not None:
             self.lies.update((value, View.contiguous(value.shape)) for value in made.spare)
@@ -180,10 +186,24 @@ class _Assembly:
         for i, value in enumerate(made):
             buffers[value] = Buffer("output", i, value.type.nbytes)
         lives = self._lives()
+        made = [value for value in made if value in lives]
+        for value in made:  # what is returned stays
+            lives[value] = lives[value]._replace(last=len(self.works))
         within = [value for value in lives if value not in buffers]
-        offsets, self.arena = place([lives[value] for value in within])
-        for value, offset in zip(within, offsets, strict=True):
-            buffers[value] = Buffer("arena", offset, value.type.nbytes)
+        self.needed = needed([lives[value] for value in (*made, *within)])
+        inner = [lives[value] for value in within]
+        spots, self.arena = place(inner)
+        total = self.arena + sum(value.type.nbytes for value in made)
+        if total > WASTEFUL * self.needed and len(inner) <= MOST_TRIED:
+            lent = [Room(v.type.nbytes, lives[v].first) for v in made if self.backend.lends]
+            spots, self.arena = place_well(inner, lent)
+        self.within: dict[Value, int] = {}
+        for value, spot in zip(within, spots, strict=True):
+            if spot.room < 0:
+                buffers[value] = Buffer("arena", spot.offset, value.type.nbytes)
+            else:
+                buffers[value] = buffers[made[spot.room]]
+                self.within[value] = spot.offset // value.dtype.itemsize
         return buffers
 
     def _lives(self) -> dict[Value, Life]:
@@ -221,7 +241,8 @@ class _Assembly:
         inputs = tuple(map(self._operand, self.graph.inputs, self.layouts))
         outputs = tuple(self._operand(v, self.lies[v]) for v in self.fusion.outputs)
         checks = any(map(_may_fail, self.works))
-        program = Program(inputs, outputs, tuple(steps), self.arena, (), ERRORS if checks else ())
+        errors = ERRORS if checks else ()
+        program = Program(inputs, outputs, tuple(steps), self.arena, (), errors, self.needed)
         parts: dict[Node, tuple[int, ...]] = {}
         for i, nodes in enumerate(self.nodes):
             for node in nodes:
@@ -233,6 +254,8 @@ class _Assembly:
         return Plan(self.graph, program, parts, stored, bodies, tuple(map(_moved, steps)), least)
 
     def _operand(self, value: Value, view: View) -> Operand:
+        if value in self.within:
+            view = view._replace(offset=view.offset + self.within[value])
         return Operand(self.buffers[value], value.dtype, view)
 
     def _step(self, work: Lowered | Library | Repeated, nodes: tuple[Node, ...]) -> Step:
