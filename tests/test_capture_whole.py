@@ -14,6 +14,7 @@ import pytest
 import dualflow as df
 from dualflow.capture import whole
 from dualflow.capture.compiled import CompiledFunction
+from dualflow.ops import door
 from dualflow.runtime import native_call
 
 GAIN = 2.0
@@ -205,7 +206,7 @@ def test_a_changed_helper_is_seen(monkeypatch):
         compiled(x, y)
 
 
-def test_modes_and_settings_are_seen():
+def test_modes_and_settings_are_seen(monkeypatch):
     x, y = operands()
     compiled = ready(blend, x, y)
     taken(compiled)
@@ -215,6 +216,10 @@ def test_modes_and_settings_are_seen():
         compiled(x, y)
     with df.no_grad():
         compiled(x, y)
+    monkeypatch.setattr(door.state, "device", "elsewhere")
+    assert compiled._whole is not None
+    assert compiled._whole(x, y) is whole.MISS
+    monkeypatch.undo()
     outer = df.compile(lambda a, b: compiled(a, b) * 2, wait=True)
     outer(x, y)
     assert taken(compiled) == 0

@@ -16,7 +16,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import ConfigError
-from dualflow.runtime import blas, builds, cpu, division, threads
+from dualflow.runtime import builds, cpu, division, openblas, threads
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 1 << 18
@@ -151,14 +151,14 @@ SCRIPT = """
 import sys
 import numpy as np
 import dualflow as df
-from dualflow.runtime import blas, threads
+from dualflow.runtime import openblas, threads
 
 compiled = df.compile(lambda x: df.exp(x) * 2, wait=True)
 x = df.tensor(np.ones(1 << 20, np.float32))
 compiled(x)
 before = threads.launches()
 compiled(x)
-print(threads.budget(), blas.threads(), threads.launches() - before)
+print(threads.budget(), openblas.threads(), threads.launches() - before)
 """
 
 
@@ -183,14 +183,14 @@ def test_the_environment_sets_one_budget(variables, wanted, tmp_path):
 
 
 def test_blas_follows_the_setting_and_is_given_back():
-    before = blas.threads()
+    before = openblas.threads()
     assert before is not None
     with df.config(threads=3):
-        assert blas.threads() == 3
+        assert openblas.threads() == 3
         with df.config(threads=2):
-            assert (blas.threads(), threads.budget()) == (2, 2)
-        assert blas.threads() == 3
-    assert blas.threads() == before
+            assert (openblas.threads(), threads.budget()) == (2, 2)
+        assert openblas.threads() == 3
+    assert openblas.threads() == before
     assert threads.budget() == threads.processors()
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from dualflow.base import freed
 from dualflow.ops import devices, door, operands
-from dualflow.runtime import blas
+from dualflow.runtime import openblas
 
 from .creation import adopt, asarray, from_dlpack, own, tensor
 from .eager import EagerMode
@@ -18,6 +18,6 @@ operands.install_tensor(Tensor, adopt, own)
 door.install_eager(EagerMode())
 devices.install_gpu(lambda: import_module("dualflow.array.on_device"))
 freed.keep()
-blas.keep_to_budget()
+openblas.keep_to_budget()
 
 __all__ = ["EagerMode", "Storage", "Tensor", "asarray", "from_dlpack", "tensor"]

@@ -413,7 +413,7 @@ class Builder:
         self.maker.write_histories(emitter, made)
         emitter.line(f"return {result}")
         block.key = (tuple(keys), "leaf")
-        if not self.path:
+        if not self.path and self.place is None:
             block.plain = plain(guards, self.outside, emitter.lines[after:], recorder.grad_enabled)
         self._finish(block, emitter, "replay")
         return block

@@ -131,7 +131,8 @@ class Plain:
             "grad": id(False), "miss": id(MISS),
             "state": id(door.state), "mode_name": id(names("mode")), "mode": id(EagerMode),
             "enabled_name": id(names("grad_enabled")), "enabled": id(self._grad),
-            "variable": id(variable), "error_state": id(errors),
+            "device_name": id(names("device")), "device": id(None), "variable": id(variable),
+            "error_state": id(errors),
         }  # fmt: skip
         live.add(self)
         return WholeCall(head, words, (executable, code, make, settings, variable, errors))

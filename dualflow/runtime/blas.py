@@ -1,22 +1,18 @@
-"""The matrix product of NumPy's own BLAS, as an address that native code calls; and its threads.
+"""The matrix product of NumPy's own BLAS, as an address that native code calls.
 
 NumPy's wheels bring OpenBLAS with 64-bit integers beside them. It is used only if, on small
-products of both dtypes and all layouts, it gives the bits of `np.matmul`. While the setting
-`threads` is a number, OpenBLAS uses so many.
+products of both dtypes and all layouts, it gives the bits of `np.matmul`.
 """
 
 from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dualflow.base import config
-
-from . import loader
+from . import openblas, processor
 
 _NAMES = {"float32": "sgemm", "float64": "dgemm"}
 _PREFIXES = ("scipy_cblas_", "cblas_")
@@ -29,7 +25,7 @@ def gemm(dtype: np.dtype) -> int | None:
     name = _NAMES.get(dtype.name)
     if name is None:
         return None
-    for library in _libraries():
+    for library in openblas.libraries():
         for prefix in _PREFIXES:
             function = getattr(library, f"{prefix}{name}64_", None)
             if function is not None and _agrees(function, dtype):
@@ -45,63 +41,12 @@ _WIDE = ("skylakex", "cooperlake", "sapphirerapids", "a64fx")
 def is_wide() -> bool:
     """Whether BLAS uses vectors as wide as this machine's: OpenBLAS takes processors that it does
     not know for older ones, and is then half as fast."""
-    if "+avx512f" not in loader.cpu()[2]:
+    if "avx512f" not in processor.features():
         return True
-    for get in _functions("get_corename"):
+    for get in openblas.functions("get_corename"):
         get.restype = ctypes.c_char_p
         return get().decode().lower() in _WIDE
     return False
-
-
-def keep_to_budget() -> None:
-    """From now on give BLAS the threads of the setting."""
-    config.watchers.append(_limit)
-    _limit(config.active())
-
-
-def threads() -> int | None:
-    """How many threads BLAS uses; None if it does not tell."""
-    found = [get() for get in _functions("get_num_threads")]
-    return found[0] if found else None
-
-
-#: how many threads BLAS used before it was limited
-_unlimited: list[int] = []
-
-
-def _limit(settings: config.Config) -> None:
-    if settings.threads is None and not _unlimited:
-        return
-    if not _unlimited:
-        _unlimited.extend(get() for get in _functions("get_num_threads"))
-    for put, before in zip(_functions("set_num_threads"), _unlimited, strict=True):
-        put(settings.threads or before)
-
-
-def _functions(name: str) -> list[Any]:
-    """OpenBLAS's function of this name, of each library that has it."""
-    found = []
-    for library in _libraries():
-        whole = f"openblas_{name}"
-        names = (f"scipy_{whole}64_", f"{whole}64_", f"scipy_{whole}", whole)
-        each = (getattr(library, full, None) for full in names)
-        found += [next(function for function in each if function is not None)]
-    return found
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> tuple[ctypes.CDLL, ...]:
-    package = Path(np.__file__).resolve().parent
-    folders = (package.parent / "numpy.libs", package / ".dylibs", package.parent / "numpy/.libs")
-    files = [file for folder in folders for file in sorted(folder.glob("*openblas64*"))]
-    return tuple(library for file in files if (library := _open(file)) is not None)
-
-
-def _open(file: Path) -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(str(file))
-    except OSError:  # for another machine: NumPy itself runs the products
-        return None
 
 
 def _agrees(function: Any, dtype: np.dtype) -> bool:

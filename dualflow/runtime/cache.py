@@ -21,7 +21,7 @@ from pathlib import Path
 from dualflow.base.config import active
 from dualflow.base.counters import count
 
-from . import loader
+from . import loader, processor
 
 MAGIC = b"dualflow kernel 1\n"
 #: How the names of entries end: of machine code, of what planning made of a graph, and of the
@@ -61,19 +61,18 @@ def key(*parts: str) -> str:
 @lru_cache(maxsize=1)
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
-    import llvmlite
-
     words = hashlib.sha256()
     files = [_ROOM / "compile.py", _ROOM / "intrinsics.py", _ROOM / "products" / "tiles.py"]
     for path in (*files, *sorted((_ROOM / "cpu_math").glob("*.py"))):
         words.update(path.read_bytes())
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
-    return (*loader.cpu(), llvmlite.__version__, _numba(), words.hexdigest(), *settings)
+    versions = _version("llvmlite"), _version("numba")
+    return (*processor.identity(), *versions, words.hexdigest(), *settings)
 
 
-def _numba() -> str:
-    """What tells one Numba from another, without importing it."""
-    found = importlib.util.find_spec("numba")
+def _version(package: str) -> str:
+    """What tells one version of a package from another, without importing it."""
+    found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         return ""
     version = Path(found.origin).with_name("_version.py")

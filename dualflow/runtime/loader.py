@@ -1,16 +1,19 @@
-"""Object bytes -> callable machine code, through llvmlite's ORC; Numba is not needed.
+"""Object bytes -> callable machine code: linked here (`linker`), or by llvmlite where that cannot.
 
 In: object bytes and the symbol of their entry. Out: a `Native` that keeps the code loaded. LLVM IR
-text of this room's own native parts is compiled here too.
+text of this room's own native parts is compiled here too. Numba is never needed, llvmlite only to
+compile.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import linker
 from .once import once
 
 _numbers = itertools.count()
@@ -32,8 +35,20 @@ def load(image: bytes, *symbols: str) -> Native:
     """Load an object file and find `symbols` in it.
 
     Raises:
-        RuntimeError: LLVM cannot read or link it.
+        RuntimeError: neither way can read or link it.
     """
+    if linker.usable():
+        try:
+            addresses, mapping = linker.link(image, symbols)
+        except linker.DAMAGED as error:
+            raise RuntimeError(f"no object file: {error}") from error
+        except linker.Unknown:
+            return _load_by_llvm(image, symbols)
+        return Native(addresses, mapping)
+    return _load_by_llvm(image, symbols)
+
+
+def _load_by_llvm(image: bytes, symbols: Sequence[str]) -> Native:
     builder = _llvm().JITLibraryBuilder().add_object_img(image).add_current_process()
     for symbol in symbols:
         builder.export_symbol(symbol)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sysconfig
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,8 @@ from .once import once
 HEAD = (
     "arguments", "alive", "left", "hits", "checks", "inputs", "run", "code", "make", "arena",
     "tensor", "array", "array_name", "grad_name", "grad", "miss", "state", "mode_name", "mode",
-    "enabled_name", "enabled", "variable", "error_state", "item",
+    "enabled_name", "enabled", "device_name", "device", "variable",
+    "error_state", "item",
 )  # fmt: skip
 #: Kinds of checks of what is in the dict `object` under `key`, or of `object` itself where `key` is
 #: 0: it is `wanted` (0: nothing is there); it is there; the code, the globals of that function, the
@@ -214,12 +215,15 @@ HEAD
   br i1 %in_mode, label %gradients, label %wrong
 gradients:
   %same = call i1 @attribute(ptr %state, ptr %enabled_name, ptr %enabled, i1 false)
-  br i1 %same, label %errors, label %wrong
+  br i1 %same, label %place, label %wrong
+place:
+  %on_cpu = call i1 @attribute(ptr %state, ptr %device_name, ptr %device, i1 false)
+  br i1 %on_cpu, label %errors, label %wrong
 errors:
-  %place = alloca ptr
-  store ptr null, ptr %place
-  %bad = call i32 @PyContextVar_Get(ptr %variable, ptr null, ptr %place)
-  %now = load ptr, ptr %place
+  %slot = alloca ptr
+  store ptr null, ptr %slot
+  %bad = call i32 @PyContextVar_Get(ptr %variable, ptr null, ptr %slot)
+  %now = load ptr, ptr %slot
   %unset = icmp eq ptr %now, null
   br i1 %unset, label %wrong, label %compare
 compare:
@@ -414,7 +418,7 @@ class WholeCall:
 @once
 def works() -> bool:
     """Whether this Python and NumPy lay out objects as the built-in reads them."""
-    if not native.builtin_works() or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if not native.builtin_works() or "t" in getattr(sys, "abiflags", ""):
         return False
     probes = [np.zeros((2, 3), np.float32)[:, 1:], np.array(1.0), np.zeros((3, 0, 2), np.int8)]
     return all(map(_fields_are_right, probes))
