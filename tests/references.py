@@ -275,6 +275,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "erf": precise(mpmath.erf),
     "erfc": precise(mpmath.erfc),
     "hypot": _hypot,
+    "cbrt": wide(np.cbrt),
+    "lgamma": precise(lambda x: mpmath.loggamma(x) if x > 0 else mpmath.inf),
     "logaddexp": wide(lambda x, y: np.log(np.exp(x) + np.exp(y))),
     "sigmoid": wide(lambda x: 1 / (1 + np.exp(-x))),
 } | {
@@ -658,5 +660,11 @@ SAMPLES: dict[str, Sample] = {
 
 REFERENCES |= references_linalg.REFERENCES
 SAMPLES |= references_linalg.samples(Sample)
+REFERENCES["polygamma"] = lambda x, order: precise(lambda v: mpmath.polygamma(order, v))(x)
+SAMPLES["polygamma"] = Sample(
+    [(((5,),), {"order": 0}), (((2, 3),), {"order": 1}), (((4,),), {"order": 2})],
+    "f",
+    lambda arrays, attributes, dtype: 12 * np.finfo(dtype).eps * (1 + 1 / arrays[0] ** 3.0),
+)
 REFERENCES |= references_convolution.REFERENCES
 SAMPLES |= references_convolution.samples(Sample)

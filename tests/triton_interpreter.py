@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.ops.gamma import lgamma
+
 #: Bytes on both sides of each buffer that no kernel may change.
 GUARD = 1 << 16
 
@@ -131,11 +133,13 @@ def _plain(function: Any) -> Any:
 LIBDEVICE = {
     name: getattr(np, name)
     for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan",
-                 "sinh", "cosh", "tanh", "rint", "trunc", "copysign", "fmod", "signbit", "hypot")
+                 "sinh", "cosh", "tanh", "rint", "trunc", "copysign", "fmod", "signbit", "hypot",
+                 "cbrt")
 } | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power,
     "erf": _plain(math.erf), "erfc": _plain(math.erfc),
+    "lgamma": lgamma,
 }  # fmt: skip
 
 

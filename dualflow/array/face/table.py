@@ -69,6 +69,7 @@ DIRECT.update({
     np.log10: (p.log10,),
     np.log1p: (p.log1p,),
     np.sqrt: (p.sqrt,),
+    np.cbrt: (p.cbrt,),
     np.sin: (p.sin,),
     np.cos: (p.cos,),
     np.tan: (p.tan,),

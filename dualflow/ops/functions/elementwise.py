@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype, float64, is_complex, is_float, is_inexact, of_scalar
+from dualflow.base.dtypes import (
+    as_dtype,
+    float64,
+    floating,
+    is_complex,
+    is_float,
+    is_inexact,
+    of_scalar,
+)
+from dualflow.base.errors import ArgumentError
 from dualflow.ir.op import Op
 
 from .. import door
@@ -142,6 +151,7 @@ log2 = _unary(p.log2, "[1.0, 8.0]", "[0.0, 3.0]")
 log10 = _unary(p.log10, "[1.0]", "[0.0]")
 log1p = _unary(p.log1p, "[0.0]", "[0.0]")
 sqrt = _unary(p.sqrt, "[4.0, 9.0]", "[2.0, 3.0]")
+cbrt = _unary(p.cbrt, "[27.0, -8.0]", "[3.0, -2.0]")
 sin = _unary(p.sin, "[0.0]", "[0.0]")
 cos = _unary(p.cos, "[0.0]", "[1.0]")
 tan = _unary(p.tan, "[0.0]", "[0.0]")
@@ -156,7 +166,43 @@ acosh = _unary(p.acosh, "[1.0]", "[0.0]")
 atanh = _unary(p.atanh, "[0.0]", "[0.0]")
 erf = _unary(p.erf, "[0.0]", "[0.0]")
 erfc = _unary(p.erfc, "[0.0]", "[1.0]")
+lgamma = _unary(p.lgamma, "[1.0, 2.0]", "[0.0, 0.0]")
 sigmoid = _unary(p.sigmoid, "[0.0]", "[0.5]")
+
+
+def polygamma(n: int, x: Tensor) -> Tensor:
+    """Derivative number `n` of `digamma`.
+
+    Args:
+        n: 0 or more.
+        x: a tensor of floats; integers count as default floats.
+
+    Raises:
+        ArgumentError: `n` is no whole number from 0 on.
+
+    >>> import dualflow as df
+    >>> round(df.polygamma(1, df.tensor([1.0])).item(), 4)
+    1.6449
+    """
+    if type(n) is not int or n < 0:
+        raise ArgumentError(f"polygamma of order {n!r}", instead="a whole number from 0 on")
+    x = tensor(x)
+    dtype = floating(x.dtype)
+    return p.polygamma(x if x.dtype == dtype else p.cast(x, dtype=dtype), order=n)
+
+
+def digamma(x: Tensor) -> Tensor:
+    """The derivative of `lgamma`.
+
+    Args:
+        x: a tensor of floats; integers count as default floats.
+
+    >>> import dualflow as df
+    >>> round(df.digamma(df.tensor([1.0])).item(), 4)
+    -0.5772
+    """
+    return polygamma(0, x)
+
 
 floor = _integral(p.floor, "[1.5, -1.5]", "[1.0, -2.0]")
 ceil = _integral(p.ceil, "[1.5, -1.5]", "[2.0, -1.0]")

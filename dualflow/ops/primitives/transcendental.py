@@ -11,12 +11,17 @@ import math
 
 import numpy as np
 
-from .. import domains, special
-from ..record import Strict, elementwise
+from dualflow.ir.op import Kind
+from dualflow.ir.types import TensorType
+
+from .. import domains, gamma, special
+from ..record import Strict, elementwise, primitive
+from ..rules import check_kind
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 
+_NO_POLES = domains.POSITIVE._replace(specials=False)
 #: What kernels compute of complex numbers too.
 COMPLEX = frozenset(
     ["exp", "log", "log2", "log10", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"]
@@ -68,6 +73,11 @@ sqrt = _function(
     "sqrt", np.sqrt, "the square root, correctly rounded",
     lambda g, out, x: (g / (out * 2.0).conjugate(),),
     "square_root({0})", domains.POSITIVE, exact="f",
+)  # fmt: skip
+cbrt = _function(
+    "cbrt", np.cbrt, "the cube root, that of a negative number too",
+    lambda g, out, x: (g / (out * out * 3.0),), _libdevice("cbrt"), domains.AWAY_FROM_ZERO,
+    accepts="f",
 )  # fmt: skip
 sin = _function(
     "sin", np.sin, "the sine, of radians", lambda g, out, x: (g * cos.of(x).conjugate(),),
@@ -139,6 +149,25 @@ erfc = _function(
     "erfc", special.erfc, "1 - erf(x), accurate where that is small",
     lambda g, out, x: (g * (exp.of(-(x * x)) * -TWO_OVER_SQRT_PI),),
     _libdevice("erfc"), accepts="f",
+)  # fmt: skip
+lgamma = _function(
+    "lgamma", gamma.lgamma, "log(|gamma(x)|), infinite at 0, -1, -2, ...",
+    lambda g, out, x: (g * polygamma(x, order=0),), _libdevice("lgamma"), domains.POSITIVE,
+    accepts="f",
+)  # fmt: skip
+
+
+def _polygamma_rule(x: TensorType, *, order: int) -> TensorType:
+    check_kind("polygamma", x.dtype, "f")
+    return x
+
+
+polygamma = primitive(
+    "polygamma", Kind.LIBRARY, _polygamma_rule, gamma.polygamma,
+    doc="derivative number `order` of digamma, the derivative of lgamma",
+    gradient=lambda g, out, x, order: (g * polygamma(x, order=order + 1),),
+    forward=lambda tangents, out, x, order: tangents[0] * polygamma(x, order=order + 1),
+    exact=False, domain=domains.POSITIVE._replace(specials=False),
 )  # fmt: skip
 sigmoid = _function(
     "sigmoid", special.sigmoid, "1 / (1 + exp(-x)), with no overflow",

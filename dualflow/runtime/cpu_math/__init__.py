@@ -6,7 +6,7 @@ and the vector body of a loop give the same bits. Arguments of one call have one
 
     m_exp m_exp2 m_expm1 m_log m_log2 m_log10 m_log1p m_sigmoid           float -> float
     m_sin m_cos m_tan m_asin m_acos m_atan m_sinh m_cosh m_tanh           float -> float
-    m_asinh m_acosh m_atanh m_erf m_erfc m_sqrt                           float -> float
+    m_asinh m_acosh m_atanh m_erf m_erfc m_sqrt m_cbrt m_lgamma           float -> float
     m_atan2(y, x)  m_pow(x, y)  m_hypot  m_logaddexp              two floats -> float
     fmod  copysign                                                two floats -> float
     fma(a, b, c)                                                 a*b + c, one rounding
@@ -45,6 +45,7 @@ from . import complex_numbers, division, selection
 from .builder import copy_sign, fma, intrinsic, square_root
 from .error_function import erf, erfc
 from .exponential import exp, exp2, expm1, sigmoid
+from .gamma import cbrt, lgamma
 from .hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from .intrinsics import (
     bit_cast_function,
@@ -71,8 +72,8 @@ LIBRARY_SYMBOLS: tuple[str, ...] = (
 )
 
 _IN_THE_WIDTH = (exp, exp2, expm1, sigmoid, log, log2, log10, log1p, sin, cos, asin, acos, atan)
-_IN_THE_WIDTH += (tanh, erf)
-_IN_DOUBLE = (tan, sinh, cosh, asinh, acosh, atanh, erfc)
+_IN_THE_WIDTH += (tanh, erf, cbrt)
+_IN_DOUBLE = (tan, sinh, cosh, asinh, acosh, atanh, erfc, lgamma)
 _INTEGERS = {f"int{n}": getattr(types, f"int{n}") for n in (8, 16, 32, 64)}
 _UNSIGNED = {f"uint{n}": getattr(types, f"uint{n}") for n in (8, 16, 32, 64)}
 _REALS = {"float32": types.float32, "float64": types.float64}

@@ -94,6 +94,11 @@ def log_even_short(z: Any) -> Any:
     return (2 * mp.atanh(s) / s - 2 - 2 * z / 3) / z**2
 
 
+def inverse_cube_root(t: Any) -> Any:
+    """`t**(-1/3)`."""
+    return mp.power(t, -mp.mpf(1) / 3)
+
+
 def fits() -> Iterator[Fit]:
     """Every polynomial of the room."""
     ln2 = mp.log(2)
@@ -137,9 +142,31 @@ def fits() -> Iterator[Fit]:
         yield Fit("ERF", width, text, erf_excess, 0, high, degree)
     text = "log(erfc(x)), 0.92 <= x <= 4.1"
     yield Fit("LOG_ERFC", 32, text, lambda x: mp.log(mp.erfc(x)), "0.92", "4.1", 8)
+    for width in (32, 64):
+        yield Fit("CBRT", width, "t**(-1/3), 1 <= t <= 8", inverse_cube_root, 1, 8, 5)
     text = "erfc(t)*exp(t*t)*(1 + 2*t), t = 3.5*(1 + y)/(1 - y), 0.78 <= t <= 28"
     low, high = (mp.mpf("0.78") - 3.5) / (mp.mpf("0.78") + 3.5), mp.mpf("24.5") / mp.mpf("31.5")
     yield Fit("ERFCX", 64, text, scaled_erfc, low, high, 20)
+
+
+def near_two(d: Any) -> Any:
+    """`log(gamma(2 + d)) / d`."""
+    return mp.loggamma(2 + d) / d
+
+
+def stirling_rest(z: Any) -> Any:
+    """What Stirling's formula leaves of log(gamma(x)), times x, for z = 1/x**2."""
+    x = 1 / mp.sqrt(z)
+    half = mp.mpf(1) / 2
+    return x * (mp.loggamma(x) - ((x - half) * mp.log(x) - x + mp.log(2 * mp.pi) / 2))
+
+
+def gamma_fits() -> Iterator[Fit]:
+    """The polynomials of `ops/gamma.py`."""
+    low, high = mp.mpf("-0.7505"), mp.mpf("0.5005")
+    yield Fit("NEAR_TWO", 64, "log(gamma(2 + d)) / d", near_two, low, high, 23)
+    first, last = mp.mpf(10) ** -30, mp.mpf(1) / 56
+    yield Fit("STIRLING", 64, "the rest, in 1/x**2", stirling_rest, first, last, 7)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ loop still vectorises: LLVM is told of masked vector variants of the call, writt
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from .builder import Scalar
@@ -14,16 +16,25 @@ from .builder import Scalar
 VECTOR_WIDTHS = (2, 4, 8, 16, 32)
 
 
-def rarely(condition: Scalar, name: str, usual: Scalar, *arguments: Scalar) -> Scalar:
+#: Makes, once in a module, a function of doubles or floats.
+Maker = Callable[[ir.Module], ir.Function]
+
+
+def rarely(condition: Scalar, name: str | Maker, usual: Scalar, *arguments: Scalar) -> Scalar:
     """The C library's `name(*arguments)` where the condition holds, else `usual`.
 
     A loop with this call still vectorises: the call goes through a function that announces masked
     vector variants (LLVM's vector-function-abi-variant), and these return at once when no lane
-    needs them. `name` is the double function; the float one has an "f" appended.
+    needs them. `name` is the double function; the float one has an "f" appended. In place of a
+    name may stand what makes the function.
     """
     builder = usual.builder
-    name = name if usual.width == 64 else name + "f"
-    function = _scalar_call(builder.module, name, usual.type, len(arguments))
+    if isinstance(name, str):
+        name = name if usual.width == 64 else name + "f"
+        library = _declared(builder.module, name, usual.type, len(arguments))
+    else:
+        library = name(builder.module)
+    function = _scalar_call(builder.module, library, usual.type, len(arguments))
     start = builder.basic_block
     with builder.if_then(condition.value, likely=False):
         exact = builder.call(function, [argument.value for argument in arguments])
@@ -34,13 +45,27 @@ def rarely(condition: Scalar, name: str, usual: Scalar, *arguments: Scalar) -> S
     return usual.wrap(result)
 
 
-def _scalar_call(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Function:
-    """A function around the C library's `name`, with masked vector variants beside it."""
-    wrapper_name = f"dualflow_{name}"
+def _declared(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Function:
+    """A function of the C library."""
+    signature = ir.FunctionType(kind, [kind] * count)
+    return module.globals.get(name) or ir.Function(module, signature, name)
+
+
+def pure(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Function:
+    """A private function, to be given blocks where it has none yet."""
+    if name in module.globals:
+        return module.globals[name]
+    function = _declared(module, name, kind, count)
+    _mark(function)
+    return function
+
+
+def _scalar_call(module: ir.Module, library: ir.Function, kind: ir.Type, count: int) -> ir.Function:
+    """A function around `library`, with masked vector variants beside it."""
+    wrapper_name = f"dualflow_{library.name}"
     if wrapper_name in module.globals:
         return module.globals[wrapper_name]
     signature = ir.FunctionType(kind, [kind] * count)
-    library = module.globals.get(name) or ir.Function(module, signature, name)
     variants = [_vector_call(module, library, wrapper_name, kind, count, w) for w in VECTOR_WIDTHS]
     wrapper = ir.Function(module, signature, wrapper_name)
     letters = "v" * count

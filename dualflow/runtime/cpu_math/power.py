@@ -42,7 +42,7 @@ LARGEST_EXPONENT = 2.0**70
 SQUARED = {32: (2.0**-40, 2.0**60, 2.0**90), 64: (2.0**-400, 2.0**500, 2.0**700)}
 
 
-def _log_extended(x: Scalar) -> tuple[Scalar, Scalar]:
+def log_extended(x: Scalar) -> tuple[Scalar, Scalar]:
     """`(high, low)` with high + low = log(x), for finite x > 0 (double)."""
     f, k = decompose_any(x)
     bottom, bottom_low = two_sum(x.like(2.0), f)
@@ -66,7 +66,7 @@ def _log_extended(x: Scalar) -> tuple[Scalar, Scalar]:
 
 def _pow_double(x: Scalar, y: Scalar) -> Scalar:
     """x**y for finite x > 0 (double)."""
-    high, low = _log_extended(x)
+    high, low = log_extended(x)
     product, error = two_product(y, high)
     error = fma(y, low, error)
     bottom, top = EXP_RANGE[64]

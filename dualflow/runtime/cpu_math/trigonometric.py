@@ -40,7 +40,7 @@ PI = {
 LIMIT = {32: 1e5, 64: 1e9}
 
 
-def _sine_of_remainder(x: Scalar, n: Scalar, parity: Scalar) -> Scalar:
+def sine_of_remainder(x: Scalar, n: Scalar, parity: Scalar) -> Scalar:
     """sin(x - n*pi), negated where the integer `parity` is odd."""
     r = x
     # The first product cancels without error, each later step rounds relative to the result.
@@ -55,7 +55,7 @@ def sin(x: Scalar) -> Scalar:
     """The sine of x in radians."""
     n, bits = round_in_place(x, 1 / math.pi)
     size = absolute(x)
-    value = select(size < TINY[x.width], x, _sine_of_remainder(x, n, bits))
+    value = select(size < TINY[x.width], x, sine_of_remainder(x, n, bits))
     return rarely(size > LIMIT[x.width], "sin", value, x)
 
 
@@ -64,7 +64,7 @@ def cos(x: Scalar) -> Scalar:
     # cos(x) = -(-1)**n * sin(r) with r = x - (n + 1/2)*pi.
     shifted = fma(x, 1 / math.pi, -0.5) + ROUNDER[x.width]
     n = (shifted - ROUNDER[x.width]) + 0.5
-    value = _sine_of_remainder(x, n, shifted.bits() + 1)
+    value = sine_of_remainder(x, n, shifted.bits() + 1)
     return rarely(absolute(x) > LIMIT[x.width], "cos", value, x)
 
 

@@ -1,0 +1,64 @@
+"""Machine code of kernels has vector instructions: every function, and small integers as bytes.
+
+A call of the C library in a loop would keep LLVM from it, as the control shows.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numba
+import numpy as np
+import pytest
+from test_cpu_math import BINARY, FLOATS, UNARY, kernel
+
+from dualflow.runtime.cpu_math import LIBRARY_SYMBOLS, NAMESPACE
+
+#: Arithmetic on packed floats: x86 with and without AVX, Arm.
+PACKED = re.compile(
+    r"\bv?(?:mul|add|sub|sqrt|f?n?m(?:add|sub)\d+)p[sd]\b|\bf(?:mul|add|mla|sqrt)\.[24][sd]"
+)
+DECLARED = re.compile(r"^declare [^@]*@([\w.]+)\(", re.MULTILINE)
+#: Registers of whole vectors.
+REGISTERS = re.compile(r"%[xyz]mm\d+|\bv\d+\.(?:16b|8h)|\.(?:16b|8h)\b")
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_functions_are_vectorised(name: str, dtype: np.dtype) -> None:
+    two = name in BINARY
+    text = f"{name}(a, b)" if two else f"{name}(a)"
+    library = kernel(text, (dtype,) * (1 + two), dtype).library
+    assert PACKED.search(library.get_asm_str())
+    called = set(DECLARED.findall(library.get_llvm_str()))
+    foreign = {found for found in called if not found.startswith("llvm.")}
+    assert foreign <= {*LIBRARY_SYMBOLS}, "a function of another library in the loop"
+
+
+def test_a_call_of_the_library_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: Numba's own exp is a call of the C library's."""
+    monkeypatch.setitem(NAMESPACE, "library_exp", numba.njit(lambda x: np.exp(x)))
+    double = np.dtype(np.float64)
+    code = kernel("library_exp(a)", (double,), double).library.get_asm_str()
+    assert not PACKED.search(code)
+
+
+INTEGER_WORK = ("wrap_add(a, b)", "wrap_subtract(a, b)", "maximum(a, b)", "select(a < b, a, b)",
+                "left_shift(a, b)", "sign(a)")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INTEGER_WORK)
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16", "uint16"])
+def test_small_integers_are_vectorised(name: str, text: str) -> None:
+    dtype = np.dtype(name)
+    run = kernel(f"np.{name}({text})", (dtype, dtype), dtype)
+    assert f" x i{8 * dtype.itemsize}>" in run.library.get_llvm_str()
+    assert REGISTERS.search(run.library.get_asm_str())
+
+
+@pytest.mark.parametrize("text", ["a & b", "a | b", "a ^ b", "logical_not(a)"])
+def test_booleans_are_bytes_side_by_side(text: str) -> None:
+    boolean = np.dtype(bool)
+    run = kernel(text, (boolean, boolean), boolean)
+    assert " x i8>" in run.library.get_llvm_str()
+    assert REGISTERS.search(run.library.get_asm_str())
