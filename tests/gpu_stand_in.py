@@ -25,7 +25,7 @@ import pytest
 from triton_interpreter import Interpreter, Job
 
 import dualflow as df
-from dualflow.array import kernels
+from dualflow.array import kernels, on_device
 from dualflow.ops import door
 from dualflow.runtime import builds
 from dualflow.runtime.gpu import compile as gpu_compile
@@ -414,7 +414,7 @@ def interpret(
     roots: list[Memory] = []
     pointers = []
     for address, dtype in zip(addresses, text.pointers, strict=True):
-        memory = next(m for m in Memory.live if m.ptr <= address <= m.ptr + m.size)
+        memory = min(Memory.live, key=lambda m: max(m.ptr - address, address - m.ptr - m.size, 0))
         if memory not in roots:
             roots.append(memory)
         pointers.append((roots.index(memory), address - memory.ptr, dtype))
@@ -448,6 +448,7 @@ def installed(interpreter: Interpreter, monkeypatch: Any) -> Iterator[types.Modu
     monkeypatch.setattr(images, "submit", lambda task, given: None)
     monkeypatch.setattr(gpu_compile, "compile_text", compile_text)
     forget()
+    door.away[:] = [on_device]
     yield cupy
     forget()
     door.away.clear()

@@ -186,3 +186,11 @@ def test_a_gpu_too_old_for_kernels_runs_eagerly_and_counts_it(monkeypatch):
         assert f(x).tolist() == [1.0, 3.0, 5.0]
     with pytest.raises((errors.DeviceError, errors.CompileError), match="capability 7"):
         df.compile(lambda x: x * 3 + 1, wait=True)(x)
+
+
+def test_texts_that_differ_in_dtypes_alone_are_compiled_apart():
+    f = df.compile(lambda x: df.abs(x), wait=True)
+    for dtype in ("int8", "int32", "float32"):
+        x = df.asarray([-3, 2], dtype=dtype, device="cuda")
+        for _ in range(2):
+            assert f(x).tolist() == [3, 2]

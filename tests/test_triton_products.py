@@ -175,9 +175,12 @@ def test_float32_products_are_not_rounded_to_tf32():
         assert ("tf32" in ptx) is fast
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target[1]))
-@pytest.mark.parametrize("name", ["forward", "rows", "queries", "keys"])
-def test_attention_compiles(target, name):
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("forward", TARGETS[0]), ("keys", TARGETS[2])]
+    + [(name, TARGETS[1]) for name in ("forward", "rows", "queries", "keys")],
+)
+def test_attention_compiles(name, target):
     attention = Attention(F16, 64, causal=True)
     text = emit_attention(attention)[name]
     chosen = attention_variant(attention, name, len(text.pointers))

@@ -20,7 +20,7 @@ from dualflow.runtime import cache
 from dualflow.runtime.helper import submit
 
 from . import compile
-from .image import Image
+from .image import Image, parameter_types
 
 #: what the helper does with a text
 COMPILE = "dualflow.runtime.gpu.compile:compile_pickled"
@@ -112,7 +112,8 @@ def forget() -> None:
 
 def key(text: KernelText, chosen: Variant, capability: int) -> str:
     """The name in the disk cache: a hash of all that decides the machine code."""
-    parts = text.source, text.name, text.options, chosen, capability, _triton()
+    types = parameter_types(text, chosen)
+    parts = text.source, text.name, text.options, types, chosen, capability, _triton()
     return hashlib.sha256(repr(("triton", *parts)).encode()).hexdigest()
 
 
