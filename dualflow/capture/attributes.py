@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import enum
+import functools
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any, final
@@ -30,6 +31,16 @@ _BUILTIN_DICT = vars(builtins)
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 Read = tuple[Any, Origin]
 MISSING = object()
+
+
+class Described:
+    """What follows descriptors; `descriptors.py` fills it, which imports this room."""
+
+    follows: Any = staticmethod(lambda raw: False)
+    read: Any = None
+
+
+DESCRIBED = Described()
 _BUILT_IN = frozenset([list, dict, set, frozenset, tuple, slice, deque, Counter, OrderedDict,
                        defaultdict])  # fmt: skip
 #: what errors made of Python's own arguments are made by
@@ -128,7 +139,12 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         return _of_instance(frame, owner, origin, name)
     if kind is types.MethodType and name in ("__self__", "__func__"):
         return _of_method(recorder, owner, origin, name)
-    if compiled or kind is types.MethodType:
+    if kind is types.MethodType:
+        inner, where = _of_method(recorder, owner, origin, "__func__")
+        return read(frame, inner, where, name)
+    if kind is functools.partial:
+        return _of_partial(recorder, owner, origin, name)
+    if compiled:
         recorder.refuse(f"an attribute of a {kind.__name__}")
         return getattr(owner, name), None
     if kind in SCALARS or kind in _BUILT_IN:
@@ -164,6 +180,23 @@ def _maxlen(recorder: Recorder, origin: Origin, owner: deque) -> Origin:
     if isinstance(origin, Node):
         return recorder.read(recorder.nodes("{0}.maxlen", (origin,)), owner.maxlen)
     return CONSTANT
+
+
+def _of_partial(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
+    value, node = getattr(owner, name), recorder.as_node(origin, owner)
+    if name not in ("func", "args", "keywords"):
+        recorder.refuse(f"{name} of a partial")
+    elif node is not None:
+        recorder.typed(origin, owner)
+        return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (node,)), value)
+    elif isinstance(origin, Born) and type(origin.parts) is tuple:
+        inner, before, named = origin.parts
+        if name == "func":
+            return value, recorder.origin(inner, value)
+        given = ("tuple", before) if name == "args" else ("dict", named)
+        return value, recorder.born(value, *given)
+    recorder.refuse(f"{name} of a partial")
+    return value, None
 
 
 def _of_value(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
@@ -360,7 +393,10 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
         return value, Born("method", (CONSTANT, origin))
     if raw is value and (type(raw) is types.FunctionType or not hasattr(type(raw), "__get__")):
         return value, recorder.found(node, value)
-    built_in_method = types.BuiltinFunctionType, types.MethodDescriptorType, classmethod
+    built_in_method = (
+        types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+        classmethod,
+    )  # fmt: skip
     if isinstance(raw, built_in_method) or is_value_class(owner):
         return value, CONSTANT
     recorder.refuse(f"{name} of the class {owner.__name__}")
@@ -372,6 +408,8 @@ def _of_function(recorder: Recorder, owner: Any, origin: Origin, name: str) -> R
     stored = recorder.stored.get((id(owner), name))
     if stored is not None:
         return value, stored
+    if isinstance(origin, Born) and name in ("__name__", "__qualname__"):
+        return value, CONSTANT
     node = recorder.as_node(origin, owner)
     if node is None or not (name in vars(owner) or name in ("__name__", "__qualname__")):
         recorder.refuse(f"{name} of a function")
@@ -421,7 +459,7 @@ def _of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Rea
     if raw is vars(object)["__class__"]:
         return kind, CONSTANT
     if found and hasattr(type(raw), "__set__"):
-        return _of_slot(recorder, owner, origin, name, raw, node)
+        return _of_slot(frame, owner, origin, name, raw, node)
     if held:
         if node is not None:
             _guard_raw(recorder, node, raw)
@@ -434,7 +472,7 @@ def _of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Rea
         return value, part
     assert node is not None
     _guard_absent(recorder, origin, owner, name)
-    return _bound(recorder, owner, origin, name, raw, node)
+    return _bound(frame, owner, origin, name, raw, node)
 
 
 def _of_property(frame: Operators, owner: Any, origin: Origin, name: str, getter: Any) -> Read:
@@ -467,7 +505,9 @@ def _of_super(recorder: Recorder, owner: Any, name: str) -> Read:
             recorder.guard("{k1} not in {k0}", constants=(recorder.proxy(cls), name))
     if isinstance(raw, types.FunctionType) and isinstance(found, Born):
         return value, Born("method", (CONSTANT, found.parts))
-    plain = raw is object.__init__ or (name == "__init__" and raw in _ERROR_INITS)
+    plain = raw in (object.__init__, object.__setattr__) or (
+        name == "__init__" and raw in _ERROR_INITS
+    )
     if plain and isinstance(found, Born):
         return value, Born("method", (None, found.parts))
     recorder.refuse(f"super().{name}")
@@ -504,15 +544,18 @@ def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
 
 
 def _of_slot(
-    recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node | None
+    frame: Operators, owner: Any, origin: Origin, name: str, raw: Any, node: Node | None
 ) -> Read:
     """A slot, or a named tuple's field."""
+    recorder = frame.recorder
     unset = isinstance(raw, types.MemberDescriptorType) and not hasattr(owner, name)
     if unset and guard_class(recorder, type(owner), "__getattr__") is None:
         slot = recorder.as_node(origin, owner)
-        if slot is not None:
+        if slot is not None and (id(owner), name) not in recorder.deleted:
             recorder.guard(f"not hasattr({{0}}, {name!r})", slot)
         return getattr(owner, name), None  # raises
+    if node is not None and DESCRIBED.follows(raw):
+        return DESCRIBED.read(frame, owner, origin, name, raw, node)
     value = recorder.guarded(getattr, owner, name)
     if isinstance(owner, tuple) and type(raw).__name__ == "_tuplegetter":
         if isinstance(origin, Born):
@@ -526,8 +569,11 @@ def _of_slot(
     return value, None
 
 
-def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, node: Node) -> Read:
+def _bound(frame: Operators, owner: Any, origin: Origin, name: str, raw: Any, node: Node) -> Read:
     """What an instance finds in its class."""
+    recorder = frame.recorder
+    if DESCRIBED.follows(raw):
+        return DESCRIBED.read(frame, owner, origin, name, raw, node)
     value = recorder.guarded(getattr, owner, name)
     if isinstance(raw, types.FunctionType):
         method = Born("method", (recorder.found(node, raw), origin))
@@ -555,8 +601,19 @@ def _bound(recorder: Recorder, owner: Any, origin: Origin, name: str, raw: Any, 
 def _guard_absent(recorder: Recorder, origin: Origin, owner: Any, name: str) -> None:
     """Guard that an instance has no attribute of its own by this name."""
     node = recorder.as_node(origin, owner)
+    if (id(owner), name) in recorder.deleted:
+        return
     if node is not None and hasattr(owner, "__dict__"):
         recorder.guard("{k0} not in {0}.__dict__", node, constants=(name,))
+
+
+def guard_no_own(recorder: Recorder, origin: Origin, owner: Any, name: str, slot: bool) -> None:
+    """Guard that an instance has no such attribute, or slot that is filled."""
+    node = recorder.as_node(origin, owner)
+    if not slot:
+        _guard_absent(recorder, origin, owner, name)
+    elif node is not None and (id(owner), name) not in recorder.deleted:
+        recorder.guard(f"not hasattr({{0}}, {name!r})", node)
 
 
 def store(
@@ -580,6 +637,15 @@ def store(
     elif not _storable(recorder, kind, name):
         recorder.refuse(f"{name} stored in a {kind.__name__}")
         return
+    note_stored(recorder, owner, origin, name, value, part)
+
+
+def note_stored(
+    recorder: Recorder, owner: Any, origin: Origin, name: str, value: Any, part: Origin,
+    by: Any = None,
+) -> None:  # fmt: skip
+    """Note what was stored in an object; `by` a function that a replay calls for it."""
+    kind = type(owner)
     if isinstance(origin, Born):
         error = origin.kind == "error" and type(origin.parts) is dict and name != "args"
         if origin.kind != "instance" and not error:
@@ -598,8 +664,14 @@ def store(
     if kind is types.ModuleType:  # its names are the globals of its functions
         key = ("global", id(vars(owner)), name)
     recorder.stored[key] = part
+    recorder.deleted.discard(key)
     recorder.keep(owner)
-    recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
+    line = recorder.effect_line()
+    if by is None:
+        recorder.effects.append(("attr", node, name, value, part, line))
+    else:
+        pairs = [(owner, origin), (name, CONSTANT), (value, part)]
+        recorder.effects.append(("call", by, pairs, line))
 
 
 def _store_in_class(
@@ -646,6 +718,11 @@ def _storable(recorder: Recorder, kind: type, name: str) -> bool:
         return False
     if not ordinary(kind):
         return False
+    return storable_directly(recorder, kind, name)
+
+
+def storable_directly(recorder: Recorder, kind: type, name: str) -> bool:
+    """Whether `object.__setattr__` stores in the instance, or a slot; guarded."""
     found, raw, _ = lookup(kind, name)
     if found and stored_in_class(recorder, kind, name) is not None:
         return False
@@ -653,11 +730,11 @@ def _storable(recorder: Recorder, kind: type, name: str) -> bool:
         return False
     if not kind.__dictoffset__ and not isinstance(raw, types.MemberDescriptorType):
         return False  # it raises
-    _guard_storing(recorder, kind, name, raw)
+    guard_storing(recorder, kind, name, raw)
     return True
 
 
-def _guard_storing(recorder: Recorder, kind: type, name: str, raw: Any) -> None:
+def guard_storing(recorder: Recorder, kind: type, name: str, raw: Any) -> None:
     """Guard what an instance's attribute is stored through: `raw` of the class, no __setattr__."""
     node = guard_class(recorder, kind, name)
     if node is not None:
@@ -685,7 +762,7 @@ def set_by_property(
     if own or kind.__setattr__ not in _STORES or not plain_class(recorder, kind):
         return False
     recorder.typed(origin, owner)
-    _guard_storing(recorder, kind, name, raw)
+    guard_storing(recorder, kind, name, raw)
     frame.invoke(raw.fset, CONSTANT, (owner, value), (origin, part))
     return True
 

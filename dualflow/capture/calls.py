@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, final
+from weakref import ref
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from . import (
     numpy_random,
 )
 from .attributes import special
-from .expressions import Refused
 from .copies import instrumented
+from .expressions import Refused
 from .locate import NoSource
 from .numpy_arrays import TYPES
 from .provenance import CONSTANT, Born, Node, Origin
@@ -297,6 +298,9 @@ def _builtin_method(call: Call) -> Plan | None:
     if isinstance(owner, BaseException) and f.__name__ == "__init__":
         inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
         return construct.error_arguments(inner)
+    if f.__name__ == "__setattr__" and isinstance(f, types.MethodWrapperType):
+        direct = call.of(object.__setattr__, CONSTANT, owner, owner_origin, bound=True)
+        return direct.find()
     handler = known.METHODS.get((type(owner), f.__name__))
     if handler is None and is_value_class(type(owner)):
         recorder.pin(owner_origin, owner)
@@ -310,30 +314,38 @@ def _builtin_method(call: Call) -> Plan | None:
 
 
 def _partial(call: Call) -> Plan | None:
-    f, recorder = call.function, call.recorder
-    node = recorder.as_node(call.origin, f)
-    if node is None:
-        parts = call.origin.parts if isinstance(call.origin, Born) else None
-        if not isinstance(parts, tuple):
-            call.refuse("a functools.partial made in the call")
-            return None
-        inner_origin, before, named = parts
-    else:
-        recorder.typed(call.origin, f)
-        inner_origin = recorder.read(recorder.nodes("{0}.func", (node,)), f.func)
-        args = recorder.nodes("{0}.args", (node,))
-        before = [part for _, part in recorder.items(f.args, args)]
-        keywords = recorder.nodes("{0}.keywords", (node,))
-        names = recorder.const_tuple(tuple(f.keywords))
-        recorder.guard("tuple({0}) == {k0}", keywords, constants=(names,))
-        named = {
-            key: recorder.read(recorder.nodes("{0}[{k0}]", (keywords,), (key,)), value)
-            for key, value in f.keywords.items()
-        }
+    f = call.function
+    found = partial_parts(call.recorder, f, call.origin)
+    if found is None:
+        call.refuse("a functools.partial made in the call")
+        return None
+    inner_origin, before, named = found
     return find(
         Call(call.frame, f.func, inner_origin, (*f.args, *call.args), (*before, *call.origins),
              {**f.keywords, **call.kwargs}, {**named, **call.where})
     )  # fmt: skip
+
+
+def partial_parts(
+    recorder: Recorder, f: Any, origin: Origin
+) -> tuple[Origin, list[Origin], dict[str, Origin]] | None:
+    """The origins of the function, arguments and keywords of a partial; None if not known."""
+    node = recorder.as_node(origin, f)
+    if node is None:
+        parts = origin.parts if isinstance(origin, Born) else None
+        return parts if isinstance(parts, tuple) else None
+    recorder.typed(origin, f)
+    inner_origin = recorder.read(recorder.nodes("{0}.func", (node,)), f.func)
+    args = recorder.nodes("{0}.args", (node,))
+    before = [part for _, part in recorder.items(f.args, args)]
+    keywords = recorder.nodes("{0}.keywords", (node,))
+    names = recorder.const_tuple(tuple(f.keywords))
+    recorder.guard("tuple({0}) == {k0}", keywords, constants=(names,))
+    named = {
+        key: recorder.read(recorder.nodes("{0}[{k0}]", (keywords,), (key,)), value)
+        for key, value in f.keywords.items()
+    }
+    return inner_origin, before, named
 
 
 # Python functions ---------------------------------------------------------------------------
@@ -370,6 +382,7 @@ def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:
 def twin(call: Call, ends: bool = False) -> Plan | None:
     """Call the instrumented copy of a Python function; `ends`: see `instrumented`."""
     f, recorder = call.function, call.recorder
+    closes = False
     try:
         try:
             made = instrumented(f.__code__, f.__globals__, ends)
@@ -395,21 +408,49 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
 
     def finish(out: Any) -> Origin:
         if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
-            return _running(recorder, frame, out)
+            running = Running(out, lambda _: frame.innermost().result, closes, frame)
+            return recorder.born_weakly(out, running)
         return frame.result
 
     return Plan(copy, call.args, call.kwargs, finish, call.name)
 
 
-def _running(recorder: Recorder, frame: Operators, generator: Any) -> Origin:
-    """The origin of a generator: each item has that of what was yielded."""
+@final
+class Running:
+    """What knows the items of a generator that runs, of which it does not keep the generator alive.
 
-    def follow() -> Any:
-        for item in generator:
-            yield item, frame.result
+    Attributes:
+        frame: of the generator; None of a generator expression.
+        closes: whether it is visible when the generator dies.
+    """
 
-    source = follow()
-    return recorder.born(generator, "iterator", lambda: source)
+    __slots__ = ("closes", "frame", "source")
+
+    def __init__(
+        self, generator: Any, last: Callable[[Any], Origin], closes: bool, frame: Any = None
+    ) -> None:
+        self.frame, self.closes = frame, closes
+        self.source = self._follow(ref(generator), last)
+
+    def __call__(self) -> Iterator[tuple[Any, Origin]]:
+        return self.source
+
+    def _follow(
+        self, held: Callable[[], Any], last: Callable[[Any], Origin]
+    ) -> Iterator[tuple[Any, Origin]]:
+        while (generator := held()) is not None:
+            try:
+                item = next(generator)
+            except StopIteration:
+                return
+            del generator
+            yield item, last(item)
+
+
+def closing(origin: Origin) -> bool:
+    """Whether the origin is that of a generator whose death is visible."""
+    parts = origin.parts if isinstance(origin, Born) else None
+    return isinstance(parts, Running) and parts.closes
 
 
 def _guard_function(call: Call) -> bool:

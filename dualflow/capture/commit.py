@@ -94,6 +94,9 @@ class Commit:
             node, key, _, value, origin, line = rest
             self.maker.nodes[node] = None
             return ("item", node, ("constant", key), plan(value, origin), line)
+        if kind == "delattr":
+            self.maker.nodes[rest[0]] = None
+            return effect
         if kind == "delete":
             node, key, line = rest
             self.maker.nodes[node] = None
@@ -171,6 +174,10 @@ class Commit:
             text = make(emitter, key, outputs)
             emitter.line(f"{emitter.node(node)}[{text}] = {make(emitter, plan, outputs)}")
             return f"set {node}[{text}] ({line})"
+        if kind == "delattr":
+            node, name, line = rest
+            emitter.line(f"del {emitter.node(node)}.{name}")
+            return f"delete {node}.{name} ({line})"
         if kind == "delete":
             node, key, line = rest
             text = make(emitter, key, outputs)

@@ -336,6 +336,8 @@ class CompiledFunction:
         try:
             if recorder.notes.broken:
                 recorder.refuse(recorder.notes.broken)
+            if recorder.left_open():
+                recorder.refuse("a generator that outlives the call")
             self._keep(recorder, out, origin)
         finally:
             recorder.release()

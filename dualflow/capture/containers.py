@@ -540,7 +540,10 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         for i in range(len(value)):
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
-        yield from origin.parts()
+        source = origin.parts()
+        # not `yield from`, which would end it where the loop is left
+        for pair in source:  # noqa: UP028
+            yield pair
     elif special(kind, "__iter__") is not None:
         yield from _asked(frame, value, origin)
     else:

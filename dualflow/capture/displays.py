@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from weakref import ref
 
 from dualflow.array.tensor import Tensor
 
-from . import containers, templates
+from . import calls, containers, templates
 from .numpy_arrays import SCALAR_TYPES
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import FIXED, Recorder
 from .templates import plain_text, text_of_error
+
+
+def _nothing() -> None:
+    """What a weak reference to nothing gives."""
 
 
 def text_of_container(
@@ -259,16 +264,14 @@ class Displays(Operators):
             keys = self.open.pop(("keys", slot), [])
             self.slots[slot] = recorder.born(value, "dict", dict(zip(keys, kept, strict=True)))
         elif kind == "GeneratorExp":
-            running = self.generators.get(slot)
-            if running is not None and running.gi_frame is not None:
+            before = self.generators.get(slot, _nothing)()
+            if before is not None and before.gi_frame is not None:
                 recorder.refuse("a generator expression used twice at once")
-            self.generators[slot] = value
-
-            def follow() -> Iterator[tuple[Any, Origin]]:
-                for item in value:
-                    yield item, recorder.origin(self.slots[slot], item)
-
-            self.slots[slot] = recorder.born(value, "iterator", follow)
+            self.generators[slot] = ref(value)
+            running = calls.Running(
+                value, lambda item: recorder.origin(self.slots[slot], item), recorder.closing
+            )
+            self.slots[slot] = recorder.born_weakly(value, running)
         else:
             self.slots[slot] = recorder.born(value, "set")
         return value

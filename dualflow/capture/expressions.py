@@ -352,6 +352,12 @@ class Expressions:
         inner = at(ast.Yield(self.hook(node, "yielded", sv, value)), node)
         return self.hook(node, "sent", slot, inner), slot
 
+    def x_YieldFrom(self, node: ast.YieldFrom, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        value, si = self.e(node.value)
+        slot = self.into(to)
+        inner = at(ast.YieldFrom(self.hook(node, "delegating", si, value)), node)
+        return self.hook(node, "delegated", slot, inner), slot
+
     # Comprehensions -------------------------------------------------------------------------
 
     def _comprehension(self, node: Any, to: int | None) -> tuple[ast.expr, int]:

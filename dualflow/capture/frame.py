@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers, managers
+from . import attributes, calls, containers, deletion, descriptors, managers
 from .attributes import MISSING
 from .matching import Matching
 from .provenance import CONSTANT, Born, Origin
@@ -57,6 +58,8 @@ class Frame(Matching):
             origin, part = self.origin(so, owner), self.origin(slot, value)
             if attributes.set_by_property(self, owner, origin, name, value, part):
                 return
+            if descriptors.set_by_method(self, owner, origin, name, value, part):
+                return
             attributes.store(self, owner, origin, name, value, part)
         self.recorder.watching(setattr, owner, name, value)
 
@@ -76,6 +79,12 @@ class Frame(Matching):
         po, pk = self.origin(so, owner), self.origin(sk, key)
         containers.delete(self, owner, key, po, pk)
 
+    def del_attr(self, so: int, owner: Any, name: str) -> None:
+        if self.recorder.dead:
+            delattr(owner, name)
+        else:
+            deletion.delete(self, owner, self.origin(so, owner), name)
+
     def set_item(self, so: int, sk: int, slot: int, value: Any, owner: Any, key: Any) -> None:
         if self.recorder.dead:
             owner[key] = value
@@ -91,6 +100,22 @@ class Frame(Matching):
             named = {name: self.slots[s] for name, s in slots[1]}
             self.slots[slot] = self.recorder.born(function, "function", (plain, named))
         return function
+
+    def decorate(
+        self, slot: int, slots: tuple[Any, Any], numbers: tuple[int, ...], *by: Any
+    ) -> Any:
+        """What decorates an inner function: all its decorators, the last one first."""
+        before = [(f, None if self.recorder.dead else self.origin(number, f))
+                  for f, number in zip(by, numbers, strict=True)]  # fmt: skip
+
+        def decorated(function: Any) -> Any:
+            made = self.func(slot, slots, function)
+            for f, origin in reversed(before):
+                made, found = self.invoke(f, origin, (made,), (self.slots[slot],))
+                self.slots[slot] = found
+            return made
+
+        return decorated
 
     def pre(self, slot: int, sf: int, slots: tuple, f: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.open[slot] = (args, kwargs, None)
@@ -146,10 +171,34 @@ class Frame(Matching):
 
     def sent(self, slot: int, value: Any) -> Any:
         if not self.recorder.dead:
-            if value is not None:
+            sent, self.incoming = self.incoming, None
+            if value is not None and sent is None:
                 self.recorder.refuse("a value sent into a generator")
-            self.slots[slot] = CONSTANT
+            self.slots[slot] = sent or CONSTANT
         return value
+
+    def delegating(self, slot: int, value: Any) -> Any:
+        """What `yield from value` is to take items from."""
+        if self.recorder.dead:
+            return value
+        origin = self.origin(slot, value)
+        parts = origin.parts if isinstance(origin, Born) else None
+        if isinstance(parts, calls.Running) and parts.frame is not None:
+            self.delegate = parts.frame  # type: ignore[assignment]
+            return value
+        return self._each(value, origin)
+
+    def _each(self, value: Any, origin: Origin) -> Iterator[Any]:
+        for item, part in containers.elements(self, value, origin):
+            self.result = part
+            if (yield item) is not None:
+                self.recorder.refuse("a value sent into an iterator")
+
+    def delegated(self, slot: int, out: Any) -> Any:
+        """What `yield from` gives."""
+        inner, self.delegate = self.delegate, None
+        self.slots[slot] = CONSTANT if inner is None or out is None else inner.result
+        return out
 
     # Exceptions, with -----------------------------------------------------------------------------
 

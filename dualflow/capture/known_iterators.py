@@ -6,12 +6,13 @@ Comes in: a `Call`. Goes out: its plan.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import containers
+from . import calls, containers
 from .attributes import special
 from .known import known, methods
 from .provenance import CONSTANT, SCALARS, Born, Origin
@@ -62,7 +63,7 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
     for value, where in zip(call.args[first:], call.origins[first:], strict=True):
         origin = recorder.origin(where, value)
         asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
-        if asked or not containers.followed(value, origin):
+        if asked or calls.closing(origin) or not containers.followed(value, origin):
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
         if isinstance(value, (list, tuple)):
@@ -215,6 +216,23 @@ def _next(call: Call) -> Plan | None:
     return call.plan(lambda out: found[0], run)
 
 
+@methods(types.GeneratorType, "send")
+def _send(call: Call) -> Plan | None:
+    origin, f = call.origins[0], call.function
+    running = origin.parts if isinstance(origin, Born) else None
+    if not isinstance(running, calls.Running) or running.frame is None:
+        call.refuse()
+        return None
+    running.frame.innermost().incoming = call.origins[1]
+    return call.plan(lambda out: running.frame.innermost().result, lambda _, value: f(value))
+
+
+@methods(types.GeneratorType, "close")
+def _close(call: Call) -> Plan | None:
+    f = call.function
+    return call.plan(lambda out: CONSTANT, lambda _: f())
+
+
 @methods(list, "sort")
 def _sort(call: Call) -> Plan | None:
     owner, recorder = call.args[0], call.recorder
@@ -288,6 +306,13 @@ def _reduce(call: Call) -> Plan | None:
 
 @known(functools.partial)
 def _partial(call: Call) -> Plan | None:
-    recorder = call.recorder
+    """A partial; of a partial Python takes the parts."""
+    recorder, of = call.recorder, call.args[0]
     parts = (call.origins[0], list(call.origins[1:]), dict(call.where))
+    if type(of) is functools.partial:
+        found = calls.partial_parts(recorder, of, call.origins[0])
+        if found is None:
+            call.refuse()
+            return None
+        parts = (found[0], found[1] + parts[1], found[2] | parts[2])
     return call.plan(lambda out: recorder.born(out, "partial", parts))

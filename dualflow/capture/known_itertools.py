@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import containers
+from . import calls, containers
 from .attributes import special
 from .known import known
 from .provenance import CONSTANT, Origin
@@ -51,7 +51,8 @@ def _source(call: Call, i: int) -> tuple[Any, Callable[[], Origin]] | None:
     if type(value) in (range, str):
         recorder.pin(origin, value)
         return value, lambda: CONSTANT
-    if type(value) is not types.GeneratorType or not containers.followed(value, origin):
+    generator = type(value) is types.GeneratorType and not calls.closing(origin)
+    if not generator or not containers.followed(value, origin):
         call.refuse(f"{call.name} of a {type(value).__name__}")
         return None
 

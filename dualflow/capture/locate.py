@@ -194,7 +194,18 @@ def rebuild(
     if cls:
         found = next(c for c in _codes(found) if c.co_name == cls)
     found = [c for c in _codes(found) if c.co_name == code.co_name][-1]  # after those in defaults
-    return found.replace(co_qualname=code.co_qualname)
+    return _named(found, code.co_qualname)
+
+
+def _named(code: CodeType, name: str) -> CodeType:
+    """`code` under another qualified name, as is the code within."""
+    constants = tuple(
+        _named(part, name + part.co_qualname.removeprefix(code.co_qualname))
+        if isinstance(part, CodeType) and part.co_qualname.startswith(code.co_qualname + ".")
+        else part
+        for part in code.co_consts
+    )
+    return code.replace(co_qualname=name, co_consts=constants)
 
 
 def _codes(code: CodeType) -> list[CodeType]:

@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -139,6 +139,10 @@ class Recorder:
         self.spaces: dict[int, Any] = {}  # see `proxy`
         self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self._late_numbers: dict[Any, Node] = {}
+        self.deleted: set[Any] = set()  # attributes taken from objects from outside
+        # those made in the call, and whether it is visible when they die; whether one is so
+        self.generators: list[tuple[ref[Any], bool]] = []
+        self.closing = False
         self.clocks: list[Node] = []  # reads of the time, in order
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
@@ -311,6 +315,20 @@ class Recorder:
         self._ids[id(value)] = made
         self._keep.append(value)
         return made
+
+    def born_weakly(self, generator: Any, parts: Any) -> Born:
+        """Register a generator made in this call, which may die before it ends."""
+        number, made = id(generator), Born("iterator", parts)
+        self._ids[number] = made
+        held = ref(generator, lambda _: self._ids.pop(number, None))
+        self.generators.append((held, parts.closes))
+        self.closing = self.closing or parts.closes
+        return made
+
+    def left_open(self) -> bool:
+        """Whether a generator outlives the call, and may still do something."""
+        alive = (held() for held, closes in self.generators if closes)
+        return any(made is not None and made.gi_frame is not None for made in alive)
 
     def remember(self, value: Any, origin: Origin) -> None:
         """Let `value` be known by itself, wherever it turns up."""

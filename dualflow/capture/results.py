@@ -9,12 +9,13 @@ from __future__ import annotations
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.tape import edge_of
+from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 from dualflow.ops import door
 
@@ -151,9 +152,44 @@ class Maker:
             if set(parts) != set(inside):
                 raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
             return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
+        if origin.kind == "function" and kind is types.FunctionType:
+            return self._function(value, origin)
+        if origin.kind == "method" and kind is types.MethodType:
+            function, owner = parts
+            return ("made", kind, [self.plan(value.__func__, function),
+                                   self.plan(value.__self__, owner)])  # fmt: skip
+        if origin.kind == "partial" and type(parts) is tuple:
+            inner, before, named = parts
+            given = [self.plan(x, part) for x, part in zip(value.args, before, strict=True)]
+            more = [(key, self.plan(value.keywords[key], named[key])) for key in value.keywords]
+            return ("made", kind, [self.plan(value.func, inner), *given], more)
         if origin.kind == "set" and all(type(x) in SCALARS for x in value):
             return ("set", set(value))
         raise Unsupported(f"a {kind.__name__} made in the call")
+
+    def _function(self, value: Any, origin: Born) -> tuple[Any, ...]:
+        """A function made in the call: its code, over cells of its own."""
+        if vars(value) or inside_package(value.__code__.co_filename):
+            raise Unsupported("a function made in the call")
+        plain, named = origin.parts
+        defaults = [self.plan(x, part) for x, part in
+                    zip(value.__defaults__ or (), plain, strict=True)]  # fmt: skip
+        only = value.__kwdefaults__ or {}
+        keywords = [(key, self.plan(only[key], named[key])) for key in only]
+        cells = [self._once(cell, lambda cell=cell: self._cell(cell))
+                 for cell in value.__closure__ or ()]  # fmt: skip
+        return ("function", value, defaults, keywords, cells)
+
+    def _cell(self, cell: Any) -> tuple[Any, ...]:
+        known = self.recorder.known(cell)
+        if isinstance(known, Node):
+            self.nodes[known] = None
+            return ("node", known)
+        origin = self.recorder.stored.get((id(cell), "cell"))
+        try:
+            return ("made", types.CellType, [self.plan(cell.cell_contents, origin)])
+        except ValueError:
+            return ("made", types.CellType, [])
 
     def _tensor(self, tensor: Tensor) -> tuple[Any, ...]:
         recorder = self.recorder
@@ -286,6 +322,13 @@ class Maker:
             else:
                 make = emitter.constant(plan[1]._make)
                 emitter.line(f"{name} = {make}(({''.join(item + ', ' for item in items)}))")
+        elif kind == "made":
+            given = [self.write(emitter, part, outputs) for part in plan[2]]
+            named: Any = plan[3:] and plan[3]
+            given += [f"{key}={self.write(emitter, part, outputs)}" for key, part in named]
+            emitter.line(f"{name} = {emitter.constant(plan[1])}({', '.join(given)})")
+        elif kind == "function":
+            self._write_function(emitter, name, plan, outputs)
         elif kind == "deque":
             items = [self.write(emitter, item, outputs) for item in plan[2]]
             made = emitter.constant(deque)
@@ -311,6 +354,18 @@ class Maker:
         else:
             raise AssertionError(kind)
         return name
+
+    def _write_function(
+        self, emitter: Emitter, name: str, plan: tuple[Any, ...], outputs: dict[Value, str]
+    ) -> None:
+        _, like, defaults, keywords, cells = plan
+        parts = [[self.write(emitter, part, outputs) for part in group] for group in
+                 (defaults, cells)]  # fmt: skip
+        texts = ["(" + "".join(part + ", " for part in group) + ")" for group in parts]
+        emitter.namespace["function_like"] = function_like
+        more = self._pairs(emitter, keywords, outputs) if keywords else None
+        emitter.line(f"{name} = function_like({emitter.constant(form_of(like))}, {texts[0]}, "
+                     f"{more}, {texts[1]})")  # fmt: skip
 
     def _pairs(self, emitter: Emitter, pairs: Any, outputs: dict[Value, str]) -> str:
         items = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in pairs]
@@ -387,6 +442,31 @@ class Maker:
             emitter.line(f"{name}._array = {text}")
         if requires:
             emitter.line(f"{name}.requires_grad = True")
+
+
+class Form(NamedTuple):
+    """What functions made by one `def` or `lambda` have in common."""
+
+    code: types.CodeType
+    namespace: dict[str, Any]
+    name: str
+    qualname: str
+    notes: dict[str, Any]
+
+
+def form_of(function: Any) -> Form:
+    return Form(function.__code__, function.__globals__, function.__name__, function.__qualname__,
+                dict(function.__annotations__))  # fmt: skip
+
+
+def function_like(form: Form, defaults: tuple, keywords: dict | None, cells: tuple) -> Any:
+    """A function with such defaults and cells."""
+    made = types.FunctionType(form.code, form.namespace, form.name, defaults or None, cells)
+    made.__kwdefaults__ = keywords
+    made.__qualname__ = form.qualname
+    if form.notes:
+        made.__annotations__ = dict(form.notes)
+    return made
 
 
 def slots_of(kind: type) -> dict[str, Any]:

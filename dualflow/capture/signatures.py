@@ -48,7 +48,7 @@ _fitting: set[tuple[Any, ...]] = set()
 def _signature(function: Any) -> inspect.Signature | None:
     form: Any = _FORMS.get(function, function)
     try:
-        return inspect.signature(form)
+        return inspect.signature(form, follow_wrapped=False)
     except (TypeError, ValueError):
         return None
 

@@ -35,12 +35,14 @@ class Variables:
         cells: captured variables, by name: the cell, and the origin of the cell itself.
         open: calls under way, by slot; values parked.
         entering: whether the call under way makes what `with` enters.
-        result: the origin of what the call returned.
+        result: the origin of what the call returned, or its generator gave last.
+        delegate: the frame of the generator that `yield from` is in.
+        incoming: the origin of what is sent into its generator.
     """
 
     __slots__ = (
-        "cells", "entering", "function", "generators", "names", "open", "recorder", "result",
-        "slots", "stars",
+        "cells", "delegate", "entering", "function", "generators", "incoming", "names", "open",
+        "recorder", "result", "slots",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +56,8 @@ class Variables:
         self.entering = False
         self.result: Origin = CONSTANT
         self.generators: dict[int, Any] = {}
+        self.delegate: Self | None = None
+        self.incoming: Origin = None
 
     def origin(self, slot: int, value: Any) -> Origin:
         found = self.slots[slot]
@@ -67,6 +71,13 @@ class Variables:
         if found is None and not self.recorder.dead:
             self.recorder.refuse(f"a {type(value).__name__} of unknown origin")
         return found
+
+    def innermost(self) -> Self:
+        """The frame of the generator that gives, and is sent, values."""
+        frame = self
+        while frame.delegate is not None:
+            frame = frame.delegate
+        return frame
 
     def below(self, function: types.FunctionType, count: int, names: dict[str, int]) -> Self:
         """The frame of a call that is made here."""
