@@ -16,6 +16,7 @@ import numpy as np
 
 from dualflow.ir.op import Op
 
+from .convolving_portable import convolve, correlate, spread
 from .primitives.indexing import out_of_bounds
 from .primitives.reduction import wide
 
@@ -181,5 +182,6 @@ TABLE: dict[str, Function] = {
     "cumsum": _scan("cumsum"), "cumprod": _scan("cumprod"),
     "fft": _transform("fft"), "ifft": _transform("ifft"),
     "rfft": _transform("rfft"), "irfft": _transform("irfft"),
+    "convolve": convolve, "spread": spread, "correlate": correlate,
     "eigvalsh": lambda xp, x: xp.linalg.eigvalsh(x),
 }  # fmt: skip
