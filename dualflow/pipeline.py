@@ -14,21 +14,20 @@ import pickle
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dualflow.base import collection, config
 from dualflow.codegen import numba as numba_codegen
-from dualflow.codegen import triton as triton_codegen
-from dualflow.codegen import triton_variants
-from dualflow.ir.backend import NUMBA, TRITON
+from dualflow.ir.backend import NUMBA
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
 from dualflow.runtime import cpu
 from dualflow.runtime.behind import Behind, Planned, Unplanned, answer
-from dualflow.runtime.gpu import program as gpu
 from dualflow.schedule import plan_with_reasons
 
 Layouts = Sequence[View] | None
@@ -42,7 +41,7 @@ def compile_graph(
     behind: bool = False,
     most: int | None = None,
     device: str = "cpu",
-) -> cpu.Compilation | gpu.Compilation | Behind:
+) -> Any:
     """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
     named in `into` may be stored in the memory of the input of that number (see `plan`). With
     `behind`, the helper process plans too; on another `device` than the CPU it only compiles.
@@ -52,7 +51,7 @@ def compile_graph(
         DeviceError: there is no such device.
     """
     if device != "cpu":
-        return _for_gpu(plan(graph, layouts, into, most, device), int(device.partition(":")[2]))
+        return _gpu().start(plan(graph, layouts, into, most, device), device)
     if behind:
         return Behind(
             f"{__name__}:plan_pickled",
@@ -66,11 +65,9 @@ def compile_graph(
     return compilation
 
 
-def _for_gpu(planned: Planned, number: int) -> gpu.Compilation:
-    program, texts, choose = planned.program, planned.texts, triton_variants.choose
-    compilation = gpu.prepare(program, texts, choose, number, planned.reasons)
-    compilation.rolled = planned.rolled
-    return compilation
+def _gpu() -> Any:
+    """The part for GPUs, which no program of the CPU pays for."""
+    return import_module("dualflow.pipeline_gpu")
 
 
 @collection.put_off
@@ -83,8 +80,9 @@ def plan(
     if most is not None and len(rolled.nodes) > most:
         why = f"more than {most} operations, in which no loop was found"
         raise Unplanned(why, rolled.nodes[0].line)
-    on_cpu = device == "cpu"
-    backend, emit = (NUMBA, numba_codegen.emit) if on_cpu else (TRITON, triton_codegen.emit)
+    backend, emit = NUMBA, numba_codegen.emit
+    if device != "cpu":
+        backend, emit = _gpu().TRITON, _gpu().emit
     found = plan_with_reasons(simplify(rolled), layouts, backend, into)
     texts = {launch.kernel: emit(launch.kernel) for launch in found.program.launches}
     return Planned(None if rolled is graph else rolled, found.program, texts, found.lines())

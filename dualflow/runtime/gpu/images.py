@@ -7,10 +7,11 @@ life of the process; another process compiles, as for the CPU.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
+import importlib.util
 import pickle
 import threading
 from functools import cache as once
+from pathlib import Path
 from typing import Any
 
 from dualflow.base.counters import count
@@ -119,8 +120,9 @@ def key(text: KernelText, chosen: Variant, capability: int) -> str:
 
 @once
 def _triton() -> str:
-    """Which Triton there is, without importing it."""
-    try:
-        return importlib.metadata.version("triton")
-    except importlib.metadata.PackageNotFoundError:
+    """Which Triton there is, without importing it or reading its metadata."""
+    found = importlib.util.find_spec("triton")
+    if found is None or found.origin is None:
         return ""
+    installed = Path(found.origin).parents[1].glob("triton-*.dist-info")
+    return ",".join(sorted(path.name for path in installed)) or found.origin

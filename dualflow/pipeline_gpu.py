@@ -1,0 +1,26 @@
+"""The part of the pipeline that only programs of a GPU take; loaded when there is one.
+
+Comes in: what `pipeline.plan` made for a device. Goes out: its compilation.
+"""
+
+from __future__ import annotations
+
+from dualflow.codegen.triton import emit
+from dualflow.codegen.triton_variants import choose
+from dualflow.ir.backend import TRITON
+from dualflow.runtime.behind import Planned
+from dualflow.runtime.gpu.program import Compilation, prepare
+
+__all__ = ["TRITON", "Compilation", "emit", "start"]
+
+
+def start(planned: Planned, device: str) -> Compilation:
+    """Start compiling a program for a device such as "cuda:0".
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    number = int(device.partition(":")[2])
+    compilation = prepare(planned.program, planned.texts, choose, number, planned.reasons)
+    compilation.rolled = planned.rolled
+    return compilation
