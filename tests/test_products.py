@@ -15,7 +15,7 @@ from dualflow.ir.op import CATALOGUE
 from dualflow.ir.program import Buffer, Call, Operand, Program
 from dualflow.ir.types import View
 from dualflow.ops import convolving
-from dualflow.runtime import blas, cpu, native
+from dualflow.runtime import blas, cpu, native, threads
 
 Array = np.ndarray
 
@@ -234,3 +234,31 @@ def test_texts_are_those_of_any_size():
     assert df.stats()["kernels_compiled"] == before
     assert function.stats()["replays"] == 4
     assert native.builtin_works()
+
+
+def test_products_are_divided_over_threads(monkeypatch: pytest.MonkeyPatch):
+    """The same bits, whatever the number of threads: units do not depend on each other."""
+    kernel = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    calls: list[tuple[str, list[Array], dict[str, Any]]] = [
+        ("matmul", [normal(300, 200), normal(200, 400)], {}),
+        ("matmul", [normal(2000, 60), normal(60, 30)], {}),
+        ("matmul", [normal(500, 30, 20), normal(500, 20, 30)], {}),
+        ("matmul", [normal(2000, 1000), normal(1000, 1)], {}),
+        ("convolve", [normal(8, 9, 30, 30), normal(20, 9, 3, 3)], kernel),
+        ("spread", [normal(8, 20, 30, 30), normal(20, 9, 3, 3)], {"space": (30, 30), **kernel}),
+        ("correlate", [normal(8, 9, 30, 30), normal(8, 20, 30, 30)], {"kernel": (3, 3), **kernel}),
+    ]
+    alone: list[Array] = []
+    shared: list[Array] = []
+    divided: list[Any] = []
+    monkeypatch.setattr(threads, "most", lambda: 2)
+    native_step = cpu.native_step
+    monkeypatch.setattr(
+        cpu, "native_step", lambda *given: divided.append(given) or native_step(*given)
+    )
+    for budget, found in ((1, alone), (2, shared)):
+        with df.config(threads=budget):
+            found += [run(name, inputs, **how) for name, inputs, how in calls]
+        assert len(divided) == len(calls) * budget
+    for one, two in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -201,14 +201,16 @@ class Executable:
         """Native stretches, and between them the steps that Python runs."""
         parts: list[Part] = []
         stretch: list[tuple[int, list[native.Argument]]] = []
-        for step, division in zip(self.program.steps, self._layout.divisions, strict=True):
+        layout = self._layout
+        works = zip(self.program.steps, layout.products, layout.divisions, strict=True)
+        for step, found, division in works:
             made: tuple[int, list[native.Argument]] | Part | None
             if isinstance(step, Launch):
                 made = self._launch(step, division)
             elif isinstance(step, Loop):
                 made = self._loop(step)
             else:
-                made = self._call(step)
+                made = self._call(step, found, division)
             if isinstance(made, tuple):
                 stretch.append(made)
                 continue
@@ -224,24 +226,33 @@ class Executable:
         self, step: Launch, division: Division | None
     ) -> tuple[int, list[native.Argument]] | PythonThreads:
         """The step as a native call of its kernel, or divided over threads."""
-        kernel, words, text = self._kernels[step.kernel], self._arguments(step), self.texts
-        if division is None:
-            return kernel, words
-        shared = kernel, text[step.kernel], words, scratch_size(text[step.kernel], step)
-        found = native_step(division, *shared)
-        if found is None and division.cost > WORTH_PYTHON and not self._inside:
-            return PythonThreads(division, *shared)
-        return found or (kernel, words)
+        text = self.texts[step.kernel]
+        words, scratch = self._arguments(step), scratch_size(text, step)
+        return self._divided(division, self._kernels[step.kernel], text, words, scratch)
 
-    def _call(self, step: Call) -> tuple[int, list[native.Argument]] | PythonCall:
+    def _divided(
+        self, division: Division | None, address: int, text: KernelText,
+        words: list[native.Argument], scratch: int,
+    ) -> tuple[int, list[native.Argument]] | PythonThreads:  # fmt: skip
+        """The machine code of `text` as a native call, over threads if there is a division."""
+        if division is None:
+            return address, words
+        found = native_step(division, address, text, words, scratch)
+        if found is None and division.cost > WORTH_PYTHON and not self._inside:
+            return PythonThreads(division, address, text, words, scratch)
+        return found or (address, words)
+
+    def _call(
+        self, step: Call, found: products.Product | None, division: Division | None
+    ) -> tuple[int, list[native.Argument]] | PythonCall | PythonThreads:
         """The step as a native call, of BLAS where that is as fast, or in Python."""
-        made = matmul_step(step, self._layout) if blas.is_wide() else None
-        found = products.product(step) if made is None else None
-        if found is None:
-            return made or matmul_step(step, self._layout) or PythonCall(step, self._layout)
+        made = matmul_step(step, self._layout) if found is None or blas.is_wide() else None
+        if made is not None or found is None:
+            return made or PythonCall(step, self._layout)
         build = builds.start(found.text)
         self._alive += [build, found.tables]
-        return build.address, self._layout.words(found)
+        words, scratch = self._layout.words(found), scratch_size(found.text, found)
+        return self._divided(division, build.address, found.text, words, scratch)
 
     def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
         release = self._layout.traffic > RELEASE_BYTES

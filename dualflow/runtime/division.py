@@ -20,6 +20,7 @@ from dualflow.ir.text import KernelText
 
 from . import native, threads
 from .native import Argument
+from .products import Product
 
 #: Measured on one core, ns: a vectorised operation on 4 bytes, one that is approximated (exp) on 4
 #: bytes, an element from anywhere, a byte of memory.
@@ -74,6 +75,17 @@ def divide(launch: Launch) -> Division | None:
     if parts < 2:
         return None
     return Division(names.index(f"lo_{axis}"), points, parts, min(parts, threads.most()), cost)
+
+
+def divide_product(found: Product) -> Division | None:
+    """The same for a product, whose units do not depend on each other."""
+    most, units = threads.most(), found.integers[1]
+    wanted = min(int(found.cost // PART), MOST_PARTS, units)
+    if most < 2 or found.cost < WORTH or wanted < 2:
+        return None
+    points = -(-units // wanted)
+    parts = -(-units // points)
+    return Division(0, points, parts, min(parts, most), found.cost)
 
 
 def _axis(kernel: Kernel, numbers: dict[str, int], wanted: int) -> str | None:

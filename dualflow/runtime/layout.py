@@ -21,7 +21,7 @@ from dualflow.ir.program import Call, Launch, Loop, Operand, Program, Step
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
-from .division import Division, divide
+from .division import Division, divide, divide_product
 from .memory import ALIGNMENT
 from .native import FIRST_ARRAY, NUMBER, Argument
 from .products import Product, product
@@ -53,6 +53,7 @@ class Layout:
         returns_buffers: whether the outputs are the buffers, one by one.
         arena: bytes of the arena, scratch included.
         traffic: bytes of all operands of all steps.
+        products: for each step, the product that it is, if it is one.
         divisions: for each step, how it is divided over threads, if it is.
     """
 
@@ -61,11 +62,10 @@ class Layout:
         self.constants = [np.ascontiguousarray(array) for array in program.constants]
         self.buffers, self.returns_buffers = self._output_buffers()
         self._scratch_at = aligned(program.arena)
-        self.divisions = [
-            divide(step) if isinstance(step, Launch) else None for step in program.steps
-        ]
-        pairs = zip(program.steps, self.divisions, strict=True)
-        scratch = max((_scratch(step, division, texts) for step, division in pairs), default=0)
+        self.products = [product(s) if isinstance(s, Call) else None for s in program.steps]
+        self.divisions = list(map(_division, program.steps, self.products))
+        works = zip(program.steps, self.products, self.divisions, strict=True)
+        scratch = max((_scratch(*work, texts) for work in works), default=0)
         self.arena = self._scratch_at + scratch if scratch or program.arena else 0
         self._first_buffer = FIRST_ARRAY + len(program.inputs)
         self._arena_base = self._first_buffer + len(self.buffers)
@@ -220,15 +220,26 @@ def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
     return memory
 
 
-def _scratch(step: Step, division: Division | None, texts: Mapping[Kernel, KernelText]) -> int:
+def _division(step: Step, found: Product | None) -> Division | None:
+    if isinstance(step, Launch):
+        return divide(step)
+    return divide_product(found) if found is not None else None
+
+
+def _scratch(
+    step: Step,
+    found: Product | None,
+    division: Division | None,
+    texts: Mapping[Kernel, KernelText],
+) -> int:
     """Bytes that a step needs for itself: the scratch of a kernel, for each thread that may run
     it; the arena of a body."""
     if isinstance(step, Loop):
         return Layout(step.body, texts).arena
-    if isinstance(step, Call):
-        found = product(step)
-        return scratch_size(found.text, found) if found else 0
-    return scratch_size(texts[step.kernel], step) * (division.threads if division else 1)
+    shares = division.threads if division else 1
+    if isinstance(step, Launch):
+        return scratch_size(texts[step.kernel], step) * shares
+    return scratch_size(found.text, found) * shares if found is not None else 0
 
 
 def scratch_size(text: KernelText, launch: Launch | Product) -> int:

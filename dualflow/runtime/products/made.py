@@ -12,10 +12,25 @@ from dualflow.ir.text import KernelText
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """A text with the operands behind its pointers and its integers; `tables` are words that it
-    reads, behind one more pointer."""
+    """A text with the operands behind its pointers and its integers.
+
+    Attributes:
+        integers: of which the first two are a range of units that do not depend on each other.
+        cost: an estimate for all of them on one thread, ns.
+        tables: words that the text reads, behind one more pointer.
+    """
 
     text: KernelText
     operands: tuple[Operand, ...]
     integers: tuple[int, ...]
+    cost: float
     tables: np.ndarray | None = None
+
+
+#: Multiplications of single numbers in a ns on one thread, about; a double counts for two.
+RATE = 80
+
+
+def cost(products: int, dtype: np.dtype) -> float:
+    """About how long so many multiplications take, ns."""
+    return products * dtype.itemsize / 4 / RATE

@@ -13,7 +13,7 @@ from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
 from . import windows
-from .made import Product
+from .made import Product, cost
 from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, TURN, WIDEST, matmul
 
 _FLOATS = ("float32", "float64")
@@ -23,6 +23,8 @@ _FEW = 18
 _NARROW = 4
 #: rows of a part of a narrow result; rows of the left matrix that are turned at once
 _TALL, _TALLEST = 96, 384
+#: elements of matrices of which the next ones are fetched while one is multiplied
+_SMALL = 2048
 #: columns of a part where what is done once for all of them is dear
 _LONG = 1024
 
@@ -103,10 +105,12 @@ def _multiplied(a: Operand, b: Operand, c: Operand, s: _Sizes) -> Product | None
         tall = _TALLEST
         left = min(s.m, tall) * depth
         wide = _LONG
+    soon = s.number > 1 and max(s.m, s.k) * max(s.n, s.k) <= _SMALL
     units = s.number * -(-s.m // tall) * (1 if mode == DOTS else -(-s.n // wide))
     integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, depth, tall, wide,
-                max(s.k, depth * 2 * WIDEST), left, 6)  # fmt: skip
-    return Product(matmul(c.dtype), (a, b, c), integers)
+                int(soon), max(s.k, depth * 2 * WIDEST), left, 12)  # fmt: skip
+    return Product(matmul(c.dtype), (a, b, c), integers,
+                   cost(s.number * s.m * s.n * s.k, c.dtype))  # fmt: skip
 
 
 _PREFERRED = (DOTS, DIRECT, COPY, TURN, GATHER)

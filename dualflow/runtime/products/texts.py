@@ -16,8 +16,9 @@ WORDS = np.dtype("int64")
 #: How `matmul` reads its right matrix: as it lies, copied into panels, turned, element by element;
 #: or each column by scalar products with the rows of the left one.
 DIRECT, COPY, TURN, GATHER, DOTS = range(5)
-#: The height that the next rows are taken in: those of `tiles`.
+#: The height that the next rows are taken in: those of `tiles`; of tiles with one vector a row too.
 _HEIGHT = "6 if {0} >= 6 else 4 if {0} >= 4 else 2 if {0} >= 2 else 1"
+_TALL = "12 if thin and {0} >= 12 else " + _HEIGHT
 #: Elements of a column of the right matrix that are multiplied at once: a panel in the cache, and
 #: partial sums as long as those of BLAS.
 DEPTH = 256
@@ -26,9 +27,9 @@ WIDEST = 64
 
 _MATMUL = f"""
 def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_column, c_row,
-           c_column, a_next, b_next, c_next, mode, depth, tall, wide, pack_size, left_size,
-           rows_size):
-    for u in range(6):
+           c_column, a_next, b_next, c_next, mode, depth, tall, wide, soon, pack_size,
+           left_size, rows_size):
+    for u in range(12):
         rows[u] = u * (depth if left_size else a_row)
     across = 1 if mode == {DOTS} else (n + wide - 1) // wide
     parts = across * ((m + tall - 1) // tall)
@@ -37,6 +38,10 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
         top, side = part // across * tall, part % across * wide
         bottom, end = min(m, top + tall), min(n, side + wide)
         a0, b0, c0 = number * a_next, number * b_next, number * c_next
+        if soon and unit + 2 < hi:
+            fetch(a, a0 + 2 * a_next, m * k)
+            fetch(b, b0 + 2 * b_next, k * n)
+            fetch(c, c0 + 2 * c_next, m * n)
         if mode == {DOTS}:
             for j in range(n):
                 at, to = b0 + j * b_column, c0 + j * c_column
@@ -77,9 +82,9 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                     for p in range(deep):
                         for q in range(width):
                             pack[p * reach + q] = b[at + p * b_row + q * b_column]
-                i = top
+                i, thin = top, width <= LANES
                 while i < bottom:
-                    height = {_HEIGHT.format("bottom - i")}
+                    height = {_TALL.format("bottom - i")}
                     to = c0 + i * c_row + j
                     if left_size:
                         tile(left, (i - top) * depth, rows, 0, 1, pack, 0, reach, deep, c, to,
@@ -169,9 +174,9 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
                         strip[v] = 0
                 panels = (length + PANEL - 1) // PANEL
                 reach = ((length + panels - 1) // panels + LANES - 1) // LANES * LANES
-                i = 0
+                i, thin = 0, reach <= LANES
                 while i < outputs:
-                    height = {_HEIGHT.format("outputs - i")}
+                    height = {_TALL.format("outputs - i")}
                     for p in range(0, k, depth):
                         deep, left = min(depth, k - p), weights + i * row_step + p
                         for j in range(0, length, reach):
@@ -198,16 +203,19 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
 _CORRELATE = f"""
 def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, outputs, x_image,
               x_channel, g_image, g_channel, elements, span, groups_at, fills, fills_at, offsets,
-              chunks_at, chunks, wide, narrow, space_size, turned_size, sums_size):
+              chunks_at, chunks, wide, narrow, block, space_size, turned_size, sums_size):
     for v in range(space_size):
         space[v] = 0
-    rows = channels * elements
-    for group in range(lo, hi):
+    blocks = (channels + block - 1) // block
+    for unit in range(lo, hi):
+        group, begin = unit // blocks, unit % blocks * block
+        end = min(channels, begin + block)
+        row, rows = begin * elements, end * elements
         starts = groups_at + 3 * group
         for v in range(sums_size):
             sums[v] = 0
         for image in range(images):
-            for c in range(channels):
+            for c in range(begin, end):
                 x0, to0 = tables[starts] + image * x_image + c * x_channel, c * span
                 if True:{_FILL}
             g0 = tables[starts + 1] + image * g_image
@@ -235,7 +243,7 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                                 turned[(to + v) * wide + i] = g[start + i * g_channel + v * step]
                 if narrow:
                     for j in range(outputs):
-                        i = 0
+                        i = row
                         while i < rows:
                             height = {_HEIGHT.format("rows - i")}
                             dots(space, first, tables, offsets + i, turned, j * length, length,
@@ -244,15 +252,16 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                 else:
                     for j in range(0, outputs, PANEL):
                         width = min(PANEL, outputs - j)
-                        i = 0
+                        i, thin = row, width <= LANES
                         while i < rows:
-                            height = {_HEIGHT.format("rows - i")}
+                            height = {_TALL.format("rows - i")}
                             tile(space, first, tables, offsets + i, 1, turned, j, wide, length,
                                  sums, i * wide + j, wide, height, width, 1)
                             i += height
-        for i in range(0, rows, LANES):
+        for i in range(row, rows, LANES):
             for j in range(0, outputs, LANES):
-                turn(out, tables[starts + 2] + j * rows + i, rows, sums, i * wide + j, wide,
+                to = tables[starts + 2] + j * channels * elements + i
+                turn(out, to, channels * elements, sums, i * wide + j, wide,
                      min(LANES, rows - i), min(LANES, outputs - j))
 """
 
@@ -260,8 +269,8 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
 @lru_cache(maxsize=None)
 def matmul(dtype: np.dtype) -> KernelText:
     """Batches of products of matrices; the integers are those of the text, in its order."""
-    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 21,
-                 ((dtype, (18,)), (dtype, (19,)), (WORDS, (20,))))  # fmt: skip
+    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 22,
+                 ((dtype, (19,)), (dtype, (20,)), (WORDS, (21,))))  # fmt: skip
 
 
 @lru_cache(maxsize=None)
@@ -274,8 +283,8 @@ def windows(dtype: np.dtype) -> KernelText:
 @lru_cache(maxsize=None)
 def correlate(dtype: np.dtype) -> KernelText:
     """Sums over places, for each channel and element of kernels (see `windows.py`)."""
-    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 22,
-                 ((dtype, (19,)), (dtype, (20,)), (dtype, (21,))))  # fmt: skip
+    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 23,
+                 ((dtype, (20,)), (dtype, (21,)), (dtype, (22,))))  # fmt: skip
 
 
 def _text(

@@ -8,10 +8,11 @@
     dots(a, i, rows, r, b, j, k, c, o, ldc, height, more)
         c[o + u*ldc] (+)= sum over p < k of a[i + rows[r+u] + p] * b[j + p]
     copy(c, o, a, i, count)      c[o + v] = a[i + v]
+    fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
-u counts rows up to `height` (one of HEIGHTS; for `turn` at most the lanes of a vector), v columns
-up to `width` (at most `panel` elements, LONG times that for a single row; for `turn` the lanes).
+u counts rows up to `height` (of HEIGHTS or HIGH; for `turn` at most the lanes of a vector), v
+columns up to `width` (at most `panel`, LONG times that for a single row; for `turn` the lanes).
 `more` adds to what c holds. Comes in: the compiler (this file imports Numba). Goes out:
 `NAMESPACE`. Each word is one LLVM function of the kernel, called with plain numbers; edges are
 masked, nothing outside is touched.
@@ -29,8 +30,9 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 WORD, SHORT, BIT, PLACE = ir.IntType(64), ir.IntType(32), ir.IntType(1), ir.PointerType()
-#: how many rows a tile may have, and by how many times the panel a single row may be wider
-HEIGHTS, LONG = (6, 4, 2, 1), 2
+#: how many rows a tile may have, HIGH only with one vector a row; and by how many times the panel
+#: a single row may be wider
+HEIGHTS, HIGH, LONG = (6, 4, 2, 1), 12, 2
 
 
 @lru_cache(maxsize=1)
@@ -137,6 +139,21 @@ class _Writer:
         builder.position_at_end(after)
         return following
 
+    def walk_if_any(self, start: Any, stop: Any, step: int, held: Sequence[Any],
+                    body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:  # fmt: skip
+        """A loop that may run not at all."""
+        builder, before = self.builder, self.builder.block
+        with builder.if_then(builder.icmp_signed("<", start, stop)):
+            found = self.walk(start, stop, step, held, body)
+            end = builder.block
+        merged = []
+        for first, later in zip(held, found, strict=True):
+            phi = builder.phi(later.type)
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, end)
+            merged.append(phi)
+        return merged
+
 
 def number(value: int) -> ir.Constant:
     return ir.Constant(WORD, value)
@@ -225,12 +242,14 @@ def _blocks(
         chosen = builder.switch(number_of, nowhere)
         builder.position_at_end(nowhere)
         builder.ret_void()
+        sizes = [(HIGH, 1)] if long > 1 else []
         for high in HEIGHTS:
-            for count in range(1, most * (long if high == 1 else 1) + 1):
-                here = function.append_basic_block()
-                chosen.add_case(number(high * 8 + count), here)
-                builder.position_at_end(here)
-                block(writer, high, count)
+            sizes += [(high, 1 + n) for n in range(most * (long if high == 1 else 1))]
+        for high, count in sizes:
+            here = function.append_basic_block()
+            chosen.add_case(number(high * 8 + count), here)
+            builder.position_at_end(here)
+            block(writer, high, count)
 
     return write
 
@@ -249,15 +268,16 @@ def _dots(writer: _Writer) -> None:
         builder.position_at_end(block)
         places = [writer.at(a, writer.word(rows, u)) for u in range(high)]
 
-        def products(p: Any, sums: list[Any], places: list[Any] = places) -> list[Any]:
-            mask = writer.mask(builder.sub(k, p))
+        def products(p: Any, sums: list[Any], mask: Any = None, of: Any = tuple(places)) -> Any:
             right = writer.load(writer.at(b, p), mask)
             return [
                 writer.fma(writer.load(writer.at(place, p), mask), right, held)
-                for place, held in zip(places, sums, strict=True)
+                for place, held in zip(of, sums, strict=True)
             ]
 
-        sums = writer.walk(number(0), k, writer.lanes, [writer.zero] * high, products)
+        whole, zeros = builder.and_(k, number(-writer.lanes)), [writer.zero] * high
+        sums = writer.walk_if_any(number(0), whole, writer.lanes, zeros, products)
+        sums = products(whole, sums, writer.mask(builder.sub(k, whole)))
         for u, held in enumerate(sums):
             place = writer.at(c, builder.mul(ldc, number(u)))
             before = builder.load(place, typ=writer.element)
@@ -271,17 +291,32 @@ def _copy(writer: _Writer) -> None:
     c, a, count = writer.function.args
     builder = writer.builder
     whole = builder.and_(count, number(-writer.lanes))
-    with builder.if_then(builder.icmp_signed(">", whole, number(0))):
 
-        def move(p: Any, held: list[Any]) -> list[Any]:
-            writer.store(writer.load(writer.at(a, p)), writer.at(c, p))
-            return held
+    def move(p: Any, held: list[Any]) -> list[Any]:
+        writer.store(writer.load(writer.at(a, p)), writer.at(c, p))
+        return held
 
-        writer.walk(number(0), whole, writer.lanes, [], move)
+    writer.walk_if_any(number(0), whole, writer.lanes, [], move)
     with builder.if_then(builder.icmp_signed("<", whole, count)):
         mask = writer.mask(builder.sub(count, whole))
         writer.store(writer.load(writer.at(a, whole), mask), writer.at(c, whole), mask)
     builder.ret_void()
+
+
+def _fetch(writer: _Writer) -> None:
+    a, count = writer.function.args
+    kinds = [PLACE, SHORT, SHORT, SHORT]
+    prefetch = cgutils.get_or_insert_function(
+        writer.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
+    )
+    how = [ir.Constant(SHORT, flag) for flag in (0, 3, 1)]  # to read, into the first cache, data
+
+    def ask(p: Any, held: list[Any]) -> list[Any]:
+        writer.builder.call(prefetch, [writer.at(a, p), *how])
+        return held
+
+    writer.walk_if_any(number(0), count, 64 // writer.size, [], ask)
+    writer.builder.ret_void()
 
 
 def _turn(writer: _Writer) -> None:
@@ -371,6 +406,7 @@ NAMESPACE: dict[str, Any] = {
     "lines_of": _word("lines_of", "ppnqnpnnn", _blocks(7, 1, _lines_block)),
     "dots": _word("dots", "pqpnpnnn", _dots),
     "copy": _word("copy", "ppn", _copy),
+    "fetch": _word("fetch", "pn", _fetch),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),
     "PANEL64": panel(8),

@@ -19,8 +19,9 @@ import numpy as np
 from dualflow.ir.program import Call, Operand
 from dualflow.ir.types import View
 
+from .. import threads
 from . import texts
-from .made import Product
+from .made import Product, cost
 
 #: places whose sums are held at once, those of all channels; places of small images together
 _CHUNK, _ENOUGH = 512, 96
@@ -293,7 +294,7 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         row = k if back else w_outer
         chunks = room.chunks(words, outs, out_steps, out_image, _CHUNK)
         longest = max(longest, *chunks[1::4])
-        offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(6) * row)
+        offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(12) * row)
         phases += [k, offsets, taken, rows, row, words.add(chunks), len(chunks) // 4]
         phases += [words.add(numbers), len(at)]
         taken += outputs * k if back else 0
@@ -310,7 +311,14 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         words.add(phases), strip, int(back), int(direct), room.steps[1], line,
         channels * room.span, outputs * strip, max(1, taken),
     )  # fmt: skip
-    return Product(texts.windows(out.dtype), (x, w, out), integers, words.array())
+    return Product(
+        texts.windows(out.dtype), (x, w, out), integers, _cost(x if back else out, w), words.array()
+    )
+
+
+def _cost(places: Operand, kernel: Operand) -> float:
+    """Each place of a convolution, or of its gradient, sees one part of the kernel."""
+    return cost(places.type.size * kernel.type.size // kernel.view.shape[0], kernel.dtype)
 
 
 def _room(axes: list[_Axis], images: int) -> _Space:
@@ -336,10 +344,12 @@ def _correlated(x: Operand, g: Operand, out: Operand, moves: _Moves) -> Product:
     chunks = room.chunks(words, outs, g_steps, 0, _LONG if narrow else texts.DEPTH)
     steps = channels * x_channel, outputs * g_channel, outputs * rows
     starts, fills = _starts((x, g, out), steps, moves), room.fills(x_steps)
+    block = -(-channels // threads.most())
     integers = (
-        0, len(starts), images, channels, outputs, x_image, x_channel, g_image, g_channel,
+        0, len(starts) * -(-channels // block), images, channels, outputs, x_image, x_channel,
+        g_image, g_channel,
         prod(kernel), room.span, words.add(starts), len(fills), words.add(fills),
-        words.add(offsets), words.add(chunks), len(chunks) // 4, wide, int(narrow),
+        words.add(offsets), words.add(chunks), len(chunks) // 4, wide, int(narrow), block,
         channels * room.span, max(chunks[1::4]) * wide, rows * wide,
     )  # fmt: skip
-    return Product(texts.correlate(out.dtype), (x, g, out), integers, words.array())
+    return Product(texts.correlate(out.dtype), (x, g, out), integers, _cost(g, out), words.array())
