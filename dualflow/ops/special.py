@@ -102,7 +102,10 @@ def _tail(a: np.ndarray) -> np.ndarray:
     far = ~near
     ratio[far] = _ratio(s[far], _TO_28)
     high = (a.view(np.int64) & np.int64(-0x100000000)).view(np.float64)  # a, in few bits
-    return np.exp(-high * high - 0.5625) * np.exp((high - a) * (high + a) + ratio) / a
+    large, rest = -high * high - 0.5625, (high - a) * (high + a) + ratio
+    exponent = large + rest
+    value = np.exp(exponent)
+    return (value + value * ((large - exponent) + rest)) / a
 
 
 def _erf(x: np.ndarray) -> np.ndarray:
@@ -136,7 +139,8 @@ def _erfc(x: np.ndarray) -> np.ndarray:
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     falling = np.exp(-np.abs(x))  # at most 1, so nothing overflows
-    return np.where(x < 0, falling, 1.0) / (1.0 + falling)
+    bottom = 1.0 + falling
+    return np.where(x < 0, falling - falling * falling / bottom, 1.0 / bottom)
 
 
 def _erf_32(x: np.ndarray) -> np.ndarray:

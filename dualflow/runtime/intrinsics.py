@@ -16,6 +16,7 @@ from numba.core.extending import intrinsic
 from .cpu_math import NAMESPACE as MATHEMATICS
 from .cpu_math.builder import Scalar
 from .cpu_math.complex_numbers import Pair
+from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
 from .products.tiles import NAMESPACE as PRODUCTS
 
@@ -78,27 +79,14 @@ def _better(sign: str) -> Any:
     return better
 
 
-def _saturating(builder: Any, value: Any, signed: bool, bits: int) -> Any:
-    """A float as an integer; the nearest one where it does not fit, 0 for NaN: never poison."""
-    target = ir.IntType(bits)
-    name = f"llvm.fpto{'s' if signed else 'u'}i.sat.i{bits}.{_float_name(value.type)}"
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(target, [value.type]), name
-    )
-    return builder.call(function, [value])
-
-
-def _float_name(kind: Any) -> str:
-    return "f32" if isinstance(kind, ir.FloatType) else "f64"
-
-
 def _to_integer(builder: Any, value: Any, target: Any) -> Any:
-    """As NumPy's loops do it: through 32 or 64 bits, then truncated."""
-    if target.bitwidth == 64:
-        return _saturating(builder, value, target.signed, 64)
-    wide = 64 if target.bitwidth == 32 and not target.signed else 32
-    found = _saturating(builder, value, True, wide)
-    return found if wide == target.bitwidth else builder.trunc(found, ir.IntType(target.bitwidth))
+    """As NumPy's loops do it: through 32 or 64 bits, then truncated; the nearest integer of those
+    where it does not fit, 0 for NaN: never poison."""
+    wide = target
+    if target.bitwidth < 64:
+        wide = types.int64 if target == types.uint32 else types.int32
+    found = truncated(Scalar(builder, value), wide).value
+    return found if wide.bitwidth == target.bitwidth else builder.trunc(found, _native(target))
 
 
 def _cast_value(builder: Any, value: Any, source: Any, target: Any) -> Any:

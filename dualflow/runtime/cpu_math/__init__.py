@@ -27,12 +27,12 @@ and the vector body of a loop give the same bits. Arguments of one call have one
     float_bits (float -> signed integer)   bits_float (integer -> float)          bit casts
 
 The transcendental functions are within 2 ulp on the whole range, with C's special values; sqrt,
-fma, fmod and the divisions are exact. m_tan, m_sinh, m_cosh, m_asinh, m_acosh, m_atanh and
-m_erfc compute float32 in double. m_sin and m_cos (sizes above 1e5 in float32, 1e9 in float64),
-m_tan (above 1e9) and fmod (quotients above 2**22 and 2**51, special values) call the C library
-for that element without ending vectorisation: `LIBRARY_SYMBOLS` lists what a loader of kernels
-must be able to resolve. Numba cannot store a boolean through a raw pointer: boolean arrays are
-pointers to uint8, read as `to_bool(A[i])` and written as `to_uint8(condition)`.
+fma, fmod and the divisions are exact. m_pow and m_lgamma compute float32 in double. m_sin, m_cos
+and m_tan (sizes above 1e5 in float32, 1e9 in float64) and fmod (quotients above 2**22 and 2**51,
+special values) call the C library for that element without ending vectorisation:
+`LIBRARY_SYMBOLS` lists what a loader of kernels must be able to resolve. Numba cannot store a
+boolean through a raw pointer: boolean arrays are pointers to uint8, read as `to_bool(A[i])` and
+written as `to_uint8(condition)`.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ from .trigonometric import acos, asin, atan, atan2, cos, sin, tan
 # What compiled code may call in the C library. `fma` only where the processor has no fused
 # multiply-add.
 LIBRARY_SYMBOLS: tuple[str, ...] = (
-    *("sin", "sinf", "cos", "cosf", "tan", "fmod", "fmodf"),
+    *("sin", "sinf", "cos", "cosf", "tan", "tanf", "fmod", "fmodf"),
     *("fma", "fmaf"),
 )
 
 _IN_THE_WIDTH = (exp, exp2, expm1, sigmoid, log, log2, log10, log1p, sin, cos, asin, acos, atan)
-_IN_THE_WIDTH += (tanh, erf, cbrt)
-_IN_DOUBLE = (tan, sinh, cosh, asinh, acosh, atanh, erfc, lgamma)
+_IN_THE_WIDTH += (tanh, erf, cbrt, tan, sinh, cosh, asinh, acosh, atanh, erfc)
+_IN_DOUBLE = (lgamma,)
 _INTEGERS = {f"int{n}": getattr(types, f"int{n}") for n in (8, 16, 32, 64)}
 _UNSIGNED = {f"uint{n}": getattr(types, f"uint{n}") for n in (8, 16, 32, 64)}
 _REALS = {"float32": types.float32, "float64": types.float64}

@@ -48,7 +48,7 @@ def _to_integer(
 ) -> ir.Value:
     kind = ir.IntType(target.bitwidth)
     if isinstance(source, types.Float):
-        return _truncate(Scalar(builder, value), target).value
+        return truncated(Scalar(builder, value), target).value
     if value.type.width > kind.width:
         return builder.trunc(value, kind)
     if value.type.width == kind.width:
@@ -57,7 +57,7 @@ def _to_integer(
     return builder.sext(value, kind) if signed else builder.zext(value, kind)
 
 
-def _truncate(x: Scalar, target: types.Type) -> Scalar:
+def truncated(x: Scalar, target: types.Type) -> Scalar:
     """A float as an integer: toward zero, limited to the range, NaN as 0.
 
     LLVM's own saturating conversion does the same but was not vectorised.

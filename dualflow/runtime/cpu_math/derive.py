@@ -124,6 +124,7 @@ def fits() -> Iterator[Fit]:
     odd = (
         ("SIN", 32, "sin", mp.sin, (mp.pi / 2 * mp.mpf("1.01")) ** 2, 4),
         ("SIN", 64, "sin", mp.sin, (mp.pi / 2 * mp.mpf("1.01")) ** 2, 7),
+        ("TAN", 32, "tan", mp.tan, (mp.pi / 4 * mp.mpf("1.01")) ** 2, 6),
         ("TAN", 64, "tan", mp.tan, (mp.pi / 4 * mp.mpf("1.01")) ** 2, 14),
         ("TANH", 32, "tanh", mp.tanh, mp.mpf("0.36"), 4),
         ("TANH", 64, "tanh", mp.tanh, mp.mpf("0.36"), 10),
@@ -131,7 +132,9 @@ def fits() -> Iterator[Fit]:
         ("ASIN", 64, "asin", mp.asin, quarter, 12),
         ("ATAN", 32, "atan", mp.atan, quarter, 4),
         ("ATAN", 64, "atan", mp.atan, quarter, 12),
+        ("SINH", 32, "sinh", mp.sinh, mp.mpf(1), 3),
         ("SINH", 64, "sinh", mp.sinh, mp.mpf(1), 6),
+        ("ASINH", 32, "asinh", mp.asinh, quarter, 5),
         ("ASINH", 64, "asinh", mp.asinh, quarter, 12),
     )
     for name, width, text, function, high, degree in odd:
@@ -144,9 +147,11 @@ def fits() -> Iterator[Fit]:
     yield Fit("LOG_ERFC", 32, text, lambda x: mp.log(mp.erfc(x)), "0.92", "4.1", 8)
     for width in (32, 64):
         yield Fit("CBRT", width, "t**(-1/3), 1 <= t <= 8", inverse_cube_root, 1, 8, 5)
-    text = "erfc(t)*exp(t*t)*(1 + 2*t), t = 3.5*(1 + y)/(1 - y), 0.78 <= t <= 28"
-    low, high = (mp.mpf("0.78") - 3.5) / (mp.mpf("0.78") + 3.5), mp.mpf("24.5") / mp.mpf("31.5")
-    yield Fit("ERFCX", 64, text, scaled_erfc, low, high, 20)
+    low = (mp.mpf("0.78") - 3.5) / (mp.mpf("0.78") + 3.5)
+    for width, most, degree in ((32, "10.5", 9), (64, "28", 20)):
+        text = f"erfc(t)*exp(t*t)*(1 + 2*t), t = 3.5*(1 + y)/(1 - y), 0.78 <= t <= {most}"
+        high = (mp.mpf(most) - 3.5) / (mp.mpf(most) + 3.5)
+        yield Fit("ERFCX", width, text, scaled_erfc, low, high, degree)
 
 
 def near_two(d: Any) -> Any:

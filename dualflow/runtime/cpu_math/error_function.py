@@ -1,6 +1,6 @@
 """erf and erfc, as IR.
 
-In: a `Scalar` (erf: width 32 or 64, erfc: 64). Out: a `Scalar` of the same width. Near zero
+In: a `Scalar` of width 32 or 64. Out: a `Scalar` of the same width. Near zero
 erf(x) = x + x*P(x*x). Beyond, in float: erf = 1 - exp(P(x)) with P = log(erfc); in double:
 erfc(x) = exp(-x*x) * P((x - 3.5)/(x + 3.5)) / (1 + 2*x) (M. Shepherd and J. Laframboise,
 "Chebyshev approximation of (1 + 2x)exp(x*x)erfc(x)", Mathematics of Computation 36, 1981).
@@ -13,7 +13,6 @@ from .builder import (
     absolute,
     clamp,
     copy_sign,
-    fast_two_sum,
     fma,
     polynomial,
     select,
@@ -21,7 +20,10 @@ from .builder import (
     two_sum,
 )
 from .coefficients import ERF, ERFCX, LOG_ERFC
-from .exponential import exp_bounded, exp_parts, power_of_two
+from .exponential import exp_bounded, exp_split, power_of_two
+
+# erfc rounds to zero above.
+FARTHEST = {32: 10.5, 64: 28.0}
 
 
 def _erf_near_zero(x: Scalar) -> Scalar:
@@ -43,12 +45,15 @@ def erf(x: Scalar) -> Scalar:
 
 
 def _erfc_positive(x: Scalar) -> Scalar:
-    """erfc(x) for x >= 0.78 (double)."""
-    t = clamp(x, 0.78, 28.0)
+    """erfc(x) for x >= 0.78."""
+    t = clamp(x, 0.78, FARTHEST[x.width])
     y = (t - 3.5) / (t + 3.5)
-    first, *others = ERFCX[64]
-    # The quotient and its rounding error, those of the last addition and of 1 + 2*t included.
-    factor, factor_low = fast_two_sum(t.like(first), y * polynomial(y, others))
+    first, second, *others = ERFCX[t.width]
+    # The quotient and its rounding error, those of the last additions and of 1 + 2*t included.
+    inner, inner_low = two_sum(t.like(second), y * polynomial(y, others))
+    part, part_low = two_product(y, inner)
+    factor, factor_low = two_sum(t.like(first), part)
+    factor_low = factor_low + fma(y, inner_low, part_low)
     bottom, bottom_low = two_sum(t.like(1.0), t + t)
     inverse = 1.0 / bottom
     quotient = factor * inverse
@@ -56,8 +61,8 @@ def _erfc_positive(x: Scalar) -> Scalar:
     quotient_low = error * inverse
     # exp(-(high + low)): the rounding error of t*t matters, its size is up to 784.
     high, low = two_product(t, t)
-    p, n = exp_parts(-high, -low)
-    product = quotient + fma(quotient, p, quotient_low)
+    r, tail, n = exp_split(-high, -low)
+    product = quotient + fma(quotient, r, fma(quotient, tail, quotient_low))
     return _times_power(product, n)
 
 
@@ -68,10 +73,10 @@ def _times_power(x: Scalar, n: Scalar) -> Scalar:
 
 
 def erfc(x: Scalar) -> Scalar:
-    """1 - erf(x), precise where it is small (double)."""
+    """1 - erf(x), precise where it is small."""
     size = absolute(x)
     far = _erfc_positive(size)
     far = select(x < 0.0, 2.0 - far, far)
     # 1 - x is exact where it matters, and the excess of erf(x) over x is small.
-    near = fma(-x, polynomial(x * x, ERF[64]), 1.0 - x)
+    near = fma(-x, polynomial(x * x, ERF[x.width]), 1.0 - x)
     return select(size < 0.8, near, far)

@@ -56,6 +56,21 @@ def exp_parts(x: Scalar, low: Scalar | None = None) -> tuple[Scalar, Scalar]:
     return fma(r * r, polynomial(r, EXP[width]), r), bits - ROUNDER_BITS[width]
 
 
+def exp_split(x: Scalar, low: Scalar | None = None) -> tuple[Scalar, Scalar, Scalar]:
+    """`(r, tail, n)` with exp(x + low) = 2**n * (1 + r + tail): r and its rounding error are kept
+    apart from the small rest of the series."""
+    n, bits = round_in_place(x, LOG2_E)
+    high, rest = LN2[x.width]
+    first = fma(n, -high, x)
+    r = fma(n, -rest, first)
+    error = fma(n, -rest, first - r)
+    if low is not None:
+        error = error + low
+        r, error = fast_two_sum(r, error)
+    tail = fma(r * r, polynomial(r, EXP[x.width]), error)
+    return r, tail, bits - ROUNDER_BITS[x.width]
+
+
 def scale(p: Scalar, exponent: Scalar) -> Scalar:
     """2**exponent * (1 + p), right also where the result is denormal or infinite."""
     half = exponent.shift_right(1)
@@ -77,7 +92,7 @@ def exp_bounded(x: Scalar) -> Scalar:
 
 
 def exp_quarter(x: Scalar) -> tuple[Scalar, Scalar]:
-    """`(high, low)` with high + low = e**x / 4, for 0 <= x <= 710.5."""
+    """`(high, low)` with high + low = e**x / 4, for 0 <= x <= 710.5 (float: 89.5)."""
     p, n = exp_parts(x)
     power = power_of_two(n - 2)
     return fast_two_sum(power, power * p)
@@ -94,15 +109,10 @@ def exp2(x: Scalar) -> Scalar:
 def expm1(x: Scalar) -> Scalar:
     """e**x - 1, precise near zero."""
     clamped = clamp(x, -50.0, EXP_RANGE[x.width][1])
-    # r and its rounding error are kept apart from the small rest of the series, since subtracting
-    # 1 enlarges relative errors. Half of the result is computed: its power of two never overflows.
-    n, bits = round_in_place(clamped, LOG2_E)
-    high, rest = LN2[x.width]
-    first = fma(n, -high, clamped)
-    r = fma(n, -rest, first)
-    low = fma(n, -rest, first - r)
-    power = power_of_two(bits - ROUNDER_BITS[x.width] - 1)
-    tail = fma(r * r, polynomial(r, EXP[x.width]), low)
+    # Subtracting 1 enlarges relative errors. Half of the result is computed: its power of two
+    # never overflows.
+    r, tail, n = exp_split(clamped)
+    power = power_of_two(n - 1)
     half = fma(power, tail, fma(power, r, power - 0.5))
     return select(absolute(x) < TINY[x.width], x, half + half)
 

@@ -1,6 +1,6 @@
 """sinh, cosh, tanh and their inverses, as IR.
 
-In: a `Scalar` (tanh: width 32 or 64, the others: 64). Out: a `Scalar` of the same width. An odd
+In: a `Scalar` of width 32 or 64. Out: a `Scalar` of the same width. An odd
 polynomial near zero, exponentials or logarithms beyond, with the rounding error of the inner
 steps carried along where it would show.
 """
@@ -26,7 +26,9 @@ from .exponential import TINY, exp_bounded, exp_quarter
 from .logarithm import log_sum
 
 # Above this size x*x + 1 and x*x - 1 are x*x to the last bit.
-HUGE = 2.0**28
+HUGE = {32: 2.0**14, 64: 2.0**28}
+# sinh and cosh overflow below this.
+LARGEST = {32: 89.5, 64: 710.5}
 
 
 def _odd(x: Scalar, coefficients: tuple[float, ...]) -> Scalar:
@@ -45,16 +47,16 @@ def tanh(x: Scalar) -> Scalar:
 
 
 def sinh(x: Scalar) -> Scalar:
-    """The hyperbolic sine (double)."""
+    """The hyperbolic sine."""
     size = absolute(x)
-    high, low = exp_quarter(clamp(size, 0.0, 710.5))
+    high, low = exp_quarter(clamp(size, 0.0, LARGEST[x.width]))
     half = high + (low - 0.0625 / high)
-    return copy_sign(select(size < 1.0, _odd(size, SINH[64]), half + half), x)
+    return copy_sign(select(size < 1.0, _odd(size, SINH[x.width]), half + half), x)
 
 
 def cosh(x: Scalar) -> Scalar:
-    """The hyperbolic cosine (double)."""
-    high, low = exp_quarter(clamp(absolute(x), 0.0, 710.5))
+    """The hyperbolic cosine."""
+    high, low = exp_quarter(clamp(absolute(x), 0.0, LARGEST[x.width]))
     half = high + (low + 0.0625 / high)
     return half + half
 
@@ -72,26 +74,26 @@ def _plus_root(x: Scalar, offset: float) -> tuple[Scalar, Scalar]:
 
 def _log_plus_root(x: Scalar, offset: float) -> Scalar:
     """log(x + sqrt(x*x + offset)) for x > 0."""
-    huge = x > HUGE
+    huge = x > HUGE[x.width]
     u, c = _plus_root(x, offset)
     doublings = select(huge, x.like(1.0), 0.0)
     return log_sum(select(huge, x, u), select(huge, x.like(0.0), c), doublings)
 
 
 def asinh(x: Scalar) -> Scalar:
-    """The inverse hyperbolic sine (double)."""
+    """The inverse hyperbolic sine."""
     size = absolute(x)
-    near = _odd(size, ASINH[64])
+    near = _odd(size, ASINH[x.width])
     return copy_sign(select(size < 0.5, near, _log_plus_root(size, 1.0)), x)
 
 
 def acosh(x: Scalar) -> Scalar:
-    """The inverse hyperbolic cosine, NaN below 1 (double)."""
+    """The inverse hyperbolic cosine, NaN below 1."""
     return select(x >= 1.0, _log_plus_root(x, -1.0), math.nan)
 
 
 def atanh(x: Scalar) -> Scalar:
-    """The inverse hyperbolic tangent, NaN outside [-1, 1] (double)."""
+    """The inverse hyperbolic tangent, NaN outside [-1, 1]."""
     # log(1 + q)/2 with q = 2*a/(1 - a), a = |x|, and the rounding errors of 1 - a and of q.
     a = absolute(x)
     top = a + a
@@ -101,4 +103,4 @@ def atanh(x: Scalar) -> Scalar:
     q_low = fma(-q, bottom_low, fma(-q, bottom, top)) / bottom
     u, c = two_sum(x.like(1.0), q)
     value = log_sum(u, c + q_low) * 0.5
-    return copy_sign(select(a < TINY[64], a, value), x)
+    return copy_sign(select(a < TINY[x.width], a, value), x)

@@ -69,18 +69,18 @@ def cos(x: Scalar) -> Scalar:
 
 
 def tan(x: Scalar) -> Scalar:
-    """The tangent of x in radians (double)."""
+    """The tangent of x in radians."""
     n, bits = round_in_place(x, 2 / math.pi)
-    high, middle, rest = (part / 2 for part in PI[64])
+    high, middle, rest = (part / 2 for part in PI[x.width])
     product, error = two_product(n, x.like(middle))
     r, low = two_sum(fma(n, -high, x), -product)
     low = fma(n, -rest, low - error)
     s = r * r
-    value = r + fma(r * s, polynomial(s, TAN[64]), fma(low, s, low))
-    value = select(absolute(x) < TINY[64], x, value)
+    value = r + fma(r * s, polynomial(s, TAN[x.width]), fma(low, s, low))
+    value = select(absolute(x) < TINY[x.width], x, value)
     odd = (bits & 1).differs(0)
     value = select(odd, -1.0 / value, value)
-    return rarely(absolute(x) > LIMIT[64], "tan", value, x)
+    return rarely(absolute(x) > LIMIT[x.width], "tan", value, x)
 
 
 def _asin_parts(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
