@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow.array.eager import EagerMode
 from dualflow.capture import trials
+from dualflow.ops import door
 
 
 def counted(n, monkeypatch, margin, wait=False):
@@ -88,3 +92,60 @@ def test_a_trial_ends_where_calls_raise(monkeypatch):
             np.testing.assert_array_equal(f(np.zeros(3), False), np.ones(3))
     assert f._trial is None
     assert f.stats()["replays"] >= 5
+
+
+class Clock:
+    """A clock that calls of a function move on, by what they take in pieces and as they are."""
+
+    def __init__(self, pieces, eager):
+        self.now, self.pieces, self.eager = 0.0, pieces, eager
+
+    def __call__(self):
+        return self.now
+
+    def work(self):
+        self.now += self.eager if type(door.state.mode) is EagerMode else self.pieces
+
+
+def in_pieces(n, monkeypatch, clock, wait=False):
+    """A function that cannot be replayed, called `n` times; a trial after 20 of them."""
+    monkeypatch.setattr(trials, "AFTER", 20)
+    monkeypatch.setattr(trials, "perf_counter", clock)
+    seen = []
+
+    @df.compile(wait=wait)
+    def f(x):
+        seen.append(sys._getframe().f_lineno)
+        clock.work()
+        return x * 2.0 + 1.0
+
+    for i in range(n):
+        np.testing.assert_array_equal(f(df.tensor([float(i)])).array, [i * 2.0 + 1.0])
+    assert len(seen) == n
+    return f
+
+
+def test_co_executions_that_are_slower_run_as_they_are(monkeypatch):
+    f = in_pieces(60, monkeypatch, Clock(2.0, 1.0))
+    stats = f.stats()
+    assert stats["co_executions"] == 20 + trials.TURNS
+    assert stats["eager_calls"] == 60 - 1 - stats["co_executions"]
+    assert "co-execution was measured to be slower" in f.explain(df.tensor([1.0]))
+    assert f.report(df.tensor([1.0])).how == "eager"
+
+
+def test_co_executions_that_are_faster_go_on(monkeypatch):
+    f = in_pieces(60, monkeypatch, Clock(1.0, 2.0))
+    assert f.stats()["eager_calls"] == trials.TURNS
+    assert f.stats()["co_executions"] == 60 - 1 - trials.TURNS
+    assert "slower" not in f.explain(df.tensor([1.0]))
+
+
+def test_one_eager_call_that_takes_far_longer_ends_the_trial(monkeypatch):
+    f = in_pieces(60, monkeypatch, Clock(1.0, 3.5))
+    assert f.stats()["eager_calls"] == 1
+
+
+def test_with_wait_co_executions_are_not_timed(monkeypatch):
+    f = in_pieces(60, monkeypatch, Clock(2.0, 1.0), wait=True)
+    assert f.stats()["eager_calls"] == 0

@@ -293,6 +293,14 @@ class CompiledFunction:
         calls = self._counts["co_executions"] + self._counts["eager_calls"]
         if calls > UNFUSED and not self._segments.steps and calls % UNFUSED and reason is not None:
             return self._eager(args, kwargs, reason)  # there was nothing to fuse so far
+        if reason is None or self._wait:
+            return self._in_pieces(args, kwargs, reason)
+        pieces, eager = reason.pieces, reason.pieces.eagerly()
+        out = (self._eager if eager else self._in_pieces)(args, kwargs, reason)
+        pieces.note(eager)
+        return out
+
+    def _in_pieces(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
         self._count("co_executions")
         self._last = ("co-execute", reason, None)
         return coexecute(self._segments, lambda: self._fn(*args, **kwargs), wait=self._wait)
@@ -445,6 +453,8 @@ class CompiledFunction:
         if blocks[0].slow:
             return "eager", _SLOWER, blocks
         reason = blocks[-1].reason
+        if reason is not None and reason.pieces.slow:
+            return "eager", reason, blocks
         return ("replay" if reason is None else "co-execute"), reason, blocks
 
     def _above(self, leaf: Block) -> list[Block]:

@@ -48,6 +48,7 @@ from .provenance import (
     Origin,
     identity,
 )
+from .trials import Pieces
 from .values import Unchanging, by_identity
 
 #: objects that are what they are: known by identity, with nothing in them that changes
@@ -67,16 +68,18 @@ _proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
 class Reason:
     """Why a call cannot be replayed, and at which line; where that is a library's, also at which
-    line of the user's own it was reached."""
+    line of the user's own it was reached; and how long such calls take."""
 
     def __init__(self, why: str, line: SourceLine | None, own: SourceLine | None = None) -> None:
         self.why, self.line, self.own = why, line, own
+        self.pieces = Pieces()
 
     def __str__(self) -> str:
+        slower = "; co-execution was measured to be slower than Python" if self.pieces.slow else ""
         if self.line is None:
-            return self.why
+            return self.why + slower
         reached = f"; reached from {self.own}" if self.own is not None else ""
-        return f"{self.why} ({self.line}{reached})"
+        return f"{self.why} ({self.line}{reached}){slower}"
 
 
 class Recorder:

@@ -1,15 +1,18 @@
-"""Whether replays are faster: some calls run as they are instead, and both ways are timed.
+"""Whether replays and co-executions are faster: some calls run as they are instead, and both ways
+are timed.
 
-Comes in: the times of calls, by the path that they begin with. Goes out: a verdict on each path.
-Programs of few small arrays between calls of NumPy may cost more to start than Python does.
+Comes in: the times of calls, by the path that they begin with, or by the reason why they cannot be
+replayed. Goes out: a verdict on each. Programs of few small arrays between calls of NumPy may cost
+more to start than Python does.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from .path import Block
+if TYPE_CHECKING:
+    from .path import Block
 
 #: After so many replays of a function, and then each `AGAIN`, the paths not yet tried are tried;
 #: those of which `FEW` replays take at least `LONG` seconds are tried after `EARLY` replays.
@@ -67,3 +70,45 @@ class Trial:
     def count(self) -> None:
         """One more call, timed or not."""
         self._calls += 1
+
+
+#: An eager call that takes so many times as long ends a trial of co-executions.
+FAR = 3.0
+
+
+@final
+class Pieces:
+    """The times of co-executed calls that one reason keeps from replay, and of eager ones.
+
+    Attributes:
+        slow: whether Python was measured to be faster; None while it was not.
+    """
+
+    __slots__ = ("_calls", "_start", "_times", "slow")
+
+    def __init__(self) -> None:
+        self.slow: bool | None = None
+        self._calls, self._start = 0, 0.0
+        self._times: tuple[list[float], list[float]] = ([], [])
+
+    def eagerly(self) -> bool:
+        """Whether the next call should run as it is: always, or to be timed."""
+        if self.slow is not None:
+            return self.slow
+        self._calls += 1
+        if self._calls <= AFTER:
+            return False
+        pieces, eager = self._times
+        self._start = perf_counter()
+        return len(pieces) >= FEW and len(eager) < len(pieces)
+
+    def note(self, eager: bool) -> None:
+        """The call has run."""
+        if self.slow is not None or self._calls <= AFTER:
+            return
+        took = perf_counter() - self._start
+        self._times[eager].append(took)
+        if eager and took > FAR * min(self._times[False]):
+            self.slow = False
+        elif min(map(len, self._times)) >= TURNS:
+            self.slow = min(self._times[True]) < MARGIN * min(self._times[False])
