@@ -18,6 +18,7 @@ from dualflow.ir.program import Buffer, Call, Launch, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 from dualflow.runtime import builds, cpu, native
+from dualflow.runtime.memory import release_memory
 
 
 def place(kind: str, index: int, array: np.ndarray) -> Operand:
@@ -93,6 +94,7 @@ def test_intermediates_live_in_the_arena():
     program, texts = chain(7)
     executable = cpu.prepare(program, texts).result()
     x = np.arange(100, dtype=np.float32)
+    release_memory()
     np.testing.assert_array_equal(executable.run([x])[0], 8 * x)
     assert len(executable._arenas) == 1
 
@@ -143,6 +145,7 @@ def test_a_call_inside_a_call_has_an_arena_of_its_own():
     program = Program(program.inputs, program.outputs, (first, call, second, *rest[1:]), 1344, ())
     outer.append(cpu.prepare(program, texts).result())
     x = np.arange(100, dtype=np.float32)
+    release_memory()
     np.testing.assert_array_equal(outer[0].run([x])[0], 4 * x)
     np.testing.assert_array_equal(found[1], np.full(100, 20, np.float32))
     assert len(outer[0]._arenas) == 2

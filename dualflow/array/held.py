@@ -10,9 +10,10 @@ from collections import Counter
 from typing import Any
 
 from dualflow.base.errors import OutOfMemoryError
+from dualflow.base.freed import resident
 from dualflow.ops.devices import Device, device
 from dualflow.runtime.gpu import memory
-from dualflow.runtime.memory import pool
+from dualflow.runtime.memory import idle_arenas, pool
 
 #: Lines of a list of tensors.
 MOST = 10
@@ -75,6 +76,9 @@ def memory_summary(where: str) -> str:
 
 
 def _of_the_pool() -> dict[str, int]:
-    """Bytes of the pool of results of compiled functions: lent to tensors, and idle."""
-    found = pool.stats()
-    return {"lent": found["lent"], "idle": found["idle"]}
+    """Bytes of compiled functions: results and working memory in use, the most that ever were, and
+    what is kept for the next ones; bytes of the whole process."""
+    found, arenas = pool.stats(), idle_arenas()
+    return {"compiled functions": found["lent"] - arenas, "at most so far": found["most"],
+            "kept for results": found["idle"], "kept to work in": arenas,
+            "process": resident()}  # fmt: skip

@@ -38,9 +38,7 @@ def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> t
         door.state.device = before
 
 
-def _walk(
-    starts: Found, targets: Sequence[Edge] | None, create_graph: bool
-) -> tuple[Found, Found]:
+def _walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> tuple[Found, Found]:
     order, useful = order_of([edge for edge, _ in starts], targets)
     stops = frozenset(map(id, targets or ()))
     arrived: dict[int, Tensor] = {}

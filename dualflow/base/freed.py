@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from .config import keep_freed
@@ -37,6 +40,48 @@ def trim() -> None:
     malloc_trim = _of_glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(ctypes.c_size_t(0))
+
+
+def resident() -> int:
+    """Bytes of memory that the process holds; 0 where the system does not tell."""
+    try:
+        pages = int(_text("/proc/self/statm").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+#: The system is short of memory when less than this share is left.
+SHORT = 1 / 16
+_looked = [0.0, False]  # when, and what was found
+
+
+def is_short() -> bool:
+    """Whether little memory is left in the system, or to the container; it looks once a second."""
+    now = time.monotonic()
+    if now - _looked[0] >= 1.0 and not sys.is_finalizing():
+        _looked[:] = now, any(left < SHORT * total for left, total in _left())
+    return bool(_looked[1])
+
+
+def _left() -> Iterator[tuple[int, int]]:
+    """Bytes that are left and that there are: in the system, to the container. On Linux only."""
+    try:
+        lines = _text("/proc/meminfo").splitlines()
+        found = {name: int(rest.split()[0]) << 10 for name, rest in (x.split(":") for x in lines)}
+        yield found["MemAvailable"], found["MemTotal"]
+        most, used = (int(_text(_GROUP + name)) for name in ("memory.max", "memory.current"))
+        yield most - used, most
+    except (OSError, ValueError, KeyError):  # not said, or "max"
+        return
+
+
+_GROUP = "/sys/fs/cgroup/"
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def _of_glibc(name: str) -> Any:

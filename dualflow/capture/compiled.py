@@ -17,6 +17,7 @@ from typing import Any, final
 
 import numpy as np
 
+from dualflow.array import held
 from dualflow.array.eager import EagerMode
 from dualflow.base import config
 from dualflow.base.counters import count
@@ -268,7 +269,11 @@ class CompiledFunction:
     def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
         """A call that no program can replay."""
         if out is RAISED:
-            return self._eager(args, kwargs, Reason("an operation raised an error", None))
+            try:
+                return self._eager(args, kwargs, Reason("an operation raised an error", None))
+            except MemoryError as error:  # the one that eager raises; beside it, what is held
+                error.add_note(held.memory_summary("cpu"))
+                raise
         if out is PYTHON:
             assert block is not None
             return self._coexecute(args, kwargs, block.reason)

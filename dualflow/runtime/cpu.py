@@ -25,7 +25,7 @@ from .calls import PythonCall, matmul_step
 from .division import WORTH_PYTHON, Division, PythonThreads, native_step
 from .layout import Layout, scalar_word, scratch_size
 from .loops import PythonLoop, loop_step
-from .memory import Arena, allocator
+from .memory import Arena, allocator, arenas
 from .native_call import MOST_ARENA
 
 
@@ -102,7 +102,7 @@ class Executable:
         self._alive: list[object] = list(compiled.values())
         self._layout = Layout(program, texts)
         self._parts = self._cut()
-        self._arenas: list[Arena] = []
+        self._arena_size, self._arenas = arenas(self._layout.arena)
         self._launches, self._calls = program.runs
         self._allocators = [allocator(shape, dtype) for shape, dtype in self._layout.buffers]
         self._whole = self._layout.returns_buffers
@@ -161,7 +161,7 @@ class Executable:
         try:
             arena = self._arenas.pop()
         except IndexError:  # the first call, or one inside or beside another
-            arena = Arena(self._layout.arena)
+            arena = Arena(self._arena_size)
         try:
             if self._only is not None:
                 status = self._only(*arrays, *buffers, arena.array)

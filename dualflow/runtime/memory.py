@@ -1,8 +1,9 @@
 """Memory of programs: outputs from a caching pool, arenas.
 
 Fresh pages cost more than the arithmetic that fills them, so a large output's memory comes back to
-the pool when the last view of it is gone, whoever holds that view. Comes in: shapes and dtypes.
-Goes out: ordinary ndarrays, writeable, on 64-byte boundaries (2 MB and huge pages when large).
+the pool when the last view of it is gone, whoever holds that view; programs share arenas. Comes in:
+shapes and dtypes. Goes out: ordinary ndarrays, writeable, on 64-byte boundaries (2 MB and huge
+pages when large).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.freed import trim
+from dualflow.base.errors import OutOfMemoryError
+from dualflow.base.freed import is_short, resident, trim
 from dualflow.base.shapes import Shape
 from dualflow.ir.program import Operand
 
@@ -44,7 +46,7 @@ class Pool:
         self.limit = limit
         self._free: dict[int, list[tuple[int, Any]]] = {}
         self._lock = threading.RLock()  # a collection may run `_give_back` inside `empty`
-        self._idle = self._lent = self._hits = self._misses = 0
+        self._idle = self._lent = self._most = self._hits = self._misses = 0
 
     def empty(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
         """An ndarray with undefined elements, whose memory comes back when it is dropped."""
@@ -59,17 +61,42 @@ class Pool:
                 self._idle -= size
                 self._hits += 1
             else:
-                address, memory = _obtain(size)
+                address, memory = self._fresh(size)
                 self._misses += 1
             self._lent += size
+            self._most = max(self._most, self._lent)
         block = _block_type(size).from_address(address)
         block.pool, block.memory = self, memory
         return np.ndarray(shape, dtype, block)
 
+    def _fresh(self, size: int) -> tuple[int, Any]:
+        """As `_obtain`, in the second try without all that is idle.
+
+        Raises:
+            OutOfMemoryError: the system gives no more.
+        """
+        try:
+            return _obtain(size)
+        except (MemoryError, OSError):
+            release_memory()
+            self.clear()
+        try:
+            return _obtain(size)
+        except (MemoryError, OSError) as cause:
+            held = f"results and working memory of compiled functions hold {self._lent:,} bytes"
+            process = resident()
+            raise OutOfMemoryError(
+                f"{size:,} bytes of memory for a compiled function, which the system does not give",
+                why=held + (f", the whole process {process:,}" if process else ""),
+                instead="smaller batches, or df.checkpoint; df.memory_summary() lists tensors",
+            ) from cause
+
     def _give_back(self, size: int, address: int, memory: Any) -> None:
         with self._lock:
             self._lent -= size
-            if self._idle + size <= self.limit:
+            if is_short():
+                self.clear()
+            elif self._idle + size <= self.limit:
                 self._idle += size
                 self._free.setdefault(size, []).append((address, memory))
 
@@ -80,9 +107,10 @@ class Pool:
             self._idle = 0
 
     def stats(self) -> dict[str, int]:
-        """Bytes lent and idle; how often a block was at hand (`hits`) or not (`misses`)."""
+        """Bytes `lent`, the `most` that ever were, and `idle`; how often a block was at hand
+        (`hits`) or not (`misses`)."""
         with self._lock:
-            return {"lent": self._lent, "idle": self._idle,
+            return {"lent": self._lent, "most": self._most, "idle": self._idle,
                     "hits": self._hits, "misses": self._misses}  # fmt: skip
 
 
@@ -131,12 +159,15 @@ pool = Pool()
 def release_memory() -> None:
     """Give memory that no tensor uses any more back to the system.
 
-    Else up to 1 GB stays for the results of compiled functions and, where glibc allocates, up to
-    256 MB at the top of the heap (environment variable `DUALFLOW_KEEP_FREED`, in bytes).
+    Else up to 1 GB stays for the results of compiled functions, what they work in, and, where glibc
+    allocates, up to 256 MB at the top of the heap (environment variable `DUALFLOW_KEEP_FREED`, in
+    bytes). When the system is short of memory, what results leave is given back at once.
 
     >>> import dualflow as df
     >>> df.release_memory()
     """
+    for kept in _arenas.values():
+        kept.clear()
     pool.clear()
     trim()
 
@@ -153,6 +184,8 @@ class Arena:
     """The intermediates of one running call, and the NumPy views made of them."""
 
     __slots__ = ("array", "views")
+    #: as many views are kept
+    MOST = 4096
 
     def __init__(self, nbytes: int) -> None:
         raw = pool.empty((nbytes + ALIGNMENT,), np.dtype(np.uint8))
@@ -166,5 +199,23 @@ class Arena:
         strides = tuple(stride * itemsize for stride in view.strides)
         offset = operand.buffer.index + view.offset * itemsize
         made = np.ndarray(view.shape, operand.dtype, self.array, offset, strides)
+        if len(self.views) >= self.MOST:
+            self.views.clear()
         self.views[key] = made
         return made
+
+
+#: by their size: the arenas that no call is using
+_arenas: dict[int, list[Arena]] = {}
+
+
+def arenas(nbytes: int) -> tuple[int, list[Arena]]:
+    """A size from `nbytes` on, and the arenas of that size that no call is using: to be taken from
+    the end of the list, and put back."""
+    size = size_class(nbytes + ALIGNMENT) - ALIGNMENT
+    return size, _arenas.setdefault(size, [])
+
+
+def idle_arenas() -> int:
+    """Bytes of the arenas that no call is using."""
+    return sum((size + ALIGNMENT) * len(kept) for size, kept in list(_arenas.items()))
