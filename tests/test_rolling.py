@@ -87,6 +87,9 @@ def test_random_programs(seed):
         wanted = interpret(graph, arrays)
         same(interpret(rolling.roll(graph).verify(), arrays), wanted)
         same(run(plan(simplify(graph)), arrays), wanted)
+        patch.setattr(rolling, "LONG", 12)
+        patch.setattr(rolling, "NEARLY_ALL", 0.2)
+        same(interpret(rolling.shorten(graph).verify(), arrays), wanted)
 
 
 def test_random_programs_are_rolled_and_compiled(monkeypatch):
@@ -382,6 +385,22 @@ def test_time_and_size_grow_with_the_count_alone():
     assert calls_of(lambda: rolling.roll(graph_of(4000))) < 4.5 * calls_of(
         lambda: rolling.roll(graph_of(1000))
     )
+
+
+def test_a_long_recording_is_shortened_as_it_is():
+    """What a recorded loop of many steps costs after the recording: a few looks at each node."""
+    b = Builder()
+    x = b.tensor(8, dtype=float64)
+    y = x
+    for _ in range(2000):
+        half = b(p.full, shape=(8,), value=0.5, dtype=np.dtype("float64"))
+        y = b(p.add, b(p.multiply, y, half), x)
+    graph = b.build([y])
+    found = rolling.shorten(graph).verify()
+    assert len(found.nodes) < 200
+    assert calls_of(lambda: rolling.shorten(graph)) < 90 * len(graph.nodes)
+    arrays = arguments(graph, Random(0))
+    same(interpret(found, arrays), interpret(graph, arrays))
 
 
 def calls_of(run_: Callable[[], object]) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 
 from dualflow.array import held
 from dualflow.array.eager import EagerMode
-from dualflow.base import config
+from dualflow.base import collection, config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
 from dualflow.explain import write as write_report
@@ -320,6 +320,7 @@ class CompiledFunction:
 
     # Recording ------------------------------------------------------------------------------
 
+    @collection.seldom()
     def _record(self, args: tuple, kwargs: dict) -> Any:
         recorder = Recorder()
         self._count("recordings")

@@ -24,6 +24,7 @@ from dualflow.ir.graph import Graph, Value, attribute_key
 from dualflow.ir.types import View
 from dualflow.ops import door
 from dualflow.ops.door import away
+from dualflow.passes import shorten
 from dualflow.runtime import builds
 from dualflow.runtime.behind import Unplanned
 
@@ -458,7 +459,7 @@ class Builder:
             names[value] = text
         if not nodes:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
-        block.graph = slices.cut(nodes, taken, wanted)
+        block.graph = shorten(slices.cut(nodes, taken, wanted))
         block.device = self.recorder.notes.device
         self.outside = [self._outside(value) for value in taken]
         block.layouts = layouts

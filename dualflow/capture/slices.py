@@ -46,9 +46,10 @@ class Path:
             elif node not in kept:
                 kept[node] = None
                 todo += node.operands
+        given = sorted(taken, key=_given) if all(v.node is None for v in taken) else list(taken)
         if 4 * len(kept) > len(self._nodes):
-            return [node for node in self._nodes if node in kept], list(taken)
-        return sorted(kept, key=self._rank.__getitem__), list(taken)
+            return [node for node in self._nodes if node in kept], given
+        return sorted(kept, key=self._rank.__getitem__), given
 
     @cached_property
     def _rank(self) -> dict[Node, int]:
@@ -93,8 +94,15 @@ def cheap(value: Value) -> bool:
     return node.op.kind is Kind.CREATION or (node.op.view is not None and repeats)
 
 
+def _given(value: Value) -> int:
+    """Which input of the recording a value is."""
+    return value.index
+
+
 def cut(nodes: Sequence[Node], taken: Sequence[Value], wanted: Sequence[Value]) -> Graph:
     """The graph of `nodes` from `taken` to `wanted`."""
+    if all(value.node is None and value.index == i for i, value in enumerate(taken)):
+        return Graph(tuple(taken), tuple(nodes), tuple(wanted))
     inputs = tuple(
         Value(TensorType(value.shape, value.dtype), None, i) for i, value in enumerate(taken)
     )

@@ -18,6 +18,7 @@ from . import rules as rules
 from .patterns import rewrite
 from .rewriter import Rewriter, copy_outputs, merge_equal, remove_dead
 from .rolling import roll as roll
+from .rolling import shorten as shorten
 
 
 def algebra(graph: Graph) -> Graph:

@@ -59,55 +59,33 @@ class Table:
 
     def __init__(self, inputs: Sequence[Value], nodes: Sequence[Node]) -> None:
         self.nodes = nodes
-        self.width = max((len(node.results) for node in nodes), default=1)
-        self.number = {value: OUTSIDE - i * i for i, value in enumerate(inputs)}
-        most = max((len(n.operands) for n in nodes if len(n.operands) <= MOST_OPERANDS), default=1)
-        axes = max((len(n.operands[0].shape) for n in nodes if n.op in MOVING), default=1) or 1
-        self.operands = np.zeros((len(nodes), most), np.int64)
-        self.positions = np.zeros((len(nodes), axes), np.int64)
-        self.tokens = np.zeros(len(nodes), np.int64)
-        known: dict[Hashable, int] = {}
+        self.width = width = max((len(node.results) for node in nodes), default=1)
+        self.number = number = {value: OUTSIDE - i * i for i, value in enumerate(inputs)}
+        tokens, known = [], _Tokens()
+        operands, positions = _Ragged(), _Ragged()
         for i, node in enumerate(nodes):
+            tokens.append(known.of(i, node))
+            few = node.operands
+            if len(few) <= MOST_OPERANDS:
+                operands.add(i, [number[value] for value in few])
             for r, value in enumerate(node.results):
-                self.number[value] = i * self.width + r
-            self.tokens[i] = known.setdefault(self._token(i, node), len(known))
-
-    def _token(self, i: int, node: Node) -> Hashable:
-        if len(node.operands) > MOST_OPERANDS:
-            return i
-        for a, value in enumerate(node.operands):
-            self.operands[i, a] = self.number[value]
-        moving = MOVING.get(node.op, ())
-        if moving:
-            at: Any = node.attributes[moving[0]]
-            at = at if isinstance(at, tuple) else (at,)
-            self.positions[i, : len(at)] = at
-        attributes = [(k, attribute_key(v)) for k, v in node.attributes.items() if k not in moving]
-        types = tuple([value.type for value in node.results])
-        return node.op, len(node.operands), types, tuple(attributes)
+                number[value] = i * width + r
+            moving = MOVING.get(node.op)
+            if moving is not None:
+                at: Any = node.attributes[moving[0]]
+                positions.add(i, at if type(at) is tuple else (at,))
+        self.tokens = np.array(tokens, np.int64)
+        self.operands = operands.table(len(nodes))
+        self.positions = positions.table(len(nodes))
 
     def stretches(self, least: int) -> list[Stretch]:
         """All stretches of at least `least` steps, the longest first; they may overlap."""
         found = [
-            stretch for period in self._proposals(least) for stretch in self._runs(period, least)
+            stretch
+            for period in _proposals(self.tokens, least)
+            for stretch in self._runs(period, least)
         ]
         return sorted(found, key=lambda s: s.period * (4 - s.count))
-
-    def _proposals(self, least: int) -> list[int]:
-        """Lengths of steps that are worth a try: distances between equal contexts."""
-        most = len(self.tokens) // least
-        proposals: set[int] = set()
-        for context in CONTEXTS:
-            hashes = _hashes(self.tokens, context)
-            order = np.argsort(hashes, kind="stable")
-            same = hashes[order][1:] == hashes[order][:-1]
-            distances = np.diff(order)[same]
-            times = np.bincount(distances[distances <= most], minlength=1)
-            best = np.argsort(-times, kind="stable")[:PROPOSALS]
-            proposals.update(int(d) for d in best if d and times[d] >= least // 2)
-        small = sorted(proposals)[: PROPOSALS // 2]
-        proposals.update(k * d for d in small for k in (2, 3, 4) if k * d <= most)
-        return sorted(proposals)
 
     def _runs(self, period: int, least: int) -> Iterator[Stretch]:
         """The stretches whose steps have that length."""
@@ -123,6 +101,83 @@ class Table:
             count = (high - low + 2 * period) // period
             if count >= least:
                 yield Stretch(low, period, count)
+
+
+def repeated(nodes: Sequence[Node], least: int) -> float:
+    """The share of nodes that have the op and the line of the one a step before, for steps of the
+    best length: at most so many can be in one stretch."""
+    whats = [(node.op, node.line) for node in nodes]
+    number = {what: i for i, what in enumerate(dict.fromkeys(whats))}
+    tokens = np.array([number[what] for what in whats], np.int64)
+    periods = _proposals(tokens, least)
+    return max([float((tokens[d:] == tokens[:-d]).mean()) for d in periods], default=0.0)
+
+
+def _proposals(tokens: np.ndarray, least: int) -> list[int]:
+    """Lengths of steps that are worth a try: distances between equal contexts."""
+    most = len(tokens) // least
+    proposals: set[int] = set()
+    for context in CONTEXTS:
+        hashes = _hashes(tokens, context)
+        order = np.argsort(hashes, kind="stable")
+        same = hashes[order][1:] == hashes[order][:-1]
+        distances = np.diff(order)[same]
+        times = np.bincount(distances[distances <= most], minlength=1)
+        best = np.argsort(-times, kind="stable")[:PROPOSALS]
+        proposals.update(int(d) for d in best if d and times[d] >= least // 2)
+    small = sorted(proposals)[: PROPOSALS // 2]
+    proposals.update(k * d for d in small for k in (2, 3, 4) if k * d <= most)
+    return sorted(proposals)
+
+
+class _Ragged:
+    """Rows of numbers, few lengths of many rows."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[list[int], list[int]]] = {}
+
+    def add(self, i: int, row: Sequence[int]) -> None:
+        places, numbers = self._rows.get(len(row)) or self._rows.setdefault(len(row), ([], []))
+        places.append(i)
+        numbers += row
+
+    def table(self, count: int) -> np.ndarray:
+        """All of them, the others and what is missing 0."""
+        found = np.zeros((count, max(self._rows, default=0) or 1), np.int64)
+        for length, (places, numbers) in self._rows.items():
+            found[places, :length] = np.array(numbers, np.int64).reshape(len(places), length)
+        return found
+
+
+class _Tokens:
+    """Numbers for what nodes do. Attributes are mostly the same few objects, which the graph keeps:
+    what they are is then looked up by where they are."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+        self._seen: dict[Hashable, Hashable] = {}
+
+    def of(self, i: int, node: Node) -> int:
+        """Equal for nodes that do the same to other operands at other positions."""
+        if len(node.operands) > MOST_OPERANDS:
+            return -1 - i
+        types = tuple([id(value.type) for value in node.results])
+        moving = MOVING.get(node.op)
+        if moving is None:
+            values: Hashable = tuple(map(id, node.attributes.values()))
+        else:  # whole numbers
+            values = tuple([v for k, v in node.attributes.items() if k not in moving])
+        seen = node.op, len(node.operands), types, values
+        key = self._seen.get(seen)
+        if key is None:
+            key = self._seen[seen] = self._key(node)
+        return self._known.setdefault(key, len(self._known))
+
+    def _key(self, node: Node) -> Hashable:
+        moving = MOVING.get(node.op, ())
+        attributes = [(k, attribute_key(v)) for k, v in node.attributes.items() if k not in moving]
+        types = tuple([value.type for value in node.results])
+        return node.op, len(node.operands), types, tuple(attributes)
 
 
 def _hashes(tokens: np.ndarray, context: int) -> np.ndarray:

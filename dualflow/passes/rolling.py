@@ -18,12 +18,17 @@ from dualflow.ir.op import Kind
 from dualflow.ops import primitives as p
 
 from .bodies import Emission
-from .periods import Stretch, Table
+from .periods import Stretch, Table, repeated
 from .rewriter import Rewriter, merge_equal, remove_dead
 from .steps import LEAST, Outside, Place, Row, Step, understand
 
 #: A graph of fewer nodes is left as it is.
 WORTH = 256
+#: In one of so many, loops are looked for in the graph as it is first: a recorded loop mostly is
+#: one already, and all other passes then see a step of it.
+LONG = 2000
+#: They then have to hold such a part of it.
+NEARLY_ALL = 0.9
 #: A loop has to save so many.
 SAVES = 64
 #: Steps of elementwise operations alone are taken together, up to so many nodes: they share a
@@ -33,19 +38,33 @@ TOGETHER = 64
 SPARSE, SMALL = 2, 1 << 22
 _PARTS = (p.slice.op, p.select.op)
 #: How often stretches are chosen anew, after one of them turned out to be no loop.
-TRIES = 200
+TRIES, FIRST_TRIES = 200, 8
 
 
 def roll(graph: Graph) -> Graph:
     """See the module."""
+    graph = shorten(graph)
     if len(graph.nodes) < WORTH:
         return graph
     apart = _views_apart(merge_equal(remove_dead(graph)))
     table = Table(apart.inputs, apart.nodes)
-    steps = _choose(apart, table)
+    steps = _choose(apart, table, TRIES)
     if not steps:
         return graph
     return remove_dead(merge_equal(Emission(apart, table, steps).run()))
+
+
+def shorten(graph: Graph) -> Graph:
+    """A long graph with loops of stretches that are found in it as it is, if they are nearly all of
+    it; else the graph. Takes some microseconds a node: less than to send it somewhere."""
+    if len(graph.nodes) < LONG or repeated(graph.nodes, LEAST) < NEARLY_ALL:
+        return graph
+    table = Table(graph.inputs, graph.nodes)
+    steps = _choose(graph, table, FIRST_TRIES)
+    inside = sum(step.stretch.stop - step.stretch.start for step in steps)
+    if inside < NEARLY_ALL * len(graph.nodes):
+        return graph
+    return remove_dead(merge_equal(Emission(graph, table, steps).run()))
 
 
 def _views_apart(graph: Graph) -> Graph:
@@ -74,7 +93,7 @@ def _views_apart(graph: Graph) -> Graph:
     return rewriter.graph_of(graph.outputs)
 
 
-def _choose(graph: Graph, table: Table) -> list[Step]:
+def _choose(graph: Graph, table: Table, tries: int) -> list[Step]:
     """Stretches that do not overlap and can be loops, in the order of the graph."""
     ends = _last_uses(graph, table)
     candidates = [
@@ -82,7 +101,7 @@ def _choose(graph: Graph, table: Table) -> list[Step]:
         for stretch in table.stretches(LEAST)
         if stretch.period * (stretch.count - 1) >= SAVES and _computes(graph, stretch)
     ]
-    for _ in range(TRIES):
+    for _ in range(tries):
         steps: list[Step] = []
         chosen = _without_overlap(candidates)
         wrong = None
@@ -145,12 +164,12 @@ def _last_uses(graph: Graph, table: Table) -> list[int]:
 def _together(stretch: Stretch, graph: Graph, ends: Sequence[int]) -> Stretch:
     """Several steps of elementwise operations as one, if only the last ones are wanted later."""
     start, period, count = stretch
-    several = min(TOGETHER // period, count // LEAST)
-    nodes = graph.nodes[start : start + period]
+    nodes = [n for n in graph.nodes[start : start + period] if n.op.kind is not Kind.CREATION]
+    several = min(TOGETHER // len(nodes), count // LEAST)
     if several < 2 or any(node.op.kind is not Kind.ELEMENTWISE for node in nodes):
         return stretch
     last = start + period * (count // several - 1) * several
-    if any(end >= stretch.stop for end in ends[start:last]):
+    if max(ends[start:last]) >= stretch.stop:
         return stretch
     return Stretch(start, period * several, count // several)
 
