@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
+from dualflow.base.records import replaced
 from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store, Total
 from dualflow.ir.op import CATALOGUE, Kind
 from dualflow.ir.program import Call, Launch, Loop, Operand, Program
@@ -136,15 +136,15 @@ def seen_from(part: Any, starts: dict[tuple[str, int], int]) -> Any:
     """A program, in which inputs and outputs lie so many bytes further on in their memory."""
     if isinstance(part, Operand):
         start = starts.get((part.buffer.place, part.buffer.index), 0) // part.dtype.itemsize
-        return replace(part, view=part.view._replace(offset=part.view.offset + start))
+        return replaced(part, view=part.view._replace(offset=part.view.offset + start))
     if type(part) is tuple:
         return tuple(seen_from(inner, starts) for inner in part)
     if isinstance(part, (Program, Launch, Call)):
-        made = {f.name: seen_from(getattr(part, f.name), starts) for f in fields(part)}
+        made = {name: seen_from(getattr(part, name), starts) for name in part.__match_args__}
         return type(part)(**made)
     if isinstance(part, Loop):  # its body sees its places
-        made = {f.name: seen_from(getattr(part, f.name), starts) for f in fields(part)}
-        return replace(part, **{**made, "body": part.body})
+        made = {name: seen_from(getattr(part, name), starts) for name in part.__match_args__}
+        return replaced(part, **{**made, "body": part.body})
     return part
 
 

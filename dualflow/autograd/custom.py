@@ -7,12 +7,12 @@ one, with a node on the tape that asks for the gradient when one arrives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, final
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
+from dualflow.base.records import record
 from dualflow.base.trees import Tree, flatten, parts, tree_map, unflatten
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
@@ -80,7 +80,7 @@ def custom_gradient(fn: Function) -> Function:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@record
 class _Given:
     """What the user gave: the function, its gradient and tangent, and the nesting of arguments and
     value."""

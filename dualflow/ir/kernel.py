@@ -23,6 +23,8 @@ from typing import Literal
 
 import numpy as np
 
+from dualflow.base.records import record
+
 from .op import CATALOGUE
 
 #: Ops of scalar code that are no records of the catalogue:
@@ -34,7 +36,7 @@ from .op import CATALOGUE
 BUILT_IN = ("load", "gather", "index", "pair", "constant")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Axis:
     """One loop of the kernel."""
 
@@ -42,7 +44,7 @@ class Axis:
     role: Literal["grid", "total", "loop"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Access:
     """A buffer seen through an affine index map, whose offset is already in the pointer.
 
@@ -57,7 +59,7 @@ class Access:
     strides: tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     """A number that the launch passes: constants of the graph, so that they are not in the text."""
 
@@ -65,7 +67,7 @@ class Scalar:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Let:
     """A scalar value in single-assignment form. `op` is a record's name or one of `BUILT_IN`."""
 
@@ -75,7 +77,7 @@ class Let:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fold:
     """`value` reduced over the stage's loops by the reduction `op`; one value per grid point.
 
@@ -88,7 +90,7 @@ class Fold:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Keep:
     """`value`, one per loop point, for later stages over the same loops (row scratch)."""
 
@@ -97,7 +99,7 @@ class Keep:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Total:
     """`value`, one per grid point, reduced over the total axes by `op`; for the closing stages.
 
@@ -110,7 +112,7 @@ class Total:
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """`value` written at this point of `access`."""
 
@@ -118,7 +120,7 @@ class Store:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """Sets the status word of the program to `code` if `value` (bool) is false anywhere."""
 
@@ -129,7 +131,7 @@ class Check:
 Sink = Fold | Keep | Total | Store | Check
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A loop nest over `over` inside every grid point."""
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dualflow.base.records import record
 from dualflow.base.source import SourceLine
 
 from .kernel import Kernel
@@ -27,7 +28,7 @@ from .op import Op
 from .types import TensorType, View
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Buffer:
     """A piece of memory: `index` counts inputs, outputs or constants; in the arena it is a byte."""
 
@@ -36,7 +37,7 @@ class Buffer:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """A tensor in a buffer. The view's offset and strides count elements of `dtype`."""
 
@@ -49,7 +50,7 @@ class Operand:
         return TensorType(self.view.shape, self.dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Launch:
     """A kernel on its operands, one for each access, and its run-time numbers.
 
@@ -66,7 +67,7 @@ class Launch:
     covers: tuple[SourceLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """An op run as a whole, by a library; `exact`: with the bits of its NumPy implementation."""
 
@@ -83,7 +84,7 @@ class Call:
         return ", ".join(f"{name}={value}" for name, value in self.attributes.items())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loop:
     """A program run again and again on memory that moves, with nothing allocated on the way.
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import copysign
 from typing import Any, final
 
+from dualflow.base.records import record
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Op
@@ -28,14 +28,14 @@ from dualflow.ops import primitives as p
 from .rewriter import Rewriter, constant, folded, full_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hole:
     """A parameter of a pattern."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Application:
     """An application of an op in a pattern."""
 
@@ -44,7 +44,7 @@ class Application:
     attributes: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """Where `pattern` fits and `when` holds, `replacement` computes the same bits.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dualflow.base.records import record
 from dualflow.ir.graph import Node, Value
 from dualflow.ir.types import View, Window
 from dualflow.ops import primitives as p
@@ -21,14 +22,14 @@ LEAST = 16
 MOST_BACK = 6
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outside:
     """A value made before the loop, the same in every step."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Made:
     """Result `result` of node `offset` of the step `back` steps ago; 0: of this step."""
 
@@ -37,7 +38,7 @@ class Made:
     back: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """Result `result` of node `offset` of a stretch before: of its step `first`, then every
     `stride`."""

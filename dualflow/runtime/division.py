@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
+from dualflow.base.records import record
 from dualflow.ir.kernel import Kernel, Stage, Store
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.program import Launch
@@ -33,7 +33,7 @@ WORTH_PYTHON = 400_000
 LANES, TILE = 64, 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Division:
     """An axis of the grid in parts.
 

@@ -7,11 +7,11 @@ strides and constants are launch arguments, so one kernel serves every batch siz
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from dualflow.base.dtypes import int64
+from dualflow.base.records import record
 from dualflow.ir.graph import Value
 from dualflow.ir.kernel import (
     Access,
@@ -35,7 +35,7 @@ from .lowering import Look, Lowering, Term
 OUT_OF_BOUNDS = 1  # the status of the only check there is
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lowered:
     """A kernel and what to launch it with, but for the buffers.
 

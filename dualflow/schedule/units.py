@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from dualflow.base.records import record
 from dualflow.base.shapes import Shape
 from dualflow.ir.graph import Node, Value
 
@@ -55,7 +56,7 @@ class Group:
         return [*(value for value, _ in self.roots), *closing]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Closing:
     """A group that folds what another computes at its grid points, as seen by that other.
 

@@ -8,12 +8,12 @@ NumPy itself is asked for the dtypes (`resolve_dtypes`), so promotion is its own
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dualflow.base.errors import DualflowError
+from dualflow.base.records import record
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops.promotion import operand_dtypes
@@ -26,7 +26,7 @@ Kind = np.dtype | type
 Composition = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """How one ufunc is computed for operands of certain kinds.
 
