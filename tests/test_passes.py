@@ -65,6 +65,9 @@ KEEPING = {
     "slice of all": lambda b, x: b(p.slice, x, **parts([range(n) for n in x.shape])),
     "flip twice": lambda b, x: flipped(b, flipped(b, x)),
     "expand to itself": lambda b, x: b(p.expand, x, shape=x.shape),
+    "update of all": lambda b, x: b(
+        p.slice_update, of(b, x, 2), x, **parts([range(n) for n in x.shape])
+    ),
 }
 
 
@@ -77,6 +80,32 @@ def test_what_changes_nothing_goes(name):
     b = Builder()
     x = b.tensor(3, 4)
     assert simplified(b, b(p.tanh, KEEPING[name](b, x))) == ["tanh"]
+
+
+def test_a_part_of_a_part_is_updated_at_once():
+    b = Builder()
+    x, v = b.tensor(9, 8), b.tensor(2, 3)
+    outer, inner = parts([range(1, 9, 2), range(2, 8)]), parts([range(1, 3), range(0, 6, 2)])
+    part = b(p.slice_update, b(p.slice, x, **outer), v, **inner)
+    assert simplified(b, b(p.slice_update, x, part, **outer)) == ["slice_update"]
+
+
+def padded(b: Builder, x: Value, number: float, side: float, at: range) -> Value:
+    """x with a margin of `number`, of which the rows `at` are written as `side` once more."""
+    whole = b.full((x.shape[0] + 2, x.shape[1] + 2), x.dtype.type(number).item(), x.dtype)
+    middle = b(p.slice_update, whole, x, **parts([range(1, n + 1) for n in x.shape]))
+    again = b.full((len(at), x.shape[1]), x.dtype.type(side).item(), x.dtype)
+    return b(p.slice_update, middle, again, **parts([at, range(1, x.shape[1] + 1)]))
+
+
+@pytest.mark.parametrize(("side", "at", "updates"), [
+    (0.0, range(1), 1), (0.0, range(4, 5), 1),  # what stands there already
+    (-0.0, range(1), 2), (1.0, range(1), 2), (0.0, range(2), 2), (0.0, range(3, 5), 2),
+])  # fmt: skip
+def test_a_margin_is_written_once(side, at, updates):
+    b = Builder()
+    left = simplified(b, padded(b, b.tensor(3, 4), 0.0, side, at))
+    assert left.count("slice_update") == updates
 
 
 CHANGING = {

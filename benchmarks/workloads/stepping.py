@@ -103,8 +103,8 @@ def _(steps: int) -> Task:
     def bodies(xp: Any, i: int, pos: Any, vel: Any) -> tuple[Any, ...]:
         d = pos[:, None, :] - pos[None, :, :]
         r2 = (d * d).sum(2) + 0.01
-        vel = vel - 0.01 * (d / (r2 * xp.sqrt(r2))[:, :, None]).sum(1)
-        return pos + 0.01 * vel, vel
+        vel = vel - 1e-4 * (d / (r2 * xp.sqrt(r2))[:, :, None]).sum(1)
+        return pos + 1e-4 * vel, vel
 
     state = normal(32, 3, dtype=np.float64), normal(32, 3, dtype=np.float64, seed=1)
     work = 32.0 * 32 * 20 * steps

@@ -13,6 +13,7 @@ from dualflow.ir.graph import Value
 from dualflow.ops import primitives as p
 
 from .patterns import rule
+from .rewriter import constant
 
 
 def _is_integer(x: Value, **_: object) -> bool:
@@ -231,3 +232,61 @@ def slice_twice(x, a, b, c, starts, stops, steps):
 
 def _slice(part: range) -> slice:
     return slice(part.start, part.stop if part.stop >= 0 else None, part.step)
+
+
+# Writes. `np.pad` is a write into the middle, and for each side one into a view of a view.
+
+
+@rule(
+    lambda x, v, starts, stops, steps: p.slice_update(
+        x, v, starts=starts, stops=stops, steps=steps
+    ),
+    when=lambda x, starts, stops, steps, **_: _is_whole(x, starts, stops, steps),
+)
+def update_of_all(x, v, starts, stops, steps):
+    return v
+
+
+@rule(
+    lambda x, v, a, b, c, starts, stops, steps: p.slice_update(
+        x,
+        p.slice_update(p.slice(x, starts=a, stops=b, steps=c), v, starts=starts, stops=stops,
+                       steps=steps),
+        starts=a, stops=b, steps=c,
+    ),
+    when=lambda v, c, steps, **_: v.type.size and min(*c, *steps, 1) > 0,
+)  # fmt: skip
+def update_of_a_part_of_a_part(x, v, a, b, c, starts, stops, steps):
+    parts = [
+        range(*outer)[slice(*inner)]
+        for outer, inner in zip(
+            zip(a, b, c, strict=True), zip(starts, stops, steps, strict=True), strict=True
+        )
+    ]
+    return p.slice_update(
+        x,
+        v,
+        starts=tuple(part.start for part in parts),
+        stops=tuple(part.stop for part in parts),
+        steps=tuple(part.step for part in parts),
+    )
+
+
+def _writes_again(x, w, a, b, c, starts, stops, steps, **_):
+    """Whether the number in `w` stands where it is written, beside the part from `a` to `b`."""
+    number = constant(x)
+    if number is None or repr(number) != repr(constant(w)) or min(*c, *steps, 1) < 1:
+        return False
+    ends = zip(a, b, starts, stops, strict=True)
+    return any(stop <= begin or end <= start for begin, end, start, stop in ends)
+
+
+@rule(
+    lambda x, v, w, a, b, c, starts, stops, steps: p.slice_update(
+        p.slice_update(x, v, starts=a, stops=b, steps=c), w,
+        starts=starts, stops=stops, steps=steps,
+    ),
+    when=_writes_again,
+)  # fmt: skip
+def update_with_what_is_there(x, v, w, a, b, c, starts, stops, steps):
+    return p.slice_update(x, v, starts=a, stops=b, steps=c)
