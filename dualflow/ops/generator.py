@@ -163,7 +163,7 @@ class Generator:
 
 
 def _check_parameters(name: str, shape: Any, standard: bool, *parameters: Any) -> None:
-    """Arguments in the order of NumPy, where the shape comes last, are told apart where they can."""
+    """Arguments in the order of NumPy, where the shape comes last, are told where they can be."""
     if type(shape) is int and shape == 0 and not standard:
         raise ArgumentError(f"{name}() of shape 0 with parameters", why="the shape comes first",
                             instead=f"{name}((2, 3), ...), or (0,) for nothing")  # fmt: skip
