@@ -15,7 +15,7 @@ import dualflow as df
 from dualflow.capture import whole
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.ops import door
-from dualflow.runtime import native_call
+from dualflow.runtime import native, native_call
 
 GAIN = 2.0
 
@@ -320,6 +320,12 @@ def test_replays_are_tried_at_the_same_calls():
     stats = compiled.stats()
     assert stats["eager_calls"] > 0
     assert stats["calls"] == stats["replays"] + stats["eager_calls"] + stats["recordings"]
+
+
+def test_the_built_in_is_tried_before_it_is_used(monkeypatch):
+    assert native_call._takes_a_call()
+    monkeypatch.setattr(native, "encode", lambda steps: np.zeros(2, np.int64))  # nothing to do
+    assert not native_call._takes_a_call()
 
 
 @pytest.mark.parametrize("name", list(native_call._FIELDS))

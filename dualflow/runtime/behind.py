@@ -18,7 +18,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
 from dualflow.ir.text import KernelText
 
-from . import builds, cache, helper, native, products, threads
+from . import builds, cache, helper, native, native_call, products, threads
 from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
@@ -56,6 +56,7 @@ def answer(planned: Planned | Unplanned) -> bytes:
         except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
             images[name] = f"{type(error).__name__}: {error}"
     native.builtin_works()  # so that its code too is on disk before the parent looks for it
+    native_call.works()
     threads.step()
     return pickle.dumps((pickle.dumps(planned), images))
 

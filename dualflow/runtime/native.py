@@ -328,6 +328,11 @@ def address_of_run() -> int:
     return _library()["dualflow_run"]
 
 
+def copy_word() -> int:
+    """The address of a step that stores its second word where its first one points."""
+    return _library()["dualflow_copy_word"]
+
+
 def gemm(dtype: np.dtype) -> int:
     """The address of the step that multiplies batches of matrices (see `_GEMM`)."""
     return _library()[f"dualflow_gemm_{'float' if dtype.itemsize == 4 else 'double'}"]
@@ -363,8 +368,7 @@ def _finds_pointers() -> bool:
     found = np.zeros(1, np.int64)
     kinds = [np.zeros(0), np.ones((2, 3), np.float32)[:, 1], np.array(1, np.uint8), np.arange(9)]
     for array in kinds:
-        copy = _library()["dualflow_copy_word"]
-        code = encode([(copy, ((FIRST_ARRAY, 0), (FIRST_ARRAY + 1, 0)))])
+        code = encode([(copy_word(), ((FIRST_ARRAY, 0), (FIRST_ARRAY + 1, 0)))])
         if _builtin(code, 2, release=False)(found, array) != 0:
             return False
         if found[0] != array.ctypes.data:

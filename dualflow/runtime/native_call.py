@@ -15,12 +15,14 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from . import cache, native
 from .loader import Native
+from .native import FIRST_ARRAY
 from .once import once
 
 #: The words of the head, in order.
@@ -421,7 +423,42 @@ def works() -> bool:
     if not native.builtin_works() or "t" in getattr(sys, "abiflags", ""):
         return False
     probes = [np.zeros((2, 3), np.float32)[:, 1:], np.array(1.0), np.zeros((3, 0, 2), np.int8)]
-    return all(map(_fields_are_right, probes))
+    return all(map(_fields_are_right, probes)) and _takes_a_call()
+
+
+class _Probe:
+    """Stands for the state of a thread, and for its mode."""
+
+    mode: _Probe
+    grad_enabled, device = True, None
+
+
+def _takes_a_call() -> bool:
+    """Run the built-in: it must give the memory of its argument, and refuse another argument."""
+    state, miss, name = _Probe(), object(), "wanted"
+    state.mode = _Probe()
+    variable: ContextVar[Any] = ContextVar("probe", default=miss)
+    code = native.encode([(native.copy_word(), ((FIRST_ARRAY + 1, 0), (FIRST_ARRAY, 0)))])
+    array, space = np.zeros((2, 3), np.float32), {name: miss}
+    names = [sys.intern(x) for x in ("_array", "requires_grad", "mode", "grad_enabled", "device")]
+
+    def make() -> np.ndarray:
+        return np.zeros(1, np.int64)
+
+    head = {
+        "arguments": 1, "alive": 1, "left": 3, "hits": 0, "checks": 1, "inputs": 1,
+        "code": code.ctypes.data, "make": id(make), "arena": 0, "tensor": 0,
+        "array_name": id(names[0]), "grad_name": id(names[1]), "grad": id(False), "miss": id(miss),
+        "state": id(state), "mode_name": id(names[2]), "mode": id(_Probe),
+        "enabled_name": id(names[3]), "enabled": id(True), "device_name": id(names[4]),
+        "device": id(None), "variable": id(variable), "error_state": id(miss), "item": 0,
+    }  # fmt: skip
+    like = [0, id(np.ndarray), 2, id(array.dtype), *array.shape, *array.strides]
+    whole = WholeCall(head, [IS, id(space), id(name), id(miss), *like], (state, variable, make))
+    found = whole.call(array)
+    right = found is not miss and found[0] == array.ctypes.data and whole.taken() == 1
+    others = (array[:1], array.T, array.astype(np.int32), array[0], None)
+    return bool(right and all(whole.call(other) is miss for other in others))
 
 
 def _fields_are_right(array: np.ndarray) -> bool:
