@@ -277,10 +277,19 @@ def main() -> None:
             lines.append(line(measure(f, dtype, count)))
             print(lines[-1], flush=True)
     if options.save:
-        folder = Path(__file__).parent / "results" / "accuracy"
-        folder.mkdir(exist_ok=True)
-        target = folder / f"{date.today()}.txt"
-        target.write_text("\n".join(lines) + "\n")
+        save(lines)
+
+
+def save(lines: list[str]) -> None:
+    """Keep the table of today; rows of other functions that are in it already stay."""
+    folder = Path(__file__).parent / "results" / "accuracy"
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{date.today()}.txt"
+    before = target.read_text().splitlines()[2:] if target.exists() else []
+    rows = {tuple(row.split()[:2]): row for row in (*before, *lines[2:])}
+    order = [(f.name, dtype.name) for f in FUNCTIONS for dtype in FLOATS]
+    kept = [rows[name] for name in order if name in rows]
+    target.write_text("\n".join([*lines[:2], *kept]) + "\n")
 
 
 if __name__ == "__main__":

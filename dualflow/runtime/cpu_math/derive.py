@@ -112,7 +112,7 @@ def fits() -> Iterator[Fit]:
         yield Fit("EXP2", width, text, lambda x: mp.expm1(x * ln2) / x, -half, half, degree)
     text = "(log1p(f) - f + f**2/2) / f**3, -1/3 <= f <= 1/3"
     third = mp.mpf(1) / 3
-    yield Fit("LOG", 32, text, lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, -third, third, 7)
+    yield Fit("LOG", 32, text, lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, -third, third, 8)
     top = (3 - 2 * mp.sqrt(2)) ** 2 * mp.mpf("1.001")
     yield Fit("LOG", 64, "(2*atanh(s)/s - 2) / z, z = s*s, |s| <= 3 - sqrt(8)", log_even, 0, top, 6)
     text = "(2*atanh(s)/s - 2 - 2*z/3) / z**2, z = s*s, |s| <= 3 - sqrt(8)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .builder import Scalar, absolute, clamp, fast_two_sum, fma, intrinsic, polynomial, select
+from .builder import Scalar, absolute, clamp, fast_two_sum, fma, polynomial, select
 from .coefficients import EXP, EXP2
 
 LOG2_E = 1.4426950408889634
@@ -119,18 +119,8 @@ def expm1(x: Scalar) -> Scalar:
 
 def sigmoid(x: Scalar) -> Scalar:
     """1 / (1 + e**-x), precise also where it is tiny."""
-    # With e = exp(-|x|) = 2**n * (1 + p): 1/(1 + e) or e/(1 + e). Numerator and denominator are
-    # sums of two numbers; one step of refinement uses the smaller parts.
-    width = x.width
-    p, n = exp_parts(clamp(-absolute(x), EXP_RANGE[width][0], 0.0))
-    power = power_of_two(intrinsic("smax", n, n.like(1 - EXPONENT_BIAS[width])))
-    bottom, bottom_low = fast_two_sum(power + 1.0, power * p)
+    # With e = exp(-|x|): 1/(1 + e), or e - e * e/(1 + e), whose last term is the smaller one.
+    e = exp(-absolute(x))
     negative = x < 0.0
-    top, top_low = fast_two_sum(x.like(1.0), select(negative, p, 0.0))
-    inverse = 1.0 / bottom
-    q = top * inverse
-    error = fma(-q, bottom, top) + fma(-q, bottom_low, top_low)
-    q = fma(error, inverse, q)
-    n = select(negative, n, 0)
-    half = n.shift_right(1)
-    return q * power_of_two(half) * power_of_two(n - half)
+    ratio = select(negative, e, x.like(1.0)) / (e + 1.0)
+    return select(negative, fma(-e, ratio, e), ratio)
