@@ -46,6 +46,7 @@ dualflow.inspect.nonfinite         debug_nans
 dualflow.interop.files             load save
 dualflow.runtime.memory            release_memory
 dualflow.array.cuda                memory_summary synchronize
+dualflow.ops.autocast              autocast
 dualflow.ops.devices               device
 dualflow.ops.functions.attention   scaled_dot_product_attention
 dualflow.ops.functions.contraction einsum

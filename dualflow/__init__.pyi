@@ -30,6 +30,7 @@ from .inspect.nonfinite import debug_nans as debug_nans
 from .interop.files import load as load
 from .interop.files import save as save
 from .ops import random as random
+from .ops.autocast import autocast as autocast
 from .ops.devices import device as device
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg

@@ -13,7 +13,8 @@ import gpu_stand_in
 from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 
 import dualflow as df
-from dualflow import errors
+from dualflow import errors, nn
+from dualflow.inspect import demonstration
 from dualflow.runtime.gpu import images
 
 pytestmark = pytest.mark.usefixtures("gpu")
@@ -67,6 +68,18 @@ def test_where_new_tensors_lie_is_a_guard():
             assert f().device.startswith(device)
     with df.device("cuda"):
         assert counted("replays", f) == [1]
+
+
+def test_a_device_may_be_used_within_a_call():
+    @df.compile(wait=True)
+    def f(n):
+        with df.device("cuda"):
+            return df.arange(4, dtype="float32") * n + 1
+
+    for n in (2.0, 2.0, 2.0):
+        assert f(n).device == "cuda:0"
+    assert f(2.0).tolist() == [1.0, 3.0, 5.0, 7.0]
+    assert f.stats()["replays"] >= 2
 
 
 def test_parameters_are_updated_in_place_by_a_training_step():
@@ -195,3 +208,44 @@ def test_texts_that_differ_in_dtypes_alone_are_compiled_apart():
         x = df.asarray([-3, 2], dtype=dtype, device="cuda")
         for _ in range(2):
             assert f(x).tolist() == [3, 2]
+
+
+def test_the_digits_are_learned_as_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(demonstration, "BATCH", 480)  # three steps
+
+    def losses(device: str) -> demonstration.Training:
+        return demonstration.train(
+            lambda step: df.compile(step, wait=True), epochs=1, device=device
+        )
+
+    there, here = losses("cuda"), losses("cpu")
+    np.testing.assert_allclose(there.losses, here.losses, rtol=1e-5)
+    assert there.accuracy == pytest.approx(here.accuracy, abs=0.01)
+
+
+def test_a_convolutional_network_in_mixed_precision_on_the_device():
+    def losses(device: str) -> list[float]:
+        df.random.seed(1)
+        kernel = (df.random.normal((4, 1, 3, 3)) * 0.3).to(device).requires_grad_()
+        head = nn.Linear(4 * 36, 3).to(device)
+        parameters = [kernel, *head.parameters()]
+        optimizer = df.optim.SGD(parameters, 0.1, momentum=0.9)
+        scaler = df.optim.GradScaler(scale=256.0, device=device)
+        x = df.random.normal((6, 1, 8, 8)).to(device)
+        y = df.asarray([0, 1, 2, 0, 1, 2]).to(device)
+
+        @df.compile(wait=True)
+        def step(x, y):
+            optimizer.zero_grad()
+            with df.autocast():
+                seen = df.relu(df.conv2d(x, kernel)).reshape(6, 4 * 36)
+                loss = df.cross_entropy(head(seen), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            return loss.detach()
+
+        found = [step(x, y).item() for _ in range(4)]
+        assert step.stats()["replays"] >= 1
+        return found
+
+    np.testing.assert_allclose(losses("cuda"), losses("cpu"), rtol=5e-3)

@@ -16,6 +16,7 @@ CHOICES = {
     "on_compiler_error": ("eager", "raise"),
     "mode": ("compiled", "eager"),
     "numerics": ("strict", "exact", "fast"),
+    "autocast": ("", "float16"),
 }
 
 
@@ -30,6 +31,7 @@ class Config:
             every op that is not bit-exact), "fast" (contraction and reassociation allowed).
         mode: "compiled"; "eager" turns every `df.compile` off: functions run as they were written.
         cache: where compiled kernels are kept; None keeps none.
+        autocast: the dtype of products of float32 tensors (`df.autocast`); "" for their own.
         retraces: how many recordings a function may make for changing Python values at one place
             before it is co-executed.
         threads: how many threads compute at once, in kernels and in BLAS; None leaves BLAS as it
@@ -41,6 +43,7 @@ class Config:
     mode: str = "compiled"
     cache: str | os.PathLike[str] | None = None
     retraces: int = 16
+    autocast: str = ""
     threads: int | None = None
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.grad_mode import GradMode
+from dualflow.ops.autocast import Autocast
+from dualflow.ops.devices import Device
 
 from . import (
     construct,
@@ -598,4 +600,4 @@ def int_range(dtype: np.dtype) -> tuple[int, int]:
 
 def known_manager(manager: Any) -> bool:
     """Whether what `with` does with the object is known."""
-    return isinstance(manager, GradMode) or numpy_calls.quiet(manager)
+    return isinstance(manager, (GradMode, Autocast, Device)) or numpy_calls.quiet(manager)

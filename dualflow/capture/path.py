@@ -221,6 +221,7 @@ class Builder:
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
+        self.autocast = config.active().autocast
         self.place = door.state.device
 
     @cached_property
@@ -294,7 +295,7 @@ class Builder:
     # Blocks ---------------------------------------------------------------------------------
 
     def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
-        keys: list[Any] = [self.recorder.grad_enabled, self.numerics]
+        keys: list[Any] = [self.recorder.grad_enabled, self.numerics, self.autocast]
         kinds: list[Any] = []
         arrays: dict[str, Any] = {}
         absent = emitter.absences([event[1] for event in guards if event[0] == "guard"])
@@ -438,7 +439,9 @@ class Builder:
         emitter.indent += 1
         emitter.line(f"if state.grad_enabled is not {self.recorder.grad_enabled}: return MISS")
         emitter.namespace["settings"] = config.active
-        emitter.line(f"if settings().numerics != {self.numerics!r}: return MISS")
+        emitter.line("now = settings()")
+        wanted = f"now.numerics != {self.numerics!r} or now.autocast != {self.autocast!r}"
+        emitter.line(f"if {wanted}: return MISS")
 
     def _close(self, emitter: Emitter) -> None:
         emitter.indent -= 1

@@ -83,7 +83,7 @@ class Batches:
             if order is None:
                 yield tuple([x[part] for x in self.tensors])
             else:
-                yield tuple([df.take(x, order[part], axis=0) for x in self.tensors])
+                yield tuple([df.take(x, order[part].to(x.device), axis=0) for x in self.tensors])
 
 
 def _count(tensors: tuple[df.Tensor, ...]) -> int:

@@ -90,6 +90,7 @@ def train(
     epochs: int = EPOCHS,
     seed: int = 0,
     dtype: Any = None,
+    device: str = "cpu",
     progress: bool = False,
     title: str = "training",
 ) -> Training:
@@ -100,10 +101,13 @@ def train(
         epochs: passes over the training images.
         seed: of the first weights and of the order of the images.
         dtype: of images and weights, by default float32.
+        device: where the training runs.
         progress: whether to show a progress bar, `title` before it.
     """
     (images, labels), held_out = split_digits(dtype)
-    model = digits_model(seed, dtype=dtype)
+    images, labels = images.to(device), labels.to(device)
+    held_out = tuple(x.to(device) for x in held_out)
+    model = digits_model(seed, dtype=dtype).to(device)
     step = make_step(model, digits_optimizer(model))
     step = step if decorate is None else decorate(step)
     batches = Batches(images, labels, size=BATCH, generator=Generator(seed + 1))

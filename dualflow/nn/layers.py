@@ -12,6 +12,7 @@ from typing import Any, final
 from dualflow import api as df
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import as_number
+from dualflow.ops.autocast import mixes
 from dualflow.ops.functions.movement import as_shape
 from dualflow.ops.generator import Generator
 
@@ -297,7 +298,7 @@ def _check_last(layer: Module, x: df.Tensor, shape: tuple[int, ...]) -> None:
 
 
 def _check_dtype(layer: Module, x: df.Tensor, weight: df.Tensor) -> None:
-    if x.dtype != weight.dtype:
+    if x.dtype != weight.dtype and not mixes(x, weight):
         raise DTypeError(
             f"{layer!r} of {weight.dtype.name} got a tensor of {x.dtype.name}",
             why="a layer computes in one dtype",

@@ -137,11 +137,13 @@ class Module:
             for name, tensor in tensors.items():
                 tensor[...] = values[name]
 
-    def to(self: Self, dtype: Any) -> Self:
-        """Change the dtype of all float tensors; returns the module.
+    def to(self: Self, target: Any) -> Self:
+        """Change the dtype of all float tensors, or the device of all tensors ("cuda"); returns
+        the module.
 
         They are new tensors: make the optimizer afterwards.
         """
+        is_place = isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "gpu")
         done: list[tuple[df.Tensor, df.Tensor]] = []
 
         def convert(tensor: df.Tensor) -> df.Tensor:
@@ -149,8 +151,8 @@ class Module:
                 if before is tensor:
                     return after
             after = tensor
-            if tensor.dtype.kind == "f":
-                after = tensor.detach().astype(dtype).requires_grad_(tensor.requires_grad)
+            if is_place or tensor.dtype.kind == "f":
+                after = tensor.detach().to(target).requires_grad_(tensor.requires_grad)
             done.append((tensor, after))
             return after
 

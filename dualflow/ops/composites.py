@@ -14,6 +14,7 @@ from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, normal_axis
 
 from . import primitives as p
+from .autocast import wide
 from .draws import bits
 from .functions.elementwise import erf, exp, isfinite, log, sigmoid, sqrt, tanh, where
 from .functions.indexing import take_along_axis
@@ -26,7 +27,7 @@ Tensor = Any
 
 
 def _floats(x: Any) -> Tensor:
-    x = tensor(x)
+    x = wide(tensor(x))
     dtype = floating(x.dtype)
     return x if x.dtype == dtype else p.cast(x, dtype=dtype)
 

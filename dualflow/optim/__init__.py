@@ -6,6 +6,7 @@ count of steps included, so a recorded step can be replayed as it is.
 
 from .adam import Adam, AdamW
 from .optimizer import Optimizer, clip_gradients
+from .scaling import GradScaler
 from .schedule import Schedule, cosine, exponential, steps
 from .sgd import SGD
 
@@ -13,6 +14,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "GradScaler",
     "Optimizer",
     "Schedule",
     "clip_gradients",

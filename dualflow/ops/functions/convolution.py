@@ -16,6 +16,7 @@ from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape
 
 from .. import primitives as p
+from ..autocast import narrow
 from ..operands import tensor
 from .movement import expand_dims, squeeze
 
@@ -39,7 +40,7 @@ def each_axis(what: str, value: Any, rank: int, least: int = 1) -> tuple[int, ..
 
 def _operands(name: str, rank: int, x: Any, weight: Any) -> tuple[Tensor, Tensor, bool]:
     """Of one dtype; and whether `x` was one image alone."""
-    x, weight = tensor(x), tensor(weight)
+    x, weight = narrow(tensor(x), tensor(weight))
     dtype = reduce(promote, (x.dtype, weight.dtype))
     x, weight = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (x, weight))
     one = x.ndim == rank + 1

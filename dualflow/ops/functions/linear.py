@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dualflow.base.config import active
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, as_integer, broadcast, normal_axis, size_of
 
 from .. import door
 from .. import primitives as p
+from ..autocast import narrow
 from ..operands import TENSORS, tensor
 from ..rules import check_kind
 from .elementwise import conj, multiply
@@ -43,6 +45,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     """
     if type(x) not in TENSORS or type(y) not in TENSORS:
         x, y = tensor(x), tensor(y)
+    if active().autocast:
+        x, y = narrow(x, y)
     if x.dtype != y.dtype:
         dtype = promote(x.dtype, y.dtype)
         x, y = (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (x, y))

@@ -1,0 +1,74 @@
+"""Mixed precision: products in half precision, what adds up many numbers in single.
+
+Comes in: float32 tensors, under `df.autocast()`. Goes out: matmul, convolutions and attention in
+float16; softmax, norms and losses in float32; the rest in the dtype of its operands. Weights and
+their gradients stay float32, as casts are operations like any others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from dualflow.base import config
+from dualflow.base.dtypes import as_dtype, float16, float32
+from dualflow.base.errors import DTypeError
+
+from . import primitives as p
+
+
+@final
+class Autocast:
+    """Mixed precision, or none, for a `with` block."""
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._before: list[str] = []
+
+    def __enter__(self) -> None:
+        self._before.append(config.active().autocast)
+        config.set_config(autocast=self._dtype)
+
+    def __exit__(self, *raised: object) -> None:
+        config.set_config(autocast=self._before.pop())
+
+
+def autocast(dtype: Any = float16, enabled: bool = True) -> Autocast:
+    """Mixed precision for a `with` block: products of float32 tensors are computed in `dtype`.
+
+    Gradients of float16 may vanish: see `df.optim.GradScaler`. The setting is the process's.
+
+    Args:
+        dtype: float16, the only one.
+        enabled: False for full precision within a block with mixed.
+
+    Raises:
+        DTypeError: another dtype.
+
+    >>> import dualflow as df
+    >>> with df.autocast():
+    ...     y = df.ones((2, 3)) @ df.ones((3, 2))
+    >>> y.dtype.name, df.softmax(y).dtype.name
+    ('float16', 'float16')
+    """
+    if as_dtype(dtype) != float16:
+        raise DTypeError(f"autocast to {as_dtype(dtype).name}", instead="float16")
+    return Autocast("float16" if enabled else "")
+
+
+def narrow(x: Any, y: Any) -> tuple[Any, Any]:
+    """Operands of a product, under autocast in half precision."""
+    if not config.active().autocast:
+        return x, y
+    return tuple(p.cast(v, dtype=float16) if v.dtype == float32 else v for v in (x, y))  # type: ignore[return-value]
+
+
+def wide(x: Any) -> Any:
+    """A tensor that is summed, under autocast in single precision."""
+    if config.active().autocast and x.dtype == float16:
+        return p.cast(x, dtype=float32)
+    return x
+
+
+def mixes(x: Any, y: Any) -> bool:
+    """Whether products of the two are narrowed to one dtype."""
+    return {x.dtype, y.dtype} == {float16, float32} and bool(config.active().autocast)
