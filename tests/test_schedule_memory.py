@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_graphs import Builder
 
-from dualflow.ir.program import Call
+from dualflow.ir.program import Call, Launch
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 from dualflow.schedule import plan
@@ -85,6 +85,28 @@ def test_a_chain_of_products_needs_room_for_two():
     program = plan(b.build([x]))
     assert program.needed == 2 * 16 * 16 * 4
     assert program.arena == 16 * 16 * 4  # the other one is the output
+
+
+def test_a_kernel_stores_where_an_intermediate_ends():
+    b = Builder()
+    x, y = b.tensor(64, 64), b.tensor(64, 64)
+    z = b(p.matmul, x, y)
+    z = b(p.matmul, b(p.tanh, z), y)  # tanh in the place of the product
+    z = b(p.matmul, b(p.tanh, z), y)
+    program = plan(b.build([z]))
+    kernels = [step for step in program.steps if isinstance(step, Launch)]
+    assert len(kernels) == 2
+    for step in kernels:
+        assert [access.mode for access in step.kernel.accesses] == ["inout"]
+    assert program.needed == 2 * 64 * 64 * 4
+
+    b = Builder()
+    x, y = b.tensor(64, 64), b.tensor(64, 64)
+    z = b(p.matmul, x, y)
+    t = b(p.tanh, z)
+    program = plan(b.build([b(p.matmul, b(p.matmul, t, y), z)]))  # z is read again
+    (kernel,) = (step for step in program.steps if isinstance(step, Launch))
+    assert [access.mode for access in kernel.kernel.accesses] == ["in", "out"]
 
 
 def points_of(map_: Map, domain: tuple[int, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ from dualflow.ir.types import View
 
 from .fusion import Fusion
 from .loops import Repeated, repeat
+from .lowering import Lowering
 from .memory import Life, Room, needed, place, place_well
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
@@ -129,11 +130,47 @@ class _Assembly:
         fusion.finish(layouts, into)
         self.nodes: list[tuple[Node, ...]] = []
         self.works: list[Lowered | Library | Repeated] = []
+        self.shared: dict[Value, Value] = {}  # what lies where another value lay before
+        self.given_away: dict[int, set[Value]] = {}  # that other, by the number of the work
+        ends = self._ends()
         for unit in fusion.units:
-            self._lower(unit)
+            self._lower(unit, ends.get(unit, set()))
         self.buffers = self._buffers()
 
-    def _lower(self, unit: Group | Library) -> None:
+    def _ends(self) -> dict[Group | Library, set[Value]]:
+        """For each unit the intermediates that no later one reads."""
+        last: dict[Value, Group | Library] = {}
+        for unit in self.fusion.units:
+            if isinstance(unit, Group):
+                read = iter(unit.loaded)
+            else:
+                read = (self._whole(value, unit)[0] for value in unit.node.operands)
+            last.update((value, unit) for value in read)
+        found: dict[Group | Library, set[Value]] = {}
+        for value, unit in last.items():
+            if value.node is not None and value not in self.fusion.outputs:
+                found.setdefault(unit, set()).add(value)
+        return found
+
+    def _share(self, lowering: Lowering, roots: Sequence[Value], ended: set[Value]) -> None:
+        """Let what the group stores lie where an intermediate of its type lay that ends with it."""
+        for value in roots:
+            if value in self.fusion.outputs or value in self.fusion.into:
+                continue
+            for given in [given for given in ended if given.type == value.type]:
+                if lowering.store_in_place(value, given):
+                    self.shared[value] = given
+                    self.given_away.setdefault(len(self.works), set()).add(given)
+                    ended.discard(given)
+                    break
+
+    def _home(self, value: Value) -> Value:
+        """The first value that lay where `value` lies."""
+        while value in self.shared:
+            value = self.shared[value]
+        return value
+
+    def _lower(self, unit: Group | Library, ended: set[Value]) -> None:
         if isinstance(unit, Library):
             if any(v.type.size for v in unit.node.results) or unit.node.may_raise:
                 self.works.append(self._repeated(unit) or unit)
@@ -149,6 +186,7 @@ class _Assembly:
             given = self.fusion.into.get(value)
             if given is not None and not lowering.store_in_place(value, given):
                 del self.fusion.into[value]
+        self._share(lowering, roots, ended)
         self._settle(roots)
         self.works.append(shape_kernel(lowering))
         self.nodes.append(tuple(lowering.nodes))  # type: ignore[arg-type]
@@ -204,15 +242,24 @@ class _Assembly:
             else:
                 buffers[value] = buffers[made[spot.room]]
                 self.within[value] = spot.offset // value.dtype.itemsize
+        for value in self.shared:
+            home = self._home(value)
+            buffers[value] = buffers[home]
+            if home in self.within:
+                self.within[value] = self.within[home]
         return buffers
 
     def _lives(self) -> dict[Value, Life]:
         """When each value that a step writes is needed."""
         lives: dict[Value, Life] = {}
+        gone: set[Value] = set()  # what lay where something else lies now
         for step, work in enumerate(self.works):
-            for value in self._touched(work):
+            touched = self._touched(work)
+            assert gone.isdisjoint(touched), "a value is read after its memory was given away"
+            for value in map(self._home, touched):
                 life = lives.get(value) or Life(value.type.nbytes, step, step)
                 lives[value] = life._replace(last=step)
+            gone |= self.given_away.get(step, set())
         return lives
 
     def _touched(self, work: Lowered | Library | Repeated) -> list[Value]:
