@@ -139,3 +139,23 @@ def test_the_mandelbrot_set_has_eagers_bits(dtype: np.dtype) -> None:
     assert df.stats()["kernel_launches"] > before["kernel_launches"]
     for one, other in zip(found, right, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", COMPLEX, ids=str)
+def test_sums_are_folded_in_kernels(dtype: np.dtype) -> None:
+    z = pairs(dtype, 40 * 30)
+    z = np.where(np.isfinite(z), z, 1).reshape(40, 30)
+
+    def sums(z: np.ndarray) -> tuple[np.ndarray, ...]:
+        size = np.sqrt((z * z.conj()).sum(axis=1, keepdims=True))
+        return (z + 1j).sum(axis=0), z / size, (z - z.mean(axis=1, keepdims=True)).sum()
+
+    compiled = df.compile(sums, wait=True)
+    compiled(z)
+    before = df.stats()["library_calls"]
+    for found, right in zip(compiled(z), sums(z), strict=True):
+        assert found.dtype == right.dtype
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(found, right, 20 * eps, 2000 * eps * np.abs(z).max())
+    assert compiled.stats()["replays"] == 1
+    assert df.stats()["library_calls"] == before

@@ -282,7 +282,13 @@ class Lowering:
         argument = self.evaluate(operand, moved)
         dtype = node.result.dtype
         axes = frozenset(self.group.grid)
-        return self.folded("fold", dtype, argument, node.op.name, axes)
+        if dtype.kind != "c":
+            return self.folded("fold", dtype, argument, node.op.name, axes)
+        parts = []
+        for part in (p.real, p.imag):  # only sums get here, which are sums of the parts
+            one = self._call(part, real_dtype(dtype), argument)
+            parts.append(self.folded("fold", one.dtype, one, node.op.name, axes))
+        return self.term("pair", dtype, tuple(parts))
 
     def _random(self, node: Node, map_: Map) -> Term:
         (state,) = node.operands

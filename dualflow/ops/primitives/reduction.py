@@ -136,7 +136,7 @@ sum = _reduction(
     dtype_of=wide, identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
     forward=lambda tangents, out, x, axes: sum(tangents[0], axes=axes),
-    spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"}, exact=False,
+    spelling={"numba": {"biufc": "{0} + {1}"}, "triton": "{0} + {1}"}, exact=False,
 )  # fmt: skip
 prod = _reduction(
     "prod", _prod, "the product; of integers and booleans in 64 bits", accepts=ALL,
