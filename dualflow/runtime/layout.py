@@ -23,7 +23,7 @@ from dualflow.ir.types import View
 
 from .division import Division, divide, divide_product
 from .memory import ALIGNMENT
-from .native import FIRST_ARRAY, NUMBER, Argument
+from .native import FIRST_ARRAY, NUMBER, STATUS, Argument
 from .products import Product, product
 
 Arrays = Sequence[np.ndarray]
@@ -117,6 +117,8 @@ class Layout:
         words = [self.place(operand) for operand in found.operands]
         if found.tables is not None:
             words.append((NUMBER, found.tables.ctypes.data))
+        if found.status:
+            words.append((STATUS, 0))
         words += self.scratch(found.text, found)
         return words + [(NUMBER, integer) for integer in found.integers]
 

@@ -322,7 +322,9 @@ def _may_fail(work: Lowered | Library | Repeated) -> bool:
     """Whether the step may set a status."""
     if isinstance(work, Repeated):
         return bool(work.body.program.errors)
-    return isinstance(work, Lowered) and work.may_fail
+    if isinstance(work, Library):
+        return work.node.op.scatter is not None
+    return work.may_fail
 
 
 def _moved(step: Step) -> int:

@@ -18,6 +18,7 @@ class Product:
         integers: of which the first two are a range of units that do not depend on each other.
         cost: an estimate for all of them on one thread, ns.
         tables: words that the text reads, behind one more pointer.
+        status: whether the last pointer is that of the status word, which the text may set.
     """
 
     text: KernelText
@@ -25,6 +26,7 @@ class Product:
     integers: tuple[int, ...]
     cost: float
     tables: np.ndarray | None = None
+    status: bool = False
 
 
 #: Multiplications of single numbers in a ns on one thread, about; a double counts for two.
