@@ -7,6 +7,7 @@ import types
 from typing import Any
 
 import pytest
+from fidelity_assertions import asserting
 from fidelity_runner import check, parameters, tensor
 
 X = (1.0, -2.0, 3.0)
@@ -158,6 +159,32 @@ def delegation(compile, see):
         return [*found, *g]
 
     for n in (0, 2, 0, 2):
+        see(f, tensor(*X), n)
+
+
+def messages_of_assertions(compile, see):
+    f = compile(asserting)
+    for n in (1, 1, 2, 3, 9, 2):
+        see(f, tensor(*X), n)
+
+
+def values_of_generators(compile, see):
+    def numbers(n):
+        yield n
+        return n + 1
+
+    @compile
+    def f(x, n):
+        made = numbers(n)
+        next(made)
+        try:
+            next(made)
+        except StopIteration as over:
+            if n == 0:
+                return x
+            return x * n, str(over), over.value
+
+    for n in (0, 0, 1, 1, 2, 0):
         see(f, tensor(*X), n)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, final
 from weakref import ref
 
@@ -439,14 +439,15 @@ class Running:
 
     def _follow(
         self, held: Callable[[], Any], last: Callable[[Any], Origin]
-    ) -> Iterator[tuple[Any, Origin]]:
+    ) -> Generator[tuple[Any, Origin], None, Any]:
         while (generator := held()) is not None:
             try:
                 item = next(generator)
-            except StopIteration:
-                return
+            except StopIteration as over:
+                return over.value
             del generator
             yield item, last(item)
+        return None
 
 
 def closing(origin: Origin) -> bool:

@@ -216,6 +216,12 @@ class Frame(Matching):
             return value
         return self.invoke(value, self.origin(slot, value), (), ())[0]
 
+    def told(self, slot: int, value: Any) -> Any:
+        """The message of an assertion that fails: the error is made of it by no call."""
+        if not self.recorder.dead:
+            self.recorder.pin(self.origin(slot, value), value)
+        return value
+
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]
@@ -240,7 +246,8 @@ class Frame(Matching):
             recorder.refuse(f"a {type(error).__name__} caught")
         if recorder.known(error) is None:
             kind = type(error)
-            recorder.born(error, "error", "constant" if kind.__module__ == "builtins" else None)
+            plain = kind.__module__ == "builtins" and not (kind is StopIteration and error.args)
+            recorder.born(error, "error", "constant" if plain else None)
         return recorder.known(error)
 
     def with_(self, slot: int, shape: Any, manager: Any) -> Any:

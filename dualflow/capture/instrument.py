@@ -183,7 +183,10 @@ class Statements(Patterns):
 
     def s_Assert(self, node: ast.Assert) -> ast.stmt:  # noqa: N802
         test = self.test(node.test)
-        return at(ast.Assert(test, self.e(node.msg)[0] if node.msg else None), node)
+        if node.msg is None:
+            return at(ast.Assert(test, None), node)
+        message, slot = self.e(node.msg)
+        return at(ast.Assert(test, self.hook(node.msg, "told", slot, message)), node)
 
     def s_For(self, node: ast.For) -> ast.stmt:  # noqa: N802
         iterable, si = self.e(node.iter)

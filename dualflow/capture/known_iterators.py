@@ -206,12 +206,15 @@ def _next(call: Call) -> Plan | None:
         if getattr(source, "gi_running", False):
             recorder.refuse("an iterator that is asked while it is asked")
             return next(iterator, *default)
-        for value, found[0] in source:
+        try:
+            value, found[0] = next(source)
             return value
+        except StopIteration as over:
+            given = () if over.value is None else (over.value,)
         if default:
             found[0] = call.origins[1]
             return default[0]
-        raise StopIteration
+        raise StopIteration(*given)
 
     return call.plan(lambda out: found[0], run)
 
