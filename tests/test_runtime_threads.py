@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import ConfigError
-from dualflow.runtime import builds, cpu, division, openblas, threads
+from dualflow.runtime import builds, cpu, division, native_pool, openblas, threads
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 1 << 18
@@ -67,8 +68,10 @@ def bits(program: Callable[..., Any], count: int, *given: df.Tensor) -> list[byt
 
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch: pytest.MonkeyPatch):
-    """Programs are prepared for two threads and more, also where there is one processor."""
+    """Programs are prepared for two threads and more, also where there is one processor, and wake
+    threads whenever they are divided."""
     monkeypatch.setattr(threads, "most", lambda: 4)
+    monkeypatch.setattr(division, "LIGHT", 0)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -102,6 +105,24 @@ def test_python_threads_give_the_same_bits(program, monkeypatch):
     for count in (1, 2, 3):
         assert bits(portable, count, *operands()) == wanted
     assert len(runs) >= 3
+
+
+def test_light_kernels_seldom_wake_threads_that_sleep(monkeypatch):
+    monkeypatch.setattr(division, "LIGHT", 1e9)
+    compiled = df.compile(chain, wait=True)
+    given = operands(0, 1 << 15)
+    compiled(*given)
+    compiled(*given)
+    with df.config(threads=2):
+        compiled(*given)
+        launched = []
+        for _ in range(2 * native_pool.PATIENCE):
+            time.sleep(0.005)  # long enough for threads to fall asleep
+            before = threads.launches()
+            compiled(*given)
+            launched.append(threads.launches() - before)
+    assert 1 <= sum(launched) <= 4
+    assert compiled.stats()["replays"] == 2 + 2 * native_pool.PATIENCE
 
 
 def test_small_programs_are_not_divided():

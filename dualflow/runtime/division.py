@@ -27,6 +27,8 @@ from .products import Product
 CHEAP, DEAR, GATHERED, BYTE = 0.025, 0.2, 0.6, 0.02
 #: A kernel is divided from this many ns on, in parts of about so many, into at most so many parts.
 WORTH, PART, MOST_PARTS = 10_000, 5_000, 128
+#: A kernel of fewer ns wakes no threads that sleep, or seldom: that takes 20 us.
+LIGHT = 60_000
 #: The same for Python threads, which take 50 to 100 us to start.
 WORTH_PYTHON = 400_000
 #: Points of an axis that are not divided: whole vectors of lanes, whole tiles of other axes.
@@ -140,8 +142,8 @@ def native_step(
         return None
     lo = len(arguments) - text.integers + division.lo
     numbers = (kernel, len(arguments), lo, division.points, division.parts, division.threads,
-               scratch, len(text.pointers), len(text.scratch))  # fmt: skip
-    return step, [*((native.NUMBER, number) for number in numbers), *arguments]
+               scratch, len(text.pointers), len(text.scratch), division.cost < LIGHT)  # fmt: skip
+    return step, [*((native.NUMBER, int(number)) for number in numbers), *arguments]
 
 
 class PythonThreads:

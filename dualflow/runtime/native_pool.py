@@ -1,13 +1,15 @@
 """The native thread pool, as LLVM text: it divides a kernel's range over threads.
 
     table = kernel, its words (w), index of its `lo` word, points in a part, parts, most threads,
-            bytes of scratch a thread, index of the first scratch word, scratch words, (w words)
+            bytes of scratch a thread, index of the first scratch word, scratch words, whether it
+            is light, (w words)
 
 A part is the kernel on its own table, with `lo` and `hi` narrowed and scratch of its thread. Parts
 are claimed one by one by compare-and-swap on (launch, next part), so the caller waits for parts
 that others have begun, never for a thread that sleeps. One launch at a time: a caller who finds
 the pool busy runs the whole range itself. Threads are started by the first launch that wants them,
-with all signals blocked; they look for work for a while, then sleep. Comes in: a step's table.
+with all signals blocked; they look for work for a while, then sleep. To wake them takes the caller
+20 us, so a light kernel does it only now and then. Comes in: a step's table.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from .native import fill
 MOST_THREADS = 256
 #: How often a thread looks for work, and a caller for the end, before it gives its core away.
 WORKER_LOOKS, CALLER_LOOKS = 2000, 500
+#: Of so many light kernels that find all threads asleep one wakes them.
+PATIENCE = 16
 
 #: What a processor is told in a loop that waits.
 _PAUSES = {
@@ -57,6 +61,7 @@ DECLARE_PAUSE
 @limit = internal global i64 1
 @stopping = internal global i32 0
 @launches = internal global i64 0
+@missed = internal global i64 0
 @handles = internal global [MOST_THREADS x i64] zeroinitializer
 @mutex = internal global [16 x i64] zeroinitializer, align 64
 @work = internal global [16 x i64] zeroinitializer, align 64
@@ -65,7 +70,7 @@ define internal void @part(ptr %t, i64 %k, i64 %thread) nounwind noinline {
 entry:
   %fn = load ptr, ptr %t
 HEAD
-  %words = getelementptr i64, ptr %t, i64 9
+  %words = getelementptr i64, ptr %t, i64 WORDS
   %own = alloca i64, i64 %h1
   %bytes = shl i64 %h1, 3
   call void @llvm.memcpy.p0.p0.i64(ptr %own, ptr %words, i64 %bytes, i1 false)
@@ -246,10 +251,29 @@ try:
   br i1 %mine, label %start, label %serial
 serial:
   %fn = load ptr, ptr %t
-  %words = getelementptr i64, ptr %t, i64 9
+  %words = getelementptr i64, ptr %t, i64 WORDS
   call void %fn(ptr %words)
   ret void
 start:
+  %heavy = icmp eq i64 %h9, 0
+  br i1 %heavy, label %go, label %awake
+awake:
+  %sleeping = load atomic i32, ptr @sleepers seq_cst, align 4
+  %all = load i64, ptr @started
+  %sleep = sext i32 %sleeping to i64
+  %up = icmp slt i64 %sleep, %all
+  br i1 %up, label %go, label %asleep
+asleep:
+  %missed = load i64, ptr @missed
+  %missed1 = add i64 %missed, 1
+  %enough_missed = icmp sge i64 %missed1, PATIENCE
+  %next_missed = select i1 %enough_missed, i64 0, i64 %missed1
+  store i64 %next_missed, ptr @missed
+  br i1 %enough_missed, label %go, label %let_sleep
+let_sleep:
+  store atomic i32 0, ptr @busy release, align 4
+  br label %serial
+go:
   %helpers = sub i64 %most, 1
   %running = load i64, ptr @started
   %enough = icmp sge i64 %running, %helpers
@@ -274,8 +298,8 @@ publish:
 wait:
   %n = phi i32 [0, %publish], [%n1, %again], [0, %yield]
   %done = load atomic i64, ptr @finished acquire, align 8
-  %all = icmp eq i64 %done, %h4
-  br i1 %all, label %end, label %again
+  %complete = icmp eq i64 %done, %h4
+  br i1 %complete, label %end, label %again
 again:
   PAUSE
   %n1 = add i32 %n, 1
@@ -369,7 +393,7 @@ SYMBOLS = (
     "dualflow_probe",
 )  # fmt: skip
 #: Words of a step's table before those of the kernel.
-HEAD = 9
+HEAD = 10
 
 
 def pool_text() -> str:
@@ -383,6 +407,6 @@ def pool_text() -> str:
     words = {
         "DECLARE_PAUSE": declare, "PAUSE": pause, "HEAD": loads, "MOST_THREADS": MOST_THREADS,
         "SET_MASK": 3 if sys.platform == "darwin" else 2, "WORKER_LOOKS": WORKER_LOOKS,
-        "CALLER_LOOKS": CALLER_LOOKS,
+        "CALLER_LOOKS": CALLER_LOOKS, "WORDS": HEAD, "PATIENCE": PATIENCE,
     }  # fmt: skip
     return fill(_POOL, words)

@@ -87,7 +87,21 @@ def _pool() -> Native | None:
 def _works(pool: Native, parts: int = 64) -> bool:
     """Whether two threads run each part of a step once."""
     counts = np.zeros(4 * parts, np.int64)
-    words = [pool["dualflow_probe"], 3, 1, 4, parts, 2, 0, 0, 0, counts.ctypes.data, 0, counts.size]
+    words = [
+        pool["dualflow_probe"],
+        3,
+        1,
+        4,
+        parts,
+        2,
+        0,
+        0,
+        0,
+        0,
+        counts.ctypes.data,
+        0,
+        counts.size,
+    ]
     assert len(words) == HEAD + 3
     table = np.array(words, np.int64)
     before = _set_limit(pool, 2)
