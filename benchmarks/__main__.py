@@ -56,7 +56,7 @@ def main() -> int:
         save(found.as_json())
     if options.html:
         Path(options.html).write_text(page.html(found, machine()))
-    return 0
+    return 1 if found.wrong else 0
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,8 +16,8 @@ from .ceilings import Ceilings
 from .checking import CALLS, Reference
 from .task import Task, Workload
 
-#: how long a sample takes at least, in seconds: calls are repeated in it, so that each library finds
-#: the caches as its own last call left them
+#: how long a sample takes at least, in seconds: calls are repeated in it, so that each library
+#: finds the caches as its own last call left them
 SAMPLE = 2e-3
 COMPILED = ("dualflow", "torch.compile", "jax.jit", "numba")
 Row = dict[str, Any]

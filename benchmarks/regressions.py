@@ -27,8 +27,11 @@ def check(wanted: Wanted) -> int:
                                  busy=True)  # fmt: skip
     found: dict[Key, float] = {}
     fell: list[Key] = []
+    wrong: list[str] = []
     for _ in range(TRIES):
-        for key, ratio in ratios(run(wanted, warm=False).rows).items():
+        results = run(wanted, warm=False)
+        wrong += results.wrong
+        for key, ratio in ratios(results.rows).items():
             found[key] = max(ratio, found.get(key, 0.0))
         fell = [key for key in found if key in before and found[key] < KEPT * before[key]]
         names = {name for name, _ in fell}
@@ -38,6 +41,10 @@ def check(wanted: Wanted) -> int:
     for name, size in fell:
         key = (name, size)
         print(f"{name}, {size}: {found[key]:.2f} times NumPy's speed, before {before[key]:.2f}")
+    for line in wrong:
+        print(f"WRONG: {line}")
+    if wrong:
+        return 1
     compared = len(found.keys() & before.keys())
     print(f"{compared} ratios compared, {len(fell)} fell by a third")
     if kept["machine"] != machine():

@@ -56,11 +56,13 @@ class Results:
         rows: as `measuring.row_of` makes them, with `warm` once that is known.
         ceilings: of each number of threads.
         facts: seconds by name, of `startup`.
+        wrong: where dualflow computed something else than NumPy, in words.
     """
 
     rows: list[Row] = field(default_factory=list)
     ceilings: list[Row] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
     def as_json(self) -> Row:
         means = {"geometric mean": mean(self.rows), "below 1": len(behind(self.rows))}
@@ -100,6 +102,9 @@ def run(wanted: Wanted, warm: bool = True) -> Results:
             for line in _worker(wanted, threads, cache, warm=False):
                 if "bandwidth" in line:
                     found.ceilings.append(line)
+                elif "wrong" in line:
+                    found.wrong.append(line["wrong"])
+                    print(f"WRONG: {line['wrong']}", file=sys.stderr)
                 elif "left out" not in line:
                     found.rows.append(line)
                     print(_said(line), file=sys.stderr)

@@ -33,6 +33,8 @@ def show(found: Results) -> None:
                       f"{len(behind(rows))} of {len(ratios(rows))} below 1")  # fmt: skip
     if len(found.ceilings) > 1:
         console.print(f"geometric mean of all: {mean(found.rows):.2f}")
+    for wrong in found.wrong:
+        console.print(f"WRONG: {wrong}", style="bold red")
 
 
 def _table(rows: list[Row], title: str) -> Table:

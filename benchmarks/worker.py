@@ -29,7 +29,10 @@ def measure(wanted: dict[str, Any]) -> None:
             tell({"workload": each.name, "size": size, "left out": True})
         else:
             limits = wanted["seconds"], wanted["threads"], wanted["busy"]
-            tell(measuring.row_of(each, size, found, *limits))
+            try:
+                tell(measuring.row_of(each, size, found, *limits))
+            except measuring.WrongError as wrong:
+                tell({"workload": each.name, "size": size, "wrong": str(wrong)})
 
 
 def warm(wanted: dict[str, Any]) -> None:

@@ -45,7 +45,8 @@ SIDES = (12, 100, 600)
 program("heat", SIDES, lambda n: (values(1, n, n), 0.1, 5))
 program("wave", SIDES, lambda n: (values(1, n, n), values(2, n, n), 0.01, 0.5))
 program("laplace", (9, 40, 160), lambda n: (values(3, n, n), 0.05))
-program("burgers", (64, 4096, 262144), lambda n: (1.0 + values(1, n), 0.07, 0.01, 10))
+program("burgers", (64, 4096, 262144), lambda n: (
+    1.0 + values(1, n), 0.07, 0.1 * (6.28 / n) ** 2, 10))  # fmt: skip
 program("gray_scott", SIDES, lambda n: (
     1 - 0.1 * values(1, n, n), 0.2 * values(10, n, n), 0.16, 0.08, 0.035, 0.065))  # fmt: skip
 program("life_in_place", SIDES, lambda n: ((values(1, n, n) > 0.5).astype(np.int8), 3))
