@@ -102,15 +102,15 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
 #: Copies the space that kernels see of an image (or of several, side by side), with its padding:
 #: lines of the table `fills`, (from, to, count, step), for each channel.
 _FILL = """
-                    for f in range(fills):
-                        at = fills_at + 4 * f
-                        start, to = x0 + tables[at], to0 + tables[at + 1]
-                        count, step = tables[at + 2], tables[at + 3]
-                        if step == 1:
-                            copy(space, to, x, start, count)
-                        else:
-                            for v in range(count):
-                                space[to + v] = x[start + v * step]
+                for f in range(fills):
+                    at = fills_at + 4 * f
+                    start, to = x0 + tables[at], to0 + tables[at + 1]
+                    count, step = tables[at + 2], tables[at + 3]
+                    if step == 1:
+                        copy(space, to, x, start, count)
+                    else:
+                        for v in range(count):
+                            space[to + v] = x[start + v * step]
 """
 
 _WINDOWS = f"""
@@ -137,11 +137,10 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
                         for e in range(many):
                             turned[to + e] = w[start + tables[chosen + e]]
         live = min(together, images - block * together)
-        for image in range(live):
-            for c in range(channels):
+        for c in range(channels):
+            for image in range(live):
                 x0 = tables[starts] + (block * together + image) * x_image + c * x_channel
-                to0 = c * span + image * volume
-                if True:{_FILL}
+                to0 = c * span + image * volume{_FILL}
         for phase in range(phases):
             at = phases_at + 9 * phase
             k, offsets, weights, rows = tables[at], tables[at + 1], tables[at + 2], tables[at + 3]
@@ -170,7 +169,7 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
                         i += height
                     continue
                 if k == 0:
-                    for v in range(outputs * strip_row):
+                    for v in range(min(outputs, 12) * strip_row):
                         strip[v] = 0
                 panels = (length + PANEL - 1) // PANEL
                 reach = ((length + panels - 1) // panels + LANES - 1) // LANES * LANES
@@ -180,30 +179,32 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
                     for p in range(0, k, depth):
                         deep, left = min(depth, k - p), weights + i * row_step + p
                         for j in range(0, length, reach):
-                            width, to = min(reach, length - j), i * strip_row + j
+                            width = min(reach, length - j)
                             if turns:
                                 tile_at(turned, left, tables, rows, 1, space, first + j, tables,
-                                        offsets + p, deep, strip, to, strip_row, height, width, p)
+                                        offsets + p, deep, strip, j, strip_row, height, width, p)
                             else:
                                 tile_at(w, left, tables, rows, 1, space, first + j, tables,
-                                        offsets + p, deep, strip, to, strip_row, height, width, p)
+                                        offsets + p, deep, strip, j, strip_row, height, width, p)
+                    for u in range(height):
+                        to0 = tables[starts + 2] + block * together * out_image
+                        to0 += (i + u) * out_channel
+                        for at in range(lines_at, lines_at + 4 * lines * live, 4):
+                            start, to = u * strip_row + tables[at], to0 + tables[at + 1]
+                            count, step = tables[at + 2], tables[at + 3]
+                            if step == 1:
+                                copy(out, to, strip, start, count)
+                            else:
+                                for v in range(count):
+                                    out[to + v * step] = strip[start + v]
                     i += height
-                for i in range(outputs):
-                    to0 = tables[starts + 2] + block * together * out_image + i * out_channel
-                    for at in range(lines_at, lines_at + 4 * lines * live, 4):
-                        start, to = i * strip_row + tables[at], to0 + tables[at + 1]
-                        count, step = tables[at + 2], tables[at + 3]
-                        if step == 1:
-                            copy(out, to, strip, start, count)
-                        else:
-                            for v in range(count):
-                                out[to + v * step] = strip[start + v]
 """
 
 _CORRELATE = f"""
 def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, outputs, x_image,
               x_channel, g_image, g_channel, elements, span, groups_at, fills, fills_at, offsets,
-              chunks_at, chunks, wide, narrow, block, space_size, turned_size, sums_size):
+              chunks_at, chunks, wide, narrow, block, together, volume, space_size, turned_size,
+              sums_size):
     for v in range(space_size):
         space[v] = 0
     blocks = (channels + block - 1) // block
@@ -214,17 +215,19 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
         starts = groups_at + 3 * group
         for v in range(sums_size):
             sums[v] = 0
-        for image in range(images):
-            for c in range(begin, end):
-                x0, to0 = tables[starts] + image * x_image + c * x_channel, c * span
-                if True:{_FILL}
+        for image in range(0, images, together):
+            live = min(together, images - image)
+            for each in range((end - begin) * live):
+                c, u = begin + each // live, each % live
+                x0 = tables[starts] + (image + u) * x_image + c * x_channel
+                to0 = c * span + u * volume{_FILL}
             g0 = tables[starts + 1] + image * g_image
             for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
-                first, length = tables[chunk], tables[chunk + 1]
+                first, length = tables[chunk], tables[chunk + 1] + (live - 1) * volume
                 lines_at, lines = tables[chunk + 2], tables[chunk + 3]
                 for v in range(length * wide):
                     turned[v] = 0
-                for at in range(lines_at, lines_at + 4 * lines, 4):
+                for at in range(lines_at, lines_at + 4 * lines * live, 4):
                     to, start = tables[at], g0 + tables[at + 1]
                     count, step = tables[at + 2], tables[at + 3]
                     if narrow:
@@ -283,8 +286,8 @@ def windows(dtype: np.dtype) -> KernelText:
 @lru_cache(maxsize=None)
 def correlate(dtype: np.dtype) -> KernelText:
     """Sums over places, for each channel and element of kernels (see `windows.py`)."""
-    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 23,
-                 ((dtype, (20,)), (dtype, (21,)), (dtype, (22,))))  # fmt: skip
+    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 25,
+                 ((dtype, (22,)), (dtype, (23,)), (dtype, (24,))))  # fmt: skip
 
 
 def _text(

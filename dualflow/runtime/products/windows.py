@@ -29,6 +29,8 @@ _CHUNK, _ENOUGH = 512, 96
 _LONG = 1024
 _FEW = 4
 _RANK = 3
+#: the most rows of a tile
+_ROWS = 12
 
 Element = tuple[int, int, int]  # of the kernel along one axis: its number, the phase and place
 
@@ -286,7 +288,7 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
     x_image, x_channel = _outer_steps(x, moves)
     out_image, out_channel = _outer_steps(out, moves)
     w_outer = _outer_steps(w, moves)[0]
-    room = _room(axes, images)
+    room = _room(axes, images, _ENOUGH)
     words, phases, taken, longest = _Words(), [], 0, 0
     for outs in itertools.product(*(axis.outs for axis in axes)):
         numbers, at = _seen(room, outs, kernel)
@@ -294,7 +296,7 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         row = k if back else w_outer
         chunks = room.chunks(words, outs, out_steps, out_image, _CHUNK)
         longest = max(longest, *chunks[1::4])
-        offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(12) * row)
+        offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(_ROWS) * row)
         phases += [k, offsets, taken, rows, row, words.add(chunks), len(chunks) // 4]
         phases += [words.add(numbers), len(at)]
         taken += outputs * k if back else 0
@@ -309,7 +311,7 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         channels, outputs, x_image, x_channel, out_image, out_channel, w_outer, prod(kernel),
         room.span, words.add(starts), len(fills), words.add(fills), len(phases) // 9,
         words.add(phases), strip, int(back), int(direct), room.steps[1], line,
-        channels * room.span, outputs * strip, max(1, taken),
+        channels * room.span, _ROWS * strip, max(1, taken),
     )  # fmt: skip
     return Product(
         texts.windows(out.dtype), (x, w, out), integers, _cost(x if back else out, w), words.array()
@@ -321,35 +323,35 @@ def _cost(places: Operand, kernel: Operand) -> float:
     return cost(places.type.size * kernel.type.size // kernel.view.shape[0], kernel.dtype)
 
 
-def _room(axes: list[_Axis], images: int) -> _Space:
-    """Space for one image, or for several small ones."""
-    volume = _Space(axes, 1).volume
-    small = volume < _ENOUGH // 2 and all(len(axis.outs) == 1 for axis in axes)
-    return _Space(axes, min(images, _ENOUGH // volume) if small else 1)
+def _room(axes: list[_Axis], images: int, most: int) -> _Space:
+    """Space for one image, or for several small ones, of `most` places together."""
+    together = max(1, min(images, most // _Space(axes, 1).volume))
+    return _Space(axes, together if all(len(axis.outs) == 1 for axis in axes) else 1)
 
 
 def _correlated(x: Operand, g: Operand, out: Operand, moves: _Moves) -> Product:
     space, x_steps = _spatial(x.view, moves.rank)
     places, g_steps = _spatial(g.view, moves.rank)
     kernel, _ = _spatial(out.view, moves.rank)
-    room = _Space(_axes(_forward, space, kernel, places, moves), 1)
     images, channels = _outer(x, moves)
     channels, outputs = channels // moves.groups, _outer(g, moves)[1] // moves.groups
     x_image, x_channel = _outer_steps(x, moves)
     g_image, g_channel = _outer_steps(g, moves)
+    room = _room(_axes(_forward, space, kernel, places, moves), images, texts.DEPTH)
     rows, narrow = channels * prod(kernel), outputs <= _FEW
     wide = outputs if narrow else -(-outputs // 16) * 16
     words, outs = _Words(), [axis.outs[0] for axis in room.axes]
     offsets = room.through(channels, _seen(room, outs, kernel)[1])
-    chunks = room.chunks(words, outs, g_steps, 0, _LONG if narrow else texts.DEPTH)
+    chunks = room.chunks(words, outs, g_steps, g_image, _LONG if narrow else texts.DEPTH)
     steps = channels * x_channel, outputs * g_channel, outputs * rows
     starts, fills = _starts((x, g, out), steps, moves), room.fills(x_steps)
     block = -(-channels // threads.most())
+    longest = max(chunks[1::4]) + (room.together - 1) * room.volume
     integers = (
         0, len(starts) * -(-channels // block), images, channels, outputs, x_image, x_channel,
         g_image, g_channel,
         prod(kernel), room.span, words.add(starts), len(fills), words.add(fills),
         words.add(offsets), words.add(chunks), len(chunks) // 4, wide, int(narrow), block,
-        channels * room.span, max(chunks[1::4]) * wide, rows * wide,
+        room.together, room.volume, channels * room.span, longest * wide, rows * wide,
     )  # fmt: skip
     return Product(texts.correlate(out.dtype), (x, g, out), integers, _cost(g, out), words.array())
