@@ -316,6 +316,7 @@ def make_cupy() -> types.ModuleType:
     runtime = module("cupy.cuda.runtime", CUDARuntimeError=CUDARuntimeError,
                      getDeviceCount=lambda: DEVICES, driverGetVersion=lambda: 13000,
                      runtimeGetVersion=lambda: 13000,
+                     getDeviceProperties=lambda number: {"name": b"Stand-in"},
                      memGetInfo=lambda: (1 << 30, 1 << 31))  # fmt: skip
     cuda = module("cupy.cuda", runtime=runtime, Device=Device, Stream=Stream, Event=Event,
                   get_current_stream=lambda: Stream.current[-1],

@@ -1,0 +1,35 @@
+"""`benchmarks.gpu` at tiny size, so that it cannot rot before there is a device."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("triton")
+
+from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
+
+from benchmarks import gpu as bench
+from benchmarks.gpu_libraries import libraries
+from benchmarks.gpu_workloads import WORKLOADS
+
+NAMES = [workload.name for workload in WORKLOADS]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_every_workload_runs(monkeypatch):
+    monkeypatch.setattr(bench, "seconds_of", lambda call, wait: (call(), call(), 1e-3)[2])
+    chosen, machine = libraries([])
+    assert machine["device"] == "Stand-in"
+    limits, *rows = bench.rows(chosen, only=[], tiny=True, minutes=5.0)
+    assert limits["float16"] > 0
+    assert [row.name for row in rows] == NAMES
+    for row in rows:
+        assert not row.failed, row.failed
+        assert row.line().startswith(row.name)
+
+
+def test_the_workloads_of_the_promise_are_there():
+    assert len(set(NAMES)) == len(NAMES) >= 15
+    for workload in WORKLOADS:
+        assert workload.sizes
+        assert workload.tiny
