@@ -40,7 +40,7 @@ from .builder import (
 from .coefficients import CBRT
 from .exponential import EXPONENT_BIAS, MANTISSA_BITS, power_of_two
 from .library_calls import pure, rarely
-from .logarithm import LIFT, SMALLEST_NORMAL, log_sum
+from .logarithm import LIFT, SMALLEST_NORMAL
 from .power import log_extended
 from .trigonometric import sine_of_remainder
 
@@ -212,11 +212,18 @@ def _from_zero(x: Scalar, n: Scalar, d: Scalar, whole: Scalar, zero_parts: Sum) 
     nothing = (x.like(0.0), x.like(0.0))
     excess, excess_low = _folded(x, whole.like(-1), whole, nothing, factor)
     step = slope = x.like(NEAR_TWO[-1])
-    for coefficient in NEAR_TWO[-2::-1]:
+    for coefficient in NEAR_TWO[-2:0:-1]:
         step = fma(step, d0, coefficient)
         slope = fma(slope, d, step)
+    # Rise and logarithm cancel in part: the last steps are taken in sums of two.
+    step, step_low = two_sum(x.like(NEAR_TWO[0]), step * d0)
+    slope, slope_low = two_sum(step, slope * d)
+    rise, rise_low = two_product(w, slope)
     one, rest = two_sum(x.like(1.0), excess)
-    return fma(w, slope, -log_sum(one, rest + excess_low))
+    logarithm, low = log_extended(one)
+    low = low + (rest + excess_low) / one
+    total, error = two_sum(rise, -logarithm)
+    return total + (error + (rise_low + fma(w, step_low + slope_low, -low)))
 
 
 def _folded(

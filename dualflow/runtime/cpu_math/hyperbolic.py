@@ -99,8 +99,9 @@ def atanh(x: Scalar) -> Scalar:
     top = a + a
     bottom = 1.0 - a
     bottom_low = (1.0 - bottom) - a
-    q = top / bottom
-    q_low = fma(-q, bottom_low, fma(-q, bottom, top)) / bottom
+    inverse = 1.0 / bottom
+    q = top * inverse
+    q_low = fma(-q, bottom_low, fma(-q, bottom, top)) * inverse
     u, c = two_sum(x.like(1.0), q)
     value = log_sum(u, c + q_low) * 0.5
     return copy_sign(select(a < TINY[x.width], a, value), x)

@@ -46,8 +46,9 @@ def log_extended(x: Scalar) -> tuple[Scalar, Scalar]:
     """`(high, low)` with high + low = log(x), for finite x > 0 (double)."""
     f, k = decompose_any(x)
     bottom, bottom_low = two_sum(x.like(2.0), f)
-    s = f / bottom
-    s_low = fma(-s, bottom_low, fma(-s, bottom, f)) / bottom
+    inverse = 1.0 / bottom
+    s = f * inverse
+    s_low = fma(-s, bottom_low, fma(-s, bottom, f)) * inverse
     z, z_low = two_product(s, s)
     z_low = fma(s + s, s_low, z_low)
     # log(1 + f) = 2*s + s*(2/3*z + z*z*P(z)); all but the last term in two doubles.
