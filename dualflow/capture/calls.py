@@ -187,13 +187,19 @@ def _double_starred(
 
 
 def invoke(
-    frame: Operators, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+    frame: Operators,
+    f: Any,
+    origin: Origin,
+    args: tuple[Any, ...],
+    origins: tuple[Origin, ...],
+    kwargs: dict[str, Any] | None = None,
+    where: dict[str, Origin] | None = None,
 ) -> tuple[Any, Origin]:
-    """Make a call in the place of C code that would make it: the result and its origin."""
+    """Make a call in the place of code that would make it: the result and its origin."""
     recorder = frame.recorder
-    plan = None if recorder.dead else find(Call(frame, f, origin, args, origins))
+    plan = None if recorder.dead else find(Call(frame, f, origin, args, origins, kwargs, where))
     if plan is None:
-        return f(*args), None
+        return f(*args, **kwargs or {}), None
     if plan.watched:
         recorder.alarm.open()
     try:

@@ -64,15 +64,14 @@ def bridge(call: Call, user: Any, origin: Origin) -> Any:
     if not isinstance(origin, Born):
         origin = recorder.known(user) or CONSTANT
     origins = {id(x): o for x, o in zip(call.args, call.origins, strict=True) if _is_object(x)}
+    origins.update((id(x), call.where[k]) for k, x in call.kwargs.items() if _is_object(x))
 
     def followed(*args: Any, **kwargs: Any) -> Any:
         if recorder.dead or not _records(recorder):
             return user(*args, **kwargs)
-        if kwargs:
-            recorder.refuse("keyword arguments of a function that is mapped or differentiated")
-            return user(*args, **kwargs)
         where = tuple(origins.get(id(arg)) or recorder.adopt(arg) for arg in args)
-        value, found = call.frame.invoke(user, origin, args, where)
+        named = {name: origins.get(id(x)) or recorder.adopt(x) for name, x in kwargs.items()}
+        value, found = call.frame.invoke(user, origin, args, where, kwargs, named)
         return value if recorder.dead else _returned(call, value, found)
 
     if isinstance(user, types.FunctionType):

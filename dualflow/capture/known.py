@@ -157,10 +157,9 @@ def _gradient(call: Call) -> Plan | None:
         origins = tuple(  # those that are not differentiated come through as they are
             origin if arg is before else recorder.adopt(arg) for arg, before, origin in given
         )
-        if kwargs:
-            recorder.refuse("keyword arguments of a function that is differentiated")
-            return user(*args, **kwargs)
-        value, origin = call.frame.invoke(user, user_origin, args, origins)
+        value, origin = call.frame.invoke(
+            user, user_origin, args, origins, kwargs, {name: call.where[name] for name in kwargs}
+        )
         if not recorder.dead:
             _pin_numbers(recorder, value, origin)
         return value

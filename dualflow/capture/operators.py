@@ -55,10 +55,16 @@ class Operators(Variables):
     __slots__ = ()
 
     def invoke(
-        self, f: Any, origin: Origin, args: tuple[Any, ...], origins: tuple[Origin, ...]
+        self,
+        f: Any,
+        origin: Origin,
+        args: tuple[Any, ...],
+        origins: tuple[Origin, ...],
+        kwargs: dict[str, Any] | None = None,
+        where: dict[str, Origin] | None = None,
     ) -> tuple[Any, Origin]:
-        """Make a call in the place of C code that would make it; see `calls.invoke`."""
-        return calls.invoke(self, f, origin, args, origins)
+        """Make a call in the place of code that would make it; see `calls.invoke`."""
+        return calls.invoke(self, f, origin, args, origins, kwargs, where)
 
     # Arithmetic -----------------------------------------------------------------------------------
 
