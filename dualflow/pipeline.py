@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dualflow.base import collection, config
 from dualflow.codegen import numba as numba_codegen
@@ -26,12 +22,15 @@ from dualflow.ir.backend import NUMBA
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
-from dualflow.runtime import cpu
+from dualflow.runtime import cache, cpu
 from dualflow.runtime.behind import Behind, Planned, Unplanned, answer
 from dualflow.schedule import plan_with_reasons
 
 Layouts = Sequence[View] | None
 Into = Mapping[int, int] | None
+_ROOMS = ("base", "ir", "ops", "passes", "schedule", "codegen", "runtime", "pipeline.py")
+#: the files that decide what is planned
+_COMPILER = [Path(__file__).with_name(name) for name in _ROOMS]
 
 
 def compile_graph(
@@ -105,20 +104,10 @@ def digest(graph: Graph, layouts: Layouts = None, into: Into = None) -> str | No
         return None
     views = None if layouts is None else [tuple(view) for view in layouts]
     given = (graph.digest, views, sorted((into or {}).items()), config.active().numerics)
-    return hashlib.sha256(repr((given, _compiler())).encode()).hexdigest()
+    return hashlib.sha256(repr((given, cache.stamp(*_COMPILER))).encode()).hexdigest()
 
 
 def _settings() -> dict[str, object]:
     """The settings that decide what is planned, and where machine code is kept."""
     settings = config.active()
     return {"numerics": settings.numerics, "cache": settings.cache}
-
-
-@cache
-def _compiler() -> str:
-    """What tells this compiler from another version of it: sizes and times of its files."""
-    room = Path(__file__).parent
-    files = [path for name in ("base", "ir", "ops", "passes", "schedule", "codegen")
-             for path in sorted((room / name).rglob("*.py"))]  # fmt: skip
-    found = [(path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
-    return repr((found, np.__version__, sys.version_info[:3]))

@@ -17,6 +17,7 @@ import statistics
 import string
 import textwrap
 import types
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ from dualflow.capture import locate as located
 from dualflow.capture.copies import instrumented
 from dualflow.capture.expressions import Refused
 from dualflow.capture.locate import NoSource, rebuild, text_of
+from dualflow.runtime import cache
 
 
 def locate(code, namespace):
@@ -179,3 +181,26 @@ def test_copies_of_an_edited_file_are_made_anew(counted, tmp_path):
     copies._copies.clear()
     with pytest.raises(NoSource):
         instrumented(namespace["f"].__code__, namespace)
+
+
+def test_copies_of_another_version_are_made_anew(counted, monkeypatch):
+    """Hooks that are called by a copy may be others in another version of the package."""
+    for version in ("one", "other"):
+        copies._copies.clear()
+        monkeypatch.setattr(copies.disk, "stamp", lambda *rooms, version=version: version)
+        instrumented(textwrap.dedent.__code__, textwrap.dedent.__globals__)
+    assert len(counted) == 2
+
+
+def test_a_stamp_tells_files_and_places_apart(tmp_path):
+    found = set()
+    for name in ("one", "other"):
+        room = tmp_path / name
+        room.mkdir()
+        for text in ("x = 1", "x = 20"):
+            (room / "module.py").write_text(text)
+            cache.stamp.cache_clear()
+            found.add(cache.stamp(room))
+    assert len(found) == 4
+    capture = cache.stamp(Path(copies.__file__).parent)
+    assert all(f"{name}.py" in capture for name in ("frame", "displays", "operators", "patterns"))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-import sys
-from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -52,20 +50,13 @@ def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) 
 def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
     """From disk, or made now and kept there."""
     text = text_of(code, namespace)
-    parts = marshal.dumps((code, ends), 2), text.encode("utf-8", "surrogatepass"), _version()
-    name = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    parts = marshal.dumps((code, ends), 2), text.encode("utf-8", "surrogatepass")
+    stamp = disk.stamp(Path(__file__).parent).encode()  # of all hooks that a copy may call
+    hashes = [hashlib.sha256(part).digest() for part in (*parts, stamp)]
+    name = hashlib.sha256(b"".join(hashes)).hexdigest()
     data = disk.fetch(name, disk.COPY)
     if data is not None:
         return Copy(*marshal.loads(data))
     made = instrument(code, text, ends)
     disk.store(name, marshal.dumps(tuple(made)), "", disk.COPY)
     return made
-
-
-@cache
-def _version() -> bytes:
-    """What tells the making of copies from another version of it."""
-    room = Path(__file__).parent
-    files = [room / f"{name}.py" for name in ("expressions", "instrument", "locate", "patterns")]
-    found = [(path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
-    return repr((found, sys.version, sys.implementation.cache_tag)).encode()

@@ -33,6 +33,7 @@ from .emit import MISS, PYTHON, Emitter, node_key
 from .provenance import Node, Origin
 from .recorder import Reason, Recorder
 from .results import Maker, Unsupported
+from .rows import rows
 from .whole import Plain, plain
 
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
@@ -455,21 +456,33 @@ class Builder:
         nodes, taken = self.slices.closure(wanted, self.there, raising)
         names: dict[Value, str] = {}
         arrays, layouts = [], []
+        graph = shorten(slices.cut(nodes, taken, wanted)) if nodes else None
+        tabled = None if graph is None else rows(graph, list(map(self._kind, taken)), emitter)
+        if tabled is not None:
+            graph, taken = tabled.graph, [taken[i] for i in tabled.kept]
         for value in taken:
             text, layout = self._input(block, emitter, value)
             arrays.append(text)
             layouts.append(layout)
             names[value] = text
-        if not nodes:
+        if graph is None:
             return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
-        block.graph = shorten(slices.cut(nodes, taken, wanted))
+        block.graph = graph
         block.device = self.recorder.notes.device
         self.outside = [self._outside(value) for value in taken]
+        if tabled is not None:
+            arrays += tabled.texts
+            layouts += tabled.layouts
+            self.outside += [None] * len(tabled.texts)
         block.layouts = layouts
         out = emitter.name()
         emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in arrays)}))")
         emitter.line(f"except Exception: {self.undo}return RAISED")
         return [f"{out}[{i}]" for i in range(len(wanted))]
+
+    def _kind(self, value: Value) -> tuple[Any, ...] | None:
+        """What an input of the recording is; None for what a block before computed."""
+        return None if value.node is not None else self.recorder.inputs[value.index]
 
     def _outside(self, value: Value) -> Node | None:
         """The tensor from outside that a value is; None if it is none."""

@@ -19,6 +19,7 @@ from .patterns import rewrite
 from .rewriter import Rewriter, copy_outputs, merge_equal, remove_dead
 from .rolling import roll as roll
 from .rolling import shorten as shorten
+from .tables import tabulate as tabulate
 
 
 def algebra(graph: Graph) -> Graph:

@@ -13,10 +13,13 @@ import hashlib
 import importlib.util
 import itertools
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from dualflow.base.config import active
 from dualflow.base.counters import count
@@ -83,6 +86,17 @@ def holds(name: str, kind: str = OBJECT) -> bool:
     """Whether something is kept under `name`, sound or not."""
     folder = _folder()
     return folder is not None and os.path.exists(folder / (name + kind))
+
+
+@lru_cache(maxsize=8)
+def stamp(*rooms: Path) -> str:
+    """What tells the code in these folders and files from another version of it, or another copy of
+    the package: where its files are, their sizes and times. With the versions of what is kept."""
+    files = [
+        f for room in rooms for f in ([room] if room.is_file() else sorted(room.rglob("*.py")))
+    ]
+    found = [(str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
+    return repr((found, np.__version__, sys.version, sys.implementation.cache_tag))
 
 
 def fetch(name: str, kind: str = OBJECT) -> bytes | None:
