@@ -1,0 +1,273 @@
+"""What only a GPU can answer: the op harness, programs, templates, training, memory, errors.
+
+    python -m pytest -m gpu tests/test_gpu_device.py
+
+All of it is skipped where there is no GPU, and needs nothing but one: no network, no files.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("triton")
+
+from harness import cases, check_against_reference, ops
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schedule_graphs import arrays_for, graphs
+from test_triton_products import CASES, F16, F32, exact, product_of
+from triton_graphs import GRAPHS
+
+import dualflow as df
+from dualflow import errors
+from dualflow.codegen.triton_attention import attention_grid, attention_variant, emit_attention
+from dualflow.codegen.triton_products import emit_product, product_grid, product_variants
+from dualflow.inspect import demonstration
+from dualflow.ir.interpret import interpret
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.text import KernelText, Variant
+from dualflow.ops import door
+from dualflow.pipeline import compile_graph
+from dualflow.runtime.gpu import images
+from dualflow.runtime.gpu.launching import Launcher
+from dualflow.runtime.gpu.libraries import capability, cupy
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not df.cuda.is_available(), reason="there is no GPU"),
+]
+CUDA = "cuda:0"
+#: ops whose results on a GPU are another library's: of their rounding only this is asked
+LOOSE = {Kind.LIBRARY, Kind.CONTRACTION}
+
+
+@pytest.fixture(autouse=True)
+def strict(tmp_path):
+    with df.config(on_compiler_error="raise"):
+        yield
+
+
+def moved(arrays: Any) -> list[df.Tensor]:
+    return [df.asarray(np.array(array)).to(CUDA) for array in arrays]
+
+
+@pytest.mark.parametrize("op", ops(), ids=lambda op: op.name)
+def test_an_op_eagerly(op: Op):
+    for case in cases(op):
+        with df.device(CUDA):
+            made = door.run(op, tuple(moved(case.arrays)), case.attributes)
+        made = made if isinstance(made, tuple) else (made,)
+        with np.errstate(all="ignore"):
+            check_against_reference(case, tuple(door.state.mode.values(t) for t in made))
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in ops() if op.kind not in (Kind.LIBRARY, Kind.LOOP, Kind.BRANCH)],
+    ids=lambda op: op.name,
+)  # fmt: skip
+def test_an_op_compiled(op: Op):
+    found = list(cases(op))
+    for case in found[:: max(1, len(found) // 12)]:  # each takes a compilation
+        program = compile_graph(case.graph, device=CUDA).result()
+        made = program.run([tensor.array for tensor in moved(case.arrays)])
+        with np.errstate(all="ignore"):
+            check_against_reference(case, tuple(array.get() for array in made))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("n", [9, 3000])
+def test_a_form_of_kernel(name: str, n: int):
+    graph = GRAPHS[name](n)
+    rng = np.random.default_rng(n)
+    arrays = [rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
+              else rng.integers(0, 50, v.shape).astype(v.dtype) for v in graph.inputs]  # fmt: skip
+    program = compile_graph(graph, device=CUDA).result()
+    given = [tensor.array for tensor in moved(arrays)]
+    with np.errstate(all="ignore"):
+        wanted = interpret(graph, arrays)
+    for _ in range(4):  # launched one by one, then as a graph
+        for one, other in zip(program.run(given), wanted, strict=True):
+            close = {"rtol": 2e-5, "atol": 1e-5} if other.dtype.kind == "f" else {"rtol": 0}
+            np.testing.assert_allclose(one.get(), other, **close)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))  # fmt: skip
+@given(graphs(), st.integers(0, 99))
+def test_random_programs(drawn, seed):
+    graph, _ = drawn
+    arrays = arrays_for(graph, seed)
+    program = compile_graph(graph, device=CUDA).result()
+    found = program.run([tensor.array for tensor in moved(arrays)])
+    with np.errstate(all="ignore"):
+        wanted = interpret(graph, arrays)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.get(), other, rtol=1e-6, atol=1e-6)
+
+
+# Templates ------------------------------------------------------------------------------------
+
+
+def launch(text: KernelText, chosen: Variant, grid: int, arrays: list[Any],
+           scalars: list[float], integers: list[int]) -> None:  # fmt: skip
+    image = images.start(text, chosen, capability(0)).result()
+    bits = [int(np.float32(value).view(np.uint32)) for value in scalars]
+    launcher = Launcher(text, chosen, image, grid, 0, [*bits, *integers])
+    launcher(cupy().cuda.get_current_stream().ptr, *(array.data.ptr for array in arrays))
+
+
+@pytest.mark.parametrize("dtype", [F16, F32], ids=str)
+def test_products_with_an_epilogue(dtype):
+    xp, rng = cupy(), np.random.default_rng(0)
+    m, n, k = 300, 272, 160
+    a = (rng.standard_normal((1, m, k)) / 8).astype(dtype)
+    b = (rng.standard_normal((1, n, k)) / 8).astype(dtype)
+    bias = rng.standard_normal(n).astype(F32)
+    product = product_of(dtype, fused=True)
+    integers = [1, m, n, k, m * k, k, n * k, k, m * n, n]
+    text = emit_product(product)
+    wanted = df.gelu(df.asarray(a[0].astype(F32) @ b[0].astype(F32).T + bias)).numpy()
+    for chosen in product_variants(product, integers, [True] * 4):
+        out = xp.zeros((1, m, n), dtype)
+        arrays = [xp.asarray(a), xp.asarray(b), out, xp.asarray(bias)]
+        launch(text, chosen, product_grid(integers, chosen), arrays, [], integers)
+        found = out.get()[0].astype(F32)
+        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("attention", CASES, ids=str)
+def test_attention_and_its_gradients(attention):
+    xp, rng = cupy(), np.random.default_rng(1)
+    heads, ni, nj, d = 4 * attention.group, 200, 230, attention.width
+    dtype = attention.dtype
+    q, g = (rng.standard_normal((heads, ni, d)).astype(dtype) for _ in range(2))
+    k, v = (rng.standard_normal((4, nj, d)).astype(dtype) for _ in range(2))
+    mask = rng.standard_normal((ni, nj)).astype(F32) if attention.masked else None
+    wanted, w, wide_k, wide_v = exact(q, k, v, mask, attention.causal, attention.group)
+    texts = emit_attention(attention)
+    extra, steps = ([xp.asarray(mask)], [0, nj, 1]) if mask is not None else ([], [])
+    scale, sizes = [1 / np.sqrt(d)], [ni, nj, *steps]
+    q_, k_, v_, g_ = map(xp.asarray, (q, k, v, g))
+    out, to_q, to_k, to_v = (xp.zeros_like(x) for x in (q_, q_, k_, v_))
+    row, delta = xp.zeros((heads, ni), F32), xp.zeros((heads, ni), F32)
+
+    def run(name: str, arrays: list[Any], count: int, n: int, *numbers: list) -> None:
+        chosen = attention_variant(attention, name, len(arrays))
+        launch(texts[name], chosen, attention_grid(name, count, n, chosen), arrays, *numbers)
+
+    run("forward", [q_, k_, v_, *extra, out, row], heads, ni, scale, sizes)
+    run("rows", [out, g_, delta], heads, ni, [], [ni])
+    run("queries", [q_, k_, v_, *extra, g_, row, delta, to_q], heads, ni, scale, sizes)
+    run("keys", [q_, k_, v_, *extra, g_, row, delta, to_k, to_v], 4, nj, scale, sizes)
+    close = {"rtol": 1e-2, "atol": 1e-2} if dtype == F16 else {"rtol": 2e-4, "atol": 2e-4}
+    np.testing.assert_allclose(out.get(), wanted, **close)
+    wide_g = g.astype(np.float64)
+    to_w = wide_g @ wide_v.transpose(0, 2, 1)
+    to_s = w * (to_w - (to_w * w).sum(-1, keepdims=True)) / np.sqrt(d)
+    np.testing.assert_allclose(to_q.get(), to_s @ wide_k, **close)
+    shared = (4, attention.group, nj, d)
+    found_k = (to_s.transpose(0, 2, 1) @ q.astype(np.float64)).reshape(shared).sum(1)
+    found_v = (w.transpose(0, 2, 1) @ wide_g).reshape(shared).sum(1)
+    np.testing.assert_allclose(to_k.get(), found_k, **close)
+    np.testing.assert_allclose(to_v.get(), found_v, **close)
+
+
+# Programs of users ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_digits_are_learned_as_on_the_cpu(wait):
+    def losses(device: str) -> demonstration.Training:
+        return demonstration.train(
+            lambda step: df.compile(step, wait=wait), epochs=6, device=device
+        )
+
+    there, here = losses(CUDA), losses("cpu")
+    np.testing.assert_allclose(there.losses[:40], here.losses[:40], rtol=1e-3)
+    assert there.accuracy > 0.9
+
+
+def test_replays_cost_little_on_the_host_however_many_kernels():
+    import time
+
+    @df.compile(wait=True)
+    def f(x):
+        for axis in (0, 1) * 20:
+            x = x - df.max(x, axis=axis, keepdims=True)
+        return x
+
+    x = df.ones((64, 64), device=CUDA)
+    for _ in range(50):
+        f(x)
+    df.synchronize()
+    start = time.perf_counter()
+    for _ in range(300):
+        f(x)
+    each = (time.perf_counter() - start) / 300
+    df.synchronize()
+    assert f.stats()["replays"] >= 300
+    assert each < 100e-6, f"{each * 1e6:.1f} us"
+
+
+def test_nothing_leaks():
+    @df.compile(wait=True)
+    def f(x):
+        return df.softmax(x @ x.T, axis=-1).sum(axis=0)
+
+    x = df.random.normal((256, 256)).to(CUDA)
+    for _ in range(20):
+        f(x)
+    gc.collect()
+    used = df.cuda.memory_stats(CUDA)["used"]
+    for _ in range(200):
+        f(x)
+        (x + 1.0).sum().item()
+    gc.collect()
+    assert df.cuda.memory_stats(CUDA)["used"] <= used
+
+
+def test_no_memory_left_is_an_error_and_the_process_goes_on():
+    held = df.ones((1 << 20,), device=CUDA)
+    with pytest.raises(errors.OutOfMemoryError, match=r"1 x float32\[1048576\]"):
+        df.zeros((1 << 40,), device=CUDA)
+    assert (held + 1).sum().item() == 2 << 20
+    assert df.ones(3).sum().item() == 3.0
+
+
+def test_indices_out_of_bounds_do_not_break_the_device():
+    f = df.compile(lambda x, i: df.take(x, i, axis=0) * 2, wait=True)
+    x = df.arange(10, dtype="float32", device=CUDA)
+    for bad in (10, -11, 1 << 40):
+        with pytest.raises(errors.IndexingError):
+            f(x, df.asarray([0, bad], device=CUDA))
+        assert f(x, df.asarray([0, 9], device=CUDA)).tolist() == [0.0, 18.0]
+
+
+def test_dlpack_is_shared_with_other_libraries():
+    x = df.arange(6, dtype="float32", device=CUDA)
+    theirs = cupy().from_dlpack(x)
+    theirs[0] = 5
+    assert x[0].item() == 5.0
+    torch = pytest.importorskip("torch")
+    shown = torch.from_dlpack(x)
+    shown[1] = 7
+    assert df.from_dlpack(shown).tolist() == [5.0, 7.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_the_sanitizer_finds_nothing():
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        pytest.skip("compute-sanitizer is not installed")
+    file = str(Path(__file__))
+    command = [tool, "--error-exitcode", "9", sys.executable, "-m", "pytest", "-q", "-x", file,
+               "-k", "form_of_kernel and 9"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout[-3000:]
