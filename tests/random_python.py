@@ -21,7 +21,7 @@ import dualflow as df
 Choose = Callable[[Sequence[Any]], Any]
 
 PROLOGUE = """
-import math
+import collections, contextlib, functools, itertools, json, math, operator, re, types
 import dualflow as df
 
 GAIN, COUNT, LIMITS, SETTINGS = 2.0, 0, [1, 5, 9], {"rate": 0.5, "a": 1}
@@ -94,6 +94,53 @@ def upto(n):
     for q in range(min(n, 4)):
         yield q
 
+def walk(x, log):
+    log.append("opened")
+    try:
+        for q in range(3):
+            yield x * q
+    finally:
+        log.append("closed")
+
+def talk(x):
+    told = yield x
+    while told is not None:
+        told = yield told + x
+    yield from [x, x * 2]
+
+def talked(x, n):
+    talking = talk(x)
+    found = [next(talking)]
+    for q in range(min(n, 3)):
+        found.append(talking.send(x * q))
+    found.extend(talking)
+    return found
+
+def doubled(fn):
+    return lambda *args: fn(*args) * 2
+
+class Bounded:
+    def __set_name__(self, owner, name):
+        self.name = "_" + name
+    def __get__(self, o, kind=None):
+        return getattr(o, self.name, 0)
+    def __set__(self, o, value):
+        setattr(o, self.name, value % 5)
+
+class Guard:
+    size, stores = Bounded(), 0
+    def __init__(self):
+        self.n = 1
+    def __setattr__(self, name, value):
+        object.__setattr__(self, "stores", (self.stores + 1) % 100)
+        object.__setattr__(self, name, value)
+    @functools.cached_property
+    def cached(self):
+        return self.n * 2
+
+class Slim:
+    __slots__ = ("n", "t")
+
 def counter(start):
     n = start
     def step(by=1):
@@ -105,7 +152,9 @@ def counter(start):
 def make(compile):
     box, other, total = Box(1.5), Child(-2.0, 4), 0.0
     log, nums, history, names, table = [], [3, 1, 2], [], {"a"}, {"a": 1, "b": 2.5}
-    tick = counter(0)
+    queue, counts, groups = collections.deque([1, 2], 4), collections.Counter("ab"), None
+    order, groups = collections.OrderedDict(a=1, b=2), collections.defaultdict(list)
+    guard, slim, tick = Guard(), Slim(), counter(0)
     def f(x, y, k=1, flag=False, xs=(), opts=None):
         global COUNT
         nonlocal total, nums
@@ -113,7 +162,8 @@ def make(compile):
 
 EPILOGUE = """
     return compile(f), lambda: [box, other, total, log, nums, history, names, table, tick(0), GAIN,
-        COUNT, LIMITS, SETTINGS, collect.__defaults__, Box.scale, Box.made], locals()
+        COUNT, LIMITS, SETTINGS, collect.__defaults__, Box.scale, Box.made, queue, counts, order,
+        groups, guard, getattr(slim, "n", None), getattr(slim, "t", None)], locals()
 """
 
 #: expressions of tensors, integers, floats, bools, strings, and lists of tensors and integers,
@@ -125,6 +175,8 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{L}[{i} % 2]", "axpy({t}, {r})", "axpy({t}, {r}, {t}, b={i})", "axpy(*{L})",
         "axpy({t}, **{D})", "risky({i}, {t})", "deep({i} % 4, {t})", "{o}({t})", "{o}.state",
         "{t}[::-1]", "({t}[0] or {t})", "sum({L})", "{o}.mix({t}, {t})", "{t} + {o}.v",
+        "next(walk({t}, log))", "sum(walk({t}, log))", "talked({t}, {i})[-1]", "slim.t",
+        "functools.partial(axpy, a={r})({t})", "doubled(axpy)({t})", "{L}[operator.index({i})]",
         "(lambda a, b={r}: a * b)({t})", "{t} * {o}.scale", "abs({t})", "{t}.sum() * {t}",
     ),
     "i": (
@@ -134,7 +186,10 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "COUNT", "min({i}, {i})", "abs({i})", "-{i}", "{i} & {i}", "({i} if {b} else {i})",
         "sum({N})", "max({N})", "{o}.bump()", "{o}.bump({i})", "tick()", "collect({?})", "len({o})",
         "({i} or {i})", "len({s})", "LIMITS[{i} % 3]", "({i} and {i})", "{N}.count({i})",
-        "{t}.shape[0]",
+        "{t}.shape[0]", "queue[0]", "queue[-1]", "len(queue)", "counts[{s}]", "counts.total()",
+        "queue.popleft()", "len(re.findall('a|b', {s}))", "operator.itemgetter(0)({N})", "guard.n",
+        "slim.n", "guard.size", "guard.cached", "guard.stores", "len(order)", "len(groups[{s}])",
+        "json.loads(str({i}))", "next(q for q in {N} if q > {i})",
         "sum(1 for q in {N} if q > {i})", "next(iter({N}))", "sum(upto({i}))", "2**40", "16777217",
         "{N}.index({i})", "id({?}) * 0", "divmod({i}, {i})[1]", "(len(names) << 1)",
     ),
@@ -145,7 +200,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{D}.get({s}, {r})", "{D}[{s}]", "round({r}, 1)", "({r} if {b} else {r})", "{o}.double",
         "math.floor({r})", "max({r}, {i})", "SETTINGS['rate']", "k", "{o}.scale", "{o} + {r}",
         "getattr({o}, 'extra', {r})", "({i} % 50) ** 2", "abs({r})", "-{r}", "{i} * {r}",
-        "Box.scale",
+        "Box.scale", "order[{s}]", "json.loads(repr({r}))", "sum(order.values())",
     ),
     "b": (
         "{i} < {i}", "{r} > {r}", "not {b}", "({b} and {b})", "({b} or {b})", "{i} in {N}",
@@ -153,28 +208,34 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "({i} < {i} <= {i})", "{N} == {N}", "{s} == {s}", "flag", "{i} != {r}", "{s} in names",
         "{i} in {o}", "hasattr({o}, 'extra')", "{?} is None", "any(q > {i} for q in {N})",
         "all({N})", "{i} == k", "bool({L})", "({t} > {r}).any()", "k is True", "{r} == {r}",
-        "type({o}) is Box", "not {N}", "callable({o})", "opts",
+        "{s} in order", "{i} in queue", "hasattr(guard, 'cached')", "any(walk({r}, log))",
+        "hasattr(slim, 'n')", "bool(queue)", "type({o}) is Box", "not {N}", "callable({o})", "opts",
     ),
     "s": (
         "'a'", "'b'", "'c'", 'f"{{{i0}}}"', "str({i})",
         "{s} + {s}", 'f"{{{r0}:.1f}}"', "{s}.upper()",
         "'%d' % {i}", "type({?}).__name__", "'-'.join(str(q) for q in {N})", "repr({r})",
+        'f"{{{t0}}}"', "str({t})", "str({N})", "repr({D})", "str([{t}, {i}])", "json.dumps({N})",
+        "'-'.join(order)", "re.sub('[ab]', 'x', {s})", "counts.most_common(1)[0][0]",
         'f"{{{s0}!r}}/{{{i0}:>3}}"', "'{{}}'.format({i})", "str({b})", "{s}[0]", "sorted({D})[0]",
     ),
     "N": (
         "[{i}, {i}]", "[q + {i} for q in range(3)]", "sorted({N})", "{N} + {N}", "{N}[1:]", "nums",
         "list({N})", "[len(name) for name in {D}]", "list(range(3))", "LIMITS", "[*{N}, {i}]",
         "[q for q in {N} if q > {i}]", "[a * b for a, b in zip({N}, {N})]", "list(upto({i}))",
+        "list(queue)", "sorted(counts.values())", "[*queue, {i}]", "sorted(groups)",
+        "list(itertools.chain({N}, {N}))", "list(itertools.islice(upto({i}), 2))",
         "[q for q, _ in enumerate({L})]", "list(map(abs, {N}))", "[]", "sorted({N}, reverse={b})",
     ),
     "L": (
         "[{t}, {t}]", "[q * {r} for q in {L}]", "history", "list({L})", "[{t}]", "xs", "{L}[1:]",
+        "list(walk({t}, log))", "[q for q in walk({t}, log)]", "talked({t}, {i})",
         "{o}.items", "[axpy(q) for q in {L}]", "list(reversed({L}))", "[{t} for q in {N}]", "()",
     ),
     "D": (
         "{{'a': {i}, 'b': {r}}}", "dict({D})", "{{**{D}, 'c': {i}}}", "table", "SETTINGS",
         "{{q: v for q, v in {D}.items()}}", "dict(a={i})", "{D}.copy()", "({D} | {D})",
-        "dict(zip('ab', {N}))", "(opts or {D})",
+        "dict(order)", "dict(counts)", "{{**order}}", "dict(zip('ab', {N}))", "(opts or {D})",
     ),
     "o": ("box", "box", "other", "Box({r})", "Child({r}, {i})", "Box.make({r})"),
 }  # fmt: skip
@@ -204,6 +265,16 @@ SIMPLE = (
     "table['n'] = table.get('n', 0) + 1", "nums.remove({i})", "nums.reverse()", "{t}.sum()",
     "LIMITS[0] += 1", "log.append({D})", "log.append({b})", "y = x", "box.state = x", "return {t}",
     "return {?}, {?}", "x = x.detach()", "log.append(x)", "y = x[1:]", "box.items = []", "pass",
+    "queue.append({i} % 7)", "queue.appendleft({i} % 5)", "queue.rotate({i} % 3)", "queue.clear()",
+    "queue.extend({N}[:2])", "queue[0] = {i}", "counts[{s}] += 1", "counts.update({s})",
+    "counts.clear()", "order[{s}] = {r}", "order.move_to_end({s})", "order.popitem()",
+    "order.popitem(last=False)", "order.pop({s}, None)", "groups[{s}].append({i} % 5)",
+    "del groups[{s}]", "groups.clear()", "del box.extra", "del {o}.state", "guard.n = {i} % 5",
+    "guard.size = {i}", "del guard.cached", "slim.n = {i} % 7", "slim.t = {t}", "del slim.n",
+    "print({t})", "print({N}, {D})", "log.append({t}.shape)",
+    "log.append(collections.Counter({s}))", "log.append(types.SimpleNamespace(a={i}, t={t}))",
+    "log.append(lambda a={i}: a)",
+    "log.append(collections.deque({N}, 2))", "return [lambda a: a * {t}, {i}]",
     "collect({i}, {N})", "tick({i} % 3)", "del x", "flag = not flag", "k += 1", "k = {i}",
 )  # fmt: skip
 BLOCKS = (
@@ -211,7 +282,10 @@ BLOCKS = (
     "for q in {L}[:3]:", "for q, v in {D}.items():", "for q, v in enumerate({L}[:3]):",
     "for q, v in zip({N}[:3], {L}):", "try:", "with {o} as q:", "with {o}:", "def inner(a, b={r}):",
     "while", "match", "if {b}:", "try:", "for q in nums:", "for q in sorted({D}):", "finally",
-    "for q in upto({i}):", "if (q := {i}) > 1:", "with df.no_grad():",
+    "for q in walk({t}, log):", "for q in queue:", "for q in list(queue):", "decorated",
+    "for q, v in order.items():", "with contextlib.suppress(KeyError, ZeroDivisionError):",
+    "for q in sorted(counts):", "taken up again", "for q in upto({i}):",
+    "if (q := {i}) > 1:", "with df.no_grad():",
 )  # fmt: skip
 ERRORS = ("Oops", "ValueError", "KeyError", "(IndexError, TypeError)", "ZeroDivisionError",
           "LookupError", "Exception", "ArithmeticError")  # fmt: skip
@@ -229,6 +303,11 @@ CHANGES = (
     "s['box'].__class__ = g['Child']",
     "g['axpy'] = lambda x, *a, **b: x * 3", "g['Box'].bump = lambda self, by=1: 2", "None",
     "None", "None",
+    "s['queue'].append(3)", "s['queue'].clear()", "s['counts'].clear()", "s['counts']['b'] = 4",
+    "s['order'].clear()", "s['order'].update(z=3, a=2.5)",
+    "s['groups'].setdefault('a', []).append(1)",
+    "s['groups'].default_factory = None", "vars(s['guard']).pop('cached', None)",
+    "s['slim'].n = 3", "g['Guard'].size = 4", "g['walk'] = lambda x, log: [x, x]",
     "g['risky'].__defaults__ = None", "g['axpy'].__kwdefaults__ = {'b': 0.75}", "s['other'].n = 1",
 )  # fmt: skip
 KS = (1, 1, 1, 2, 3, 0, -1, 2.0, 1.5, True, 1.0, -0.0)
@@ -318,8 +397,10 @@ class Program:
 
     def block(self, head: str) -> None:
         loop = head.startswith("for")
-        q = {"for q in range": "i", "for q in {N}": "i", "for q in {L}": "t", "for q in num": "i",
-             "for q in sorte": "s", "for q in upto": "i", "with {o} as q:": "o"}  # fmt: skip
+        q = {"for q in walk": "t", "for q in que": "i", "for q in list(q": "i",
+             "for q in sorted(c": "s", "for q in range": "i", "for q in {N}": "i",
+             "for q in {L}": "t", "for q in num": "i", "for q in sorte": "s",
+             "for q in upto": "i", "with {o} as q:": "o"}  # fmt: skip
         names = [("q", kind) for start, kind in q.items() if head.startswith(start)]
         if head == "while":
             n = f"n{next(self.names)}"
@@ -343,6 +424,18 @@ class Program:
             if self.choose((True, False)):
                 self.line("else:")
                 self.body()
+        elif head == "taken up again":
+            n = f"n{next(self.names)}"
+            self.line(f"{n} = iter({self.fill('upto({i})', 1)})")
+            self.line(f"for q in {n}:")
+            self.body(("q", "i"))
+            self.line("    break")
+            self.line(f"log.append(list({n}))")
+        elif head == "decorated":
+            self.line("@doubled")
+            self.line(self.fill("def inner(a, b={r}):", 1))
+            self.line(f"    return {self.expression('t', 1)} * b + a")
+            self.line(f"y = inner({self.expression('t', 1)})")
         elif head.startswith("def"):
             self.line(self.fill(head, 1))
             self.line("    global COUNT")

@@ -1,5 +1,6 @@
 """Generators, descriptors, stores that run Python, deletions, inner functions, in compiled ones."""
 
+# pyright: reportFunctionMemberAccess=false, reportAttributeAccessIssue=false
 # ruff: noqa: B007, B905, B010, C416 - the programs are what users write
 
 import functools
@@ -491,6 +492,31 @@ def functions_given_back(compile, see):
         see(later, tensor(*X), d=5)
         see(part)
         see.that((count(), method(4), later.__name__, later.__qualname__, later.__defaults__))
+
+
+def wrappers_given_back(compile, see):
+    def counted(fn):
+        @functools.wraps(fn)
+        def inner(*a):
+            inner.calls += 1
+            return fn(*a) + inner.calls
+
+        inner.calls = 0
+        return inner
+
+    def base(x):
+        """What it says."""
+        return x * 2
+
+    @compile
+    def f(x):
+        g = counted(base)
+        return g(x), g(x), g, g.__name__, g.calls
+
+    for _ in range(3):
+        g = see(f, tensor(*X))[2]
+        see(g, tensor(*X))
+        see.that((g.calls, g.__wrapped__ is base, g.__doc__, g.__qualname__, g.__module__))
 
 
 class Net:

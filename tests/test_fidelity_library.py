@@ -1,12 +1,14 @@
 """The standard library in compiled functions: unchanging values, pure functions, collections."""
 
-# ruff: noqa: B010, C416, UP031 - the programs are what users write
+# ruff: noqa: B010, C416, SIM118, UP031 - the programs are what users write
 
 import collections
 import datetime
 import decimal
 import fractions
+import io
 import json
+import logging
 import operator
 import os
 import pathlib
@@ -16,6 +18,7 @@ import sys
 import textwrap
 import time
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -418,6 +421,84 @@ def clock_replaced(compile, see):
             see(f, tensor(*X))
     finally:
         time.time = now
+
+
+# Logging, lists, views, references ----------------------------------------------------------------
+
+
+def tensors_logged(compile, see):
+    out, log = io.StringIO(), logging.getLogger("test_fidelity_library")
+    log.propagate, log.handlers = False, [logging.StreamHandler(out)]
+    log.handlers[0].setFormatter(logging.Formatter("%(lineno)d %(message)s"))
+    log.setLevel(logging.INFO)
+
+    @compile
+    def f(x):
+        y = x * 2
+        log.debug("hidden %s", y)
+        log.info("shape %s loss %s %r %.3f", x.shape, y, [1, y[0]], y[0])
+        y += 1
+        return y
+
+    for values in ((1.0, 2.0), (1.0, 2.0), (3.0, 4.0)):
+        see(f, tensor(*values))
+    see.that(out.getvalue())
+
+
+def values_as_lists(compile, see):
+    @compile
+    def f(x):
+        values = x.tolist()
+        best = max(range(len(values)), key=lambda i: values[i])
+        return x * sum(values), min(values), best, values, (x > 0).tolist(), x.sum().tolist()
+
+    for values in (X, X, (3.0, 1.0, 2.0), (1.0, 2.0, 4.0), X):
+        see(f, tensor(*values))
+
+
+def views_of_dicts(compile, see):
+    @compile
+    def f(a, b, names):
+        common = a.keys() & b.keys()
+        sums = {k: a[k] + b[k] for k in sorted(common)}
+        told = sorted(set(a) - set(b)), "a" in a.keys(), len(a.items()), list(a.keys() | {"z"})[:0]
+        return sums, told, [name for name in names], {"n": len(a)} == {"n": 1}
+
+    x = tensor(*X)
+    for names in ({"u", "v"}, {"u", "v"}, {"u"}, frozenset("uv")):
+        for a, b in (("ab", "b"), ("a", "ba"), ("ab", "b")):
+            see(f, dict.fromkeys(a, x), dict.fromkeys(b, x), names)
+
+
+def named_tuples_compared(compile, see):
+    @compile
+    def f(x, c, d):
+        return x * c.a, c == Pair(1, 2), d == {"a": 1}
+
+    for n in (2, 2, 3, 2):
+        see(f, tensor(*X), Pair(1, n), {"a": n - 1})
+    see(f, tensor(*X), Pair(True, 2), {"a": 1.0})
+
+
+class Held:
+    k = 3
+
+
+def references_asked(compile, see):
+    held = Held()
+    reference = weakref.ref(held)
+
+    @compile
+    def f(x):
+        found = reference()
+        return x * (found.k if found is not None else 0), found is held
+
+    for k in (3, 3, 4, 4):
+        held.k = k
+        see(f, tensor(*X))
+    held = None
+    see(f, tensor(*X))
+    see(f, tensor(*X))
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

@@ -629,7 +629,9 @@ def store(
         return
     if isinstance(owner, (types.FunctionType, types.ModuleType)):
         if isinstance(origin, Born):
-            recorder.refuse("an attribute stored in a function made in the call")
+            if name.startswith("__") and name != "__wrapped__":
+                recorder.refuse(f"{name} stored in a function made in the call")
+            recorder.stored[id(owner), name] = part
             return
     elif isinstance(owner, type):
         _store_in_class(recorder, owner, origin, name, value, part)

@@ -248,6 +248,8 @@ def find(call: Call) -> Plan | None:
         return handler(call) if fits(call, f) else None
     if kind is functools.partial:
         return _partial(call)
+    if kind is ref:
+        return _dereferenced(call)
     if is_value_class(kind) and kind.__module__ == "operator":
         return known_values.getter(call)
     try:
@@ -319,6 +321,16 @@ def _builtin_method(call: Call) -> Plan | None:
     recorder.typed(owner_origin, owner)
     inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
     return handler(inner) if fits(inner, getattr(type(owner), f.__name__)) else None
+
+
+def _dereferenced(call: Call) -> Plan | None:
+    """A weak reference from outside, called."""
+    recorder, node = call.recorder, call.recorder.as_node(call.origin, call.function)
+    if node is None or call.args or call.kwargs:
+        call.refuse()
+        return None
+    recorder.typed(call.origin, call.function)
+    return call.plan(lambda out: recorder.found(recorder.nodes("({0}())", (node,)), out))
 
 
 def _partial(call: Call) -> Plan | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Read = tuple[Any, Origin]
 _ABSENT = object()
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 #: what is looked up and stored in as in a dict; of other keys than a dict's they make values
 DICTS = (dict, Counter, defaultdict, OrderedDict)
 _SEQUENCES = (list, tuple, deque)
@@ -61,6 +62,23 @@ class Shadow:
                 )
             self.parts = Born("list", origins + self.added)
         return self.parts
+
+
+@final
+class View:
+    """What knows the items of a view of a dict."""
+
+    def __init__(self, follow: Any, owner: Any, origin: Origin) -> None:
+        self.follow, self.owner, self.origin = follow, owner, origin
+
+    def __call__(self) -> Iterator[tuple[Any, Origin]]:
+        return self.follow()
+
+
+def viewed(value: Any, origin: Origin) -> View | None:
+    """The view that `dict.keys()` gave, or `values()`, or `items()`; None of anything else."""
+    parts = origin.parts if isinstance(origin, Born) else None
+    return parts if isinstance(parts, View) and type(value) in _VIEWS else None
 
 
 def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
@@ -398,6 +416,9 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
             text = "{k0} in {0}" if out else "{k0} not in {0}"
             recorder.guard(text, pb, constants=(a,))
         return out, CONSTANT
+    view = viewed(b, pb)
+    if view is not None and kind is _VIEWS[0]:
+        return contains(frame, a, view.owner, pa, view.origin)
     scalars = type(a) in SCALARS or isinstance(a, FIXED)
     if kind in _SEQUENCES and type(a) in SCALARS:
         parts = list(recorder.items(b, pb))
@@ -475,6 +496,9 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
     plain = kind in _SIZED or kind is range or isinstance(value, tuple)
     if here and plain:
         return len(value), CONSTANT
+    view = viewed(value, origin)
+    if view is not None:
+        return length(frame, view.owner, view.origin)
     method = special(kind, "__len__")
     if method is not None:
         recorder.guard_special(origin, value, "__len__")
@@ -488,8 +512,8 @@ def followed(value: Any, origin: Origin) -> bool:
     kind = type(value)
     if isinstance(origin, Born) and origin.kind == "iterator":
         return origin.parts is not None
-    if kind in (set, frozenset):  # the order of one from outside is nowhere guarded
-        return origin is CONSTANT or isinstance(origin, Born)
+    if kind in (set, frozenset):
+        return origin is not None
     known = kind in (*_SEQUENCES, *DICTS, range, str, bytes, Tensor, np.ndarray)
     known = known or special(kind, "__iter__") is not None
     return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
@@ -524,9 +548,15 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         keys(recorder, value, origin)  # type: ignore[arg-type]
         for key in value:  # raises what Python raises if the dict changes its size
             yield key, CONSTANT
-    elif kind in (range, str, bytes) or (
-        kind in (set, frozenset) and not isinstance(origin, Node) and origin is not None
-    ):
+    elif kind in (set, frozenset) and isinstance(origin, Node):
+        if id(value) in recorder.lists:
+            recorder.refuse(f"iteration over a {kind.__name__} that was changed")
+        else:
+            recorder.typed(origin, value)
+            recorder.guard_keys(origin, value)  # its order too
+        for element in value:
+            yield element, CONSTANT
+    elif kind in (range, str, bytes) or (kind in (set, frozenset) and origin is not None):
         recorder.pin(origin, value)
         for element in value:
             yield element, CONSTANT
@@ -666,6 +696,15 @@ def arithmetic(
             values, origins = [pair[0] for pair in pairs], tuple(pair[1] for pair in pairs)
             made = recorder.certain(lambda *_: a % b, values, origins)
             return made, frame.expression(text, tuple(values), origins)
+    if any(type(x) is _VIEWS[0] for x in (a, b)) and symbol in ("&", "|", "-", "^"):
+        for x, origin in ((a, pa), (b, pb)):
+            view = viewed(x, origin)
+            if view is not None and type(x) is _VIEWS[0]:
+                keys(recorder, view.owner, view.origin)
+            else:
+                recorder.pin(origin, x)
+        value = f(a, b)
+        return value, recorder.born(value, "set")
     if type(a) in (set, frozenset) and type(b) in (set, frozenset):
         recorder.pin(pa, a)
         recorder.pin(pb, b)

@@ -226,6 +226,7 @@ class Frame(Matching):
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]
         recorder.alarm.close()
+        recorder.reads_no_more()
         assert error is not None
         strip(error.__traceback__)
         if recorder.dead:

@@ -102,7 +102,8 @@ def _dict_view(call: Call) -> Plan | None:
                 yield pair, recorder.born(pair, "tuple", [CONSTANT, part])
 
     f = call.function
-    return call.plan(lambda out: recorder.born(out, "iterator", follow), lambda _: f())
+    view = containers.View(follow, owner, origin)
+    return call.plan(lambda out: recorder.born(out, "iterator", view), lambda _: f())
 
 
 @methods(dict, "get")

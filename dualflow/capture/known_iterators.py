@@ -319,3 +319,22 @@ def _partial(call: Call) -> Plan | None:
             return None
         parts = (found[0], found[1] + parts[1], found[2] | parts[2])
     return call.plan(lambda out: recorder.born(out, "partial", parts))
+
+
+@known(functools.update_wrapper)
+def _wrapped(call: Call) -> Plan | None:
+    """What `functools.wraps` does to a function made in the call: names and notes are constants."""
+    recorder = call.recorder
+    names = dict(zip(("wrapper", "wrapped"), call.args, strict=False)) | call.kwargs
+    where = dict(zip(("wrapper", "wrapped"), call.origins, strict=False)) | call.where
+    made, of = names["wrapper"], names.get("wrapped")
+    plain = names.get("assigned", functools.WRAPPER_ASSIGNMENTS) is functools.WRAPPER_ASSIGNMENTS
+    plain = plain and names.get("updated", functools.WRAPPER_UPDATES) is functools.WRAPPER_UPDATES
+    functions = type(made) is type(of) is types.FunctionType
+    if not (plain and functions and isinstance(where["wrapper"], Born)) or vars(of):
+        call.refuse()
+        return None
+    if not isinstance(where["wrapped"], Born):
+        recorder.pin(where["wrapped"], of)
+    recorder.stored[id(made), "__wrapped__"] = where["wrapped"]
+    return call.plan(lambda out: where["wrapper"])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.base.source import inside_package
 
+from . import templates
 from .provenance import CONSTANT, Origin
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def handler(function: Any) -> Callable[[Call], Plan | None] | None:
 def _logged(call: Call) -> Plan | None:
     """`logger.info(text, *values)`."""
     recorder, (logger, *values) = call.recorder, call.args
-    if call.kwargs or not values or not all(type(value) in _PLAIN for value in values):
+    shown = all(templates.showable(recorder, value) for value in values)
+    if call.kwargs or not values or not shown:
         call.refuse("logging of something that is no plain value")
         return None
     if not ordinary(logger):
@@ -55,9 +57,21 @@ def _logged(call: Call) -> Plan | None:
     recorder.guard("{k0}({0})", node, constants=(ordinary,))
     fixed = (_LEVELS[call.function.__name__], *_caller())
     pairs: list[tuple[Any, Origin]] = [(value, CONSTANT) for value in fixed]
-    pairs += zip(call.args, call.origins, strict=True)
+    for value, origin in zip(call.args, call.origins, strict=True):
+        if value is logger or type(value) in _PLAIN:
+            pairs.append((value, origin))
+        else:  # as it is now
+            template = templates.Template(recorder)
+            made = template.node(f"({template.of(value, origin)})")
+            pairs.append((None if made is not CONSTANT else value, made))
     recorder.effects.append(("call", log, pairs, recorder.effect_line()))
-    return call.plan(lambda out: CONSTANT)
+    recorder.reads_on()  # the call itself stays in the user's frame, whose line is logged
+
+    def finish(out: Any) -> Origin:
+        recorder.reads_no_more()
+        return CONSTANT
+
+    return call.plan(finish)
 
 
 def log(level: int, file: str, line: int, function: str, logger: Any, *message: Any) -> None:

@@ -27,6 +27,7 @@ from .values import Unchanging
 
 if TYPE_CHECKING:
     from .calls import Call, Plan
+    from .recorder import Recorder
 
 
 _ABS = (abs, operator.abs)
@@ -80,6 +81,38 @@ def _expression(call: Call) -> Origin:
     node = recorder.nodes(text, tuple(parents), (call.function,))
     recorder.needs(node)
     return node
+
+
+#: lists of more numbers than this are not followed
+_LONGEST = 256
+
+
+@known(vars(Tensor)["tolist"])
+def _to_list(call: Call) -> Plan | None:
+    """The values of a small tensor, each known by its place."""
+    recorder, (tensor, *_) = call.recorder, call.args
+    if len(call.args) != 1 or call.kwargs or tensor.size > _LONGEST:
+        call.refuse()
+        return None
+    recorder.understand(call.origins[0], tensor)
+    array = recorder.array_node(tensor)
+    if array is None:
+        return None
+    f = call.function
+    node = recorder.nodes("({0}.tolist())", (array,))
+    return call.plan(lambda out: _parts_of(recorder, out, node), lambda t: recorder.unseen(f, t))
+
+
+def _parts_of(recorder: Recorder, value: Any, node: Node) -> Origin:
+    if type(value) is not list:
+        recorder.sure(node)
+        recorder.needs(node)
+        return node
+    parts = [
+        _parts_of(recorder, item, recorder.nodes("{0}[{k0}]", (node,), (i,)))
+        for i, item in enumerate(value)
+    ]
+    return recorder.born(value, "list", parts)
 
 
 @known(int, float, bool, str, repr)

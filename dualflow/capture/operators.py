@@ -287,18 +287,33 @@ class Operators(Variables):
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple, set, frozenset)
-        if (type(a) in plain and type(b) in plain) or self._fixed(function, a, b):
+        named = all(type(x) in plain or containers.plain_tuple(x) for x in (a, b))
+        if named or self._fixed(function, a, b):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
             out = recorder.guarded(function, a, b)
             self.slots[slot] = CONSTANT if type(out) is bool else None
             return out
+        if type(a) is type(b) is dict and name in ("Eq", "NotEq"):
+            made = self._dicts_equal(function, a, b, pa, pb)
+            if made is not None:
+                self.slots[slot] = CONSTANT
+                return made
         asked = self._compared(f"__{function.__name__}__", a, b, pa, pb)
         if asked is not None:
             out, self.slots[slot] = asked
             return out
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return function(a, b)
+
+    def _dicts_equal(self, f: Any, a: Any, b: Any, pa: Origin, pb: Origin) -> bool | None:
+        """Whether two dicts of plain values, which are pinned, are equal."""
+        if not all(type(x) in SCALARS for part in (a, b) for x in (*part, *part.values())):
+            return None
+        for value, origin in ((a, pa), (b, pb)):
+            for key, part in templates.parts_of_dict(self.recorder, value, origin):
+                self.recorder.pin(part, value[key])
+        return f(a, b)
 
     def _compared(self, name: str, a: Any, b: Any, pa: Origin, pb: Origin) -> Any:
         """What a method written in Python makes of a comparison, and its origin; None if there is

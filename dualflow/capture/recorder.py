@@ -861,6 +861,13 @@ class Recorder:
             self.late.append(value)
         return self.nodes("T[{k0}]", (), (number,), late=True)
 
+    def reads_on(self) -> None:
+        """What is called next reads the values of tensors, of which notes are taken."""
+        self._reading = True
+
+    def reads_no_more(self) -> None:
+        self._reading = False
+
     def unseen(self, function: Any, *args: Any) -> Any:
         """Call something that reads the values of tensors, of which the caller takes notes."""
         before, self._reading = self._reading, True

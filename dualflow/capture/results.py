@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -50,6 +52,8 @@ class Maker:
         self._made: dict[int, str] = {}
         self._roots: dict[int, str] = {}
         self._taken: set[Value] = set()
+        self._within = 0  # so many objects are being written
+        self._unfilled: list[Callable[[], None]] = []  # what writes contents that may be cyclic
         self.late_histories: list[tuple[str, Any]] = []
 
     # Planning -------------------------------------------------------------------------------
@@ -114,7 +118,7 @@ class Maker:
             self.plans[number] = ("under way",)
             self.keep.append(value)
             self.plans[number] = make()
-        if self.plans[number][0] == "under way":
+        if self.plans[number][0] == "under way" and type(value) is not types.FunctionType:
             raise Unsupported("a container that holds itself")
         return ("object", number)
 
@@ -169,27 +173,33 @@ class Maker:
 
     def _function(self, value: Any, origin: Born) -> tuple[Any, ...]:
         """A function made in the call: its code, over cells of its own."""
-        if vars(value) or inside_package(value.__code__.co_filename):
+        stored = self.recorder.stored
+        inside = {key: stored.get((id(value), key)) for key in vars(value)}
+        if None in inside.values() or inside_package(value.__code__.co_filename):
             raise Unsupported("a function made in the call")
         plain, named = origin.parts
         defaults = [self.plan(x, part) for x, part in
                     zip(value.__defaults__ or (), plain, strict=True)]  # fmt: skip
         only = value.__kwdefaults__ or {}
         keywords = [(key, self.plan(only[key], named[key])) for key in only]
-        cells = [self._once(cell, lambda cell=cell: self._cell(cell))
-                 for cell in value.__closure__ or ()]  # fmt: skip
-        return ("function", value, defaults, keywords, cells)
+        cells = [self._cell(cell) for cell in value.__closure__ or ()]
+        more = [(key, self.plan(vars(value)[key], part)) for key, part in inside.items()]
+        return ("function", value, defaults, keywords, cells, more)
 
     def _cell(self, cell: Any) -> tuple[Any, ...]:
+        """A variable of functions made in the call, which may hold them."""
         known = self.recorder.known(cell)
         if isinstance(known, Node):
             self.nodes[known] = None
             return ("node", known)
-        origin = self.recorder.stored.get((id(cell), "cell"))
-        try:
-            return ("made", types.CellType, [self.plan(cell.cell_contents, origin)])
-        except ValueError:
-            return ("made", types.CellType, [])
+        if id(cell) not in self.plans:
+            held: list[Any] = []
+            self.plans[id(cell)] = ("cell", held)
+            self.keep.append(cell)
+            origin = self.recorder.stored.get((id(cell), "cell"))
+            with suppress(ValueError):  # it is empty
+                held.append(self.plan(cell.cell_contents, origin))
+        return ("object", id(cell))
 
     def _tensor(self, tensor: Tensor) -> tuple[Any, ...]:
         recorder = self.recorder
@@ -285,7 +295,11 @@ class Maker:
         if kind == "object":
             number = plan[1]
             if number not in self._made:
+                self._within += 1
                 self._made[number] = self._object(emitter, self.plans[number], outputs)
+                self._within -= 1
+                while self._unfilled and not self._within:
+                    self._unfilled.pop()()
             return self._made[number]
         raise AssertionError(kind)
 
@@ -327,6 +341,9 @@ class Maker:
             named: Any = plan[3:] and plan[3]
             given += [f"{key}={self.write(emitter, part, outputs)}" for key, part in named]
             emitter.line(f"{name} = {emitter.constant(plan[1])}({', '.join(given)})")
+        elif kind == "cell":
+            emitter.line(f"{name} = {emitter.constant(types.CellType)}()")
+            self._unfilled += [self._filling(emitter, name, part, outputs) for part in plan[1]]
         elif kind == "function":
             self._write_function(emitter, name, plan, outputs)
         elif kind == "deque":
@@ -355,10 +372,15 @@ class Maker:
             raise AssertionError(kind)
         return name
 
+    def _filling(
+        self, emitter: Emitter, name: str, part: tuple[Any, ...], outputs: dict[Value, str]
+    ) -> Callable[[], None]:
+        return lambda: emitter.line(f"{name}.cell_contents = {self.write(emitter, part, outputs)}")
+
     def _write_function(
         self, emitter: Emitter, name: str, plan: tuple[Any, ...], outputs: dict[Value, str]
     ) -> None:
-        _, like, defaults, keywords, cells = plan
+        _, like, defaults, keywords, cells, inside = plan
         parts = [[self.write(emitter, part, outputs) for part in group] for group in
                  (defaults, cells)]  # fmt: skip
         texts = ["(" + "".join(part + ", " for part in group) + ")" for group in parts]
@@ -366,6 +388,9 @@ class Maker:
         more = self._pairs(emitter, keywords, outputs) if keywords else None
         emitter.line(f"{name} = function_like({emitter.constant(form_of(like))}, {texts[0]}, "
                      f"{more}, {texts[1]})")  # fmt: skip
+        if inside:
+            self._unfilled.append(lambda: emitter.line(
+                f"{name}.__dict__.update({self._pairs(emitter, inside, outputs)})"))  # fmt: skip
 
     def _pairs(self, emitter: Emitter, pairs: Any, outputs: dict[Value, str]) -> str:
         items = [f"{emitter.constant(k)}: {self.write(emitter, v, outputs)}" for k, v in pairs]
@@ -451,19 +476,21 @@ class Form(NamedTuple):
     namespace: dict[str, Any]
     name: str
     qualname: str
+    module: Any
+    doc: Any
     notes: dict[str, Any]
 
 
 def form_of(function: Any) -> Form:
     return Form(function.__code__, function.__globals__, function.__name__, function.__qualname__,
-                dict(function.__annotations__))  # fmt: skip
+                function.__module__, function.__doc__, dict(function.__annotations__))  # fmt: skip
 
 
 def function_like(form: Form, defaults: tuple, keywords: dict | None, cells: tuple) -> Any:
     """A function with such defaults and cells."""
     made = types.FunctionType(form.code, form.namespace, form.name, defaults or None, cells)
     made.__kwdefaults__ = keywords
-    made.__qualname__ = form.qualname
+    made.__qualname__, made.__module__, made.__doc__ = form.qualname, form.module, form.doc
     if form.notes:
         made.__annotations__ = dict(form.notes)
     return made
