@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+import struct
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,7 +109,10 @@ class Graph:
         nodes = []
         for node in self.nodes:
             attributes = node.attributes
-            if attributes:
+            if len(attributes) == 1:
+                ((name, value),) = attributes.items()
+                attributes = ((name, attribute_key(value)),)
+            elif attributes:
                 attributes = tuple(sorted([(k, attribute_key(v)) for k, v in attributes.items()]))
             else:
                 attributes = ()
@@ -201,24 +205,28 @@ def attribute_key(value: Any) -> Hashable:
     """A key in which 1, True and 1.0, 0.0 and -0.0 differ and NaN equals NaN, also as parts."""
     kind = type(value)
     if kind is tuple:
-        whole = set(map(type, value)) <= _WHOLE
-        return value if whole else tuple(map(attribute_key, value))
+        for part in value:
+            if type(part) is not int:
+                return tuple(map(attribute_key, value))
+        return value
     if kind in _PLAIN:
         return kind.__name__, value
+    if kind is float:
+        return "float", _bytes_of(value)
+    if isinstance(value, np.dtype):
+        return value.str
     if isinstance(value, (float, np.floating)):
         return kind.__name__, np.float64(value).tobytes()
     if isinstance(value, (complex, np.complexfloating)):
         return kind.__name__, np.complex128(value).tobytes()
     if isinstance(value, tuple):
         return tuple(map(attribute_key, value))
-    if isinstance(value, np.dtype):
-        return value.str
     if isinstance(value, Graph):
         return value.key
     return kind.__name__, value
 
 
-_WHOLE = {int}
+_bytes_of = struct.Struct("=d").pack
 _PLAIN = {int, bool, str}
 
 
