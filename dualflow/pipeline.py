@@ -9,7 +9,6 @@ prepare    texts -> machine code, loaded from the cache or compiled beside; runt
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dualflow.base import collection, config
+from dualflow.base.digest import hashed
 from dualflow.codegen import numba as numba_codegen
 from dualflow.ir.backend import NUMBA
 from dualflow.ir.graph import Graph
@@ -104,7 +104,7 @@ def digest(graph: Graph, layouts: Layouts = None, into: Into = None) -> str | No
         return None
     views = None if layouts is None else [tuple(view) for view in layouts]
     given = (graph.digest, views, sorted((into or {}).items()), config.active().numerics)
-    return hashlib.sha256(repr((given, cache.stamp(*_COMPILER))).encode()).hexdigest()
+    return hashed(repr((given, cache.stamp(*_COMPILER))).encode()).hexdigest()
 
 
 def _settings() -> dict[str, object]:

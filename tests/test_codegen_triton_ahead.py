@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -28,6 +27,7 @@ from triton_kernels import (
     spelled_ops,
 )
 
+from dualflow.base.records import replaced
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import variant
 from dualflow.ir.backend import TRITON
@@ -178,7 +178,7 @@ def test_every_op_compiles(ahead_of_time, dtype):
     names = [name for name, kind in spelled_ops() if kind == dtype]
     kernel = op_kernel(names, dtype)
     chosen = variant(kernel, [0, 4096], [True] * len(kernel.accesses))
-    chosen = dataclasses.replace(chosen, constexprs=(128,))
+    chosen = replaced(chosen, constexprs=(128,))
     assert len(ahead_of_time(kernel, chosen).asm["cubin"]) > 1000
 
 

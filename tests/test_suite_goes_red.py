@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import CompileError
+from dualflow.base.records import replaced
 from dualflow.codegen import numba
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.text import KernelText
@@ -35,12 +35,12 @@ def raises(kernel: Kernel) -> KernelText:
 
 def writes_nonsense(kernel: Kernel) -> KernelText:
     text = emit(kernel)
-    return replace(text, source=text.source.replace("for i0 in", "for i0 out of"))
+    return replaced(text, source=text.source.replace("for i0 in", "for i0 out of"))
 
 
 def subtracts(kernel: Kernel) -> KernelText:
     text = emit(kernel)
-    return replace(text, source=re.sub(r" \+ c(\d)", r" - c\1", text.source))
+    return replaced(text, source=re.sub(r" \+ c(\d)", r" - c\1", text.source))
 
 
 STUBS: dict[str, Callable[[Kernel], KernelText]] = {

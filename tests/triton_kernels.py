@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from triton_interpreter import Interpreter, Job
 
+from dualflow.base.records import replaced
 from dualflow.codegen.spelling import spelling
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import launch_grid, variant
@@ -199,7 +199,7 @@ def launch(
     text = emit(kernel)
     integers = numbers(kernel, arrays, **sizes)
     chosen = variant(kernel, integers, [True] * len(arrays))
-    chosen = dataclasses.replace(chosen, constexprs=blocks or chosen.constexprs)
+    chosen = replaced(chosen, constexprs=blocks or chosen.constexprs)
     memory = [memory_of(array) for array in arrays]
     status = np.zeros(1, np.int64)
     roots = [root for root, _ in memory] + [status.view(np.uint8)]

@@ -12,14 +12,13 @@ segment is computed in these three ways from copies of its inputs.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import sys
-import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
@@ -30,6 +29,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import ArgumentError
+from dualflow.base.telling import warn
 from dualflow.base.trees import flatten
 from dualflow.ir.interpret import interpret
 
@@ -38,8 +38,6 @@ from .world import World
 
 #: By the bytes of a float: how far replays may be from eager, relative to the largest value.
 CLOSE = {2: 3e-2, 4: 1e-3, 8: 1e-9}
-
-_log = logging.getLogger("dualflow")
 
 
 @final
@@ -112,7 +110,7 @@ class Audit:
         count("audit_mismatches")
         name = getattr(compiled._fn, "__qualname__", repr(compiled._fn))
         where = "" if call is None else f"; run {write_script(compiled._fn, found, call)}"
-        _log.warning("%s: compiled and eager differ: %s%s", name, found, where)
+        warn("%s: compiled and eager differ: %s%s", name, found, where)
 
 
 # What a call gives and changes -----------------------------------------------------------------
@@ -214,7 +212,7 @@ print(found.audit, found.outputs, sep="\\n")
 
 def write_script(function: Any, found: str, call: Any) -> Path:
     """A folder with a script that compares the call in both modes; the script's path."""
-    folder = Path(tempfile.mkdtemp(prefix="dualflow-audit-"))
+    folder = Path(import_module("tempfile").mkdtemp(prefix="dualflow-audit-"))
     path, arguments = folder / "differs.py", folder / "arguments.pickle"
     try:
         arguments.write_bytes(pickle.dumps(call))

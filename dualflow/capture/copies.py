@@ -7,13 +7,13 @@ that runs what an earlier one has run parses no source.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 from pathlib import Path
 from types import CodeType
 from typing import Any
 from weakref import ref
 
+from dualflow.base.digest import hashed
 from dualflow.runtime import cache as disk
 
 from .expressions import Refused
@@ -52,8 +52,8 @@ def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
     text = text_of(code, namespace)
     parts = marshal.dumps((code, ends), 2), text.encode("utf-8", "surrogatepass")
     stamp = disk.stamp(Path(__file__).parent).encode()  # of all hooks that a copy may call
-    hashes = [hashlib.sha256(part).digest() for part in (*parts, stamp)]
-    name = hashlib.sha256(b"".join(hashes)).hexdigest()
+    hashes = [hashed(part).digest() for part in (*parts, stamp)]
+    name = hashed(b"".join(hashes)).hexdigest()
     data = disk.fetch(name, disk.COPY)
     if data is not None:
         return Copy(*marshal.loads(data))

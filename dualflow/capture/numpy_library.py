@@ -8,13 +8,13 @@ NumPy then gives is of another type or shape than recorded, and the call runs in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy._core import umath
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.records import record
 from dualflow.ir.graph import attribute_key
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
@@ -29,7 +29,7 @@ with np.errstate(all="ignore"):
 
 
 @final
-@dataclass(frozen=True)
+@record
 class Slot:
     """The place of an array among arguments: `form` is "array", "scalar" (NumPy's) or "number"
     (Python's)."""

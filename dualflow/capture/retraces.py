@@ -7,14 +7,13 @@ that `explain` shows: the first guard in which the last two recordings differ, a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any, final
 
+from dualflow.base.telling import warn
+
 #: So many recordings of a function for one cause are told.
 MANY = 8
-
-_log = logging.getLogger("dualflow")
 
 
 @final
@@ -38,7 +37,7 @@ class Retraces:
         now = [str(text) for event in events if (text := _asked(event)) is not None]
         if alike >= MANY:
             self.told = _cause(name, self._before, now, alike, limit)
-            _log.warning("%s", self.told)
+            warn("%s", self.told)
         self._before = now
 
 

@@ -5,10 +5,10 @@ Comes in: said here, once for each emitter in `codegen/`. Goes out: `schedule/` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dualflow.base.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spreading:
     """When a fold of many elements to few results is cut into parts that run side by side.
 
@@ -29,7 +29,7 @@ class Spreading:
     padded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backend:
     """Abilities of a code generator.
 

@@ -10,16 +10,16 @@ Comes in: `GraphBuilder` calls. Goes out: graphs that `verify`, print as Python,
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import struct
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from dualflow.base.digest import hashed
+from dualflow.base.records import entity
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 
@@ -91,7 +91,7 @@ class Node:
         return f"<node {self.op.name} -> {', '.join(str(r.type) for r in self.results)}>"
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Graph:
     """A computation from inputs to outputs."""
 
@@ -133,7 +133,7 @@ class Graph:
             content = marshal.dumps((self._key(), places, told), 2)  # 2: equal is written equally
         except ValueError:
             return None
-        return hashlib.sha256(content).hexdigest()
+        return hashed(content).hexdigest()
 
     def _with_bodies(self) -> Iterator[Node]:
         for node in self.nodes:

@@ -15,12 +15,11 @@ of a trace, and so of the program.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from dualflow.base.records import record
+from dualflow.base.records import entity, record
 from dualflow.base.source import SourceLine
 
 from .kernel import Kernel
@@ -112,7 +111,7 @@ class Loop:
 Step = Launch | Call | Loop
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Program:
     """A whole compiled graph.
 

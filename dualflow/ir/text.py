@@ -5,12 +5,12 @@ Comes in: `codegen/` writes it from a Kernel. Goes out: `runtime/` compiles, cac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dualflow.base.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class KernelText:
     """Source of one function, without comments (comments would make equal kernels differ).
 
@@ -35,7 +35,7 @@ class KernelText:
     scratch: tuple[tuple[np.dtype, tuple[int, ...]], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variant:
     """What one compilation of a text for a GPU assumes.
 

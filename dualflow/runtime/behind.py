@@ -10,9 +10,9 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from dualflow.base.counters import count
+from dualflow.base.records import entity
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
@@ -23,7 +23,7 @@ from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Planned:
     """All that is made of a graph before there is machine code.
 

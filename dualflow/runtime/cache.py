@@ -1,7 +1,7 @@
 """The disk cache: object bytes under the hash of their text, versions and CPU; and
 what else later processes need not make anew.
 
-    entry = MAGIC, SHA-256 of the rest, length of the source (8 bytes), source, object bytes
+    entry = MAGIC, BLAKE2b of the rest, length of the source (8 bytes), source, object bytes
 
 Processes may share the folder: an entry is written beside and renamed. A damaged entry is made
 anew and counted; a folder that cannot be read or written is counted, and nothing is kept on disk.
@@ -9,13 +9,11 @@ anew and counted; a folder that cannot be read or written is counted, and nothin
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,10 +21,12 @@ import numpy as np
 
 from dualflow.base.config import active
 from dualflow.base.counters import count
+from dualflow.base.digest import hashed
+from dualflow.base.records import record
 
 from . import loader, processor
 
-MAGIC = b"dualflow kernel 1\n"
+MAGIC = b"dualflow kernel 2\n"
 #: How the names of entries end: of machine code, of what planning made of a graph, and of the
 #: instrumented copy of a function.
 OBJECT, PLAN, COPY = ".o", ".plan", ".copy"
@@ -45,7 +45,7 @@ LOOK_PART, LOOK_NAMES = 1 / 64, 64
 _written: dict[Path, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One cached kernel: its file, its size and age (seconds since the epoch), its source."""
 
@@ -58,13 +58,13 @@ class Entry:
 def key(*parts: str) -> str:
     """The name of the entry for what `parts` describe, on this machine with these versions."""
     text = "\0".join((*parts, *machine()))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashed(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
-    words = hashlib.sha256()
+    words = hashed()
     files = [_ROOM / "compile.py", _ROOM / "intrinsics.py", _ROOM / "products" / "tiles.py"]
     for path in (*files, *sorted((_ROOM / "cpu_math").glob("*.py"))):
         words.update(path.read_bytes())
@@ -130,7 +130,7 @@ def store(name: str, image: bytes, source: str, kind: str = OBJECT) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)
+            beside.write_bytes(MAGIC + hashed(body).digest() + body)
             os.replace(beside, folder / (name + kind))
         except OSError:
             beside.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def _folder() -> Path | None:
 def _open(data: bytes) -> tuple[str, bytes] | None:
     """Source and object bytes of an entry; None if it is damaged."""
     digest, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-    if len(data) < _HEAD or not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
+    if len(data) < _HEAD or not data.startswith(MAGIC) or hashed(body).digest() != digest:
         return None
     end = 8 + int.from_bytes(body[:8], "little")
     return body[8:end].decode(), body[end:]

@@ -7,12 +7,12 @@ Numba's, no fast-math; pointers do not alias.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from dualflow.base.digest import hashed
 from dualflow.ir.text import KernelText
 
 from .frames import read_text
@@ -50,7 +50,7 @@ def symbol(text: KernelText) -> str:
 
 def fingerprint(text: KernelText) -> str:
     """A hash of all that decides the machine code, the machine and versions aside."""
-    return hashlib.sha256(repr(_parts(text)).encode()).hexdigest()
+    return hashed(repr(_parts(text)).encode()).hexdigest()
 
 
 def _parts(text: KernelText) -> tuple[Any, ...]:

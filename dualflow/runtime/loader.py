@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from . import linker
@@ -20,12 +19,13 @@ _numbers = itertools.count()
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Native:
     """Loaded machine code: it stays as long as this object does."""
 
-    addresses: dict[str, int]
-    tracker: Any
+    __slots__ = ("addresses", "tracker")
+
+    def __init__(self, addresses: dict[str, int], tracker: Any) -> None:
+        self.addresses, self.tracker = addresses, tracker
 
     def __getitem__(self, symbol: str) -> int:
         return self.addresses[symbol]

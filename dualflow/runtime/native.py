@@ -318,9 +318,7 @@ def _library() -> Native:
 
 def fill(text: str, values: Mapping[str, object]) -> str:
     """LLVM text with words replaced by their values."""
-    for name, value in values.items():
-        text = re.sub(rf"\b{name}\b", str(value), text)
-    return text
+    return re.sub(r"\b[A-Z_]+\b", lambda found: str(values.get(found[0], found[0])), text)
 
 
 def address_of_run() -> int:

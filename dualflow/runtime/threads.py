@@ -12,7 +12,6 @@ import ctypes
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from .loader import Native
 from .native_pool import HEAD, MOST_THREADS, SYMBOLS, pool_text
 from .once import once
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_QUOTA = "/sys/fs/cgroup/cpu.max"
 
 
 def budget() -> int:
@@ -46,7 +45,8 @@ def processors() -> int:
     if wanted.isdecimal() and int(wanted):
         found = min(found, int(wanted))
     try:
-        share, period = _QUOTA.read_text().split()
+        with open(_QUOTA) as file:
+            share, period = file.read().split()
     except (OSError, ValueError):
         return found
     return found if share == "max" else max(1, min(found, -(-int(share) // int(period))))

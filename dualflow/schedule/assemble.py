@@ -7,10 +7,10 @@ what was decided and why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from dualflow.base import config
 from dualflow.base.errors import IndexingError
+from dualflow.base.records import entity, replaced
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import NUMBA, Backend
 from dualflow.ir.graph import Graph, Node, Value
@@ -37,7 +37,7 @@ WASTEFUL = 1.05
 MOST_TRIED = 500
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Plan:
     """A Program and what is to know of it.
 
@@ -196,7 +196,7 @@ class _Assembly:
         if unit.node.op.kind is not Kind.LOOP or not self.backend.loops:
             return None
         operands = [self._whole(value, unit) for value in unit.node.operands]
-        inner = replace(self.backend, lends=False)  # outputs may lie where the step before reads
+        inner = replaced(self.backend, lends=False)  # outputs may lie where the step before reads
         made = repeat(
             unit.node, operands,
             lambda graph, layouts: plan_with_reasons(graph, layouts, inner),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from dualflow.base.dtypes import (
     weak,
 )
 from dualflow.base.errors import ArgumentError, DTypeError
+from dualflow.base.records import record
 
 from ..devices import device as device_of
 from ..promotion import SCALARS
@@ -36,7 +36,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class FloatInfo:
     """Limits of a float dtype; see `finfo`."""
 
@@ -48,7 +48,7 @@ class FloatInfo:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@record
 class IntegerInfo:
     """Limits of an integer dtype; see `iinfo`."""
 

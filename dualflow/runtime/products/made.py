@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dualflow.base.records import entity
 from dualflow.ir.program import Operand
 from dualflow.ir.text import KernelText
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Product:
     """A text with the operands behind its pointers and its integers.
 
