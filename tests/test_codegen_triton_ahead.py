@@ -27,12 +27,14 @@ from triton_kernels import (
     spelled_ops,
 )
 
+import dualflow as df
 from dualflow.base.records import replaced
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import variant
 from dualflow.ir.backend import TRITON
 from dualflow.ir.kernel import Access, Kernel, Let
 from dualflow.passes import simplify
+from dualflow.runtime.gpu import images
 from dualflow.runtime.gpu.compile import build
 from dualflow.schedule import plan
 
@@ -191,3 +193,26 @@ def test_every_kind_of_fold_compiles(ahead_of_time, op, source, result):
         kernel = fold_kernel(op, source, result, form)
         chosen = variant(kernel, integers_for(kernel, 64, width), (True, True))
         assert len(ahead_of_time(kernel, chosen).asm["cubin"]) > 1000
+
+
+def test_the_helper_compiles_and_the_disk_keeps_machine_code(tmp_path):
+    kernel = NAMED["chain"]
+    chosen = variant(kernel, integers_for(kernel, 64, 1000), [True] * len(kernel.accesses))
+    with df.config(cache=tmp_path):
+        images.forget()
+        before = df.stats()
+        image = images.start(emit(kernel), chosen, 90).result()
+        assert image.code[:4] == b"\x7fELF"
+        assert (image.name, image.warps) == ("kernel", chosen.warps)
+        images.forget()
+        again = images.start(emit(kernel), chosen, 90)
+        assert again.poll()
+        assert again.result() == image
+        after = df.stats()
+    moved = [
+        after[n] - before[n] for n in ("kernels_compiled", "kernels_loaded", "helper_failures")
+    ]
+    assert moved == [1, 1, 0]
+    other = images.start(emit(kernel), chosen, 80)
+    assert other.key != again.key
+    images.forget()

@@ -11,11 +11,15 @@ pytest.importorskip("triton")
 
 import gpu_stand_in
 from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
+from schedule_graphs import Builder
 
 import dualflow as df
 from dualflow import errors, nn
 from dualflow.inspect import demonstration
-from dualflow.runtime.gpu import images
+from dualflow.ir.graph import Graph
+from dualflow.ops import primitives as p
+from dualflow.pipeline import compile_graph
+from dualflow.runtime.gpu import images, launching
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -200,6 +204,42 @@ def test_a_gpu_too_old_for_kernels_runs_eagerly_and_counts_it(monkeypatch):
         assert f(x).tolist() == [1.0, 3.0, 5.0]
     with pytest.raises((errors.DeviceError, errors.CompileError), match="capability 7"):
         df.compile(lambda x: x * 3 + 1, wait=True)(x)
+
+
+def test_a_kernel_that_needs_too_much_shared_memory_is_left_to_cupy(monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["cuda.bindings"].driver, "cuFuncSetAttribute",
+        lambda *_: (gpu_stand_in.Result.CUDA_ERROR_INVALID_VALUE,),
+    )  # fmt: skip
+    x = df.arange(3, dtype="float32", device="cuda")
+    with df.config(on_compiler_error="eager"):
+        f = df.compile(lambda x: x * 2 + 1, wait=True)
+        assert counted("compiler_errors", lambda: [f(x), f(x)])[0] >= 1
+        assert f(x).tolist() == [1.0, 3.0, 5.0]
+    g = df.compile(lambda x: x * 3 + 1, wait=True)
+    with pytest.raises((errors.DeviceError, errors.CompileError), match="shared memory"):
+        [g(x) for _ in range(2)]
+
+
+def test_a_launch_that_fails_says_what_cuda_said():
+    x = df.arange(3, dtype="float32", device="cuda")
+    program = compile_graph(chain_of(3), device="cuda:0").result()
+    lost = gpu_stand_in.Result.CUDA_ERROR_INVALID_VALUE
+    for launcher in launchers_of(program):
+        launcher._launch = lambda *_: (lost,)
+    with pytest.raises(errors.DeviceError, match="launching a kernel: CUDA_ERROR_INVALID_VALUE"):
+        program.run([x.array])
+    assert df.ones(2).sum().item() == 2.0  # the CPU goes on
+
+
+def chain_of(n: int) -> Graph:
+    b = Builder()
+    x = b.tensor(n)
+    return b.build([b(p.add, x, x)])
+
+
+def launchers_of(program) -> list[launching.Launcher]:
+    return [one for step in program._steps for one in step._launchers.values()]
 
 
 def test_texts_that_differ_in_dtypes_alone_are_compiled_apart():

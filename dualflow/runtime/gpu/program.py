@@ -101,6 +101,11 @@ class Executable:
             else:
                 body = Executable(step.body, texts, choose, index)
                 self._steps.append(RepeatedBody(step, body, places))
+        with told("loading kernels"), cupy().cuda.Device(index):
+            cupy().zeros(1, np.int64)  # makes the device's context current, for the driver
+            for step, bound in zip(program.steps, self._steps, strict=True):
+                if isinstance(step, Launch) and isinstance(bound, Bound):
+                    bound.load(places.aligned(step))
         self._checks = _may_fail(program)
         launches = all(isinstance(step, Bound) for step in self._steps)
         self._graphs = Graphs() if launches and len(self._steps) > 1 else None

@@ -38,6 +38,11 @@ class Bound:
         self._numbers += step.integers
         self._launchers: dict[tuple[bool, ...], Launcher | None] = {}
 
+    def load(self, aligned: tuple[bool, ...]) -> None:
+        """Load the machine code for operands aligned so, so that what is wrong with it shows before
+        anything runs; DeviceError if the GPU cannot take it."""
+        self._launchers[aligned] = self._launcher(aligned)
+
     def launch(self, stream: int, bases: Sequence[int], status: int) -> None:
         """Launch it on a stream, with operands in the memory at these addresses."""
         pointers = [bases[base] + offset for base, offset in self._places]
