@@ -9,6 +9,7 @@ import pytest
 from kernel_interpreter import run
 from schedule_graphs import Builder, parts
 
+import dualflow as df
 from dualflow.base.config import config
 from dualflow.base.dtypes import float16, float32, int32, int64, uint32, uint64
 from dualflow.base.errors import IndexingError
@@ -388,3 +389,24 @@ def test_a_plan_tells_why_values_are_stored_and_how_many_bytes_move():
     assert found.moved == (4 * 2 * 128, 4 * (128 + 64 + 32), 4 * 2 * 32)
     assert found.lines()[1] == "1: library call of matmul; 896 bytes"
     assert "exp float32[8, 16] lies in memory: read as a whole by a library" in found.lines()
+
+
+@pytest.mark.parametrize(("points", "folded", "lanes"), [
+    (40, 3, "i1"), (40, 9, "j0"), (5, 3, "j0"),  # few are folded, many; few points
+])  # fmt: skip
+def test_what_is_many_runs_side_by_side(points, folded, lanes):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(points, folded)), rng.normal(size=(points, folded))
+
+    @df.compile(wait=True)
+    def distances(x, y):
+        d = x[:, None, :] - y[None, :, :]
+        return df.sqrt((d * d).sum(axis=2))
+
+    tensors = df.asarray(x), df.asarray(y)
+    distances(*tensors)
+    found = distances(*tensors).numpy()
+    assert distances.stats()["replays"] == 1
+    assert f"lanes {lanes}\n" in distances.explain(*tensors)
+    wanted = np.sqrt(((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2))
+    np.testing.assert_allclose(found, wanted, 1e-14)

@@ -32,6 +32,8 @@ from dualflow.ops import primitives as p
 
 from .lowering import Look, Lowering, Term
 
+#: Fewer points of the grid or of the loop do not run side by side where the other has as many.
+NARROW = 8
 OUT_OF_BOUNDS = 1  # the status of the only check there is
 
 
@@ -62,9 +64,8 @@ def shape_kernel(lowering: Lowering) -> Lowered:
 
 
 def lanes_in_loop(lowering: Lowering) -> bool:
-    """Whether the points that run side by side are those of a loop, not of the grid."""
-    shaping = _Shaping(lowering)
-    return shaping.lanes in shaping.loop_names
+    """Whether memory lies along a loop, not along the grid."""
+    return _Shaping(lowering).lies_along_loop()
 
 
 class _Shaping:
@@ -131,16 +132,28 @@ class _Shaping:
         return size
 
     def _lanes(self) -> str:
-        """The axis with unit stride in most accesses; of equals the loop."""
+        """The axis that memory lies along, unless it has few points and the other many."""
         if not self.loops:
             return self.names[-1]
+        points, folded = self._size(self.grid[-1]), self._size(self.loop[-1])
+        along = self.lies_along_loop()
+        if not along and points < NARROW <= folded:
+            along = True
+        elif along and folded < NARROW <= points and not self.total:
+            along = False
+        return self.loop_names[-1] if along else self.names[-1]
+
+    def lies_along_loop(self) -> bool:
+        """Whether most accesses have unit stride along the loop; of equals the loop."""
+        if not self.loops:
+            return False
         most = max(sum(map(bool, look.strides)) for look in self.looks)
         moving = [look for look in self.looks if sum(map(bool, look.strides)) == most]
 
         def units(runs: list[list[int]]) -> int:
             return sum(abs(look.strides[runs[-1][-1]]) == 1 for look in moving if runs[-1])
 
-        return self.names[-1] if units(self.grid) > units(self.loop) else self.loop_names[-1]
+        return units(self.grid) <= units(self.loop)
 
     def _strides(self, look: Look) -> tuple[int, ...]:
         return tuple(look.strides[run[-1]] if run else 0 for run in self.grid + self.loop)
