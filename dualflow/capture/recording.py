@@ -7,6 +7,7 @@ recording, never the call (unless `on_compiler_error="raise"` asks for it).
 from __future__ import annotations
 
 import os
+import sys
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, final
@@ -23,7 +24,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 @final
 class Recording:
-    """See `ops.door.Mode`."""
+    """See `ops.door.Mode`. The frames of this class and the door are no user's, so that the search
+    for the line begins above them: making a frame visible costs 0.1 us."""
 
     name = "record"
 
@@ -41,7 +43,7 @@ class Recording:
         out = self.eager.elementwise(op, operands)
         if not self.recorder.dead:
             try:
-                self.notes.elementwise(op, operands, out, user_line())
+                self.notes.elementwise(op, operands, out, user_line(sys._getframe(2)))
             except Exception as error:
                 self._failed(error)
         return out
@@ -83,7 +85,7 @@ class Recording:
         if self.recorder.dead:
             return
         try:
-            take(*what, user_line())
+            take(*what, user_line(sys._getframe(3)))
         except Exception as error:
             self._failed(error)
 
