@@ -104,7 +104,7 @@ def fits() -> Iterator[Fit]:
     ln2 = mp.log(2)
     r = ln2 / 2 * mp.mpf("1.001")
     half = mp.mpf("0.5005")
-    for width, degree in ((32, 4), (64, 9)):
+    for width, degree in ((32, 5), (64, 9)):
         text = "(exp(r) - 1 - r) / r**2, |r| <= log(2)/2"
         yield Fit("EXP", width, text, lambda x: (mp.expm1(x) - x) / x**2, -r, r, degree)
     for width, degree in ((32, 5), (64, 11)):
@@ -148,7 +148,7 @@ def fits() -> Iterator[Fit]:
     for width in (32, 64):
         yield Fit("CBRT", width, "t**(-1/3), 1 <= t <= 8", inverse_cube_root, 1, 8, 5)
     low = (mp.mpf("0.78") - 3.5) / (mp.mpf("0.78") + 3.5)
-    for width, most, degree in ((32, "10.5", 9), (64, "28", 20)):
+    for width, most, degree in ((32, "10.5", 10), (64, "28", 20)):
         text = f"erfc(t)*exp(t*t)*(1 + 2*t), t = 3.5*(1 + y)/(1 - y), 0.78 <= t <= {most}"
         high = (mp.mpf(most) - 3.5) / (mp.mpf(most) + 3.5)
         yield Fit("ERFCX", width, text, scaled_erfc, low, high, degree)

@@ -13,6 +13,7 @@ from .builder import (
     absolute,
     clamp,
     copy_sign,
+    fast_two_sum,
     fma,
     polynomial,
     select,
@@ -62,7 +63,9 @@ def _erfc_positive(x: Scalar) -> Scalar:
     # exp(-(high + low)): the rounding error of t*t matters, its size is up to 784.
     high, low = two_product(t, t)
     r, tail, n = exp_split(-high, -low)
-    product = quotient + fma(quotient, r, fma(quotient, tail, quotient_low))
+    part, part_low = two_product(quotient, r)
+    total, error = fast_two_sum(quotient, part)
+    product = total + (fma(quotient, tail, quotient_low) + (error + part_low))
     return _times_power(product, n)
 
 
