@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -219,6 +220,18 @@ def test_blas_follows_the_setting_and_is_given_back():
 def test_a_number_of_threads_that_is_none(value):
     with pytest.raises(ConfigError, match="threads"):
         df.set_config(threads=value)
+
+
+def test_the_pool_can_be_made_for_arm(monkeypatch):
+    llvm = pytest.importorskip("llvmlite.binding")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    module = llvm.parse_assembly(native_pool.pool_text())
+    module.verify()
+    text = target.create_target_machine(opt=2, reloc="pic").emit_assembly(module)
+    assert "yield" in text  # what the processor is told while it waits
 
 
 def test_a_pool_that_fails_its_test_is_not_used(monkeypatch):
