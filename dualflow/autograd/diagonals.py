@@ -1,5 +1,6 @@
 """Tangents of elementwise ops where nobody takes notes: what a rule makes of them is traced once,
-then NumPy is called for its steps alone, in place where a temporary is not needed any more.
+then NumPy is called for its steps alone, in place where a temporary is not needed any more. Linear
+ops of one input are applied to the tangent.
 
     Plan = constants, steps, result
     Step = a function of NumPy, and the slots of its operands (last, maybe, of the result)
@@ -11,7 +12,7 @@ of the tape and tangents. Goes out: a tangent, or None where it takes more and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn, final
 
 import numpy as np
@@ -53,9 +54,14 @@ def tangent(node: Node, given: Sequence[Tensor | None], spare: Sequence[bool]) -
         given: for each input a tangent, or None for zero.
         spare: which of them may be overwritten.
     """
-    if type(node) is not Record or node.op.kind is not Kind.ELEMENTWISE or node.attributes:
+    if type(node) is not Record:
         return None
     op = node.op
+    if _is_linear(op) and "fill" not in node.attributes:
+        made = door.state.mode.apply(op, tuple(given), node.attributes)  # type: ignore[arg-type]
+        return made, op.view is not None, op.view is None
+    if op.kind is not Kind.ELEMENTWISE or node.attributes:
+        return None
     inputs, out = node.values(False)
     shape = _shape(inputs)
     if not shape:
@@ -89,6 +95,14 @@ def tangent(node: Node, given: Sequence[Tensor | None], spare: Sequence[bool]) -
         return given[plan.result], True, spare[plan.result]
     made = values[plan.result]
     return Tensor._wrap(made if made.flags.c_contiguous else made.copy()), False, True
+
+
+@lru_cache(maxsize=None)
+def _is_linear(op: Op) -> bool:
+    """Whether the op has one input, and on its tangent gives that of the output."""
+    if op.kind is Kind.MOVEMENT:
+        return op.forward is None and op.placement is None
+    return getattr(op.forward, "linear", False)
 
 
 def _shape(inputs: Sequence[Any]) -> Shape:

@@ -54,6 +54,12 @@ def needs_no_more(forward: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
+def linear(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a forward rule of one input that is the op itself on the tangent."""
+    forward.linear = True  # type: ignore[attr-defined]
+    return forward
+
+
 def primitive(name: str, kind: Kind, rule: Any, numpy: Callable[..., Any], **parts: Any) -> Strict:
     """Enter a record; see `ir.op.Op` for the parts."""
     return Strict(register(Op(name, kind, rule, numpy, **parts)))

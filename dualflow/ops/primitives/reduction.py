@@ -17,7 +17,7 @@ from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
 from .. import domains
-from ..record import Strict, primitive
+from ..record import Strict, linear, primitive
 from ..rules import check_axes, check_axis, check_kind, ordered
 from .creation import iota
 from .elementwise import ALL, where
@@ -135,7 +135,7 @@ sum = _reduction(
     "sum", _sum, "the sum; of integers and booleans in 64 bits", accepts=ALL,
     dtype_of=wide, identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
-    forward=lambda tangents, out, x, axes: sum(tangents[0], axes=axes),
+    forward=linear(lambda tangents, out, x, axes: sum(tangents[0], axes=axes)),
     spelling={"numba": {"biufc": "{0} + {1}"}, "triton": "{0} + {1}"}, exact=False,
 )  # fmt: skip
 prod = _reduction(
@@ -249,7 +249,7 @@ cumsum = primitive(
     doc="running sums along an axis, in order",
     identity=lambda dtype: dtype.type(0).item(),
     gradient=lambda g, out, x, axis: (cumsum(g.flip(axis), axis=axis).flip(axis),),
-    forward=lambda tangents, out, x, axis: cumsum(tangents[0], axis=axis),
+    forward=linear(lambda tangents, out, x, axis: cumsum(tangents[0], axis=axis)),
     spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"},
 )  # fmt: skip
 cumprod = primitive(
