@@ -52,10 +52,11 @@ def compile_graph(
     if device != "cpu":
         return _gpu().start(plan(graph, layouts, into, most, device), device)
     if behind:
+        name = digest(graph, layouts, into)
         return Behind(
             f"{__name__}:plan_pickled",
-            lambda: pickle.dumps((graph, layouts, into, most, _settings())),
-            digest(graph, layouts, into),
+            lambda: pickle.dumps((graph, layouts, into, most, name, _settings())),
+            name,
             lambda: plan(graph, layouts, into, most),
         )
     planned = plan(graph, layouts, into, most)
@@ -89,12 +90,12 @@ def plan(
 
 def plan_pickled(given: bytes) -> bytes:
     """What the helper does with a graph that `compile_graph` sent: plan and compile it."""
-    graph, layouts, into, most, settings = pickle.loads(given)
+    graph, layouts, into, most, name, settings = pickle.loads(given)
     with config.config(**settings):
         try:
-            return answer(plan(graph, layouts, into, most))
+            return answer(plan(graph, layouts, into, most), name)
         except Unplanned as why:
-            return answer(why)
+            return answer(why, name)
 
 
 def digest(graph: Graph, layouts: Layouts = None, into: Into = None) -> str | None:

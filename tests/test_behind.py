@@ -183,3 +183,18 @@ def test_other_numbers_and_lines_have_other_digests():
         compiled(x)
         found.add(compiled._last[2].graph.digest)
     assert len(found) == 3  # the lambdas stand in one line
+
+
+def test_the_helper_keeps_what_it_made_though_nobody_asks(tmp_path):
+    compiled = df.compile(f)
+    compiled(df.tensor(X))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.plan")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert len(list(tmp_path.rglob("*.o"))) >= 1
+    builds.forget()
+    path._compilations.clear()
+    before = counted("kernels_compiled", "plans_loaded")
+    assert until_replayed(df.compile(f), df.tensor(X)) == 2
+    assert counted("kernels_compiled", "plans_loaded") == [before[0], before[1] + 1]

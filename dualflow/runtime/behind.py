@@ -42,23 +42,27 @@ class Unplanned(Exception):  # noqa: N818 - a verdict, not an error of the user
     """A graph is not planned, and it would not be in another process either: why, and a line."""
 
 
-def answer(planned: Planned | Unplanned) -> bytes:
+def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
     """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
-    what went wrong with it."""
+    what went wrong with it. All of it is put there at once: the parent may end before it asks."""
     images: dict[str, bytes | str] = {}
     made = isinstance(planned, Planned)
     for text in (*planned.texts.values(), *products.texts_of(planned.program)) if made else ():
-        name = fingerprint(text)
-        if name in images or cache.holds(builds.key(text)):
+        word = fingerprint(text)
+        if word in images or cache.holds(builds.key(text)):
             continue
         try:
-            images[name] = compile_text(text)
+            images[word] = image = compile_text(text)
+            cache.store(builds.key(text), image, text.source)
         except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
-            images[name] = f"{type(error).__name__}: {error}"
+            images[word] = f"{type(error).__name__}: {error}"
     native.builtin_works()  # so that its code too is on disk before the parent looks for it
     native_call.works()
     threads.step()
-    return pickle.dumps((pickle.dumps(planned), images))
+    written = pickle.dumps(planned)
+    if name is not None:
+        cache.store(name, written, "", cache.PLAN)
+    return pickle.dumps((written, images))
 
 
 class Behind:
@@ -144,12 +148,14 @@ class Behind:
         if self._stored:
             assert self.name is not None
             kept = _read(self.name)
-            if kept is not None:
-                return _sound(kept), {}
+            if kept is None:
+                kept = self._here()
+                cache.store(self.name, pickle.dumps(kept), "", cache.PLAN)
+            return _sound(kept), {}
         found = self._job.result() if self._job is not None else None
         if isinstance(found, bytes):
             planned, images = pickle.loads(found)
-            if self.name is not None:
+            if self.name is not None and not cache.holds(self.name, cache.PLAN):
                 cache.store(self.name, planned, "", cache.PLAN)
             return _sound(pickle.loads(planned)), images
         if self._job is not None:
