@@ -34,6 +34,9 @@ from dualflow.runtime.gpu import images, launching, libraries
 #: The names of CuPy 14.
 NAMES = frozenset((Path(__file__).parent / "cupy_names.txt").read_text().split())
 DEVICES = 2
+#: the dtypes that `cupy.add.at` takes, but for float16, which not every GPU does
+ADDED = {np.dtype(name) for name in ("int32", "uint32", "uint64", "float32", "float64",
+                                     "complex64", "complex128")}  # fmt: skip
 PAGE = 512  # where CuPy's pool puts arrays
 
 
@@ -213,6 +216,7 @@ class Function:
             return wrapped(self._numpy(*plain_all(args), **plain_all(settings)), leaves(args))
 
     def at(self, out: Array, places: Any, values: Any) -> None:
+        assert out.dtype in ADDED, f"CuPy adds no {out.dtype.name} in place"
         self._numpy.at(out._a, index(places, out.shape), plain(values))
 
 

@@ -15,6 +15,7 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 
 import dualflow as df
 from dualflow import errors
+from dualflow.ops import primitives as p
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -83,6 +84,13 @@ def test_indices_out_of_bounds_raise_as_on_the_cpu():
     assert df.take(x, df.asarray([-1, 0], device="cuda")).tolist() == [3, 0]
     with pytest.raises(errors.IndexingError, match="index 4 for axis 0 of size 4"):
         x[df.asarray([4], device="cuda")]
+
+
+def test_whole_numbers_of_64_bits_are_added_exactly():
+    x = df.asarray([2**62, -5], device="cuda")
+    places, values = df.asarray([1, 1, 0], device="cuda"), df.asarray([-(2**40), 3, 1]).to("cuda")
+    found = p.scatter_add(x, places, values, axis=0)
+    assert found.tolist() == [2**62 + 1, -5 - 2**40 + 3]
 
 
 def test_ops_that_cupy_lacks_are_kernels_of_one_node():

@@ -128,18 +128,19 @@ def _gather(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
     return x[_places(xp, indices, x.shape[axis], axis)]
 
 
+#: what a GPU adds to memory in one go; of other dtypes, the one that is added in their place:
+#: whole numbers wrap alike in every dtype of their size
+ATOMIC = {np.dtype(name) for name in ("int32", "uint32", "uint64", "float32", "float64",
+                                      "complex64", "complex128")}  # fmt: skip
+INSTEAD = {"int64": "uint64", "float16": "float32", "bool": "int32", "int8": "int32",
+           "int16": "int32", "uint8": "int32", "uint16": "int32"}  # fmt: skip
+
+
 def _scatter_add(xp: Any, x: Any, indices: Any, values: Any, *, axis: int) -> Any:
-    out = x.copy()
-    if x.dtype in ATOMIC:
-        xp.add.at(out, _places(xp, indices, x.shape[axis], axis), values)
-        return out
-    wide_out = out.astype(np.int32 if x.dtype.kind in "biu" else np.float32)
-    xp.add.at(wide_out, _places(xp, indices, x.shape[axis], axis), values.astype(wide_out.dtype))
-    return wide_out.astype(x.dtype)
-
-
-#: what a GPU adds to memory in one go
-ATOMIC = {np.dtype(name) for name in ("int32", "uint32", "uint64", "float32", "float64")}
+    wide = x.dtype if x.dtype in ATOMIC else np.dtype(INSTEAD[x.dtype.name])
+    out = x.astype(wide)
+    xp.add.at(out, _places(xp, indices, x.shape[axis], axis), values.astype(wide))
+    return out.astype(x.dtype, copy=False)
 
 
 def _sorted(name: str) -> Function:
