@@ -95,14 +95,15 @@ class Renamed(NamedTuple):
                 return True
         return False
 
-    def release(self, value: Any) -> Any:
+    def release(self, value: Any, leads: bool | None = None) -> Any:
         """The tensors in `value` without histories that end at the arguments, which are unknown
-        outside."""
+        outside; `leads`: whether any leads beyond them, if that is known."""
         leaves, tree = flatten(value)
         made = [x for x in leaves if type(x) is Tensor and x.requires_grad]
         if not made:
             return value
-        some = door.state.grad_enabled and self.leads_out(map(edge_of, made))
+        known = leads is not None and door.state.grad_enabled
+        some = leads if known else door.state.grad_enabled and self.leads_out(map(edge_of, made))
 
         def released(x: Any) -> Any:
             if type(x) is not Tensor or not x.requires_grad:

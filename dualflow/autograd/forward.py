@@ -13,10 +13,12 @@ from typing import Any
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import GradientError
 from dualflow.base.trees import flatten, unflatten
+from dualflow.ops import door
 
 from .arguments import check_weight, name_of, not_differentiable, rename, split
 from .functional import grad
 from .grad_mode import taping
+from .tape import edge_of
 
 Function = Callable[..., Any]
 
@@ -81,6 +83,7 @@ def linearize(fn: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, 
     for out in outs:
         if type(out) is not Tensor:
             raise not_differentiable(fn, out)
+    leads = renamed.leads_out(map(edge_of, outs)) if door.state.grad_enabled else None
 
     def push(*tangents: Any) -> Any:
         leaves, shape = flatten(tangents)
@@ -90,9 +93,12 @@ def linearize(fn: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, 
         for tensor, tangent in zip(renamed.tensors, leaves, strict=True):
             check_weight(f"a tangent of {name_of(fn)}", tensor, tangent)
         given = dict(enumerate(leaves))
-        return unflatten(tree, renamed.tangents(outs, given, renamed.again(outs, leaves)))
+        again = leads and door.state.grad_enabled
+        if not again:
+            again = renamed.again(outs if leads is None else (), leaves)
+        return unflatten(tree, renamed.tangents(outs, given, again))
 
-    released = renamed.release(value), push
+    released = renamed.release(value, leads), push
     return (*released, renamed.release(aux)) if has_aux else released
 
 
