@@ -128,14 +128,16 @@ def _number_functions() -> dict[str, object]:
 
 
 def _complex_functions() -> dict[str, object]:
-    """Functions of complex numbers; those that round more than once compute in double."""
+    """Functions of complex numbers; some of complex64 compute in double."""
     c = complex_numbers
     pairs = (c.c_add, c.c_subtract, c.c_multiply, c.c_divide)
     table = {f.__name__: complex_function(f, 1 + (f in pairs)) for f in c.ARITHMETIC}
     table |= {f.__name__: complex_function(f, 1, "real") for f in c.PARTS}
     equals = (c.c_equal, c.c_not_equal)
     table |= {f.__name__: complex_function(f, 1 + (f in equals), "question") for f in c.QUESTIONS}
-    return table | {f.__name__: complex_function(c.in_double(f), 1) for f in c.FUNCTIONS}
+    table |= {f.__name__: complex_function(f, 1) for f in c.FUNCTIONS}
+    doubles = c.FUNCTIONS_OF_DOUBLES
+    return table | {f.__name__: complex_function(c.in_double(f), 1) for f in doubles}
 
 
 def _conversions() -> dict[str, object]:

@@ -40,7 +40,10 @@ FUSES = not llvm.get_process_triple().startswith("x86") or bool(
     llvm.get_host_cpu_features().get("fma")
 )
 # Above the first size sinh and cosh are exp/2 to the last bit; exponents are limited to the second.
-FAR, FARTHEST = 22.0, 1500.0
+FAR = 22.0
+FARTHEST = {32: 210.0, 64: 1500.0}
+# A factor below the first would lose digits; so many doublings are put into it first.
+SMALL = {32: (2.0**-100, 24), 64: (2.0**-900, 200)}
 LOG2_E, LOG10_E = 1.4426950408889634, 0.4342944819032518
 
 
@@ -151,15 +154,16 @@ def c_isfinite(a: Pair) -> Scalar:
     return isfinite(a.re) & isfinite(a.im)
 
 
-# Functions, of doubles.
+# Functions.
 
 
 def _times_exp(factor: Scalar, x: Scalar, doublings: int = 0) -> Scalar:
     """factor * e**x * 2**doublings, where e**x alone may overflow or the factor be denormal."""
-    tiny = absolute(factor) < 2.0**-900
-    p, n = exp_parts(clamp(x, -FARTHEST, FARTHEST))
-    n = n + doublings - select(tiny, n.like(200), 0)
-    factor = select(tiny, factor * 2.0**200, factor)
+    least, lift = SMALL[x.width]
+    tiny, farthest = absolute(factor) < least, FARTHEST[x.width]
+    p, n = exp_parts(clamp(x, -farthest, farthest))
+    n = n + doublings - select(tiny, n.like(lift), 0)
+    factor = select(tiny, factor * 2.0**lift, factor)
     third = (n * 85).shift_right(8)
     power = power_of_two(third)
     factor = factor * power
@@ -313,5 +317,5 @@ def in_double(function: Callable[[Pair], Pair]) -> Callable[[Pair], Pair]:
 ARITHMETIC = (c_add, c_subtract, c_multiply, c_divide, c_negative, c_conj, c_round)
 PARTS = (c_real, c_imag, c_abs)
 QUESTIONS = (c_equal, c_not_equal, c_isnan, c_isinf, c_isfinite)
-FUNCTIONS = (c_exp, c_log, c_log2, c_log10, c_sqrt, c_sin, c_cos, c_sinh, c_cosh)
-FUNCTIONS += (c_tan, c_tanh)
+FUNCTIONS = (c_exp, c_sin, c_cos, c_sinh, c_cosh)
+FUNCTIONS_OF_DOUBLES = (c_log, c_log2, c_log10, c_sqrt, c_tan, c_tanh)
