@@ -137,7 +137,7 @@ class Record(Node):
         if differentiable:
             inputs = tuple(map(_with_history, inputs, self.edges))
         elif door.state.mode.name == "vmap":  # the mode around may take notes all the same
-            inputs, outs = tuple(map(_detached, inputs)), tuple(map(_detached, outs))
+            inputs = tuple(map(_detached, inputs))
         if self.types:
             if differentiable:
                 outs = tuple(
@@ -302,7 +302,11 @@ def _with_history(x: Any, edge: Edge) -> Any:
 
 
 def _detached(x: Any) -> Any:
-    return x._alias() if type(x) is Tensor and x.requires_grad else x
+    """A tensor from around the `vmap` that is active without its history, of which the mode there
+    would take notes; what the `vmap` made is none of its business."""
+    if type(x) is not Tensor or not x.requires_grad or door.state.mode.owns(x):  # type: ignore[attr-defined]
+        return x
+    return x._alias()
 
 
 def _made_by(node: Node, x: Tensor) -> Tensor:
