@@ -174,11 +174,10 @@ def test_numbers_around_a_followed_function_are_guarded():
 
 
 def test_a_module_is_followed():
-    model = df.nn.Linear(3, 2)
-    rows = ROWS.astype(df.float32)
-    f = compiled(lambda x: df.vmap(model)(x), rows)
-    model.bias = df.ones(2)
-    close(f(rows), model(rows))
+    model = df.nn.Linear(3, 2, dtype=df.float64)
+    f = compiled(lambda x: df.vmap(model)(x), ROWS)
+    model.bias = df.ones(2, dtype=df.float64)
+    close(f(ROWS), model(ROWS))
 
 
 def test_random_numbers_and_masks():

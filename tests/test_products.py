@@ -104,6 +104,20 @@ def test_nothing_beside_the_operands_is_touched():
         close(run("matmul", [a, b]), [a, b], np.matmul)
 
 
+@pytest.mark.parametrize("k", [100, 700, 5000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_errors_are_those_of_blas(k: int, dtype: str):
+    """The sums of squares of errors, over all ways of reading the operands, beside NumPy's."""
+    errors = np.zeros(2)
+    for m, n in ((16, 70), (1, 99), (99, 1), (3, 60)):
+        for a in (normal(m, k, dtype=dtype), normal(k, m, dtype=dtype).T):
+            for b in (normal(k, n, dtype=dtype), normal(n, k, dtype=dtype).T):
+                exact = np.einsum("ik,kj->ij", a.astype(np.longdouble), b.astype(np.longdouble))
+                found = run("matmul", [a, b]), a @ b
+                errors += [float((((each - exact) / np.sqrt(k)) ** 2).mean()) for each in found]
+    assert errors[0] <= 2 * errors[1]
+
+
 def test_infinities_and_nans_stay_where_they_are():
     a, b = normal(9, 20), normal(20, 30)
     a[2, 3], b[5, 6] = np.inf, np.nan
