@@ -67,7 +67,7 @@ def product(step: Call) -> Product | None:
     axis, (x, indices, values), (result,) = step.attributes["axis"], step.operands, step.results
     if x.dtype.name not in _KINDS or indices.dtype.name not in _INDICES:
         return None
-    parts = [_parts(operand, axis) for operand in (x, indices, values)]
+    parts = [along(operand, axis) for operand in (x, indices, values)]
     if None in parts or not result.view.is_contiguous:
         return None
     steps = [stride for part in parts if part is not None for stride in part]
@@ -81,7 +81,7 @@ def product(step: Call) -> Product | None:
     )  # fmt: skip
 
 
-def _parts(operand: Operand, axis: int) -> tuple[int, int, int] | None:
+def along(operand: Operand, axis: int) -> tuple[int, int, int] | None:
     """The strides before, along and after the axis; None if axes cannot be seen as one."""
     shape, strides = operand.view.shape, operand.view.strides
     before = _merged(shape[:axis], strides[:axis])

@@ -12,7 +12,7 @@ from dualflow.ir.program import Call, Loop, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
-from . import scatters, windows
+from . import scans, scatters, windows
 from .made import Product, cost
 from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, TURN, WIDEST, matmul
 
@@ -44,6 +44,8 @@ def product(step: Call) -> Product | None:
     """How `step` runs as a product; None if it must be eager's implementation, or is none."""
     if step.op.scatter is not None:
         return scatters.product(step)
+    if step.op.kind is Kind.SCAN:
+        return scans.product(step)
     if step.exact or step.results[0].dtype.name not in _FLOATS:
         return None
     if not step.results[0].type.size or not all(operand.type.size for operand in step.operands):
