@@ -43,6 +43,7 @@ from . import (
     tree,
     trials,
 )
+from . import leaving as leaves
 from .audit import Audit
 from .coexecute import coexecute
 from .emit import MISS, PYTHON, RAISED
@@ -267,7 +268,11 @@ class CompiledFunction:
         return out
 
     def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
-        """A call that no program can replay."""
+        """A call that no program can replay, or one that ends with an exception."""
+        if isinstance(out, tree.Marker) and out.error is not None:
+            self._count("replays")
+            self._last = ("replay", None, block)
+            raise out.error
         if out is RAISED:
             try:
                 return self._eager(args, kwargs, Reason("an operation raised an error", None))
@@ -328,7 +333,7 @@ class CompiledFunction:
         frame = Frame(recorder, _nothing, 1, {})
         where, named = self._arguments(recorder, args, kwargs)
         call = calls.Call(frame, self._fn, CONSTANT, args, where, kwargs, named)
-        before = door.state.mode
+        before, handled = door.state.mode, sys.exc_info()[1]
         door.state.mode = Recording(recorder, before)
         recorder.alarm.start()
         try:
@@ -340,9 +345,11 @@ class CompiledFunction:
                 origin = plan.finish(out)
         except BaseException as error:
             error.__traceback__ = strip(error.__traceback__)
-            recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
             door.state.mode = before
-            self._keep(recorder, None, None)
+            found = leaves.leaving(recorder, frame, error) if handled is None else None
+            if found is None or recorder.notes.broken or recorder.left_open():
+                recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
+            self._keep(recorder, *(found or (None, None)))
             raise
         finally:
             door.state.mode = before

@@ -25,10 +25,11 @@ from .provenance import Namespace, Node, identity
 
 
 class Marker:
-    """What a block returns in place of a result."""
+    """What a block returns in place of a result; `error` is one that is to be raised."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.error: BaseException | None = None
 
     def __repr__(self) -> str:
         return self.name

@@ -243,7 +243,8 @@ class Frame(Matching):
     def understood(self, error: Any) -> Origin:
         """The origin of an exception that was raised in the call."""
         recorder = self.recorder
-        if isinstance(error, (NameError, ImportError)):  # raised by no hook: nothing guards it
+        unguarded = (NameError, ImportError, RecursionError, MemoryError)
+        if isinstance(error, unguarded):  # raised by no hook
             recorder.refuse(f"a {type(error).__name__} caught")
         if recorder.known(error) is None:
             kind = type(error)

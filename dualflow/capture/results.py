@@ -21,7 +21,7 @@ from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 from dualflow.ops import door
 
-from . import history, numpy_late
+from . import history, leaving, numpy_late
 from .emit import Emitter
 from .numpy_arrays import TYPES, WRITEABLE, Late, laid_out
 from .numpy_selected import Selected
@@ -156,6 +156,11 @@ class Maker:
             if set(parts) != set(inside):
                 raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
             return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
+        if origin.kind == "leaving":
+            known = self.recorder.known(value.error)
+            return ("leaving", self.plan(value.error, known), value.stubs)
+        if origin.kind == "error" and origin.parts is not None:
+            return self._error(value, origin)
         if origin.kind == "function" and kind is types.FunctionType:
             return self._function(value, origin)
         if origin.kind == "method" and kind is types.MethodType:
@@ -170,6 +175,19 @@ class Maker:
         if origin.kind == "set" and all(type(x) in SCALARS for x in value):
             return ("set", set(value))
         raise Unsupported(f"a {kind.__name__} made in the call")
+
+    def _error(self, value: BaseException, origin: Born) -> tuple[Any, ...]:
+        """An exception: its class, arguments, attributes, and those that it came from."""
+        if type(origin.parts) is dict:
+            args = [self.plan(*pair) for pair in zip(value.args, origin.parts["args"], strict=True)]
+            inside = [(k, self.plan(v, origin.parts.get(k))) for k, v in vars(value).items()]
+        else:
+            args, inside = [("constant", part) for part in value.args], []
+        before = [
+            ("constant", None) if part is None else self.plan(part, self.recorder.known(part))
+            for part in (value.__cause__, value.__context__)
+        ]
+        return ("error", type(value), args, inside, before, value.__suppress_context__)
 
     def _function(self, value: Any, origin: Born) -> tuple[Any, ...]:
         """A function made in the call: its code, over cells of its own."""
@@ -341,6 +359,17 @@ class Maker:
             named: Any = plan[3:] and plan[3]
             given += [f"{key}={self.write(emitter, part, outputs)}" for key, part in named]
             emitter.line(f"{name} = {emitter.constant(plan[1])}({', '.join(given)})")
+        elif kind == "leaving":
+            emitter.namespace["raised"] = leaving.raised
+            made = self.write(emitter, plan[1], outputs)
+            emitter.line(f"{name} = raised({made}, {emitter.constant(plan[2])})")
+        elif kind == "error":
+            emitter.namespace["error_like"] = leaving.error_like
+            args = "".join(self.write(emitter, part, outputs) + ", " for part in plan[2])
+            before = ", ".join(self.write(emitter, part, outputs) for part in plan[4])
+            inside = self._pairs(emitter, plan[3], outputs)
+            kind = emitter.constant(plan[1])
+            emitter.line(f"{name} = error_like({kind}, ({args}), {inside}, {before}, {plan[5]})")
         elif kind == "cell":
             emitter.line(f"{name} = {emitter.constant(types.CellType)}()")
             self._unfilled += [self._filling(emitter, name, part, outputs) for part in plan[1]]
