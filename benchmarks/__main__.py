@@ -5,6 +5,9 @@ python -m benchmarks --only softmax   workloads whose name has a word in it (sev
 python -m benchmarks --group rows     those of a file of benchmarks/workloads/
 python -m benchmarks --html a.html    a page with plots as well
 python -m benchmarks --short          no peers but NumPy; fails on a ratio that fell by a third
+
+Everything takes most of an hour, for torch.compile's compiler; `--peers torch,jax,numexpr,numba
+--threads 1` some minutes; `--minutes` bounds each process.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _(n: int) -> Task:
     return Task(stencil, (normal(n, n),), by_hand="stencil")
 
 
-@workload("2-D wave, 50 steps", 32, 128, 512)
+@workload("wave in two dimensions, 50 steps", 32, 128, 512)
 def _(n: int) -> Task:
     def wave(xp: Any, i: int, u: Any, before: Any) -> tuple[Any, ...]:
         near = xp.roll(u, 1, 0) + xp.roll(u, -1, 0) + xp.roll(u, 1, 1) + xp.roll(u, -1, 1)
@@ -68,7 +68,7 @@ def _(n: int) -> Task:
     return stepped(wave, 50, (u, u))
 
 
-@workload("2-D diffusion with fixed edges, 50 steps", 32, 128, 512)
+@workload("diffusion with fixed edges, 50 steps", 32, 128, 512)
 def _(n: int) -> Task:
     def diffuse(xp: Any, i: int, u: Any) -> tuple[Any, ...]:
         near = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1]
@@ -77,7 +77,7 @@ def _(n: int) -> Task:
     return stepped(diffuse, 50, (normal(n, n, dtype=np.float64),))
 
 
-@workload("3-D diffusion, 20 steps", 8, 32, 96)
+@workload("diffusion in three dimensions, 20 steps", 8, 32, 96)
 def _(n: int) -> Task:
     def diffuse(xp: Any, i: int, u: Any) -> tuple[Any, ...]:
         c = u[1:-1, 1:-1, 1:-1]
