@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import logging.handlers
 
 import numpy as np
 import pytest
@@ -133,12 +134,29 @@ def test_a_handler_that_came_later_ends_the_replays(log):
     assert text.getvalue().count("once") == 8
 
 
-def test_what_handlers_would_keep_is_not_replayed(log):
+def test_shapes_and_tensors_are_logged_as_they_are(log):
     logger, text = alone(log)
 
     def f(x, step):
-        logger.info("%s", x.shape)
-        return x * 2
+        y = x * 2
+        logger.info("%s %s", x.shape, y)
+        y += 1
+        return y
+
+    wanted, found, compiled = both(f, text, *inputs())
+    assert found == wanted
+    assert compiled.stats()["replays"] == 3
+
+
+def test_what_handlers_would_keep_is_not_replayed(log):
+    logger, text = alone(log)
+    logger.addHandler(logging.handlers.MemoryHandler(100))
+
+    def f(x, step):
+        y = x * 2
+        logger.info("%s", y)
+        y += 1
+        return y
 
     wanted, found, compiled = both(f, text, *inputs())
     assert found == wanted

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.base.source import inside_package
 
-from . import templates
+from . import containers, templates
 from .provenance import CONSTANT, Origin
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ def _logged(call: Call) -> Plan | None:
     if not ordinary(logger):
         call.refuse("logging by handlers, filters or formatters that are a program's own")
         return None
+    kept = [v for v in values if not (type(v) in _PLAIN or containers.plain_tuple(v))]
+    if kept and not at_once(logger):
+        call.refuse("logging of what may change, by handlers that may keep it")
+        return None
     node = recorder.as_node(call.origins[0], logger)
     if node is None:
         call.refuse("a logger of unknown origin")
@@ -55,6 +59,8 @@ def _logged(call: Call) -> Plan | None:
     for name in _PARTS:
         recorder.guard_special(call.origins[0], logger, name)
     recorder.guard("{k0}({0})", node, constants=(ordinary,))
+    if kept:
+        recorder.guard("{k0}({0})", node, constants=(at_once,))
     fixed = (_LEVELS[call.function.__name__], *_caller())
     pairs: list[tuple[Any, Origin]] = [(value, CONSTANT) for value in fixed]
     for value, origin in zip(call.args, call.origins, strict=True):
@@ -100,6 +106,19 @@ def ordinary(logger: Any) -> bool:
                 return False
             if type(getattr(found, "stream", None)) not in _STREAMS:
                 return False
+        at = at.parent if at.propagate else None
+    return True
+
+
+def at_once(logger: Any) -> bool:
+    """Whether all that handles a logger's records writes them as they come, and keeps none."""
+    logging: Any = sys.modules["logging"]
+    at = logger
+    while at is not None:
+        writes = (isinstance(found, (logging.StreamHandler, logging.NullHandler))
+                  for found in at.handlers)  # fmt: skip
+        if not all(writes):
+            return False
         at = at.parent if at.propagate else None
     return True
 
