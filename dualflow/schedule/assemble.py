@@ -134,11 +134,11 @@ class _Assembly:
         self.given_away: dict[int, set[Value]] = {}  # that other, by the number of the work
         ends = self._ends()
         for unit in fusion.units:
-            self._lower(unit, ends.get(unit, set()))
+            self._lower(unit, ends.get(unit, []))
         self.buffers = self._buffers()
 
-    def _ends(self) -> dict[Group | Library, set[Value]]:
-        """For each unit the intermediates that no later one reads."""
+    def _ends(self) -> dict[Group | Library, list[Value]]:
+        """For each unit the intermediates that no later one reads, in order."""
         last: dict[Value, Group | Library] = {}
         for unit in self.fusion.units:
             if isinstance(unit, Group):
@@ -146,13 +146,13 @@ class _Assembly:
             else:
                 read = (self._whole(value, unit)[0] for value in unit.node.operands)
             last.update((value, unit) for value in read)
-        found: dict[Group | Library, set[Value]] = {}
+        found: dict[Group | Library, list[Value]] = {}
         for value, unit in last.items():
             if value.node is not None and value not in self.fusion.outputs:
-                found.setdefault(unit, set()).add(value)
+                found.setdefault(unit, []).append(value)
         return found
 
-    def _share(self, lowering: Lowering, roots: Sequence[Value], ended: set[Value]) -> None:
+    def _share(self, lowering: Lowering, roots: Sequence[Value], ended: list[Value]) -> None:
         """Let what the group stores lie where an intermediate of its type lay that ends with it."""
         for value in roots:
             if value in self.fusion.outputs or value in self.fusion.into:
@@ -161,7 +161,7 @@ class _Assembly:
                 if lowering.store_in_place(value, given):
                     self.shared[value] = given
                     self.given_away.setdefault(len(self.works), set()).add(given)
-                    ended.discard(given)
+                    ended.remove(given)
                     break
 
     def _home(self, value: Value) -> Value:
@@ -170,7 +170,7 @@ class _Assembly:
             value = self.shared[value]
         return value
 
-    def _lower(self, unit: Group | Library, ended: set[Value]) -> None:
+    def _lower(self, unit: Group | Library, ended: list[Value]) -> None:
         if isinstance(unit, Library):
             if any(v.type.size for v in unit.node.results) or unit.node.may_raise:
                 self.works.append(self._repeated(unit) or unit)
