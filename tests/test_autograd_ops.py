@@ -45,6 +45,7 @@ def integers(*values) -> Tensor:
 CASES: dict[str, list[tuple[tuple, dict]]] = {
     "cast": [((floats(2, 3),), {"dtype": F8})],
     "reshape": [((floats(2, 3),), {"shape": (3, 2)}), ((floats(2, 3),), {"shape": (6,)})],
+    "polygamma": [((floats(3, low=0.5, high=4.0),), {"order": 1})],
     "permute": [((floats(2, 3, 2),), {"axes": (2, 0, 1)})],
     "expand": [
         ((floats(3, 1),), {"shape": (2, 3, 4)}),

@@ -130,7 +130,13 @@ def moved(array: Any, where: Device) -> Any:
 
 def on_host(array: Any) -> np.ndarray:
     """The values of a GPU's array, as Python reads them."""
-    return array if isinstance(array, _ndarray) else memory.to_host(array)
+    host = isinstance(array, (_ndarray, np.generic))
+    return np.asarray(array) if host else memory.to_host(array)
+
+
+def check(where: Device) -> None:
+    """DeviceError unless there is such a GPU."""
+    memory.check(where.number)
 
 
 def name_of(array: Any) -> Device | str:

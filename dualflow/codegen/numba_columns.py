@@ -104,7 +104,11 @@ class ColumnEmitter(RowEmitter):
         """Whether the fold may combine rows among themselves first: exact ones, and sums."""
         if spelling(fold.op, self._value_dtype(fold)) in BETTER:
             return False
-        return fold.dtype.kind != "f" or CATALOGUE[fold.op].exact or self._in_blocks(fold)
+        return (
+            fold.dtype.kind != "f"
+            or CATALOGUE[fold.op].is_exact(fold.dtype)
+            or self._in_blocks(fold)
+        )
 
     def _start_cell(self, fold: Fold) -> None:
         array = self.arrays[fold.name] + self.cell

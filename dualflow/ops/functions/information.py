@@ -22,6 +22,7 @@ from dualflow.base.dtypes import (
 from dualflow.base.errors import ArgumentError, DTypeError
 from dualflow.base.records import record
 
+from .. import door
 from ..devices import device as device_of
 from ..promotion import SCALARS
 
@@ -222,9 +223,9 @@ class NamespaceInfo:
 
 
 def _check_device(device: str | None) -> None:
-    """DeviceError if no device has such a name."""
-    if device is not None:
-        device_of(device)
+    """DeviceError if there is no such device."""
+    if device is not None and device_of(device).type != "cpu":
+        door.away[0].check(device_of(device))
 
 
 def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807 - the standard's name
