@@ -81,7 +81,7 @@ def test_a_wrong_program_of_a_co_executed_call_is_found(caplog, monkeypatch):
     assert (counts() - before).tolist() == [1, 0]
     run = segments.Program.run
     monkeypatch.setattr(segments.Program, "run", lambda self, arrays: {
-        slot: array + 1 for slot, array in run(self, arrays).items()})  # fmt: skip
+        slot: np.asarray(array + 1) for slot, array in run(self, arrays).items()})  # fmt: skip
     f(df.ones(2), [])
     assert (counts() - before).tolist() == [2, 1]
     assert "a co-executed segment: result 0" in caplog.text
