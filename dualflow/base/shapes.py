@@ -89,7 +89,10 @@ def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
 def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
     """The shape left when `axes` (normal) are reduced."""
     if keepdims:
-        return tuple([1 if axis in axes else size for axis, size in enumerate(shape)])
+        kept = list(shape)
+        for axis in axes:
+            kept[axis] = 1
+        return tuple(kept)
     return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 

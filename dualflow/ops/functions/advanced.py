@@ -26,9 +26,15 @@ Tensor = Any
 Basic = Callable[[Any, tuple[Any, ...]], Any]
 
 
-@near
 def normal(x: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
     """Indices of `x` as ints, slices, None, Ellipsis and tensors of integers or booleans."""
+    if door.away:
+        return _normal_there(x, items)
+    return tuple([_normal_item(item) for item in items])
+
+
+@near
+def _normal_there(x: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([_normal_item(item) for item in items])
 
 

@@ -125,7 +125,9 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, device: str | None 
     """
     x = tensor(x)
     found = x.dtype if dtype is None else dtype
-    return full(x.shape, fill_value, found, x.device if device is None else device)
+    if device is None and door.away:
+        device = x.device
+    return full(x.shape, fill_value, found, device)
 
 
 def zeros_like(x: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:

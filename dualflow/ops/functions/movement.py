@@ -75,7 +75,12 @@ def reshaped(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
     >>> df.zeros((2, 3)).reshape(3, -1).shape
     (3, 2)
     """
-    return _reshaped(x, as_shape(shape[0] if len(shape) == 1 else shape), copy)
+    wanted = as_shape(shape[0] if len(shape) == 1 else shape)
+    if copy is not None:
+        return _reshaped(x, wanted, copy)
+    if -1 in wanted:
+        wanted = _inferred(x.shape, wanted)
+    return door.run(_RESHAPE, (x,), {"shape": wanted})
 
 
 def _reshaped(x: Tensor, wanted: Shape, copy: bool | None) -> Tensor:
@@ -240,7 +245,8 @@ def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
     for i in axes:
         if shape[i] != 1:
             raise ShapeError(f"squeeze of axis {i} of {shape}", why="its size is not 1")
-    return p.reshape(x, shape=tuple([n for i, n in enumerate(shape) if i not in axes]))
+    kept = [n for i, n in enumerate(shape) if i not in axes]
+    return door.run(_RESHAPE, (x,), {"shape": tuple(kept)})
 
 
 def broadcast_to(x: Tensor, shape: int | Sequence[int]) -> Tensor:
@@ -552,7 +558,8 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     (4, 3, 2)
     """
     x = tensor(x)
-    first, second = normal_axis(axis1, x.ndim), normal_axis(axis2, x.ndim)
-    order = list(range(x.ndim))
+    rank = len(x.shape)
+    first, second = normal_axis(axis1, rank), normal_axis(axis2, rank)
+    order = list(range(rank))
     order[first], order[second] = second, first
-    return p.permute(x, axes=tuple(order))
+    return door.run(_PERMUTE, (x,), {"axes": tuple(order)})
