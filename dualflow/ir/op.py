@@ -7,9 +7,11 @@ an op. Primitives are strict: no broadcasting, no promotion, no defaults.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
+
+from dualflow.base.records import entity
 
 from .types import TensorType
 
@@ -33,7 +35,7 @@ class Kind(Enum):
 Rule = Callable[..., TensorType | tuple[TensorType, ...]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Op:
     """One primitive.
 
@@ -83,7 +85,7 @@ class Op:
     gradient: Callable[..., tuple[Any, ...]] | None = None
     no_gradient: str = ""
     forward: Callable[..., Any] | None = None
-    spelling: Mapping[str, Any] = field(default_factory=dict)
+    spelling: Mapping[str, Any] = MappingProxyType({})
     identity: Callable[[Any], Any] | None = None
     view: Callable[..., Any] | None = None
     update: Callable[..., Any] | None = None
