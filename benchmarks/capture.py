@@ -284,14 +284,14 @@ def replays(count: int) -> list[Figure]:
 
 
 def guards(count: int) -> list[Figure]:
-    """A hundred reads of attributes, beyond the same function with none."""
-    reads = "".join(f"    if o.a{i} > 1e9: return x\n" for i in range(100))
+    """A hundred reads of attributes, beyond the same function with one of them."""
+    lines = [f"    if o.a{i} > 1e9: return x\n" for i in range(101)]
     thing = _Object()
-    for i in range(100):
+    for i in range(101):
         setattr(thing, f"a{i}", float(i))
     x = floats(4)
-    with_reads, without = (_source(text, o=thing) for text in (reads, ""))
-    costs = [_replayed(df.compile(f, wait=True), [x], count) for f in (with_reads, without)]
+    functions = (_source("".join(lines[:n]), o=thing) for n in (101, 1))
+    costs = [_replayed(df.compile(f, wait=True), [x], count) for f in functions]
     return [Figure("guards of 100 reads", costs[0] - costs[1], 5.0)]
 
 
