@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
@@ -58,7 +59,7 @@ def plan(call: Call) -> Plan | None:
 def _instance(call: Call, init: Any) -> Plan | None:
     cls, recorder, frame = call.function, call.recorder, call.frame
     if call.kwargs:
-        return _with_keywords(call, init)
+        return _with_keywords(call, init, lambda cls, *_, **__: object.__new__(cls), "instance", {})
 
     def make(*args: Any) -> Any:
         made = object.__new__(cls)
@@ -69,12 +70,16 @@ def _instance(call: Call, init: Any) -> Plan | None:
     return call.plan(recorder.known, make)
 
 
-def _with_keywords(call: Call, init: Any) -> Plan | None:
+def _with_keywords(
+    call: Call, init: Any, new: Callable[..., Any], kind: str, parts: dict[str, Any]
+) -> Plan | None:
+    """The instance that `new` makes, of a kind and with parts known at birth; `init` is followed
+    where it can be."""
     cls, recorder = call.function, call.recorder
 
     def make(*args: Any, **kwargs: Any) -> Any:
-        made = object.__new__(cls)
-        origin = recorder.born(made, "instance", {})
+        made = new(cls, *args, **kwargs)
+        origin = recorder.born(made, kind, parts)
         inner = call.of(init, CONSTANT, made, origin, bound=True).find()
         if inner is None:
             init(made, *args, **kwargs)
@@ -207,18 +212,7 @@ def _error(call: Call) -> Plan | None:
             return None
         recorder.guard_special(CONSTANT, None, "__new__", cls)
         recorder.guard_special(CONSTANT, None, "__init__", cls)
-
-        def make(*args: Any, **kwargs: Any) -> Any:
-            made = new(cls, *args, **kwargs)
-            origin = recorder.born(made, "error", {"args": list(call.origins)})
-            inner = call.of(init, CONSTANT, made, origin, bound=True).find()
-            if inner is None:
-                init(made, *args, **kwargs)
-            else:
-                inner.function(*inner.args, **inner.kwargs)
-            return made
-
-        return call.plan(recorder.known, make)
+        return _with_keywords(call, init, new, "error", {"args": list(call.origins)})
     if all(origin is CONSTANT for origin in call.origins):
         return call.plan(lambda out: recorder.born(out, "error", "constant"))
     parts = {"args": list(call.origins)}

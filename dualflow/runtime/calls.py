@@ -17,6 +17,7 @@ from . import blas, native
 from .layout import Layout
 from .memory import Arena
 from .native import NUMBER, Argument
+from .products.steps import batch_of
 
 
 class PythonCall:
@@ -59,7 +60,7 @@ def matmul_step(step: Call, layout: Layout) -> tuple[int, list[Argument]] | None
     if function is None or min(m, n, k) <= 1 or not result.view.is_contiguous:
         return None
     a, b = _read_by_blas(left.view), _read_by_blas(right.view)
-    batch = _batch(left.view, right.view, result.view)
+    batch = batch_of(left.view, right.view, result.view)
     if a is None or b is None or batch is None:
         return None
     places = [layout.place(operand) for operand in (left, right, result)]
@@ -83,20 +84,3 @@ def _read_by_blas(view: View) -> tuple[int, int] | None:
     if row_step == 1 and column_step >= rows:
         return _TRANSPOSED, column_step
     return None
-
-
-def _batch(*views: View) -> tuple[int, list[int]] | None:
-    """How many products, and each view's elements from one to the next; None if it is not one
-    step for all of them."""
-    count, steps = 1, [0] * len(views)
-    for axis in reversed(range(len(views[0].shape) - 2)):
-        size = views[0].shape[axis]
-        if size == 1:
-            continue
-        here = [view.strides[axis] for view in views]
-        if count == 1:
-            steps = here
-        elif here != [step * count for step in steps]:
-            return None
-        count *= size
-    return count, steps
