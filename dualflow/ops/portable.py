@@ -24,11 +24,15 @@ Function = Callable[..., Any]
 #: ufuncs whose results in other modules are others than NumPy's (division by zero, large shifts),
 #: which check nothing, or which are undefined for booleans
 OWN_WAYS = {"floor_divide", "remainder", "left_shift", "right_shift"}
+#: of complex numbers the records say more than the module's function does
+REAL = {"expm1", "tanh"}
 
 
 @cache
-def portable(op: Op) -> Function | None:
-    """How another module computes `op`; None where it cannot."""
+def portable(op: Op, kind: str = "f") -> Function | None:
+    """How another module computes `op` of operands of a dtype kind; None where it cannot."""
+    if kind == "c" and op.name in REAL:
+        return None
     found = TABLE.get(op.name)
     if found is None and isinstance(op.numpy, np.ufunc) and op.name not in OWN_WAYS:
         return _ufunc(op.numpy.__name__)

@@ -26,16 +26,12 @@ def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> An
         DeviceError, OutOfMemoryError: what went wrong on the GPU.
         Exception: what the op raises.
     """
-    xp, function = cupy(), portable(op)
+    xp, function = cupy(), portable(op, arrays[0].dtype.kind if arrays else "f")
     with told(op.name):
-        if function is not None and not (op.name in _REAL and arrays[0].dtype.kind == "c"):
+        if function is not None:
             return function(xp, *arrays, **attributes)
         count("host_fallbacks")
         made = op.numpy(*map(to_host, arrays), **attributes)
         if isinstance(made, tuple):
             return tuple(xp.asarray(np.asarray(part)) for part in made)
         return xp.asarray(np.asarray(made))
-
-
-#: of complex numbers the records say more than the module's function does
-_REAL = {"expm1", "tanh"}
