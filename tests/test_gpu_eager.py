@@ -55,6 +55,15 @@ def test_where_new_tensors_lie():
     assert {y.device for y in made} == {"cuda:0"}
 
 
+def test_the_namespace_tells_devices():
+    info = df.__array_namespace_info__()
+    assert info.devices() == ["cpu", *(f"cuda:{i}" for i in range(df.cuda.device_count()))]
+    assert df.cuda.device_count() > 0
+    assert info.default_device() == "cpu"
+    with df.device("cuda"):
+        assert info.default_device() == "cuda:0"
+
+
 def test_operands_on_several_devices_are_an_error_that_says_what_to_write():
     x, y, z = df.ones(3), df.ones(3, device="cuda"), df.ones(3, device="cuda:1")
     for mixed in (lambda: x + y, lambda: y * z, lambda: df.concat([y, x]), lambda: y @ x):

@@ -14,7 +14,7 @@ from dualflow.ops import door
 from dualflow.ops.devices import Device, device
 from dualflow.runtime.gpu import libraries, memory
 
-from . import held
+from . import held, on_device
 from .tensor import Tensor
 
 
@@ -33,11 +33,7 @@ def is_available() -> bool:
     >>> df.cuda.is_available() in (True, False)
     True
     """
-    try:
-        libraries.cupy()
-    except DeviceError:
-        return False
-    return True
+    return on_device.count() > 0
 
 
 def device_count() -> int:
@@ -47,7 +43,7 @@ def device_count() -> int:
     >>> df.cuda.device_count() >= 0
     True
     """
-    return libraries.count_devices(libraries.cupy()) if is_available() else 0
+    return on_device.count()
 
 
 def synchronize(where: str | None = None) -> None:

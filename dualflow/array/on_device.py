@@ -133,6 +133,14 @@ def on_host(array: Any) -> np.ndarray:
     return array if isinstance(array, _ndarray) else memory.to_host(array)
 
 
+def count() -> int:
+    """How many GPUs can be used; 0 without any."""
+    try:
+        return libraries.count_devices(libraries.cupy())
+    except DeviceError:
+        return 0
+
+
 def check(where: Device) -> None:
     """DeviceError unless there is such a GPU."""
     memory.check(where.number)

@@ -95,6 +95,11 @@ def gpu(index: int) -> Device:
     return Device(f"cuda:{index}")
 
 
+def gpus() -> list[Device]:
+    """The GPUs that can be used."""
+    return [gpu(index) for index in range(_load().count())]
+
+
 def on(name: str, function: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     """What `function(*args, **settings)` makes with `name` as the device in use."""
     with device(name):

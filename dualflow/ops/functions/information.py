@@ -24,6 +24,7 @@ from dualflow.base.records import record
 
 from .. import door
 from ..devices import device as device_of
+from ..devices import gpus
 from ..promotion import SCALARS
 
 _KINDS = {
@@ -174,13 +175,13 @@ class NamespaceInfo:
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> str:
-        """Where new tensors are.
+        """Where new tensors are: on the device in use (`df.device`).
 
         >>> import dualflow as df
         >>> df.__array_namespace_info__().default_device()
         'cpu'
         """
-        return "cpu"
+        return str(door.state.device or "cpu")
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
         """The dtypes of new tensors made of Python scalars, and of positions.
@@ -213,13 +214,13 @@ class NamespaceInfo:
         return {name: dtype for name, dtype in standard.items() if isdtype(dtype, kind)}
 
     def devices(self) -> list[str]:
-        """Where tensors can be.
+        """Where tensors can be: the CPU, and the GPUs that can be used.
 
         >>> import dualflow as df
-        >>> df.__array_namespace_info__().devices()
-        ['cpu']
+        >>> df.__array_namespace_info__().devices()[0]
+        'cpu'
         """
-        return ["cpu"]
+        return ["cpu", *map(str, gpus())]
 
 
 def _check_device(device: str | None) -> None:
