@@ -19,6 +19,7 @@ import pytest
 import dualflow as df
 from dualflow.base.errors import ConfigError
 from dualflow.runtime import builds, cpu, division, native_pool, openblas, threads
+from dualflow.runtime.once import trial
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 1 << 18
@@ -243,3 +244,13 @@ def test_a_pool_that_fails_its_test_is_not_used(monkeypatch):
     idle = type(pool)({**pool.addresses, "dualflow_parallel": address}, pool.tracker)
     assert not threads._works(idle)
     threads._apply(df.set_config())
+
+
+def test_a_part_that_does_not_work_is_counted_once():
+    before = df.stats()["portable_parts"]
+    part = trial(lambda: None)
+    assert [part(), part()] == [None, None]
+    assert df.stats()["portable_parts"] == before + 1
+    good = trial(lambda: True)
+    assert good()
+    assert df.stats()["portable_parts"] == before + 1

@@ -23,7 +23,7 @@ import numpy as np
 from . import cache
 from .loader import Native
 from .native_loop import LOOP
-from .once import once
+from .once import once, trial
 
 #: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
 STATUS, FIRST_ARRAY = 1, 2
@@ -346,7 +346,7 @@ def payload() -> int:
     return bytes.__basicsize__ - 1
 
 
-@once
+@trial
 def builtin_works() -> bool:
     """Whether this Python lays out arrays and bytes as the built-in reads them."""
     if sys.implementation.name != "cpython":

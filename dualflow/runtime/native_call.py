@@ -23,7 +23,7 @@ import numpy as np
 from . import cache, native
 from .loader import Native
 from .native import FIRST_ARRAY
-from .once import once
+from .once import once, trial
 
 #: The words of the head, in order.
 HEAD = (
@@ -417,7 +417,7 @@ class WholeCall:
         return found
 
 
-@once
+@trial
 def works() -> bool:
     """Whether this Python and NumPy lay out objects as the built-in reads them."""
     if not native.builtin_works() or "t" in getattr(sys, "abiflags", ""):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
+from dualflow.base.counters import count
+
 T = TypeVar("T")
 
 
@@ -33,3 +35,21 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
         return found[0]
 
     return made
+
+
+def trial(part: Callable[[], T]) -> Callable[[], T]:
+    """As `once`; what is given is false where a native part does not work here, and that is
+    counted (`df.stats()["portable_parts"]`).
+
+    >>> trial(lambda: 1 + 1 == 2)()
+    True
+    """
+
+    @wraps(part)
+    def tried() -> T:
+        found = part()
+        if not found:
+            count("portable_parts")
+        return found
+
+    return once(tried)

@@ -20,7 +20,7 @@ from dualflow.base import config
 from . import cache
 from .loader import Native
 from .native_pool import HEAD, MOST_THREADS, SYMBOLS, pool_text
-from .once import once
+from .once import once, trial
 
 _QUOTA = "/sys/fs/cgroup/cpu.max"
 
@@ -71,7 +71,7 @@ def launches() -> int:
     return 0 if pool is None else _set_limit(pool, budget())
 
 
-@once
+@trial
 def _pool() -> Native | None:
     """The pool's code, if it works here."""
     if not hasattr(os, "register_at_fork"):  # no POSIX threads either
