@@ -38,6 +38,7 @@ ON_THE_HOST = {
 def some(op: Op) -> Iterator[Case]:
     """Cases of the op, evenly from all of them."""
     found = list(cases(op))
+    assert found, op
     return iter(found[:: max(1, len(found) // EACH)])
 
 
