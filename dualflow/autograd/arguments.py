@@ -41,10 +41,9 @@ class Renamed(NamedTuple):
     tensors: tuple[Tensor, ...]
     trees: tuple[Tree, ...]
 
-    def pull(self, outs: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Any]:
-        """The gradients of `outs`, weighted, for each differentiated argument."""
-        gradients = self.gradients(outs, weights, self.again(outs, weights))
-        return cut(gradients, self.trees)
+    def cut(self, derivatives: Sequence[Tensor]) -> list[Any]:
+        """Derivatives of all tensors as containers like the arguments."""
+        return cut(derivatives, self.trees)
 
     def again(self, outs: Sequence[Tensor], given: Sequence[Tensor] = ()) -> bool:
         """Whether derivatives of `outs` are to be differentiated in turn."""

@@ -324,10 +324,7 @@ class VmapMode:
         return self._result(made, batched)
 
     def product(self, matmul: Callable[..., Any], x: Tensor, y: Tensor) -> Tensor | None:
-        """`matmul(x, y)` where the batch only gives the product more rows, and no notes are to be
-        taken; None elsewhere."""
-        if door.state.grad_enabled and (x.requires_grad or y.requires_grad):
-            return None
+        """`matmul(x, y)` where the batch only gives the product more rows; None elsewhere."""
         rows, columns = self.cell(x), self.cell(y)
         if not rows.batched or columns.batched or len(columns.value.shape) > 2:
             return None

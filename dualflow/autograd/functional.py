@@ -72,9 +72,10 @@ def value_and_grad(
             value = fn(*renamed.args, **kwargs)
         value, aux = split(fn, value) if has_aux else (value, None)
         check_value(fn, value)
-        found = renamed.pull([value], [ones_like(value)])
+        leads = renamed.again([value])
+        found = renamed.cut(renamed.gradients([value], [ones_like(value)], leads))
         gradients = found[0] if isinstance(argnums, int) else tuple(found)
-        value = renamed.release(value)
+        value = renamed.release(value, leads)
         if has_aux:
             return (value, renamed.release(aux)), gradients
         return value, gradients
@@ -118,7 +119,7 @@ def vjp(fn: Function, *args: Any, has_aux: bool = False) -> tuple[Any, ...]:
                                 instead="a container like the value")  # fmt: skip
         for out, weight in zip(outs, given, strict=True):
             check_weight("vjp", out, weight)
-        return tuple(renamed.pull(outs, given))
+        return tuple(renamed.cut(renamed.gradients(outs, given, renamed.again(outs, given))))
 
     released = renamed.release(value), pull
     return (*released, renamed.release(aux)) if has_aux else released

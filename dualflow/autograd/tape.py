@@ -66,8 +66,8 @@ class Tape:
                 version = 0 if storage is None else storage.version
                 kept.append(x)
             else:
-                array = x._array  # not x.shape and x.dtype: two calls less
-                kept.append((x.shape, x.dtype) if array is None else (array.shape, array.dtype))
+                array = x._array  # not x.shape and x.dtype: calls less
+                kept.append(tuple(x._pending.type) if array is None else (array.shape, array.dtype))
             versions.append(version)
         aliases: tuple[Tensor, ...] = ()
         if keeps_out:

@@ -184,14 +184,34 @@ def truth(condition: Any) -> bool:
 def unnoted(*tensors: Any) -> Eager | None:
     """The eager mode, if it is active and no gradient with respect to `tensors` is asked for: then
     what is done with them may be done in one step instead of op by op."""
+    if state.grad_enabled:
+        for tensor in tensors:
+            if tensor.requires_grad:
+                return None
+    return computing(*tensors)
+
+
+def computing(*tensors: Any) -> Eager | None:
+    """The eager mode, if it is active: what is done with `tensors` may be done in one step, if that
+    step is `noted`."""
     if state.mode is not _eager or state.device is not None:
         return None
-    for tensor in tensors:
-        if tensor.requires_grad and state.grad_enabled:
-            return None
-        if away and tensor.device != "cpu":
-            return None
+    if away:
+        for tensor in tensors:
+            if tensor.device != "cpu":
+                return None
     return _eager
+
+
+def noted(op: Op, out: Any, *inputs: Any) -> Any:
+    """`out`, which came from `inputs` in one step: the tape takes it for that of `op`, a record
+    that need not be of the catalogue and is never applied."""
+    if state.grad_enabled:
+        for tensor in inputs:
+            if tensor.requires_grad:
+                _tape.record(op, inputs, {}, out)
+                break
+    return out
 
 
 @contextmanager

@@ -13,11 +13,13 @@ from dualflow.base.config import active
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, as_integer, broadcast, normal_axis, size_of
+from dualflow.ir.op import Kind, Op
 
 from .. import door
 from .. import primitives as p
 from ..autocast import narrow
 from ..operands import TENSORS, tensor
+from ..record import needs_no_more
 from ..rules import check_kind
 from .elementwise import conj, multiply
 from .reduction import sum
@@ -60,12 +62,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
                          instead="multiply() for scalars; reshape or transpose")  # fmt: skip
     if len(a) > 1 and len(b) > 1 and a[:-2] == b[:-2]:
         return p.matmul(x, y)
-    eager = door.unnoted(x, y) if len(b) < 3 else None
-    if eager is not None:  # the bits of a matrix of one row or column
-        return eager.compute(np.matmul if len(a) < 3 else _rows_times, (x, y))
-    mapped = getattr(door.state.mode, "product", None)
-    if mapped is not None and (out := mapped(matmul, x, y)) is not None:
-        return out
+    if len(b) < 3 and (out := _in_one_step(x, y)) is not None:
+        return door.noted(_ROWS, out, x, y)
     if len(a) == 1:
         x = p.reshape(x, shape=(1, *a))
     if len(b) == 1:
@@ -83,10 +81,47 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     return p.reshape(out, shape=(*batch, *rows, *columns))
 
 
+def _in_one_step(x: Tensor, y: Tensor) -> Tensor | None:
+    """`x` by a matrix or vector, in a mode that takes no notes of how; None elsewhere."""
+    eager = door.computing(x, y)
+    if eager is not None:  # the bits of a matrix of one row or column
+        return eager.compute(np.matmul if len(x.shape) < 3 else _rows_times, (x, y))
+    mapped = getattr(door.state.mode, "product", None)
+    return None if mapped is None else mapped(matmul, x, y)
+
+
 def _rows_times(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A batch of matrices by one matrix or vector: all rows at once."""
     rows = x.reshape(size_of(x.shape[:-1]), x.shape[-1])
     return np.matmul(rows, y).reshape(x.shape[:-1] + y.shape[1:])
+
+
+def _rows_gradient(g: Tensor, out: Any, x: Tensor, y: Tensor) -> tuple[Any, Any]:
+    def to_x() -> Tensor:
+        if len(y.shape) > 1:
+            return matmul(g, y.mT.conjugate())
+        return multiply(p.reshape(g, shape=(*g.shape, 1)), y.conjugate())
+
+    def to_y() -> Tensor:
+        count = size_of(x.shape[:-1])
+        rows = p.reshape(x, shape=(count, x.shape[-1]))
+        return matmul(rows.mT.conjugate(), p.reshape(g, shape=(count, *y.shape[1:])))
+
+    return to_x, to_y
+
+
+def _rows_forward(tangents: tuple[Any, ...], out: Any, x: Tensor, y: Tensor) -> Tensor:
+    to_x, to_y = tangents
+    if to_x is None or to_y is None:
+        return matmul(x, to_y) if to_x is None else matmul(to_x, y)
+    return matmul(to_x, y) + matmul(x, to_y)
+
+
+#: what the tape notes of a product by a matrix or vector that is made in one step
+_ROWS = Op(
+    "matmul", Kind.CONTRACTION, _MATMUL.rule, np.matmul,
+    gradient=_rows_gradient, forward=needs_no_more(_rows_forward),
+)  # fmt: skip
 
 
 def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
