@@ -5,8 +5,7 @@ Comes in: `with no_grad():` or a decorated function. Goes out: `door.state.grad_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import ClassVar, ParamSpec, TypeVar, final
 
@@ -75,16 +74,22 @@ class enable_grad(GradMode):  # noqa: N801 - reads as a statement
     enabled = True
 
 
-@contextmanager
-def taping(enabled: bool = True) -> Iterator[None]:
+@final
+class taping:  # noqa: N801 - reads as a statement
     """Whether the tape takes notes within, for the active mode alone: what this room needs itself,
     which says nothing of what the user asked for."""
-    before = door.state.grad_enabled
-    door.state.grad_enabled = enabled
-    try:
-        yield
-    finally:
-        door.state.grad_enabled = before
+
+    __slots__ = ("_before", "_enabled")
+
+    def __init__(self, enabled: bool = True) -> None:
+        self._enabled = enabled
+
+    def __enter__(self) -> None:
+        state = door.state
+        self._before, state.grad_enabled = state.grad_enabled, self._enabled
+
+    def __exit__(self, *raised: object) -> None:
+        door.state.grad_enabled = self._before
 
 
 def is_grad_enabled() -> bool:

@@ -7,7 +7,6 @@ gradients for the leaves or for chosen edges; tangents of results.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,24 +90,28 @@ def push(outs: Sequence[Edge], given: Found, create_graph: bool) -> list[Any]:
     tangents: dict[int, Any] = {id(edge): tangent for edge, tangent in given}
     order, useful = order_of([edge for edge in outs if edge is not None], sources)
     assert useful is not None
-    order = [node for node in order if id(node) in useful and id(node) not in tangents]
-    left = Counter([id(edge) for node in order for edge in node.edges])  # uses to come
-    left.update(map(id, outs))
+    last: dict[int, Any] = {}  # by edge the node that uses its tangent last
+    steps = []
+    for node in order:
+        if id(node) in useful and id(node) not in tangents:
+            steps.append(node)
+            for edge in node.edges:
+                last[id(edge)] = node
+    for edge in outs:
+        last[id(edge)] = None
     at_once = not create_graph and door.unnoted() is not None and not held_back
     own: set[int] = set()  # the nodes whose tangents nobody else holds
-    for node in order:
-        numbers = list(map(id, node.edges))
+    for node in steps:
+        numbers = tuple(map(id, node.edges))
         arrived = tuple(map(tangents.get, numbers))
-        spare = []
-        for number in numbers:
-            left[number] -= 1
-            if left[number]:
-                spare.append(False)
-            else:
-                tangents.pop(number, None)  # its memory serves the tangents to come
-                spare.append(number in own and numbers.count(number) == 1)
         if arrived[0] is None and all(one is None for one in arrived):
             continue
+        spare = []
+        for number in numbers:
+            ends = last[number] is node
+            spare.append(ends and number in own and numbers.count(number) == 1)
+            if ends:
+                tangents.pop(number, None)  # its memory serves the tangents to come
         if away:
             devices.lie_beside(next(one for one in arrived if one is not None))
         found = diagonals.tangent(node, arrived, spare) if at_once else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 
@@ -43,8 +43,8 @@ def parts(tree: Any) -> tuple[tuple[Hashable, ...], list[Any]] | None:
         return tuple(tree), list(tree.values())
     if isinstance(tree, tuple) and hasattr(kind, "_fields"):
         return kind._fields, list(tree)  # type: ignore[attr-defined]
-    if is_dataclass(tree) and not isinstance(tree, type):
-        names = tuple(field.name for field in fields(tree) if field.init)
+    if hasattr(kind, "__dataclass_fields__"):
+        names = tuple(field.name for field in fields(kind) if field.init)
         return names, [getattr(tree, name) for name in names]
     return None
 

@@ -203,13 +203,13 @@ def computing(*tensors: Any) -> Eager | None:
     return _eager
 
 
-def noted(op: Op, out: Any, *inputs: Any) -> Any:
+def noted(op: Op, out: Any, *inputs: Any, **attributes: Any) -> Any:
     """`out`, which came from `inputs` in one step: the tape takes it for that of `op`, a record
-    that need not be of the catalogue and is never applied."""
+    that need not be of the catalogue."""
     if state.grad_enabled:
         for tensor in inputs:
             if tensor.requires_grad:
-                _tape.record(op, inputs, {}, out)
+                _tape.record(op, inputs, attributes, out)
                 break
     return out
 

@@ -22,13 +22,16 @@ from dualflow.base.dtypes import (
     is_inexact,
 )
 from dualflow.base.errors import ShapeError
-from dualflow.base.shapes import Axes, normal_axes, normal_axis, reduced
+from dualflow.base.shapes import Axes, Shape, normal_axes, normal_axis, reduced
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.types import TensorType
 
 from .. import door
 from .. import primitives as p
 from ..devices import near
 from ..operands import TENSORS, tensor
-from ..record import Strict
+from ..primitives.reduction import spread
+from ..record import Strict, linear
 from .elementwise import conj, isclose, real, sqrt
 
 Tensor = Any
@@ -196,11 +199,36 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     x = tensor(x)
     dtype = x.dtype
     if dtype != float16 and is_inexact(dtype):
+        eager = door.computing(x)
+        if eager is not None:
+            how = {"axes": normal_axes(axis, len(x.shape)), "kept": keepdims}
+            return door.noted(_MEAN, eager.apply(_MEAN, (x,), how), x, **how)
         out = sum(x, axis, keepdims=keepdims)
         count = x.size if axis is None else _count(x, axis)
         return door.elementwise(_DIVIDE, out, float(count))
     dtype = floating(dtype)
     return p.cast(mean(p.cast(x, dtype=float32), axis, keepdims), dtype=dtype)
+
+
+def _mean(x: np.ndarray, *, axes: tuple[int, ...], kept: bool) -> Any:
+    return np.true_divide(np.add.reduce(x, axis=axes, keepdims=kept), _size(x.shape, axes))
+
+
+def _mean_type(x: TensorType, *, axes: tuple[int, ...], kept: bool) -> TensorType:
+    return TensorType(reduced(x.shape, axes, kept), x.dtype)
+
+
+def _size(shape: Shape, axes: tuple[int, ...]) -> float:
+    return float(math.prod([shape[axis] for axis in axes]))
+
+
+#: what the tape notes of a mean that is made in one step
+_MEAN = Op(
+    "mean", Kind.REDUCTION, _mean_type, _mean,
+    gradient=lambda g, out, x, axes, kept: (
+        spread(door.elementwise(_DIVIDE, g, _size(x.shape, axes)), x.shape, axes),),
+    forward=linear(lambda tangents, out, x, axes, kept: mean(tangents[0], axes, kept)),
+)  # fmt: skip
 
 
 def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
