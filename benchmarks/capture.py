@@ -29,14 +29,15 @@ import dualflow as df
 from benchmarks import libraries
 from benchmarks.keeping import machine, save
 from benchmarks.task import Task
-from dualflow.capture import path
-from dualflow.capture.calls import Call, twin
+from dualflow.capture import blocks
 from dualflow.capture.coexecute import coexecute
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.capture.frame import Frame
+from dualflow.capture.plans import Call
 from dualflow.capture.provenance import CONSTANT
 from dualflow.capture.recorder import Recorder
 from dualflow.capture.segments import Segments
+from dualflow.capture.twins import twin
 
 _RANDOM = np.random.default_rng(0)
 _numbers = itertools.count()
@@ -168,17 +169,17 @@ def recording(name: str, make: Program, repeats: int) -> list[Figure]:
     """What a first call costs beyond the eager one, for each operation in the graph: without the
     compiler, and with the graph sent to the helper process, which does the rest."""
     spent = {"compiler": 0.0, "operations": 0.0}
-    start = path.Block.start
+    start = blocks.Block.start
 
-    def timed(block: path.Block, behind: bool = False) -> None:
+    def timed(block: blocks.Block, behind: bool = False) -> None:
         spent["operations"] += len(block.graph.nodes) if block.graph is not None else 0
         before = time.thread_time()
-        path._compilations.clear()  # as if nobody had sent such a graph before
+        blocks._compilations.clear()  # as if nobody had sent such a graph before
         start(block, behind)
         spent["compiler"] += time.thread_time() - before
 
     best = [float("inf")] * 3
-    path.Block.start = timed  # type: ignore[method-assign]
+    blocks.Block.start = timed  # type: ignore[method-assign]
     try:
         for _ in range(repeats):
             function, arguments = make()
@@ -191,7 +192,7 @@ def recording(name: str, make: Program, repeats: int) -> list[Figure]:
             found = eager, first - spent["compiler"], first
             best = [min(pair) for pair in zip(best, found, strict=True)]
     finally:
-        path.Block.start = start  # type: ignore[method-assign]
+        blocks.Block.start = start  # type: ignore[method-assign]
     each = [(total - best[0]) / spent["operations"] * 1e6 for total in best[1:]]
     return [
         Figure(f"recording, {name}, an op", each[0], 15.0),

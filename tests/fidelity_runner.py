@@ -22,7 +22,7 @@ import pytest
 
 import dualflow as df
 from dualflow.capture.compiled import CompiledFunction
-from dualflow.capture.recorder import Reason
+from dualflow.capture.reasons import Reason
 from dualflow.capture.values import Unchanging
 
 Program = Callable[..., None]

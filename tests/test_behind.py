@@ -13,7 +13,7 @@ import pytest
 import dualflow as df
 from dualflow import pipeline
 from dualflow.base.errors import CompileError
-from dualflow.capture import path
+from dualflow.capture import blocks
 from dualflow.ir.interpret import interpret
 from dualflow.runtime import builds, cache, helper
 
@@ -36,7 +36,7 @@ X = np.linspace(0.0, 1.0, 12, dtype=np.float32)
 def nothing_kept(tmp_path, monkeypatch):
     """An empty cache folder, nothing in memory, and a helper that may start at once."""
     builds.forget()
-    path._compilations.clear()
+    blocks._compilations.clear()
     monkeypatch.setattr(helper, "_PAUSE", 0.0)
     with df.config(cache=tmp_path):
         yield
@@ -77,7 +77,7 @@ def test_the_helper_plans_and_the_next_process_finds_its_plan(no_planning, tmp_p
     assert after == [before[0] + 1, before[1], before[2]]
     assert len(list(tmp_path.rglob("*.plan"))) == 1
     builds.forget()
-    path._compilations.clear()
+    blocks._compilations.clear()
     again = df.compile(f)
     assert until_replayed(again, df.tensor(X)) == 2  # the second call is a replay
     assert counted("kernels_compiled", "plans_loaded") == [after[0], after[1] + 1]
@@ -90,7 +90,7 @@ def test_a_damaged_plan_is_made_anew(tmp_path):
     (kept,) = tmp_path.rglob("*.plan")
     cache.store(kept.stem, b"no pickle", "", cache.PLAN)
     builds.forget()
-    path._compilations.clear()
+    blocks._compilations.clear()
     before = df.stats()["cache_rebuilds"]
     until_replayed(df.compile(f), df.tensor(X))
     assert df.stats()["cache_rebuilds"] == before + 1
@@ -127,7 +127,7 @@ def test_what_planning_raises_is_raised_where_the_program_is_wanted(monkeypatch)
 
 @pytest.mark.parametrize("wait", [False, True])
 def test_graphs_too_long_to_plan_are_co_executed(monkeypatch, wait):
-    monkeypatch.setattr(path, "MOST_NODES", 20)
+    monkeypatch.setattr(blocks, "MOST_NODES", 20)
     compiled, x = df.compile(many, wait=wait), df.tensor(X)
     compiled(x)
     deadline = time.monotonic() + 60
@@ -194,7 +194,7 @@ def test_the_helper_keeps_what_it_made_though_nobody_asks(tmp_path):
         time.sleep(0.02)
     assert len(list(tmp_path.rglob("*.o"))) >= 1
     builds.forget()
-    path._compilations.clear()
+    blocks._compilations.clear()
     before = counted("kernels_compiled", "plans_loaded")
     assert until_replayed(df.compile(f), df.tensor(X)) == 2
     assert counted("kernels_compiled", "plans_loaded") == [before[0], before[1] + 1]

@@ -15,7 +15,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import CompileError
-from dualflow.capture import CompiledFunction, path
+from dualflow.capture import CompiledFunction, blocks
 
 
 def vector(*values):
@@ -163,8 +163,8 @@ def test_eager_while_the_program_is_compiled(monkeypatch):
         def result(self):
             return self.inner.result()
 
-    compile_graph = path.compile_graph
-    monkeypatch.setattr(path, "compile_graph", Slow)
+    compile_graph = blocks.compile_graph
+    monkeypatch.setattr(blocks, "compile_graph", Slow)
     f = df.compile(lambda x: x * 2)
     assert [f(vector(k)).tolist() for k in (1, 2)] == [[2.0], [4.0]]
     assert ways(f) == (1, 0, 0, 1)
@@ -178,14 +178,14 @@ def broken(graph, layouts):
 
 
 def test_compiler_that_fails_raises_under_test(monkeypatch):
-    monkeypatch.setattr(path, "compile_graph", broken)
+    monkeypatch.setattr(blocks, "compile_graph", broken)
     f = df.compile(lambda x: x * 2, wait=True)
     with pytest.raises(CompileError, match="no compiler today"):
         f(vector(1))
 
 
 def test_compiler_that_fails_runs_eagerly_and_is_counted(monkeypatch):
-    monkeypatch.setattr(path, "compile_graph", broken)
+    monkeypatch.setattr(blocks, "compile_graph", broken)
     f = df.compile(lambda x: x * 2, wait=True)
     before = df.stats()["compiler_errors"]
     with df.config(on_compiler_error="eager"):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dualflow as df
-from dualflow.capture import recorder
+from dualflow.capture import late_values
 
 N = 12
 
@@ -140,10 +140,10 @@ def leaves(value: Any) -> list[Any]:
     return [leaf for part in value for leaf in leaves(part)] if type(value) is tuple else [value]
 
 
-@pytest.mark.parametrize("pinned", [0, recorder.PINNED_BYTES], ids=["large", "small"])
+@pytest.mark.parametrize("pinned", [0, late_values.PINNED_BYTES], ids=["large", "small"])
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_shapes_by_value(program, pinned, monkeypatch):
-    monkeypatch.setattr(recorder, "PINNED_BYTES", pinned)
+    monkeypatch.setattr(late_values, "PINNED_BYTES", pinned)
     compiled = df.compile(program, wait=True)
     launched = df.stats()["kernel_launches"]
     with df.config(on_compiler_error="raise"):

@@ -22,7 +22,7 @@ from test_programs import Interpreted
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.capture import path, segments
+from dualflow.capture import blocks, segments
 
 
 def run(program: Program, way: str) -> See:
@@ -48,7 +48,7 @@ def difference(program: Program, way: str = "replay") -> tuple[str, See]:
 @pytest.fixture
 def interpreted(monkeypatch):
     """Nothing is compiled: the graphs of compiled functions are interpreted."""
-    monkeypatch.setattr(path, "compile_graph", Interpreted)
+    monkeypatch.setattr(blocks, "compile_graph", Interpreted)
     monkeypatch.setattr(pipeline, "compile_graph", Interpreted)
     monkeypatch.setattr(segments, "_compilations", {})
 
@@ -80,7 +80,7 @@ def main() -> int:
     options.add_argument("--stop", type=int, default=1, help="after so many differences")
     options.add_argument("--reasons", action="store_true", help="why calls were not replayed")
     given_ = options.parse_args()
-    for module in (path, pipeline):
+    for module in (blocks, pipeline):
         module.compile_graph = Interpreted  # type: ignore[attr-defined]
     ways: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

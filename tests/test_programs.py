@@ -23,7 +23,7 @@ from random_programs import LAYOUTS, SHAPES, Program, ignoring, inputs, load
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.capture import path, segments
+from dualflow.capture import blocks, segments
 from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.passes import simplify
@@ -190,7 +190,7 @@ def check_program(program: Program, folder: Path, bits: bool = False, closer: fl
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is compiled: the graphs of compiled functions are interpreted."""
-    monkeypatch.setattr(path, "compile_graph", Interpreted)
+    monkeypatch.setattr(blocks, "compile_graph", Interpreted)
     monkeypatch.setattr(pipeline, "compile_graph", Interpreted)
     monkeypatch.setattr(segments, "_compilations", {})
     Interpreted.runs = 0

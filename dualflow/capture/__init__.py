@@ -3,6 +3,7 @@
 Comes in: a Python function. Goes out: `compile(fn)`, which behaves as `fn` does, faster.
 """
 
-from .compiled import CompiledFunction, compile, pure
+from .compiled import CompiledFunction, compile
+from .pure import pure
 
 __all__ = ["CompiledFunction", "compile", "pure"]

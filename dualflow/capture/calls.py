@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
-from dualflow.autograd.grad_mode import GradMode
-from dualflow.ops.autocast import Autocast
-from dualflow.ops.devices import Device
 
 from . import (
     construct,
@@ -28,103 +24,25 @@ from . import (
     numpy_calls,
     numpy_names,
     numpy_random,
+    tables,
 )
-from .attributes import special
-from .copies import instrumented
-from .expressions import Refused
-from .locate import NoSource
-from .numpy_arrays import TYPES
+from .classes import special
+from .kinds import FIXED, TYPES
+from .plans import Call, Plan
 from .provenance import CONSTANT, Born, Node, Origin
-from .recorder import FIXED, Recorder
+from .recorder import Recorder
 from .signatures import fits
+from .twins import twin
 from .values import is_value_class
 
 if TYPE_CHECKING:
     from .operators import Operators
 
-Finish = Callable[[Any], Origin]
 #: packages whose functions are called as they are: what they do to tensors passes the door
 TRUSTED = (
     "dualflow.ops", "dualflow.array", "dualflow.autograd", "dualflow.base.dtypes",
     "dualflow.base.shapes",
 )  # fmt: skip
-
-
-@final
-class Plan:
-    """How to make a call. Once there is one it is followed, even if the recording was refused: it
-    may have asked iterators already.
-
-    Attributes:
-        watched: whether it is C code that may call Python.
-    """
-
-    __slots__ = ("args", "finish", "function", "kwargs", "name", "watched")
-
-    def __init__(
-        self,
-        function: Any,
-        args: Any,
-        kwargs: dict[str, Any],
-        finish: Finish,
-        name: str,
-        watched: bool = False,
-    ) -> None:
-        self.function, self.args, self.kwargs = function, args, kwargs
-        self.finish, self.name, self.watched = finish, name, watched
-
-
-@final
-class Call:
-    """A call with the origins of everything in it."""
-
-    __slots__ = ("args", "frame", "function", "kwargs", "origin", "origins", "recorder", "where")
-
-    def __init__(
-        self,
-        frame: Operators,
-        function: Any,
-        origin: Origin,
-        args: tuple[Any, ...],
-        origins: tuple[Origin, ...],
-        kwargs: dict[str, Any] | None = None,
-        where: dict[str, Origin] | None = None,
-    ) -> None:
-        self.frame, self.recorder = frame, frame.recorder
-        self.function, self.origin = function, origin
-        self.args, self.origins = tuple(args), tuple(origins)
-        self.kwargs, self.where = kwargs or {}, where or {}
-
-    def of(self, function: Any, origin: Origin, before: Any = None, before_origin: Origin = None,
-           bound: bool = False) -> Call:  # fmt: skip
-        """The same arguments to something else, behind a first one if `bound`."""
-        args, origins = self.args, self.origins
-        if bound:
-            args, origins = (before, *args), (before_origin, *origins)
-        return Call(self.frame, function, origin, args, origins, self.kwargs, self.where)
-
-    def only(self, count: int) -> Call:
-        """The first arguments alone."""
-        args, origins = self.args[:count], self.origins[:count]
-        return Call(self.frame, self.function, self.origin, args, origins)
-
-    @property
-    def name(self) -> str:
-        return getattr(self.function, "__qualname__", None) or type(self.function).__name__
-
-    def plan(self, finish: Finish, function: Any = None) -> Plan:
-        """Call the thing itself, or `function`."""
-        if function is not None:
-            return Plan(function, self.args, self.kwargs, finish, self.name)
-        watched = type(self.function) is types.BuiltinFunctionType
-        return Plan(self.function, self.args, self.kwargs, finish, self.name, watched)
-
-    def find(self) -> Plan | None:
-        """How to make the call."""
-        return find(self)
-
-    def refuse(self, why: str = "") -> None:
-        self.recorder.refuse(why or f"a call of {self.name}, which is in no table")
 
 
 def prepare(
@@ -222,7 +140,7 @@ def find(call: Call) -> Plan | None:
     kind = type(f)
     if kind is types.FunctionType and not numpy_names.owns(f):
         return _function(call)
-    follow = known.SPECIAL.get(kind)
+    follow = tables.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
     if kind is types.MethodType and type(f.__self__) is Tensor:
@@ -242,7 +160,7 @@ def find(call: Call) -> Plan | None:
         return _builtin_method(call)
     if isinstance(f, type):
         recorder.pin(origin, f)
-        handler = known.TABLE.get(f)
+        handler = tables.TABLE.get(f)
         if handler is None:
             return construct.plan(call)
         return handler(call) if fits(call, f) else None
@@ -253,7 +171,7 @@ def find(call: Call) -> Plan | None:
     if is_value_class(kind) and kind.__module__ == "operator":
         return known_values.getter(call)
     try:
-        handler = known.TABLE.get(f)
+        handler = tables.TABLE.get(f)
     except TypeError:
         handler = None
     if handler is not None:
@@ -267,7 +185,7 @@ def find(call: Call) -> Plan | None:
     if callable(f) and not isinstance(f, FIXED):
         method = special(kind, "__call__")
         if method is not None:
-            recorder.guard_special(origin, f, "__call__")
+            recorder.classes.guard_special(origin, f, "__call__")
             return find(call.of(method, CONSTANT, f, origin, bound=True))
     call.refuse()
     return None
@@ -311,7 +229,7 @@ def _builtin_method(call: Call) -> Plan | None:
     if f.__name__ == "__setattr__" and isinstance(f, types.MethodWrapperType):
         direct = call.of(object.__setattr__, CONSTANT, owner, owner_origin, bound=True)
         return direct.find()
-    handler = known.METHODS.get((type(owner), f.__name__))
+    handler = tables.METHODS.get((type(owner), f.__name__))
     if handler is None and is_value_class(type(owner)):
         recorder.pin(owner_origin, owner)
         return known_values.method(call.of(f, CONSTANT, owner, owner_origin, bound=True))
@@ -378,9 +296,9 @@ def trusted(f: Any) -> bool:
 
 def _function(call: Call) -> Plan | None:
     f, recorder = call.function, call.recorder
-    handler = known.TABLE.get(f)
+    handler = tables.TABLE.get(f)
     if handler is None:
-        handler = known.BY_CODE.get(id(f.__code__))
+        handler = tables.BY_CODE.get(id(f.__code__))
     if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
         handler = construct.replaced
     if handler is None:
@@ -397,226 +315,3 @@ def _function(call: Call) -> Plan | None:
 def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:
     if isinstance(origin, Node):
         recorder.guard("{0} is {k0}", origin, constants=(f,))
-
-
-def twin(call: Call, ends: bool = False) -> Plan | None:
-    """Call the instrumented copy of a Python function; `ends`: see `instrumented`."""
-    f, recorder = call.function, call.recorder
-    closes = False
-    try:
-        try:
-            made = instrumented(f.__code__, f.__globals__, ends)
-        except Refused:
-            closes = bool(f.__code__.co_flags & 0x20)
-            if not closes:
-                raise
-            made = instrumented(f.__code__, f.__globals__, True)
-    except (Refused, NoSource) as reason:
-        call.refuse(f"{f.__qualname__} runs as it is: {reason}")
-        return None
-    frame = call.frame.below(f, made.count, made.slots)
-    if not _guard_function(call) or not _bind(call, frame):
-        return None
-    cells = _cells(call, frame)
-    cells["_df_"] = types.CellType(frame)
-    copy = types.FunctionType(
-        made.code, f.__globals__, f.__name__, f.__defaults__,
-        tuple(cells[name] for name in made.code.co_freevars),
-    )  # fmt: skip
-    copy.__kwdefaults__ = f.__kwdefaults__
-    copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
-
-    def finish(out: Any) -> Origin:
-        if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
-            running = Running(out, lambda _: frame.innermost().result, closes, frame)
-            return recorder.born_weakly(out, running)
-        return frame.result
-
-    return Plan(copy, call.args, call.kwargs, finish, call.name)
-
-
-@final
-class Running:
-    """What knows the items of a generator that runs, of which it does not keep the generator alive.
-
-    Attributes:
-        frame: of the generator; None of a generator expression.
-        closes: whether it is visible when the generator dies.
-    """
-
-    __slots__ = ("closes", "frame", "source")
-
-    def __init__(
-        self, generator: Any, last: Callable[[Any], Origin], closes: bool, frame: Any = None
-    ) -> None:
-        self.frame, self.closes = frame, closes
-        self.source = self._follow(ref(generator), last)
-
-    def __call__(self) -> Iterator[tuple[Any, Origin]]:
-        return self.source
-
-    def _follow(
-        self, held: Callable[[], Any], last: Callable[[Any], Origin]
-    ) -> Generator[tuple[Any, Origin], None, Any]:
-        while (generator := held()) is not None:
-            try:
-                item = next(generator)
-            except StopIteration as over:
-                return over.value
-            del generator
-            yield item, last(item)
-        return None
-
-
-def closing(origin: Origin) -> bool:
-    """Whether the origin is that of a generator whose death is visible."""
-    parts = origin.parts if isinstance(origin, Born) else None
-    return isinstance(parts, Running) and parts.closes
-
-
-def _guard_function(call: Call) -> bool:
-    """Guard that the function is still this code in this module."""
-    f, recorder, origin = call.function, call.recorder, call.origin
-    if isinstance(origin, Born):
-        return True
-    if recorder.followed.get(id(f)) == (origin, f.__code__):
-        return True
-    node = recorder.as_node(origin, f)
-    if node is None:
-        call.refuse(f"a function of unknown origin, {f.__qualname__}")
-        return False
-    if origin is not CONSTANT:
-        recorder.guard("type({0}) is {k0}", node, constants=(types.FunctionType,))
-        recorder.guard("{0}.__globals__ is {k0}", node, constants=(f.__globals__,))
-    recorder.guard("{0}.__code__ is {k0}", node, constants=(f.__code__,))
-    recorder.followed[id(f)] = origin, f.__code__
-    recorder.keep(f)
-    return True
-
-
-def _bind(call: Call, frame: Operators) -> bool:
-    """Give the parameters' slots the origins of the arguments."""
-    f, code = call.function, call.function.__code__
-    count, only = code.co_argcount, code.co_kwonlyargcount
-    names = code.co_varnames[: count + only]
-    args, kwargs = call.args, dict(call.where)
-    slots, recorder = frame.slots, call.recorder
-    for i, name in enumerate(names[:count]):
-        if i < len(args):
-            slots[frame.names[name]] = call.origins[i]
-        elif name in kwargs and i >= code.co_posonlyargcount:
-            slots[frame.names[name]] = kwargs.pop(name)
-        else:
-            found = _default(call, i - count + len(f.__defaults__ or ()))
-            if found is None:
-                return False
-            slots[frame.names[name]] = found
-    for name in names[count:]:
-        if name in kwargs:
-            slots[frame.names[name]] = kwargs.pop(name)
-        else:
-            found = _keyword_default(call, name)
-            if found is None:
-                return False
-            slots[frame.names[name]] = found
-    at = count + only
-    if code.co_flags & 4:
-        slots[frame.names[code.co_varnames[at]]] = Born("tuple", list(call.origins[count:]))
-        at += 1
-    elif len(args) > count:
-        call.refuse(f"{call.name} called with too many arguments")
-        return False
-    if code.co_flags & 8:
-        slots[frame.names[code.co_varnames[at]]] = Born("dict", kwargs)
-    elif kwargs:
-        call.refuse(f"{call.name} called with an argument it does not take")
-        return False
-    return not recorder.dead
-
-
-def _default(call: Call, i: int) -> Origin:
-    f, recorder = call.function, call.recorder
-    defaults = f.__defaults__ or ()
-    if i < 0:
-        call.refuse(f"{call.name} called without an argument it needs")
-        return None
-    if isinstance(call.origin, Born):
-        return call.origin.parts[0][i]
-    node = recorder.nodes("{0}.__defaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
-    recorder.guard("len({0}) == {k0}", node, constants=(len(defaults),))
-    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (i,)), defaults[i])
-
-
-def _keyword_default(call: Call, name: str) -> Origin:
-    f, recorder = call.function, call.recorder
-    defaults = f.__kwdefaults__ or {}
-    if name not in defaults:
-        call.refuse(f"{call.name} called without {name}")
-        return None
-    if isinstance(call.origin, Born):
-        return call.origin.parts[1][name]
-    node = recorder.nodes("{0}.__kwdefaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
-    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (name,)), defaults[name])
-
-
-def _cells(call: Call, frame: Operators) -> dict[str, Any]:
-    """The cells of the function, and where each came from."""
-    f, recorder = call.function, call.recorder
-    found = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
-    node = None if isinstance(call.origin, Born) else recorder.as_node(call.origin, f)
-    for i, (name, cell) in enumerate(found.items()):
-        before = recorder.known(cell)
-        if before is None and node is not None:
-            path = recorder.nodes("{0}.__closure__[{k0}]", (node,), (i,))
-            before = recorder.read(path, cell)
-        frame.cells[name] = (cell, before)
-    return found
-
-
-# Special methods ----------------------------------------------------------------------------
-
-
-METHODS = {
-    "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
-    "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
-}  # fmt: skip
-
-
-def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.FunctionType]]:
-    """The methods that `a + b` asks, in order: their names, whether the left operand's, and they;
-    none if that is not known. Operands are instances of plain Python classes, and numbers."""
-    name, kinds = METHODS.get(f.__name__), (type(a), type(b))
-    if name is None or (issubclass(kinds[1], kinds[0]) and kinds[0] is not kinds[1]):
-        return []
-    found = []
-    for left, kind, method in ((True, kinds[0], name), (False, kinds[1], "__r" + name[2:])):
-        if not _plain_class(kind) or (not left and kinds[0] is kinds[1]):
-            if left and kind not in (bool, int, float, complex):
-                return []
-            continue
-        function = special(kind, method)
-        if function is not None:
-            found.append((method, left, function))
-        elif hasattr(kind, method):
-            return []
-    return found
-
-
-def _plain_class(kind: type) -> bool:
-    """Whether a class and its bases are written in Python."""
-    return all(cls.__flags__ & (1 << 9) for cls in kind.__mro__[:-1]) and kind is not object
-
-
-def int_range(dtype: np.dtype) -> tuple[int, int]:
-    """The Python integers that are the same number in a tensor of `dtype`."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
-    if dtype.kind == "f":
-        return -(2**24), 2**24
-    return -(2**63), 2**63 - 1
-
-
-def known_manager(manager: Any) -> bool:
-    """Whether what `with` does with the object is known."""
-    return isinstance(manager, (GradMode, Autocast, Device)) or numpy_calls.quiet(manager)

@@ -19,7 +19,8 @@ from dualflow.ops.door import away
 from .emit import Emitter
 from .provenance import Node
 from .recorder import Recorder
-from .results import Maker, Unsupported
+from .results import Planner, Unsupported
+from .writing import Writer
 
 
 class Commit:
@@ -31,8 +32,8 @@ class Commit:
         python: effects on Python objects, with descriptions of their values.
     """
 
-    def __init__(self, recorder: Recorder, maker: Maker) -> None:
-        self.recorder, self.maker = recorder, maker
+    def __init__(self, recorder: Recorder, planner: Planner) -> None:
+        self.recorder, self.planner = recorder, planner
         self.writes: list[tuple[Node, Value, int]] = []
         self.grads: list[tuple[Node, Any]] = []
         self.python: list[tuple[Any, ...]] = []
@@ -48,12 +49,12 @@ class Commit:
         self._plan_grads()
         for effect in self.recorder.effects:
             self.python.append(self._plan_effect(effect))
-        for _, node, _count in self.recorder.draws.values():
-            self.maker.nodes[node] = None
+        for _, node, _count in self.recorder.draws.taken.values():
+            self.planner.nodes[node] = None
 
     def _plan_writes(self) -> None:
         recorder = self.recorder
-        if recorder.history_changed():
+        if recorder.outside.history_changed():
             raise Unsupported("a tensor from outside, which got another history")
         inputs = [rest for kind, *rest in recorder.inputs if kind == "tensor"]
         self._inputs = list({node: None for node, _ in inputs})
@@ -63,47 +64,47 @@ class Commit:
                 node = by_array.get(id(base.array))
                 if node is None:
                     raise Unsupported("an in-place write to a tensor of unknown origin")
-                before = recorder.versions.get(id(storage), 0)
+                before = recorder.outside.versions.get(id(storage), 0)
                 times = max(storage.version - before, 1) if base is bases[0] else 0
                 self.writes.append((node, base.value, times))
-                self.maker.outputs[base.value] = None
-                self.maker.nodes[node] = None
+                self.planner.outputs[base.value] = None
+                self.planner.nodes[node] = None
 
     def _plan_grads(self) -> None:
         recorder = self.recorder
-        for tensor, node in recorder.tensors.values():
+        for tensor, node in recorder.outside.tensors.values():
             stored = (id(tensor), "grad") in recorder.stored
-            before = recorder.grads.get(id(tensor))
+            before = recorder.outside.grads.get(id(tensor))
             if tensor.grad is before and not stored:
                 continue
             if tensor.grad is None:
                 description: Any = ("constant", None)
             else:
-                description = self.maker.plan(tensor.grad, recorder.origin(None, tensor.grad))
-            self.maker.nodes[node] = None
+                description = self.planner.plan(tensor.grad, recorder.origin(None, tensor.grad))
+            self.planner.nodes[node] = None
             self.grads.append((node, description))
 
     def _plan_effect(self, effect: tuple[Any, ...]) -> tuple[Any, ...]:
         kind, *rest = effect
-        plan = self.maker.plan
+        plan = self.planner.plan
         if kind == "attr":
             node, name, value, origin, line = rest
-            self.maker.nodes[node] = None
+            self.planner.nodes[node] = None
             return ("attr", node, name, plan(value, origin), line)
         if kind == "item":
             node, key, _, value, origin, line = rest
-            self.maker.nodes[node] = None
+            self.planner.nodes[node] = None
             return ("item", node, ("constant", key), plan(value, origin), line)
         if kind == "delattr":
-            self.maker.nodes[rest[0]] = None
+            self.planner.nodes[rest[0]] = None
             return effect
         if kind == "delete":
             node, key, line = rest
-            self.maker.nodes[node] = None
+            self.planner.nodes[node] = None
             return ("delete", node, ("constant", key), line)
         if kind == "method":
             node, name, arguments, line = rest
-            self.maker.nodes[node] = None
+            self.planner.nodes[node] = None
             return ("method", node, name, [plan(v, q) for v, q in arguments], line)
         if kind == "call":
             function, pairs, line = rest
@@ -116,18 +117,20 @@ class Commit:
     def check(self, emitter: Emitter) -> None:
         """Guards on memory: what is written must be apart from everything else that is used."""
         recorder = self.recorder
-        for tensor, node in recorder.tensors.values():
+        for tensor, node in recorder.outside.tensors.values():
             unstored = (id(tensor), "grad") not in recorder.stored
-            if unstored and tensor.grad is not recorder.grads.get(id(tensor)):
-                before = recorder.grads.get(id(tensor))
+            if unstored and tensor.grad is not recorder.outside.grads.get(id(tensor)):
+                before = recorder.outside.grads.get(id(tensor))
                 text = "is not" if before is None else "is"
                 emitter.line(f"if {emitter.node(node)}.grad {text} None: return MISS")
-        draws = [node for _, node, _ in recorder.draws.values()]
+        draws = [node for _, node, _ in recorder.draws.taken.values()]
         if len(draws) > 1:
             numbers = ", ".join(f"id({emitter.node(node)})" for node in draws)
             emitter.line(f"if len({{{numbers}}}) != {len(draws)}: return MISS")
         changed = {node for node, _ in self.grads}
-        nodes = {n: None for t, n in recorder.tensors.values() if t.requires_grad or n in changed}
+        nodes = {
+            n: None for t, n in recorder.outside.tensors.values() if t.requires_grad or n in changed
+        }
         if changed and len(nodes) > 1:  # a `.grad` that is set is that of one tensor alone
             numbers = ", ".join(f"id({emitter.node(node)})" for node in nodes)
             emitter.line(f"if len({{{numbers}}}) != {len(nodes)}: return MISS")
@@ -142,37 +145,35 @@ class Commit:
         for name in written if recorder.notes.device == "cpu" else ():
             emitter.line(f"if not {name}._array.flags.writeable: return MISS")
 
-    def write(self, emitter: Emitter, outputs: dict[Value, str]) -> list[str]:
+    def write(self, writer: Writer) -> list[str]:
         """Lines that commit; for each effect, a line for readers."""
         said = []
-        make = self.maker.write
+        emitter, make = writer.emitter, writer.write
         emitter.namespace["store"] = store
         for node, value, times in self.writes:
-            emitter.line(f"store({emitter.node(node)}, {self.maker.take(value, outputs)}, {times})")
+            emitter.line(f"store({emitter.node(node)}, {writer.take(value)}, {times})")
             said.append(f"write into {node}")
         for node, description in self.grads:
-            text = make(emitter, description, outputs)
+            text = make(description)
             emitter.line(f"{emitter.node(node)}.grad = {text}")
             said.append(f"set {node}.grad")
-        for _, node, count in self.recorder.draws.values():
+        for _, node, count in self.recorder.draws.taken.values():
             emitter.line(f"{emitter.node(node)}.counter += {count}")
             said.append(f"advance {node} by {count}")
         for kind, *rest in self.python:
-            said.append(self._effect(emitter, kind, rest, outputs))
+            said.append(self._effect(writer, kind, rest))
         return said
 
-    def _effect(
-        self, emitter: Emitter, kind: str, rest: list[Any], outputs: dict[Value, str]
-    ) -> str:
-        make = self.maker.write
+    def _effect(self, writer: Writer, kind: str, rest: list[Any]) -> str:
+        emitter, make = writer.emitter, writer.write
         if kind == "attr":
             node, name, plan, line = rest
-            emitter.line(f"{emitter.node(node)}.{name} = {make(emitter, plan, outputs)}")
+            emitter.line(f"{emitter.node(node)}.{name} = {make(plan)}")
             return f"set {node}.{name} ({line})"
         if kind == "item":
             node, key, plan, line = rest
-            text = make(emitter, key, outputs)
-            emitter.line(f"{emitter.node(node)}[{text}] = {make(emitter, plan, outputs)}")
+            text = make(key)
+            emitter.line(f"{emitter.node(node)}[{text}] = {make(plan)}")
             return f"set {node}[{text}] ({line})"
         if kind == "delattr":
             node, name, line = rest
@@ -180,21 +181,21 @@ class Commit:
             return f"delete {node}.{name} ({line})"
         if kind == "delete":
             node, key, line = rest
-            text = make(emitter, key, outputs)
+            text = make(key)
             emitter.line(f"del {emitter.node(node)}[{text}]")
             return f"delete {node}[{text}] ({line})"
         if kind == "method":
             node, name, plans, line = rest
-            arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)
+            arguments = ", ".join(make(plan) for plan in plans)
             emitter.line(f"{emitter.node(node)}.{name}({arguments})")
             return f"{node}.{name}(...) ({line})"
         if kind == "call":
             function, plans, line = rest
-            arguments = ", ".join(make(emitter, plan, outputs) for plan in plans)
+            arguments = ", ".join(make(plan) for plan in plans)
             emitter.line(f"{emitter.constant(function)}({arguments})")
             return f"{function.__name__} ({line})"
         plans, keywords, line = rest
-        arguments = [make(emitter, plan, outputs) for plan in plans]
+        arguments = [make(plan) for plan in plans]
         arguments += [f"{key}={emitter.constant(value)}" for key, value in keywords.items()]
         emitter.line(f"print({', '.join(arguments)})")
         return f"print ({line})"

@@ -7,7 +7,6 @@ call takes the fastest way that is proven right: replay, co-execution, or eager 
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 import types
 from collections.abc import Callable
@@ -15,69 +14,43 @@ from copy import deepcopy
 from time import perf_counter
 from typing import Any, final
 
-import numpy as np
-
 from dualflow.array import held
 from dualflow.array.eager import EagerMode
-from dualflow.base import collection, config
+from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
 from dualflow.explain import write as write_report
-from dualflow.explain.report import Report, Section
+from dualflow.explain.report import Report
 from dualflow.ops import door
 
 from . import (
     calls,
-    derivatives,
-    known,
-    known_collections,
-    known_containers,
-    known_dicts,
-    known_iterators,
-    known_itertools,
-    known_numbers,
-    known_sets,
-    known_text,
-    known_time,
+    plans,
+    reporting,
     retraces,
+    tables,
     tree,
     trials,
 )
-from . import leaving as leaves
 from .audit import Audit
+from .blocks import Block
 from .coexecute import coexecute
 from .emit import MISS, PYTHON, RAISED
-from .frame import Frame
-from .path import Block, Builder
-from .provenance import CONSTANT, SCALARS, Node, Origin
-from .recorder import Reason, Recorder
-from .recording import Recording, line_of, strip
+from .error_state import errors_are_quiet
+from .first_call import record
+from .path import Builder
+from .provenance import Origin
+from .pure import by_name
+from .reasons import SLOWER, Reason
+from .recorder import Recorder
 from .segments import Segments
 from .world import World
 
-#: NumPy's error state, as one object that changes whenever the state does
-_error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
-
-_quiet: list[Any] = []
 MOST_BLOCKS = 1000
 #: After so many calls in Python in which there was nothing to fuse only each such call looks again.
 UNFUSED = 64
 #: More calls than there will be.
 MANY = 1 << 62
-_SLOWER = Reason("replays of it were measured to be slower than Python", None)
-
-
-def _errors_are_quiet() -> bool:
-    """Whether NumPy ignores or warns of floating-point errors, and does nothing more."""
-    state = _error_state.get() if _error_state is not None else None
-    if state is not None:
-        for known_state in _quiet:
-            if state is known_state:
-                return True
-    quiet = set(np.geterr().values()) <= {"ignore", "warn"}
-    if quiet and state is not None and len(_quiet) < 16:
-        _quiet.append(state)
-    return quiet
 
 
 def _of_function(name: str) -> property:
@@ -85,15 +58,6 @@ def _of_function(name: str) -> property:
     return property(
         lambda self: getattr(self._fn, name), lambda self, value: setattr(self._fn, name, value)
     )
-
-
-def _by_name(made: Any) -> str | None:
-    """The name under which its module holds `made`, as pickle needs it; None if it does not."""
-    name = vars(made).get("__qualname__", "")
-    found: Any = sys.modules.get(vars(made).get("__module__", ""))
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return name if found is made else None
 
 
 class Undecorated(EagerMode):
@@ -147,7 +111,7 @@ class CompiledFunction:
         self._plain: Block | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return _by_name(self) or (CompiledFunction, self._made_of(self._fn))
+        return by_name(self) or (CompiledFunction, self._made_of(self._fn))
 
     def __copy__(self) -> CompiledFunction:
         return self
@@ -180,7 +144,7 @@ class CompiledFunction:
         if self._audit is not None:
             self._audit.before(self, args, kwargs)
         trial = self._trial
-        if trial is not None or not _errors_are_quiet():
+        if trial is not None or not errors_are_quiet():
             return self._unlike(trial, args, kwargs)
         try:
             out, block, _ = tree.run(self._root, args, kwargs)
@@ -218,7 +182,7 @@ class CompiledFunction:
     def _unlike(self, trial: trials.Trial | None, args: tuple, kwargs: dict) -> Any:
         """A call that is not simply replayed: NumPy's errors are told, or replays are on trial."""
         self._count("calls")
-        if trial is None or not _errors_are_quiet():
+        if trial is None or not errors_are_quiet():
             return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
         return self._tried(trial, args, kwargs)
 
@@ -283,7 +247,7 @@ class CompiledFunction:
             assert block is not None
             return self._coexecute(args, kwargs, block.reason)
         if out is tree.SLOWER:
-            return self._eager(args, kwargs, _SLOWER)
+            return self._eager(args, kwargs, SLOWER)
         if out is tree.NOT_READY:
             return self._eager(args, kwargs, Reason("its program is being compiled", None))
         if out is tree.FAILED:
@@ -325,57 +289,10 @@ class CompiledFunction:
 
     # Recording ------------------------------------------------------------------------------
 
-    @collection.seldom()
     def _record(self, args: tuple, kwargs: dict) -> Any:
-        recorder = Recorder()
         self._count("recordings")
         self._last = ("record", None, None)
-        frame = Frame(recorder, _nothing, 1, {})
-        where, named = self._arguments(recorder, args, kwargs)
-        call = calls.Call(frame, self._fn, CONSTANT, args, where, kwargs, named)
-        before, handled = door.state.mode, sys.exc_info()[1]
-        door.state.mode = Recording(recorder, before)
-        recorder.alarm.start()
-        try:
-            plan = calls.find(call)
-            if plan is None or recorder.dead:
-                out, origin = self._fn(*args, **kwargs), None
-            else:
-                out = plan.function(*plan.args, **plan.kwargs)
-                origin = plan.finish(out)
-        except BaseException as error:
-            error.__traceback__ = strip(error.__traceback__)
-            door.state.mode = before
-            found = leaves.leaving(recorder, frame, error) if handled is None else None
-            if found is None or recorder.notes.broken or recorder.left_open():
-                recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
-            self._keep(recorder, *(found or (None, None)))
-            raise
-        finally:
-            door.state.mode = before
-            recorder.alarm.end()
-        try:
-            if recorder.notes.broken:
-                recorder.refuse(recorder.notes.broken)
-            if recorder.left_open():
-                recorder.refuse("a generator that outlives the call")
-            self._keep(recorder, out, origin)
-        finally:
-            recorder.release()
-        return out
-
-    def _arguments(
-        self, recorder: Recorder, args: tuple, kwargs: dict
-    ) -> tuple[tuple[Origin, ...], dict[str, Origin]]:
-        nodes = recorder.nodes
-        names = recorder.const_tuple(tuple(kwargs))
-        recorder.guard("len(args) == {k0} and tuple(kwargs) == {k1}", constants=(len(args), names))
-        where = [recorder.read(nodes("args[{k0}]", (), (i,)), arg) for i, arg in enumerate(args)]
-        named = {
-            key: recorder.read(nodes("kwargs[{k0}]", (), (key,)), value)
-            for key, value in kwargs.items()
-        }
-        return tuple(where), named
+        return record(self._fn, args, kwargs, self._keep)
 
     def _keep(self, recorder: Recorder, out: Any, origin: Origin) -> None:
         """Merge what was recorded into the tree, and start compiling it."""
@@ -433,56 +350,15 @@ class CompiledFunction:
         """How the last call ran; given arguments, how the path they take ran."""
         self._settle()
         how, reason, block = self._last
-        blocks = [] if block is None else [block]
+        blocks = [] if block is None else reporting.above(self._root, block)
         if args or kwargs:
             how, reason, blocks = self._path(args, kwargs)
-        elif block is not None:
-            blocks = self._above(block)
-        return Report(
-            getattr(self._fn, "__qualname__", repr(self._fn)),
-            how,  # type: ignore[arg-type]
-            tuple(str(told) for told in (reason, self._retraces.told) if told is not None),
-            tuple(_section(b) for b in blocks if b.graph is not None),
-            "\n".join(b.text for b in blocks),
-            tuple(effect for b in blocks for effect in b.effects),
-        )
+        name = getattr(self._fn, "__qualname__", repr(self._fn))
+        return reporting.report(name, how, (reason, self._retraces.told), blocks)
 
     def _path(self, args: tuple, kwargs: dict) -> tuple[str, Reason | None, list[Block]]:
-        """The way that a call with these arguments would take, without making it: the leaf whose
-        path it shares as far as guards tell."""
-        fork, blocks = self._root, []
-        while fork.alternatives:
-            found = next(
-                (a for a in fork.alternatives if tree.fits(a.block, args, kwargs, {}, {})), None
-            )
-            if found is None:
-                break
-            blocks.append(found.block)
-            if found.block.leaf or not found.below:
-                break
-            fork = next(iter(found.below.values()))
-        if not blocks:
-            return self._last[0], self._last[1], []
-        if blocks[0].slow:
-            return "eager", _SLOWER, blocks
-        reason = blocks[-1].reason
-        if reason is not None and reason.pieces.slow:
-            return "eager", reason, blocks
-        return ("replay" if reason is None else "co-execute"), reason, blocks
-
-    def _above(self, leaf: Block) -> list[Block]:
-        """The blocks of the path that ends in `leaf`."""
-        above: dict[Block, Block | None] = {}
-        todo: list[tuple[tree.Fork, Block | None]] = [(self._root, None)]
-        while todo and leaf not in above:
-            fork, last = todo.pop()
-            for alternative in fork.alternatives:
-                above[alternative.block] = last
-                todo += [(below, alternative.block) for below in alternative.below.values()]
-        path = [leaf]
-        while (last := above.get(path[-1])) is not None:
-            path.append(last)
-        return path[::-1]
+        """The way that a call with these arguments would take, and the blocks of its path."""
+        return reporting.way(self._root, args, kwargs) or (self._last[0], self._last[1], [])
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What was recorded and compiled, and why a call is no replay. If nothing is recorded for
@@ -496,60 +372,6 @@ STATS = (
     "calls", "replays", "co_executions", "eager_calls", "recordings", "traces", "branches",
     "guard_misses",
 )  # fmt: skip
-
-
-def _nothing() -> None:
-    """The function of the frame from which a compiled function is called."""
-
-
-def _section(block: Block) -> Section:
-    assert block.graph is not None
-    compilation = block.compilation
-    if compilation is None or block.failed is not None:
-        return Section(block.graph)
-    try:
-        program = compilation.program
-        working = getattr(compilation.result(), "working", 0) if compilation.done else 0
-    except Exception:  # told by the call that wants it
-        return Section(block.graph)
-    return Section(
-        getattr(compilation, "rolled", None) or block.graph,
-        program,
-        tuple(getattr(compilation, "reasons", ())),
-        dict(getattr(compilation, "texts", {})),
-        working,
-    )
-
-
-@final
-class Pure:
-    """A function of which skipping a call is right; made by `df.pure`."""
-
-    __slots__ = ("__dict__", "__weakref__", "_fn")
-
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, fn)
-        self._fn = fn
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._fn(*args, **kwargs)
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        return _by_name(self) or (Pure, (self._fn,))
-
-    def __get__(self, owner: Any, kind: Any = None) -> Any:
-        return self if owner is None else types.MethodType(self, owner)
-
-
-def pure(fn: Callable[..., Any]) -> Pure:
-    """Declare that a compiled function may leave out calls of `fn`.
-
-    A call that is left out returns what the recorded one returned.
-
-    >>> import dualflow as df
-    >>> shown = df.pure(print)
-    """
-    return Pure(fn)
 
 
 def compile(fn: Any = None, *, wait: bool = False, audit: float | None = None) -> Any:
@@ -579,7 +401,7 @@ def compile(fn: Any = None, *, wait: bool = False, audit: float | None = None) -
 # What the recorder does where a recorded function calls one of these ------------------------
 
 
-def _inline(call: calls.Call) -> calls.Plan | None:
+def _inline(call: plans.Call) -> plans.Plan | None:
     """A compiled function called within a recording is part of it."""
     f, recorder = call.function, call.recorder
     node = recorder.as_node(call.origin, f)
@@ -591,31 +413,4 @@ def _inline(call: calls.Call) -> calls.Plan | None:
     return calls.find(call.of(f._fn, inner))
 
 
-def _skip(call: calls.Call) -> calls.Plan | None:
-    """A call of a pure function: made now, left out by a replay."""
-    f, recorder = call.function, call.recorder
-    if isinstance(call.origin, Node):
-        recorder.guard("{0} is {k0}", call.origin, constants=(f,))
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        mode, door.state.mode = door.state.mode, door.state.mode.eager  # type: ignore[attr-defined]
-        try:
-            return f._fn(*args, **kwargs)
-        finally:
-            door.state.mode = mode
-
-    def finish(out: Any) -> Origin:
-        if type(out) in SCALARS:
-            return CONSTANT
-        return recorder.read(recorder.nodes("{k0}[0]", (), ((out,),)), out)  # kept by the block
-
-    return call.plan(finish, run)
-
-
-known.SPECIAL[CompiledFunction] = _inline
-known.SPECIAL[Pure] = _skip
-#: imported for what they enter into the tables
-TABLES = (
-    derivatives, known_collections, known_containers, known_dicts, known_iterators, known_itertools,
-    known_numbers, known_sets, known_text, known_time,
-)  # fmt: skip
+tables.SPECIAL[CompiledFunction] = _inline

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from dualflow.autograd.grad_mode import GradMode
 
 from . import known_values
-from .attributes import special
+from .classes import special
+from .kinds import FIXED
 from .provenance import CONSTANT, SCALARS, Born, Origin
-from .recorder import FIXED
 from .values import is_value_class
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 #: the class of what a dataclass has in the place of a default that a factory makes
 _FACTORY = getattr(dataclasses, "_HAS_DEFAULT_FACTORY_CLASS", None)
@@ -45,7 +45,7 @@ def plan(call: Call) -> Plan | None:
         return None
     init = cls.__init__
     recorder.guard("{k0}.__new__ is {k1}", constants=(cls, cls.__new__))
-    recorder.guard_special(CONSTANT, None, "__init__", cls)
+    recorder.classes.guard_special(CONSTANT, None, "__init__", cls)
     if init is object.__init__:
         return call.plan(lambda out: recorder.born(out, "instance", {}))
     if not isinstance(init, types.FunctionType):
@@ -105,7 +105,7 @@ def _dataclass(call: Call) -> Plan | None:
         return None
     after = special(cls, "__post_init__")
     if after is not None:
-        recorder.guard_special(CONSTANT, None, "__post_init__", cls)
+        recorder.classes.guard_special(CONSTANT, None, "__post_init__", cls)
     elif hasattr(cls, "__post_init__"):
         call.refuse(f"the __post_init__ of {cls.__name__}")
         return None
@@ -173,8 +173,8 @@ def _named_tuple(call: Call) -> Plan | None:
     if not generated.startswith("namedtuple_") or isinstance(cls.__init__, types.FunctionType):
         call.refuse(f"an instance of {cls.__name__}, a named tuple that does more, is made")
         return None
-    recorder.guard_special(CONSTANT, None, "__new__", cls)
-    recorder.guard_special(CONSTANT, None, "__init__", cls)
+    recorder.classes.guard_special(CONSTANT, None, "__new__", cls)
+    recorder.classes.guard_special(CONSTANT, None, "__init__", cls)
     given = _arguments(call, new)
     if given is None:
         return None
@@ -210,8 +210,8 @@ def _error(call: Call) -> Plan | None:
         if not _follows_init(cls):
             call.refuse(f"an instance of {cls.__name__} is made")
             return None
-        recorder.guard_special(CONSTANT, None, "__new__", cls)
-        recorder.guard_special(CONSTANT, None, "__init__", cls)
+        recorder.classes.guard_special(CONSTANT, None, "__new__", cls)
+        recorder.classes.guard_special(CONSTANT, None, "__init__", cls)
         return _with_keywords(call, init, new, "error", {"args": list(call.origins)})
     if all(origin is CONSTANT for origin in call.origins):
         return call.plan(lambda out: recorder.born(out, "error", "constant"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes
+from . import attribute_stores, attributes, classes, instances
 from .provenance import Born, Origin
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ _DELETES = (object.__delattr__, types.SimpleNamespace.__delattr__, BaseException
 def delete(frame: Operators, owner: Any, origin: Origin, name: str) -> None:
     """Delete an attribute; of a property, its deleter does it."""
     recorder, kind = frame.recorder, type(owner)
-    raw = attributes.lookup(kind, name)[1]
+    raw = classes.lookup(kind, name)[1]
     if not _plain(recorder, owner, raw):
         recorder.refuse(f"del of {name} of a {kind.__name__}")
         delattr(owner, name)
         return
     recorder.typed(origin, owner)
-    attributes.guard_storing(recorder, kind, name, raw)
-    attributes.guard_class(recorder, kind, "__delattr__")
+    attribute_stores.guard_storing(recorder, kind, name, raw)
+    recorder.classes.find(kind, "__delattr__")
     if type(raw) is property:
         frame.invoke(raw.fdel, attributes.CONSTANT, (owner,), (origin,))
         return
     slot = isinstance(raw, types.MemberDescriptorType)
     held = hasattr(owner, name) if slot else name in getattr(owner, "__dict__", ())
     if not held:
-        attributes.guard_no_own(recorder, origin, owner, name, slot)
+        instances.guard_no_own(recorder, origin, owner, name, slot)
     elif isinstance(origin, Born):
         origin.parts.pop(name, None)
     else:
@@ -50,9 +50,9 @@ def _plain(recorder: Recorder, owner: Any, raw: Any) -> bool:
     kind = type(owner)
     if kind is Tensor or isinstance(owner, (type, types.ModuleType, types.FunctionType)):
         return False
-    if kind.__delattr__ not in _DELETES or not attributes.ordinary(kind):
+    if kind.__delattr__ not in _DELETES or not classes.ordinary(kind):
         return False
-    if not attributes.plain_class(recorder, kind) or id(owner) in recorder.opened:
+    if not recorder.classes.is_plain(kind) or id(owner) in recorder.opened:
         return False
     if type(raw) is property:
         return type(raw.fdel) is types.FunctionType

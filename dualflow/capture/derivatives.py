@@ -15,13 +15,13 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd import control, custom, forward, functional, jacobians, mapping, recompute
 from dualflow.ops import door
 
-from . import known
-from .attributes import special
+from . import known, tables
+from .classes import special
+from .kinds import FIXED
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import FIXED
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
     from .recorder import Recorder
 
 #: df.vmap(f) and the like: what they give calls its `fn`
@@ -51,7 +51,7 @@ def settle(recorder: Recorder, origin: Origin, value: Any) -> None:
             settle(recorder, part, item)
     elif kind is Tensor:
         recorder.understand(origin, value)
-        recorder.tensor(value)
+        recorder.outside.guard(value)
     elif kind in SCALARS or isinstance(value, FIXED):
         recorder.pin(origin, value)
     else:
@@ -110,7 +110,7 @@ def _follows(call: Call, user: Any, origin: Origin) -> bool:
     """Whether a function of the user can be followed; guards that it is this one."""
     recorder = call.recorder
     method = isinstance(user, types.MethodType) and isinstance(origin, Born)
-    plain = isinstance(user, types.FunctionType) or type(user) in known.SPECIAL
+    plain = isinstance(user, types.FunctionType) or type(user) in tables.SPECIAL
     called = isinstance(origin, Node) and not isinstance(user, FIXED) and (
         special(type(user), "__call__") is not None)  # fmt: skip
     if not (method or plain or called):
@@ -199,12 +199,12 @@ def _running(call: Call, function: Callable[..., Any]) -> Plan | None:
 
 def _enter() -> None:
     for maker in MAKERS:
-        known.TABLE[maker] = _made
-        known.BY_CODE[id(maker(_example).__code__)] = _called
-    known.TABLE[jacobians.jacobian] = _made
+        tables.TABLE[maker] = _made
+        tables.BY_CODE[id(maker(_example).__code__)] = _called
+    tables.TABLE[jacobians.jacobian] = _made
     for caller, count in CALLERS.items():
-        known.TABLE[caller] = _at_once(count)
-    known.TABLE[control.cond] = _cond
+        tables.TABLE[caller] = _at_once(count)
+    tables.TABLE[control.cond] = _cond
 
 
 def _example(x: Any) -> Any:

@@ -13,11 +13,11 @@ from weakref import ref
 
 from dualflow.array.tensor import Tensor
 
-from . import calls, containers, templates
-from .numpy_arrays import SCALAR_TYPES
+from . import containers, item_reads, iteration, shadows, templates, twins
+from .kinds import DICTS, FIXED, SCALAR_TYPES
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import FIXED, Recorder
+from .recorder import Recorder
 from .templates import plain_text, text_of_error
 
 
@@ -65,7 +65,7 @@ class Displays(Operators):
     def set_part(self, slot: int, value: Any) -> Any:
         """What is put into a set: the same at each replay."""
         if not self.recorder.dead:
-            containers.key_node(self.recorder, self.origin(slot, value), value)
+            shadows.key_node(self.recorder, self.origin(slot, value), value)
         return value
 
     def build_set(self, slot: int, starred: bool, value: Any) -> Any:
@@ -82,7 +82,7 @@ class Displays(Operators):
 
     def key_of(self, parts: int, sk: int, key: Any) -> Any:
         """A key of a display with `**`."""
-        if not self.recorder.dead and containers.key_node(self.recorder, self.origin(sk, key), key):
+        if not self.recorder.dead and shadows.key_node(self.recorder, self.origin(sk, key), key):
             self.open["kept", parts].append([key, None])
         return key
 
@@ -96,8 +96,8 @@ class Displays(Operators):
         recorder = self.recorder
         if not recorder.dead:
             origin = self.origin(slot, value)
-            if type(value) in containers.DICTS:
-                self.open["kept", parts] += containers.dict_items(self, value, origin)
+            if type(value) in DICTS:
+                self.open["kept", parts] += item_reads.dict_items(self, value, origin)
             else:
                 recorder.refuse(f"** of a {type(value).__name__} in a display")
         return value
@@ -114,10 +114,10 @@ class Displays(Operators):
         if recorder.dead:
             return value
         plain = type(value) in (list, tuple)
-        containers.hinted(recorder, value)
+        iteration.hinted(recorder, value)
         origin = recorder.origin(self.slots[source], value)
         pairs = list(
-            recorder.items(value, origin) if plain else containers.elements(self, value, origin)
+            recorder.items(value, origin) if plain else iteration.elements(self, value, origin)
         )
         self.slots[slot] = Born("list", [part for _, part in pairs])
         return value if plain else [item for item, _ in pairs]
@@ -180,7 +180,7 @@ class Displays(Operators):
 
     def iter(self, slot: int, value: Any, shape: Any) -> Iterator[Any]:
         """The items of `value`; before each, the slots of the targets know its origin."""
-        for item, origin in containers.elements(self, value, self.slots[slot]):
+        for item, origin in iteration.elements(self, value, self.slots[slot]):
             if not self.recorder.dead:
                 self._spread(shape, item, origin)
             yield item
@@ -189,11 +189,11 @@ class Displays(Operators):
         if self.recorder.dead:
             return value
         origin = self.recorder.origin(self.slots[slot], value)
-        if not containers.followed(value, origin):
+        if not iteration.followed(value, origin):
             self.recorder.refuse(f"a {type(value).__name__} unpacked")
             return value
         if type(value) not in (list, tuple):
-            found: Any = containers.elements(self, value, origin)
+            found: Any = iteration.elements(self, value, origin)
             if not any(type(part) is tuple and part[:1] == ("*",) for part in shape):
                 found = islice(found, len(shape) + 1)  # as many as Python asks for
             pairs = list(found)
@@ -268,7 +268,7 @@ class Displays(Operators):
             if before is not None and before.gi_frame is not None:
                 recorder.refuse("a generator expression used twice at once")
             self.generators[slot] = ref(value)
-            running = calls.Running(
+            running = twins.Running(
                 value, lambda item: recorder.origin(self.slots[slot], item), recorder.closing
             )
             self.slots[slot] = recorder.born_weakly(value, running)

@@ -17,8 +17,20 @@ from typing import Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers, deletion, descriptors, managers
-from .attributes import MISSING
+from . import (
+    attribute_stores,
+    attributes,
+    calls,
+    deletion,
+    descriptors,
+    instances,
+    item_reads,
+    item_stores,
+    iteration,
+    managers,
+    twins,
+)
+from .kinds import MISSING
 from .matching import Matching
 from .provenance import CONSTANT, Born, Origin
 from .recording import strip
@@ -47,7 +59,7 @@ class Frame(Matching):
             if held is before[3]:
                 slots[slot] = before[4]
                 return held
-            if held is MISSING and type(before[3]) is attributes.Method:
+            if held is MISSING and type(before[3]) is instances.Method:
                 slots[slot] = before[4]
                 return types.MethodType(before[3].function, owner)
         value, slots[slot] = attributes.read(self, owner, origin, name)
@@ -56,11 +68,11 @@ class Frame(Matching):
     def set_attr(self, so: int, slot: int, value: Any, owner: Any, name: str) -> None:
         if not self.recorder.dead:
             origin, part = self.origin(so, owner), self.origin(slot, value)
-            if attributes.set_by_property(self, owner, origin, name, value, part):
+            if attribute_stores.set_by_property(self, owner, origin, name, value, part):
                 return
             if descriptors.set_by_method(self, owner, origin, name, value, part):
                 return
-            attributes.store(self, owner, origin, name, value, part)
+            attribute_stores.store(self, owner, origin, name, value, part)
         self.recorder.watching(setattr, owner, name, value)
 
     def item(self, slot: int, so: int, sk: int, owner: Any, key: Any) -> Any:
@@ -69,7 +81,7 @@ class Frame(Matching):
         po, pk = self.origin(so, owner), self.origin(sk, key)
         if self.recorder.dead:
             return owner[key]
-        value, self.slots[slot] = containers.item(self, owner, key, po, pk)
+        value, self.slots[slot] = item_reads.item(self, owner, key, po, pk)
         return value
 
     def del_item(self, so: int, sk: int, owner: Any, key: Any) -> None:
@@ -77,7 +89,7 @@ class Frame(Matching):
             del owner[key]
             return
         po, pk = self.origin(so, owner), self.origin(sk, key)
-        containers.delete(self, owner, key, po, pk)
+        item_stores.delete(self, owner, key, po, pk)
 
     def del_attr(self, so: int, owner: Any, name: str) -> None:
         if self.recorder.dead:
@@ -90,7 +102,7 @@ class Frame(Matching):
             owner[key] = value
             return
         origins = self.origin(so, owner), self.origin(sk, key), self.origin(slot, value)
-        containers.set_item(self, owner, key, value, *origins)
+        item_stores.set_item(self, owner, key, value, *origins)
 
     # Functions, calls -----------------------------------------------------------------------------
 
@@ -183,13 +195,13 @@ class Frame(Matching):
             return value
         origin = self.origin(slot, value)
         parts = origin.parts if isinstance(origin, Born) else None
-        if isinstance(parts, calls.Running) and parts.frame is not None:
+        if isinstance(parts, twins.Running) and parts.frame is not None:
             self.delegate = parts.frame  # type: ignore[assignment]
             return value
         return self._each(value, origin)
 
     def _each(self, value: Any, origin: Origin) -> Iterator[Any]:
-        for item, part in containers.elements(self, value, origin):
+        for item, part in iteration.elements(self, value, origin):
             self.result = part
             if (yield item) is not None:
                 self.recorder.refuse("a value sent into an iterator")
@@ -207,7 +219,7 @@ class Frame(Matching):
         recorder = self.recorder
         if not recorder.dead:
             recorder.pin(self.origin(slot, value), value)
-            recorder.guard_order(sys.exc_info()[0] or object)
+            recorder.classes.guard_order(sys.exc_info()[0] or object)
         return value
 
     def raising(self, slot: int, value: Any) -> Any:
@@ -226,7 +238,7 @@ class Frame(Matching):
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]
         recorder.alarm.close()
-        recorder.reads_no_more()
+        recorder.late.reads_no_more()
         assert error is not None
         strip(error.__traceback__)
         if recorder.dead:
@@ -256,7 +268,7 @@ class Frame(Matching):
         recorder = self.recorder
         if recorder.dead:
             return manager
-        if calls.known_manager(manager):
+        if managers.known_manager(manager):
             if type(shape) is int and shape >= 0:
                 self.slots[shape] = CONSTANT
             return manager

@@ -65,7 +65,7 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
 
     def keep(x: Any) -> Any:
         if type(x) is not Tensor:
-            node = recorder.taped(x)
+            node = recorder.late.taped(x)
             if node is None:
                 return ("plain", x)
             found.numbers.append(node)
@@ -80,7 +80,7 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
             return None
         if id(edge) in numbers:
             return ("step", numbers[id(edge)])
-        outside = recorder.edges.get(id(edge))
+        outside = recorder.outside.edges.get(id(edge))
         if outside is None:
             raise Unknown("a history that leads to something of unknown origin")
         if id(edge) not in edges:
@@ -112,13 +112,13 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
 def _walkable(recorder: Recorder, tape: Node) -> list[Node]:
     """The nodes made in the call, each after those that its edges lead to."""
     order, _ = order_of([tape], None)
-    if not any(id(node) in recorder.edges for node in order):
+    if not any(id(node) in recorder.outside.edges for node in order):
         return order
     inside: dict[int, Node] = {}
     todo: list[Any] = [tape]
     while todo:
         node = todo.pop()
-        if not isinstance(node, Node) or id(node) in inside or id(node) in recorder.edges:
+        if not isinstance(node, Node) or id(node) in inside or id(node) in recorder.outside.edges:
             continue
         inside[id(node)] = node
         todo += node.edges

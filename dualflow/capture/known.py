@@ -10,7 +10,6 @@ import enum
 import functools
 import sys
 import types
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,43 +17,15 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.autograd import functional
 
-from . import attributes, containers
-from .numpy_arrays import NotCovered
+from . import attribute_stores, attributes, classes, containers
+from .kinds import FIXED
+from .numpy_noting import NotCovered
 from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
-from .recorder import FIXED
+from .tables import BY_CODE, SPECIAL, known
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
     from .recorder import Recorder
-
-Handler = Callable[["Call"], "Plan | None"]
-TABLE: dict[Any, Handler] = {}
-METHODS: dict[tuple[type, str], Handler] = {}
-#: by the id of the code of an inner function of a library, which lives as long as that does
-BY_CODE: dict[int, Handler] = {}
-SPECIAL: dict[type, Handler] = {}
-
-
-def known(*callables: Any) -> Callable[[Handler], Handler]:
-    """Enter a handler for callables."""
-
-    def enter(handler: Handler) -> Handler:
-        for function in callables:
-            TABLE[function] = handler
-        return handler
-
-    return enter
-
-
-def methods(kind: type, *names: str) -> Callable[[Handler], Handler]:
-    """Enter a handler for methods of a built-in type; the object is the first argument."""
-
-    def enter(handler: Handler) -> Handler:
-        for name in names:
-            METHODS[kind, name] = handler
-        return handler
-
-    return enter
 
 
 # Functions of dualflow ----------------------------------------------------------------------
@@ -79,7 +50,7 @@ def trusted(call: Call) -> Plan | None:
         return reading(call, f)
     if name == "backward":
         recorder.backwards = True
-        if recorder.through_the_past(call.args[0]):
+        if recorder.outside.through_the_past(call.args[0]):
             call.refuse("a gradient taken through a history from before the call")
             return None
 
@@ -89,7 +60,7 @@ def trusted(call: Call) -> Plan | None:
     def run(*args: Any, **kwargs: Any) -> Any:
         out = call_it(f, *args, **kwargs)
         if name == "backward":
-            recorder.gradients_stored()
+            recorder.outside.gradients_stored()
         return out
 
     return call.plan(lambda out: recorder.adopt(out), run)
@@ -130,7 +101,7 @@ def reading(call: Call, f: Any) -> Plan | None:
     found: list[Origin] = [None]
 
     def run(tensor: Tensor) -> Any:
-        value, found[0] = recorder.value_of(tensor, f)
+        value, found[0] = recorder.late.value_of(tensor, f)
         return value
 
     return call.plan(lambda out: found[0], run)
@@ -235,12 +206,12 @@ def _type_test(call: Call) -> Plan | None:
         else:
             recorder.pin(origin, value)
         if isinstance(value, type):
-            recorder.guard_order(value)
-        recorder.guard_order(type(value))
+            recorder.classes.guard_order(value)
+        recorder.classes.guard_order(type(value))
     if call.function is callable:
-        attributes.guard_class(recorder, type(call.args[0]), "__call__")
-    classes = call.args[-1] if isinstance(call.args[-1], tuple) else (call.args[-1],)
-    for cls in classes if call.function is isinstance else ():
+        recorder.classes.find(type(call.args[0]), "__call__")
+    asked = call.args[-1] if isinstance(call.args[-1], tuple) else (call.args[-1],)
+    for cls in asked if call.function is isinstance else ():
         if type(cls) is abc.ABCMeta and _abstract(recorder, type(call.args[0]), cls):
             continue
         if type(cls) not in (type, enum.EnumMeta):
@@ -304,7 +275,7 @@ def _setattr(call: Call) -> Plan | None:
     recorder = call.recorder
     recorder.pin(call.origins[1], call.args[1])
     owner, name, value = call.args
-    attributes.store(call.frame, owner, call.origins[0], name, value, call.origins[2])
+    attribute_stores.store(call.frame, owner, call.origins[0], name, value, call.origins[2])
     return None if recorder.dead else call.plan(lambda out: CONSTANT)
 
 
@@ -349,3 +320,23 @@ def constant_only(call: Call) -> Plan | None:
         lambda out: CONSTANT if type(out) in SCALARS or isinstance(out, FIXED) else None,
         lambda *args, **kwargs: recorder.certain(call.function, args, **kwargs),
     )
+
+
+@known(object.__setattr__)
+def stored_directly(call: Call) -> Plan | None:
+    """`object.__setattr__(owner, name, value)`, also through `super()`."""
+    recorder = call.recorder
+    if len(call.args) != 3 or type(call.args[1]) is not str or call.kwargs:
+        call.refuse()
+        return None
+    owner, name, value = call.args
+    recorder.pin(call.origins[1], name)
+    kind = type(owner)
+    heap = classes.ordinary(kind) and not isinstance(owner, type)
+    if not heap or not attribute_stores.storable_directly(recorder, kind, name):
+        call.refuse(f"{name} stored in a {kind.__name__}")
+        return None
+    recorder.typed(call.origins[0], owner)
+    attribute_stores.note_stored(recorder, owner, call.origins[0], name, value, call.origins[2],
+                           object.__setattr__)  # fmt: skip
+    return call.plan(lambda out: CONSTANT, object.__setattr__)

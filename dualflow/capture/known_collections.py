@@ -10,12 +10,22 @@ import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
-from . import containers, known_containers, known_dicts, known_values
-from .known import METHODS, known, methods
+from . import (
+    item_reads,
+    item_stores,
+    iteration,
+    known_containers,
+    known_dicts,
+    known_values,
+    membership,
+    shadows,
+)
+from .kinds import DICTS
 from .provenance import CONSTANT, Born, Origin
+from .tables import METHODS, known, methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 assert known_dicts  # it enters methods of dict into the table
 for _kind in (Counter, OrderedDict, defaultdict):
@@ -41,7 +51,7 @@ def _deque(call: Call) -> Plan | None:
     def run(*args: Any, **kwargs: Any) -> Any:
         pairs = []
         if "iterable" in names:
-            pairs = list(containers.elements(call.frame, names["iterable"], where["iterable"]))
+            pairs = list(iteration.elements(call.frame, names["iterable"], where["iterable"]))
         parts.extend(part for _, part in pairs)
         return deque([value for value, _ in pairs], size)
 
@@ -57,7 +67,7 @@ def _changed(call: Call) -> Plan | None:
     """A method that changes a deque: done to the origins of its items too."""
     recorder, name, f = call.recorder, call.function.__name__, call.function
     owner, *rest = call.args
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     outside = not isinstance(shadow, Born)
     born = shadow.whole(recorder) if outside else shadow
     if outside and owner.maxlen is not None:
@@ -77,7 +87,7 @@ def _changed(call: Call) -> Plan | None:
             given[0] = given[0][0], CONSTANT
         changes = [(args, [part for _, part in given], given)]
         if name in ("extend", "extendleft"):
-            pairs = list(containers.elements(call.frame, *given[0]))
+            pairs = list(iteration.elements(call.frame, *given[0]))
             changes = [((value,), [part], [(value, part)]) for value, part in pairs]
         method = name.replace("extend", "append")
         out = None
@@ -164,11 +174,11 @@ def _moved(call: Call) -> Plan | None:
     last = call.kwargs.get("last", rest[0] if rest else True)
     if "last" in call.where:
         recorder.pin(call.where["last"], last)
-    if not containers.plain_keys(recorder, owner) or key not in owner:
+    if not shadows.plain_keys(recorder, owner) or key not in owner:
         call.refuse()
         return None
-    containers.contains(call.frame, key, owner, CONSTANT, call.origins[0])
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    membership.contains(call.frame, key, owner, CONSTANT, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     if not isinstance(shadow, Born):
         pairs = [(key, CONSTANT), (last, CONSTANT)]
         recorder.effects.append(("method", shadow.node, "move_to_end", pairs, _line(call)))
@@ -189,14 +199,14 @@ def _popped(call: Call) -> Plan | None:
                           *((call.kwargs[k], call.where[k]) for k in call.kwargs)):  # fmt: skip
         recorder.pin(origin, value)
     last = call.kwargs.get("last", rest[0] if rest else True)
-    names = containers.keys(recorder, owner, call.origins[0])
-    if not names or not containers.plain_keys(recorder, owner):
+    names = iteration.keys(recorder, owner, call.origins[0])
+    if not names or not shadows.plain_keys(recorder, owner):
         return call.plan(lambda out: None, lambda _, *a, **k: f(*a, **k))  # raises
     key = names[-1] if last else names[0]
-    part = containers.item(frame, owner, key, call.origins[0], CONSTANT)[1]
+    part = item_reads.item(frame, owner, key, call.origins[0], CONSTANT)[1]
 
     def run(owner: Any, *args: Any, **kwargs: Any) -> Any:
-        containers.forget(recorder, owner, key, call.origins[0])
+        shadows.forget(recorder, owner, key, call.origins[0])
         return f(*args, **kwargs)
 
     return call.plan(lambda out: recorder.born(out, "tuple", [CONSTANT, part]), run)
@@ -207,10 +217,10 @@ def _popped(call: Call) -> Plan | None:
 def _copied(call: Call) -> Plan | None:
     recorder = call.recorder
     owner = call.args[0]
-    parts = dict(containers.dict_items(call.frame, owner, call.origins[0]))
+    parts = dict(item_reads.dict_items(call.frame, owner, call.origins[0]))
     factory: Origin = None
     if type(owner) is defaultdict:
-        factory = containers.factory_of(recorder, owner, call.origins[0])
+        factory = item_reads.factory_of(recorder, owner, call.origins[0])
 
     def finish(out: Any) -> Origin:
         if type(owner) is defaultdict:
@@ -244,15 +254,15 @@ def _count(call: Call, into: Counter, parts: dict, value: Any, origin: Origin, s
     recorder = call.recorder
     if value is None:
         return
-    if type(value) in containers.DICTS:
-        for key, part in containers.dict_items(call.frame, value, origin):
+    if type(value) in DICTS:
+        for key, part in item_reads.dict_items(call.frame, value, origin):
             known_values.pinned(recorder, part, value[key])
             into[key] += sign * value[key]
             parts[key] = CONSTANT
         return
-    for key, part in containers.elements(call.frame, value, origin):
+    for key, part in iteration.elements(call.frame, value, origin):
         if not recorder.dead:
-            containers.key_node(recorder, part, key)
+            shadows.key_node(recorder, part, key)
         into[key] += sign
         parts[key] = CONSTANT
 
@@ -263,7 +273,7 @@ def _updated(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     owner, *rest = call.args
     sign = 1 if call.function is Counter.update else -1
-    if call.kwargs or not containers.plain_keys(recorder, owner):
+    if call.kwargs or not shadows.plain_keys(recorder, owner):
         call.refuse()
         return None
 
@@ -272,10 +282,10 @@ def _updated(call: Call) -> Plan | None:
         for value, origin in zip(rest, call.origins[1:], strict=True):
             _count(call, more, {}, value, origin, sign)
         for key, value in more.items():
-            before, part = containers.item(frame, owner, key, call.origins[0], CONSTANT)
+            before, part = item_reads.item(frame, owner, key, call.origins[0], CONSTANT)
             part = frame.expression("({0} + {1})", (before, value), (part, CONSTANT))
             after = before + value
-            containers.set_item(frame, owner, key, after, call.origins[0], CONSTANT, part)
+            item_stores.set_item(frame, owner, key, after, call.origins[0], CONSTANT, part)
 
     return call.plan(lambda out: CONSTANT, run)
 
@@ -285,7 +295,7 @@ def _asked(call: Call) -> Plan | None:
     """What the counts decide."""
     recorder = call.recorder
     owner, *rest = call.args
-    for key, part in containers.dict_items(call.frame, owner, call.origins[0]):
+    for key, part in item_reads.dict_items(call.frame, owner, call.origins[0]):
         recorder.pin(part, owner[key])
     for value, origin in zip(rest, call.origins[1:], strict=True):
         recorder.pin(origin, value)

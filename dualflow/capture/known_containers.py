@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import containers
-from .known import constant_only, known, methods
+from . import item_reads, item_stores, iteration, membership, shadows
+from .kinds import DICTS, FIXED
+from .known import constant_only
 from .provenance import CONSTANT, SCALARS, Born, Origin
-from .recorder import FIXED
+from .tables import known, methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 
 @known(range, slice)
@@ -33,12 +34,12 @@ def _sequence(call: Call) -> Plan | None:
     recorder, frame, kind = call.recorder, call.frame, call.function
     parts: list[Origin] = []
     if call.args:
-        containers.hinted(recorder, call.args[0])
+        iteration.hinted(recorder, call.args[0])
 
     def run(*args: Any) -> Any:
         if not args:
             return kind()
-        pairs = list(containers.elements(frame, args[0], call.origins[0]))
+        pairs = list(iteration.elements(frame, args[0], call.origins[0]))
         parts.extend(part for _, part in pairs)
         return kind([value for value, _ in pairs])
 
@@ -56,24 +57,24 @@ def dict_made(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     parts: dict[Any, Origin] = {}
     of = call.args[0] if call.args else ()
-    mapping = type(of) not in containers.DICTS and hasattr(of, "keys")
-    if mapping or (call.args and not containers.followed(of, call.origins[0])):
+    mapping = type(of) not in DICTS and hasattr(of, "keys")
+    if mapping or (call.args and not iteration.followed(of, call.origins[0])):
         call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
         return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if args and type(args[0]) in containers.DICTS:
-            for key, value in containers.dict_items(frame, args[0], call.origins[0]):
+        if args and type(args[0]) in DICTS:
+            for key, value in item_reads.dict_items(frame, args[0], call.origins[0]):
                 parts[key] = value
         elif args:
             pairs = []
-            for pair, origin in containers.elements(frame, args[0], call.origins[0]):
+            for pair, origin in iteration.elements(frame, args[0], call.origins[0]):
                 pairs.append(pair)
                 if type(pair) not in (list, tuple) or len(pair) != 2:
                     recorder.refuse("a dict made of something that is no pairs")
                     continue
                 items = list(recorder.items(pair, recorder.origin(origin, pair)))
-                if not recorder.dead and containers.key_node(recorder, items[0][1], pair[0]):
+                if not recorder.dead and shadows.key_node(recorder, items[0][1], pair[0]):
                     parts[pair[0]] = items[1][1]
             args = (pairs,)
         parts.update(call.where)
@@ -88,13 +89,13 @@ def _dict_view(call: Call) -> Plan | None:
     owner, origin, name = call.args[0], call.origins[0], call.function.__name__
 
     def follow() -> Iterator[tuple[Any, Origin]]:
-        for key, _ in containers.elements(call.frame, owner, origin):
+        for key, _ in iteration.elements(call.frame, owner, origin):
             if name == "keys":
                 yield key, CONSTANT
                 continue
             value, part = owner[key], None
             if not recorder.dead:
-                value, part = containers.item(call.frame, owner, key, origin, CONSTANT)
+                value, part = item_reads.item(call.frame, owner, key, origin, CONSTANT)
             if name == "values":
                 yield value, part
             else:
@@ -102,19 +103,19 @@ def _dict_view(call: Call) -> Plan | None:
                 yield pair, recorder.born(pair, "tuple", [CONSTANT, part])
 
     f = call.function
-    view = containers.View(follow, owner, origin)
+    view = shadows.View(follow, owner, origin)
     return call.plan(lambda out: recorder.born(out, "iterator", view), lambda _: f())
 
 
 @methods(dict, "get")
 def _dict_get(call: Call) -> Plan | None:
     owner, key, *default = call.args
-    if not containers.plain_keys(call.recorder, owner):
+    if not shadows.plain_keys(call.recorder, owner):
         return None
     if owner.__contains__(key) if _plain_key(key) else False:
-        found = containers.item(call.frame, owner, key, call.origins[0], call.origins[1])
+        found = item_reads.item(call.frame, owner, key, call.origins[0], call.origins[1])
     elif _plain_key(key):
-        containers.contains(call.frame, key, owner, call.origins[1], call.origins[0])
+        membership.contains(call.frame, key, owner, call.origins[1], call.origins[0])
         found = (default[0], call.origins[2]) if default else (None, CONSTANT)
     else:
         call.refuse("dict.get of such a key")
@@ -123,7 +124,7 @@ def _dict_get(call: Call) -> Plan | None:
 
 
 def _plain_key(key: Any) -> bool:
-    return type(key) in SCALARS or isinstance(key, FIXED) or containers.plain_tuple(key)
+    return type(key) in SCALARS or isinstance(key, FIXED) or shadows.plain_tuple(key)
 
 
 @methods(dict, "update")
@@ -132,17 +133,17 @@ def _update(call: Call) -> Plan | None:
     origin = call.origins[0]
 
     def run(owner: dict, *args: Any, **kwargs: Any) -> None:
-        if args and type(args[0]) not in containers.DICTS:
+        if args and type(args[0]) not in DICTS:
             recorder.refuse("dict.update of something that is no dict")
             owner.update(*args, **kwargs)
             return
         if args:
-            for key, part in containers.dict_items(frame, args[0], call.origins[1]):
-                containers.set_item(frame, owner, key, args[0][key], origin, CONSTANT, part)
+            for key, part in item_reads.dict_items(frame, args[0], call.origins[1]):
+                item_stores.set_item(frame, owner, key, args[0][key], origin, CONSTANT, part)
             if recorder.dead:
                 owner.update(args[0])
         for key, value in kwargs.items():
-            containers.set_item(frame, owner, key, value, origin, CONSTANT, call.where[key])
+            item_stores.set_item(frame, owner, key, value, origin, CONSTANT, call.where[key])
 
     return call.plan(lambda out: CONSTANT, run)
 
@@ -150,7 +151,7 @@ def _update(call: Call) -> Plan | None:
 @methods(list, "append")
 def _append(call: Call) -> Plan | None:
     owner, value = call.args
-    shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(call.recorder, owner, call.origins[0])
     _append_part(call, shadow, value, call.origins[1])
     f = call.function
     return call.plan(lambda out: CONSTANT, lambda owner, value: f(value))
@@ -171,11 +172,11 @@ def _append_part(call: Call, shadow: Any, value: Any, part: Origin) -> None:
 @methods(list, "extend")
 def _extend(call: Call) -> Plan | None:
     owner = call.args[0]
-    shadow = containers.shadow_of(call.recorder, owner, call.origins[0])
-    containers.hinted(call.recorder, call.args[1])
+    shadow = shadows.shadow_of(call.recorder, owner, call.origins[0])
+    iteration.hinted(call.recorder, call.args[1])
 
     def run(owner: list, iterable: Any) -> None:
-        pairs: Any = containers.elements(call.frame, iterable, call.origins[1])
+        pairs: Any = iteration.elements(call.frame, iterable, call.origins[1])
         if type(iterable) in (list, tuple):  # taken as a whole: it may be the list itself
             pairs = list(pairs)
         for value, part in pairs:
@@ -190,7 +191,7 @@ def _extend(call: Call) -> Plan | None:
 def _list_change(call: Call) -> Plan | None:
     recorder, name = call.recorder, call.function.__name__
     owner, *rest = call.args
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
     if name in ("pop", "insert") and rest:
         recorder.pin(call.origins[1], rest[0])
@@ -224,7 +225,7 @@ def _list_change(call: Call) -> Plan | None:
 def _remove(call: Call) -> Plan | None:
     owner, value = call.args
     recorder, f = call.recorder, call.function
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
     if type(value) not in SCALARS or not all(type(item) in SCALARS for item in owner):
         call.refuse("list.remove of something that is no plain value")

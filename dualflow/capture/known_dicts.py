@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import containers
-from .known import methods
+from . import item_reads, item_stores, iteration, membership, shadows
 from .provenance import CONSTANT, Origin
+from .tables import methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 
 @methods(dict, "copy")
 def _copy(call: Call) -> Plan | None:
     recorder = call.recorder
-    parts = dict(containers.dict_items(call.frame, call.args[0], call.origins[0]))
+    parts = dict(item_reads.dict_items(call.frame, call.args[0], call.origins[0]))
     return call.plan(lambda out: recorder.born(out, "dict", parts), dict.copy)
 
 
@@ -27,16 +27,16 @@ def _setdefault(call: Call) -> Plan | None:
     owner, key, *rest = call.args
     value, part = (rest[0], call.origins[2]) if rest else (None, CONSTANT)
     recorder, frame = call.recorder, call.frame
-    if not containers.key_node(recorder, call.origins[1], key):
+    if not shadows.key_node(recorder, call.origins[1], key):
         return None
-    if not containers.plain_keys(recorder, owner):
+    if not shadows.plain_keys(recorder, owner):
         return None
     if key in owner:
-        found = containers.item(frame, owner, key, call.origins[0], CONSTANT)[1]
+        found = item_reads.item(frame, owner, key, call.origins[0], CONSTANT)[1]
         return call.plan(lambda out: found, lambda *a: owner[key])
 
     def run(*args: Any) -> Any:
-        containers.set_item(frame, owner, key, value, call.origins[0], CONSTANT, part)
+        item_stores.set_item(frame, owner, key, value, call.origins[0], CONSTANT, part)
         return value
 
     return call.plan(lambda out: part, run)
@@ -46,19 +46,19 @@ def _setdefault(call: Call) -> Plan | None:
 def _pop(call: Call) -> Plan | None:
     owner, key, *default = call.args
     recorder = call.recorder
-    if not containers.key_node(recorder, call.origins[1], key):
+    if not shadows.key_node(recorder, call.origins[1], key):
         return None
-    if not containers.plain_keys(recorder, owner):
+    if not shadows.plain_keys(recorder, owner):
         return None
     f = call.function
     if key not in owner:
-        containers.contains(call.frame, key, owner, CONSTANT, call.origins[0])
+        membership.contains(call.frame, key, owner, CONSTANT, call.origins[0])
         part: Origin = call.origins[2] if default else None
         return call.plan(lambda out: part, lambda owner, *a: f(*a))
-    part = containers.item(call.frame, owner, key, call.origins[0], CONSTANT)[1]
+    part = item_reads.item(call.frame, owner, key, call.origins[0], CONSTANT)[1]
 
     def run(*args: Any) -> Any:
-        containers.forget(recorder, owner, key, call.origins[0])
+        shadows.forget(recorder, owner, key, call.origins[0])
         return f(key)
 
     return call.plan(lambda out: part, run)
@@ -67,13 +67,13 @@ def _pop(call: Call) -> Plan | None:
 @methods(dict, "clear")
 def _clear(call: Call) -> Plan | None:
     owner, origin, recorder = call.args[0], call.origins[0], call.recorder
-    if not containers.plain_keys(recorder, owner):
+    if not shadows.plain_keys(recorder, owner):
         return None
-    names = containers.keys(recorder, owner, origin)
+    names = iteration.keys(recorder, owner, origin)
 
     def run(*args: Any) -> None:
         for key in names:
-            containers.forget(recorder, owner, key, origin)
+            shadows.forget(recorder, owner, key, origin)
             del owner[key]
 
     return None if recorder.dead else call.plan(lambda out: CONSTANT, run)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import calls, containers
-from .attributes import special
-from .known import known, methods
+from . import calls, iteration, shadows, twins
+from .classes import special
 from .provenance import CONSTANT, SCALARS, Born, Origin
+from .tables import known, methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 
 @final
@@ -32,7 +32,7 @@ class _Tap:
         self.last: Origin = None
         followed = isinstance(origin, Born) and origin.kind == "iterator"
         self.source = (
-            origin.parts() if followed else containers.elements(call.frame, value, origin)  # type: ignore[union-attr]
+            origin.parts() if followed else iteration.elements(call.frame, value, origin)  # type: ignore[union-attr]
         )
 
     def __iter__(self) -> _Tap:
@@ -63,16 +63,16 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
     for value, where in zip(call.args[first:], call.origins[first:], strict=True):
         origin = recorder.origin(where, value)
         asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
-        if asked or calls.closing(origin) or not containers.followed(value, origin):
+        if asked or twins.closing(origin) or not iteration.followed(value, origin):
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
         if isinstance(value, (list, tuple)):
             for _ in recorder.items(value, origin):  # guards the length
                 pass
-            part = functools.partial(containers.part_now, recorder, value, origin)
+            part = functools.partial(iteration.part_now, recorder, value, origin)
             found.append((value, part))
         elif type(value) is dict:
-            containers.keys(recorder, value, origin)
+            iteration.keys(recorder, value, origin)
             found.append((value, lambda _: CONSTANT))
         elif type(value) in (range, str, bytes):
             recorder.pin(origin, value)
@@ -187,7 +187,7 @@ def _iterator(call: Call) -> Plan | None:
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, item in enumerate(real):
-            yield item, containers.part_now(recorder, value, origin, first + i * step)
+            yield item, iteration.part_now(recorder, value, origin, first + i * step)
 
     return lazily(call, real, follow)
 
@@ -223,7 +223,7 @@ def _next(call: Call) -> Plan | None:
 def _send(call: Call) -> Plan | None:
     origin, f = call.origins[0], call.function
     running = origin.parts if isinstance(origin, Born) else None
-    if not isinstance(running, calls.Running) or running.frame is None:
+    if not isinstance(running, twins.Running) or running.frame is None:
         call.refuse()
         return None
     running.frame.innermost().incoming = call.origins[1]
@@ -239,7 +239,7 @@ def _close(call: Call) -> Plan | None:
 @methods(list, "sort")
 def _sort(call: Call) -> Plan | None:
     owner, recorder = call.args[0], call.recorder
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
     if recorder.dead:
         return None
@@ -250,7 +250,7 @@ def _sort(call: Call) -> Plan | None:
         owner[:] = values
         if not recorder.dead:
             born.parts[:] = parts
-            containers.replaced(recorder, shadow, slice(None), values, parts)
+            shadows.replaced(recorder, shadow, slice(None), values, parts)
 
     return call.plan(lambda out: CONSTANT, run)
 
@@ -268,8 +268,8 @@ def _in_order(call: Call) -> list[tuple[Any, Origin]]:
     """The items of an iterable by their ranks, which are pinned."""
     recorder, frame = call.recorder, call.frame
     key = call.kwargs.get("key")
-    containers.hinted(recorder, call.args[0])
-    pairs = list(containers.elements(frame, call.args[0], call.origins[0]))
+    iteration.hinted(recorder, call.args[0])
+    pairs = list(iteration.elements(frame, call.args[0], call.origins[0]))
     ranks = []
     for value, origin in pairs:
         rank, where = value, origin
@@ -294,7 +294,7 @@ def _reduce(call: Call) -> Plan | None:
     found: list[Origin] = [None]
 
     def run(*args: Any) -> Any:
-        pairs = containers.elements(frame, iterable, call.origins[1])
+        pairs = iteration.elements(frame, iterable, call.origins[1])
         if start:
             total, origin = start[0], call.origins[2]
         else:

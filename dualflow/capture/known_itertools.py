@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import calls, containers
-from .attributes import special
-from .known import known
+from . import iteration, twins
+from .classes import special
 from .provenance import CONSTANT, Origin
+from .tables import known
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 Follow = Callable[[], Iterator[tuple[Any, Origin]]]
 
@@ -45,19 +45,19 @@ def _source(call: Call, i: int) -> tuple[Any, Callable[[], Origin]] | None:
 
         def part() -> Origin:
             last[1] += 1
-            return containers.part_now(recorder, value, origin, last[1])
+            return iteration.part_now(recorder, value, origin, last[1])
 
         return value, part
     if type(value) in (range, str):
         recorder.pin(origin, value)
         return value, lambda: CONSTANT
-    generator = type(value) is types.GeneratorType and not calls.closing(origin)
-    if not generator or not containers.followed(value, origin):
+    generator = type(value) is types.GeneratorType and not twins.closing(origin)
+    if not generator or not iteration.followed(value, origin):
         call.refuse(f"{call.name} of a {type(value).__name__}")
         return None
 
     def tap() -> Iterator[Any]:
-        for item, last[0] in containers.elements(call.frame, value, origin):
+        for item, last[0] in iteration.elements(call.frame, value, origin):
             yield item
 
     return tap(), lambda: last[0]
@@ -101,7 +101,7 @@ def _islice(call: Call) -> Plan | None:
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, value in enumerate(real):
             if given is call.args[0] and type(given) in (list, tuple):
-                yield value, containers.part_now(recorder, given, call.origins[0], first + i * step)
+                yield value, iteration.part_now(recorder, given, call.origins[0], first + i * step)
             else:
                 yield value, part()
 
@@ -119,7 +119,7 @@ def _choices(call: Call) -> Plan | None:
     sources, rest = (1, call.args[1:]) if single else (len(call.args), ())
     for value, where in list(zip(call.args, call.origins, strict=True))[:sources]:
         asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
-        if asked or not containers.followed(value, recorder.origin(where, value)):
+        if asked or not iteration.followed(value, recorder.origin(where, value)):
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
     for value, origin in zip(rest, call.origins[1:], strict=False):
@@ -127,7 +127,7 @@ def _choices(call: Call) -> Plan | None:
     for name, value in call.kwargs.items():
         recorder.pin(call.where[name], value)
     pairs = [
-        list(containers.elements(call.frame, call.args[i], call.origins[i])) for i in range(sources)
+        list(iteration.elements(call.frame, call.args[i], call.origins[i])) for i in range(sources)
     ]
 
     def made(part: int) -> Any:

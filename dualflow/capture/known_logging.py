@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.base.source import inside_package
 
-from . import containers, templates
+from . import shadows, templates
 from .provenance import CONSTANT, Origin
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _PLAIN = (str, int, float, bool, type(None))
@@ -48,7 +48,7 @@ def _logged(call: Call) -> Plan | None:
     if not ordinary(logger):
         call.refuse("logging by handlers, filters or formatters that are a program's own")
         return None
-    kept = [v for v in values if not (type(v) in _PLAIN or containers.plain_tuple(v))]
+    kept = [v for v in values if not (type(v) in _PLAIN or shadows.plain_tuple(v))]
     if kept and not at_once(logger):
         call.refuse("logging of what may change, by handlers that may keep it")
         return None
@@ -57,7 +57,7 @@ def _logged(call: Call) -> Plan | None:
         call.refuse("a logger of unknown origin")
         return None
     for name in _PARTS:
-        recorder.guard_special(call.origins[0], logger, name)
+        recorder.classes.guard_special(call.origins[0], logger, name)
     recorder.guard("{k0}({0})", node, constants=(ordinary,))
     if kept:
         recorder.guard("{k0}({0})", node, constants=(at_once,))
@@ -71,10 +71,10 @@ def _logged(call: Call) -> Plan | None:
             made = template.node(f"({template.of(value, origin)})")
             pairs.append((None if made is not CONSTANT else value, made))
     recorder.effects.append(("call", log, pairs, recorder.effect_line()))
-    recorder.reads_on()  # the call itself stays in the user's frame, whose line is logged
+    recorder.late.reads_on()  # the call itself stays in the user's frame, whose line is logged
 
     def finish(out: Any) -> Origin:
-        recorder.reads_no_more()
+        recorder.late.reads_no_more()
         return CONSTANT
 
     return call.plan(finish)

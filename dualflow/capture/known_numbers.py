@@ -17,16 +17,17 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import containers, numpy_calls, templates
-from .known import TABLE, constant_only, known, reading, trusted
-from .numpy_arrays import SCALAR_TYPES, TYPES
+from . import iteration, numpy_calls, templates
+from .kinds import SCALAR_TYPES, TYPES
+from .known import constant_only, reading, trusted
 from .operators import BINARY, COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
+from .tables import TABLE, known
 from .templates import plain_text, text_of_error
 from .values import Unchanging
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
     from .recorder import Recorder
 
 
@@ -95,12 +96,14 @@ def _to_list(call: Call) -> Plan | None:
         call.refuse()
         return None
     recorder.understand(call.origins[0], tensor)
-    array = recorder.array_node(tensor)
+    array = recorder.late.array_node(tensor)
     if array is None:
         return None
     f = call.function
     node = recorder.nodes("({0}.tolist())", (array,))
-    return call.plan(lambda out: _parts_of(recorder, out, node), lambda t: recorder.unseen(f, t))
+    return call.plan(
+        lambda out: _parts_of(recorder, out, node), lambda t: recorder.late.unseen(f, t)
+    )
 
 
 def _parts_of(recorder: Recorder, value: Any, node: Node) -> Origin:
@@ -163,7 +166,7 @@ def _folding(call: Call) -> Plan | None:
     if set(kwargs) - {"default"} or not args or (kwargs and len(args) > 1):
         return constant_only(call)
     if len(args) == 1:
-        pairs = list(containers.elements(frame, args[0], call.origins[0]))
+        pairs = list(iteration.elements(frame, args[0], call.origins[0]))
     else:
         pairs = list(zip(args, call.origins, strict=True))
     if not pairs and kwargs:
@@ -210,7 +213,7 @@ def _chosen(call: Call) -> Plan | None:
     def run(*args: Any, **kwargs: Any) -> Any:
         given: Any = zip(args, call.origins, strict=True)
         if len(args) == 1:
-            given = containers.elements(frame, args[0], call.origins[0])
+            given = iteration.elements(frame, args[0], call.origins[0])
         pairs, ranks = [], []
         for value, origin in given:
             rank, where = frame.invoke(key, call.where["key"], (value,), (origin,))
@@ -234,7 +237,7 @@ def _sum(call: Call) -> tuple[Any, Any]:
     def run(iterable: Any, start: Any = 0) -> Any:
         total: Any = start
         origin: Origin = CONSTANT if len(call.args) == 1 else call.origins[1]
-        pairs = containers.elements(frame, iterable, call.origins[0])
+        pairs = iteration.elements(frame, iterable, call.origins[0])
         slots = frame.slots
         slot, other, out = len(slots), len(slots) + 1, len(slots) + 2
         slots += [None, None, None]
@@ -253,7 +256,7 @@ def _any_all(call: Call) -> tuple[Any, Any]:
     wanted = call.function is any
 
     def run(iterable: Any) -> bool:
-        for value, origin in containers.elements(frame, iterable, call.origins[0]):
+        for value, origin in iteration.elements(frame, iterable, call.origins[0]):
             truth = bool(value) if frame.recorder.dead else frame._truth(origin, value)
             if truth is wanted:
                 return wanted

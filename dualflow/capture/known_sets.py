@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import containers
-from .known import known, methods
+from . import iteration, shadows
 from .provenance import CONSTANT, SCALARS, Born, Origin
+from .tables import known, methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 
 @known(set, frozenset)
@@ -22,12 +22,12 @@ def _made(call: Call) -> Plan | None:
     if call.kwargs or len(call.args) > 1 or any(type(x) is frozenset for x in call.args):
         call.refuse()
         return None
-    if call.args and not containers.followed(call.args[0], call.origins[0]):
+    if call.args and not iteration.followed(call.args[0], call.origins[0]):
         call.refuse(f"a set made of a {type(call.args[0]).__name__}")
         return None
 
     def run(*args: Any) -> Any:
-        return kind([_plain(call, *pair) for pair in containers.elements(
+        return kind([_plain(call, *pair) for pair in iteration.elements(
             call.frame, args[0], call.origins[0])]) if args else kind()  # fmt: skip
 
     return call.plan(lambda out: _known(call, out), run)
@@ -35,7 +35,7 @@ def _made(call: Call) -> Plan | None:
 
 def _plain(call: Call, value: Any, origin: Origin) -> Any:
     if not call.recorder.dead:
-        containers.key_node(call.recorder, origin, value)
+        shadows.key_node(call.recorder, origin, value)
     return value
 
 
@@ -54,7 +54,7 @@ def _change(call: Call) -> Plan | None:
     if not all(type(item) in SCALARS for item in owner):
         call.refuse("a set of values that are no plain ones")
         return None
-    shadow = containers.shadow_of(recorder, owner, call.origins[0])
+    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     if not isinstance(shadow, Born):
         if value not in shadow.changed:
             text = "{k0} in {0}" if value in owner else "{k0} not in {0}"
@@ -78,7 +78,7 @@ def _combined(call: Call) -> Plan | None:
         return None
     for value, origin in zip(call.args, call.origins, strict=True):
         if type(value) is dict:
-            containers.keys(call.recorder, value, origin)
+            iteration.keys(call.recorder, value, origin)
         else:
             call.recorder.pin(origin, value)
     f = call.function

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import containers, templates
-from .known import METHODS, constant_only, known, methods
-from .numpy_arrays import SCALAR_TYPES
+from . import iteration, templates
+from .kinds import SCALAR_TYPES
+from .known import constant_only
 from .provenance import CONSTANT, SCALARS, Origin
+from .tables import METHODS, known, methods
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
     from .recorder import Recorder
 
 
@@ -83,12 +84,12 @@ def _format_anew(call: Call, names: list[str]) -> Plan | None:
 
 
 def _formatted(recorder: Recorder, f: Any, args: Any, kwargs: Any) -> str:
-    return recorder.guarded(lambda: recorder.unseen(lambda: f(*args, **kwargs)))
+    return recorder.guarded(lambda: recorder.late.unseen(lambda: f(*args, **kwargs)))
 
 
 @methods(str, "join")
 def _join(call: Call) -> Plan | None:
-    pairs = list(containers.elements(call.frame, call.args[1], call.origins[1]))
+    pairs = list(iteration.elements(call.frame, call.args[1], call.origins[1]))
     call.recorder.pin(call.origins[0], call.args[0])
     for value, origin in pairs:
         call.recorder.pin(origin, value)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from .known import known
 from .provenance import CONSTANT, Node
+from .tables import known
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
+    from .plans import Call, Plan
 
 
 @known(time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic,

@@ -12,16 +12,16 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import containers
+from . import containers, item_reads
+from .kinds import FIXED
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import FIXED
 from .templates import Template, parts_of_dict
 from .values import Unchanging, arithmetic_state, is_value_class, pure
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
-    from .known import Handler
+    from .plans import Call, Plan
     from .recorder import Recorder
+    from .tables import Handler
 
 #: functions whose results depend on their arguments alone, and which change nothing
 _PURE = {
@@ -217,7 +217,7 @@ def getter(call: Call) -> Plan | None:
 
     def one(owner: Any, key: Any) -> Any:
         if name == "itemgetter":
-            value, origin = containers.item(frame, owner, key, call.origins[0], CONSTANT)
+            value, origin = item_reads.item(frame, owner, key, call.origins[0], CONSTANT)
         else:
             value, origin = owner, call.origins[0]
             for part in key.split("."):

@@ -10,14 +10,18 @@ import contextlib
 import types
 from typing import TYPE_CHECKING, Any, final
 
-from . import calls, known
-from .attributes import special
+from dualflow.autograd.grad_mode import GradMode
+from dualflow.ops.autocast import Autocast
+from dualflow.ops.devices import Device
+
+from . import numpy_calls, tables, twins
+from .classes import special
 from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
     from .expressions import Shape
     from .frame import Frame
+    from .plans import Call, Plan
 
 
 @final
@@ -29,7 +33,7 @@ class Followed:
     def __init__(self, frame: Frame, manager: Any, origin: Origin, shape: Shape) -> None:
         self.frame, self.manager, self.origin, self.shape = frame, manager, origin, shape
         for name in ("__enter__", "__exit__"):
-            frame.recorder.guard_special(origin, manager, name)
+            frame.recorder.classes.guard_special(origin, manager, name)
         self.enter: Any = special(type(manager), "__enter__")
         self.exit: Any = special(type(manager), "__exit__")
 
@@ -89,7 +93,7 @@ def _made(call: Call) -> Plan | None:
     if not call.frame.entering:
         call.refuse(f"{call.name}, a context manager that no with statement makes")
         return None
-    plan = calls.twin(call.of(f, CONSTANT), True)
+    plan = twins.twin(call.of(f, CONSTANT), True)
     if plan is None:
         return None
 
@@ -102,7 +106,7 @@ def _made(call: Call) -> Plan | None:
     return call.plan(recorder.known, run)
 
 
-known.BY_CODE[id(contextlib.contextmanager(lambda: iter(())).__code__)] = _made
+tables.BY_CODE[id(contextlib.contextmanager(lambda: iter(())).__code__)] = _made
 
 
 def driven(manager: Any, origin: Origin) -> bool:
@@ -115,3 +119,8 @@ def follows(manager: Any) -> bool:
     """Whether both methods are Python functions."""
     kind = type(manager)
     return special(kind, "__enter__") is not None and special(kind, "__exit__") is not None
+
+
+def known_manager(manager: Any) -> bool:
+    """Whether what `with` does with the object is known."""
+    return isinstance(manager, (GradMode, Autocast, Device)) or numpy_calls.quiet(manager)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import attributes, containers
-from .attributes import MISSING
+from . import attributes, classes, containers, item_reads, membership
 from .displays import Displays
+from .kinds import MISSING
 from .provenance import CONSTANT, Origin
 
 _SEQUENCE, _MAPPING, _SELF = 1 << 5, 1 << 6, 1 << 22  # flags of types
@@ -62,7 +62,7 @@ class Matching(Displays):
         origin = self.origin(ss, value)
         if recorder.dead:
             return value[place]
-        out, self.slots[slot] = containers.item(self, value, place, origin, CONSTANT)
+        out, self.slots[slot] = item_reads.item(self, value, place, origin, CONSTANT)
         return out
 
     def pattern_rest(self, slot: int, ss: int, start: int, after: int, value: Any) -> list[Any]:
@@ -85,10 +85,10 @@ class Matching(Displays):
         recorder = self.recorder
         if not recorder.dead and type(value) is dict:
             origin, where = self.origin(ss, value), self.origin(sk, key)
-            if not containers.contains(self, key, value, where, origin)[0]:
+            if not membership.contains(self, key, value, where, origin)[0]:
                 return MISSING
             if not recorder.dead:
-                out, self.slots[slot] = containers.item(self, value, key, origin, where)
+                out, self.slots[slot] = item_reads.item(self, value, key, origin, where)
                 return out
         elif not recorder.dead:
             recorder.refuse(f"a pattern of the keys of a {type(value).__name__}")
@@ -100,7 +100,7 @@ class Matching(Displays):
         for key in keys:
             del rest[key]
         if not recorder.dead:
-            parts = dict(containers.dict_items(self, value, self.origin(ss, value)))
+            parts = dict(item_reads.dict_items(self, value, self.origin(ss, value)))
             left = {key: parts[key] for key in rest if key in parts}
             self.slots[slot] = recorder.born(rest, "dict", left)
         return rest
@@ -124,9 +124,9 @@ class Matching(Displays):
 
     def _names(self, cls: type) -> tuple[str, ...] | None:
         """What positional patterns of a class are called; None if its instances are the part."""
-        if not attributes.lookup(cls, "__match_args__")[0]:
+        if not classes.lookup(cls, "__match_args__")[0]:
             if not self.recorder.dead:
-                attributes.guard_class(self.recorder, cls, "__match_args__")
+                self.recorder.classes.find(cls, "__match_args__")
             return None if cls.__flags__ & _SELF else ()
         if self.recorder.dead:
             return cls.__match_args__  # type: ignore[attr-defined]

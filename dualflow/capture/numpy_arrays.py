@@ -7,36 +7,30 @@ hidden argument, found anew by its path), for one made in the call one without v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 from weakref import ref
 
 import numpy as np
 
-from dualflow.array.eager import EagerMode
 from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
-from dualflow.base.dtypes import BY_NAME
 from dualflow.base.source import user_line
 from dualflow.ir.graph import Value
-from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
-from dualflow.ops.promotion import plan
 
-from .notes import infer
+from . import pins
+from .kinds import SCALAR_TYPES, TYPES
+from .numpy_memory import _same_part, apart
+from .numpy_noting import NotCovered, Noting
 from .provenance import CONSTANT, NUMBERS, Born, Node, Origin
 
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-#: the types of NumPy scalars that stand-ins can have
-SCALAR_TYPES: frozenset[type] = frozenset(dtype.type for dtype in BY_NAME.values())
-#: arrays and scalars: what this file knows
-TYPES: frozenset[type] = SCALAR_TYPES | {np.ndarray}
 ARRAY = Born("array")
-_eager = EagerMode()
 #: NumPy's NPY_ARRAY_WRITEABLE: to ask for `flags.writeable` makes NumPy warn of some arrays
 WRITEABLE = 0x400
 #: NPY_ARRAY_WARN_ON_WRITE
@@ -57,10 +51,6 @@ class Late:
         self.node = node
 
 
-class NotCovered(Exception):  # noqa: N818 - a reason, not an error of the user
-    """What NumPy did cannot be noted in this way."""
-
-
 def adopted(array: Any) -> Tensor | None:
     """The tensor that shows the memory of an ndarray; None for anything else."""
     if type(array) is not np.ndarray:
@@ -68,93 +58,6 @@ def adopted(array: Any) -> Tensor | None:
     made = Tensor._wrap(array)
     made._memory().exposed = True
     return made
-
-
-@final
-class Noting:
-    """The door mode in which operations are noted and nothing is computed; views are real, and so
-    is what an implementation makes of constants alone.
-
-    Attributes:
-        wrote: whether a write into memory of `watched` storages was noted.
-        locked: memory that nobody may write.
-    """
-
-    name = "record"
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder, self.notes, self.eager = recorder, recorder.notes, _eager
-        self.wrote = False
-        self.watched: set[int] = set()
-        self.locked: set[Storage] = set()
-
-    def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-        line = user_line()
-        if inputs and not self._meet(inputs):
-            return self.eager.apply(op, inputs, attributes)
-        if op.view is not None:
-            out = self.eager.apply(op, inputs, attributes)
-            self.recorder.tensor(inputs[0])
-        else:
-            types = infer(op, tuple(TensorType(x.shape, x.dtype) for x in inputs), attributes)
-            made = tuple(empty(type_) for type_ in types)
-            out = made if op.outputs != 1 else made[0]
-        self.notes.apply(op, inputs, attributes, out, line)
-        return out
-
-    def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
-        if not self._meet(operands):
-            return self.eager.elementwise(op, operands)
-        dtypes, shape = plan(op, operands)
-        (type_,) = infer(op, tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        out = empty(type_)
-        self.notes.elementwise(op, operands, out, user_line())
-        return out
-
-    def write(self, target: Any, value: Any) -> None:
-        if not self._meet((target, value)):
-            self.eager.write(target, value)
-            return
-        if target._memory() in self.locked:
-            self.wrote = True
-            raise NotCovered("a write to memory of which a part is shown")
-        self.wrote |= id(target._memory()) in self.watched
-        self.notes.write(target, value, user_line())
-
-    def _meet(self, operands: tuple[Any, ...]) -> bool:
-        """Make known as constants what an implementation made of constants, and computed, if it
-        meets something that is only noted; whether it does."""
-        unknown = [x for x in operands if type(x) is Tensor and self._is_constant(x)]
-        if len(unknown) == sum(type(x) is Tensor for x in operands):
-            return False
-        for x in unknown:
-            root = x if x._root is None else x._root
-            array = np.array(root._array, order="C")
-            self.recorder.inputs.append(("constant", array))
-            type_ = TensorType(array.shape, array.dtype)
-            self.notes.bind(root, self.notes.builder.input(type_))
-        return True
-
-    def _is_constant(self, x: Tensor) -> bool:
-        """Whether `x` was made of constants, and has its values."""
-        return not self.notes.knows(x) and self.recorder._source(x) is None
-
-    def draw(self, generator: Any) -> Any:
-        raise NotCovered("a random draw")
-
-    def values(self, tensor: Any) -> Any:
-        if self._is_constant(tensor):
-            return tensor._array
-        raise NotCovered("the values of an array decide")
-
-
-def empty(type_: TensorType) -> Tensor:
-    """A tensor without values."""
-    return Tensor._wrap(np.empty(type_.shape, type_.dtype))
-
-
-class ByValues(NotCovered):
-    """The shape of a result depends on values, or may: NumPy has to make it."""
 
 
 @final
@@ -182,7 +85,7 @@ class Number:
                 return None
             if not self.node.late:
                 recorder.guard("{k0} <= {0} <= {k1}", self.node, constants=(low, high))
-        made = self.arrays.bound(recorder.scalar_input(self.node, value))
+        made = self.arrays.bound(recorder.late.scalar_input(self.node, value))
         return made if made.dtype == dtype else p.cast(made, dtype=dtype)
 
 
@@ -265,7 +168,7 @@ class Arrays:
         made = adopted(array)
         assert made is not None
         recorder = self.recorder
-        recorder._register(recorder.nodes("{k0}({0})", (node,), (adopted,)), made)
+        recorder.outside.register(recorder.nodes("{k0}({0})", (node,), (adopted,)), made)
         self._known[id(array)] = (lambda: array), made
         return made
 
@@ -408,12 +311,7 @@ class Arrays:
         noted = recorder.notes.value_of(tensor, user_line())
         if recorder.notes.broken:
             recorder.refuse(recorder.notes.broken)
-        node = recorder._late_numbers.get(noted)
-        if node is None:
-            node = recorder.nodes("T[{k0}]", (), (len(recorder.late),), late=True)
-            recorder._late_numbers[noted] = node
-            recorder.late.append(noted)
-        return node
+        return recorder.late.node(noted)
 
     def python_number(self, tensor: Tensor, convert: type) -> Node:
         """The node of a Python number that comes from an array."""
@@ -454,7 +352,7 @@ class Arrays:
         recorder.typed(origin, value)
         out, node = self.number(value, origin, type(value).item)
         if isinstance(node, Node):
-            recorder._pin_scalar(node, out)
+            pins.pin_scalar(recorder, node, out)
 
     # Taking notes ---------------------------------------------------------------------------
 
@@ -475,47 +373,3 @@ class Arrays:
             raise NotCovered(f"{type(error).__name__}: {error}") from error
         finally:
             door.state.mode, door.state.grad_enabled = before, grads
-
-
-def shares(made: Any, array: np.ndarray) -> bool:
-    """Whether a result is, or holds, an array that may share memory with `array`."""
-    arrays = [x for x in leaves(made) if type(x) is np.ndarray]
-    return any(np.may_share_memory(x, array) for x in arrays)
-
-
-def apart(made: Any) -> bool:
-    """Whether no two arrays of a result share memory."""
-    arrays = [x for x in leaves(made) if type(x) is np.ndarray]
-    return not any(np.may_share_memory(x, y) for i, x in enumerate(arrays) for y in arrays[:i])
-
-
-def laid_out(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
-    """The values of `array` in memory ordered as `strides` say, where they are a packed order of
-    axes: whether a later reshape is a view depends on it."""
-    order = sorted(range(array.ndim), key=lambda axis: (array.shape[axis] > 1, -strides[axis]))
-    back = sorted(range(array.ndim), key=order.__getitem__)
-    made = np.empty([array.shape[axis] for axis in order], array.dtype).transpose(back)
-    np.copyto(made, array)
-    wide = [axis for axis, size in enumerate(array.shape) if size > 1]
-    return made if all(made.strides[i] == strides[i] for i in wide) else array
-
-
-def _same_part(out: np.ndarray, array: np.ndarray, view: Any, of: Any) -> bool:
-    """Whether `out` shows of `array` what `view` shows of `of`."""
-    steps = [(a, b) for a, b, n in zip(out.strides, view.strides, out.shape, strict=True) if n > 1]
-    return _address(out) - _address(array) == _address(view) - _address(of) and all(
-        a == b for a, b in steps
-    )
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """What lists and tuples hold, however deep."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from leaves(item)
-    else:
-        yield value

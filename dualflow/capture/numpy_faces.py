@@ -18,8 +18,11 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import bool_
 from dualflow.ops import primitives as p
 
-from .numpy_arrays import SCALAR_TYPES, Arrays, NotCovered, Number, leaves
+from .kinds import SCALAR_TYPES
+from .numpy_arrays import Arrays, Number
 from .numpy_library import Scalar
+from .numpy_memory import leaves
+from .numpy_noting import NotCovered
 
 _FLOATS = frozenset([np.dtype("float64"), np.dtype("complex128"), bool_])
 #: what operators of Python are on faces

@@ -21,8 +21,11 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
 from . import numpy_names
-from .numpy_arrays import SCALAR_TYPES, Late, NotCovered, laid_out, leaves, shares
+from .kinds import SCALAR_TYPES
+from .numpy_arrays import Late
 from .numpy_library import key_of
+from .numpy_memory import laid_out, leaves, shares
+from .numpy_noting import NotCovered
 from .numpy_selected import Selected
 from .provenance import CONSTANT, NUMBERS, Node, Origin
 
@@ -255,7 +258,7 @@ def _array(recorder: Recorder, array: np.ndarray, origin: Origin) -> Node:
     if type(known) is Selected:
         return selected(recorder, known)
     tensor = recorder.arrays.tensor(array, recorder.origin(origin, array))
-    recorder.tensor(tensor)
+    recorder.outside.guard(tensor)
     node = _whole(recorder, tensor)
     if node.late and not array.flags.c_contiguous:
         strides = recorder.const_tuple(array.strides)
@@ -270,10 +273,10 @@ def _whole(recorder: Recorder, tensor: Tensor) -> Node:
         kind, *rest = recorder.inputs[value.index]
         if kind == "tensor" and rest[1] is tensor:
             return rest[0].parents[0]
-    number = recorder.whole.get(value)
+    number = recorder.late.whole.get(value)
     if number is None:
-        number = recorder.whole[value] = len(recorder.late)
-        recorder.late.append(value)
+        number = recorder.late.whole[value] = len(recorder.late.values)
+        recorder.late.values.append(value)
     return recorder.nodes("T[{k0}]", (), (number,), late=True)
 
 

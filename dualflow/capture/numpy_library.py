@@ -20,7 +20,9 @@ from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
-from .numpy_arrays import SCALAR_TYPES, NotCovered, Number
+from .kinds import SCALAR_TYPES
+from .numpy_arrays import Number
+from .numpy_noting import NotCovered
 
 #: NumPy's state of floating-point errors, 10 times faster to set than by np.errstate
 _errors: Any = umath._extobj_contextvar

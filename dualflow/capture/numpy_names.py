@@ -15,7 +15,7 @@ import numpy as np
 from dualflow.base import counters
 
 from . import numpy_faces
-from .numpy_arrays import SCALAR_TYPES
+from .kinds import SCALAR_TYPES
 
 _FUNCTIONS = """
 abs all allclose amax amin angle any append apply_over_axes arange argmax argmin argpartition

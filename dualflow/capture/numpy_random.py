@@ -15,12 +15,13 @@ import numpy as np
 
 from dualflow.ir.types import TensorType
 
-from .numpy_arrays import SCALAR_TYPES, leaves
+from .kinds import SCALAR_TYPES
+from .numpy_memory import leaves
 from .provenance import SCALARS, Born, Node, Origin
 
 if TYPE_CHECKING:
-    from .calls import Call, Plan
     from .emit import Emitter
+    from .plans import Call, Plan
     from .recorder import Recorder
 
 #: methods that give an array of the size asked for, and change nothing but the generator

@@ -21,7 +21,7 @@ from dualflow.ops import door
 from dualflow.ops import primitives as p
 
 from . import numpy_library, numpy_names
-from .numpy_arrays import NotCovered
+from .numpy_noting import NotCovered
 from .provenance import CONSTANT, Node, Origin
 
 if TYPE_CHECKING:

@@ -16,10 +16,20 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes, calls, containers, numpy_calls, templates
-from .numpy_arrays import SCALAR_TYPES, TYPES
+from . import (
+    attributes,
+    calls,
+    classes,
+    containers,
+    membership,
+    numpy_calls,
+    shadows,
+    special_methods,
+    templates,
+)
+from .kinds import DICTS, FIXED, SCALAR_TYPES, TYPES
+from .plans import Call, Plan
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
-from .recorder import FIXED
 from .values import Unchanging
 from .variables import Variables
 
@@ -65,6 +75,10 @@ class Operators(Variables):
     ) -> tuple[Any, Origin]:
         """Make a call in the place of code that would make it; see `calls.invoke`."""
         return calls.invoke(self, f, origin, args, origins, kwargs, where)
+
+    def find(self, call: Call) -> Plan | None:
+        """How to make a call; see `calls.find`."""
+        return calls.find(call)
 
     # Arithmetic -----------------------------------------------------------------------------------
 
@@ -126,14 +140,15 @@ class Operators(Variables):
         if made is not None:
             out, self.slots[slot] = made
             return out
-        methods = calls.operator_methods(f, a, b)
+        methods = special_methods.operator_methods(f, a, b)
         if methods:
-            recorder.guard_special(pa, a, calls.METHODS[f.__name__])  # or that there is none
+            name = special_methods.METHODS[f.__name__]
+            recorder.classes.guard_special(pa, a, name)  # or that there is none
         for name, left, method in methods:
             asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
-            recorder.guard_special(asked[1], asked[0], name)
+            recorder.classes.guard_special(asked[1], asked[0], name)
             recorder.typed(other[1], other[0])  # it decides which operand is asked first
-            recorder.guard_order(type(other[0]))
+            recorder.classes.guard_order(type(other[0]))
             args, origins = zip(asked, other, strict=True)
             out, origin = self.invoke(method, CONSTANT, args, origins)
             if out is not NotImplemented:
@@ -149,7 +164,7 @@ class Operators(Variables):
         recorder, template = self.recorder, templates.Template(self.recorder)
         if not templates.showable(recorder, values):
             recorder.refuse("% of something that is no plain value")
-        out = recorder.guarded(recorder.unseen, operator.mod, text, values)
+        out = recorder.guarded(recorder.late.unseen, operator.mod, text, values)
         parts = template.of(text, pa), template.of(values, pb)
         return out, template.text(f"({parts[0]} % {parts[1]})")
 
@@ -182,14 +197,14 @@ class Operators(Variables):
             fits = symbol not in ("**", "<<", ">>", "@") and type(value) in NUMBERS
             if fits and isinstance(origin, Node) and self._hide(origin, value, tensor):
                 if tensor.requires_grad:
-                    operands[i] = recorder.on_tape(origin, value)
+                    operands[i] = recorder.late.on_tape(origin, value)
                 else:
                     scalars.append((value, origin))
             else:
                 recorder.pin(origin, value)
         if not scalars:
             return recorder.tried(f, *operands)
-        with recorder.with_scalars(scalars):
+        with recorder.late.with_scalars(scalars):
             return recorder.tried(f, *operands)
 
     def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
@@ -198,7 +213,7 @@ class Operators(Variables):
         recorder.typed(node, value)
         if type(value) is not int:
             return True
-        low, high = calls.int_range(tensor.dtype)
+        low, high = _same_range(tensor.dtype)
         if not low <= value <= high:
             return False
         if not node.late:
@@ -271,7 +286,7 @@ class Operators(Variables):
             self.slots[slot] = self._identity(a, b, pa, pb)
             return function(a, b)
         if name in ("In", "NotIn"):
-            out, self.slots[slot] = containers.contains(self, a, b, pa, pb)
+            out, self.slots[slot] = membership.contains(self, a, b, pa, pb)
             return out if name == "In" else not out
         if type(a) is Tensor or type(b) is Tensor:
             if name in ("Eq", "NotEq") and (a is None or b is None):
@@ -287,7 +302,7 @@ class Operators(Variables):
             self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
             return out
         plain = (*SCALARS, list, tuple, set, frozenset)
-        named = all(type(x) in plain or containers.plain_tuple(x) for x in (a, b))
+        named = all(type(x) in plain or shadows.plain_tuple(x) for x in (a, b))
         if named or self._fixed(function, a, b):
             recorder.pin(pa, a)
             recorder.pin(pb, b)
@@ -321,16 +336,16 @@ class Operators(Variables):
         recorder, kind = self.recorder, type(a)
         if kind is not type(b) and issubclass(type(b), kind):
             return None
-        method = attributes.special(kind, name)
-        opposite = name == "__ne__" and attributes.lookup(kind, name)[1] is object.__ne__
+        method = classes.special(kind, name)
+        opposite = name == "__ne__" and classes.lookup(kind, name)[1] is object.__ne__
         if opposite:
-            method = attributes.special(kind, "__eq__")
-            recorder.guard_special(pa, a, "__eq__")
+            method = classes.special(kind, "__eq__")
+            recorder.classes.guard_special(pa, a, "__eq__")
         if method is None:
             return None
-        recorder.guard_special(pa, a, name)
+        recorder.classes.guard_special(pa, a, name)
         recorder.typed(pb, b)
-        recorder.guard_order(type(b))
+        recorder.classes.guard_order(type(b))
         out, origin = self.invoke(method, CONSTANT, (a, b), (pa, pb))
         if out is NotImplemented:
             return None
@@ -345,7 +360,7 @@ class Operators(Variables):
             return False
         reflected = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}.get(f.__name__, "eq")
         names = (f"__{f.__name__}__", f"__{reflected}__")
-        return all(attributes.built_in(self.recorder, x, *names) for x in (a, b))
+        return all(classes.built_in(self.recorder, x, *names) for x in (a, b))
 
     def _identity(self, a: Any, b: Any, pa: Origin, pb: Origin) -> Origin:
         recorder = self.recorder
@@ -383,7 +398,7 @@ class Operators(Variables):
             origin = self.origin(slot, value)
             if type(value) is Tensor:
                 self._truth(origin, value)
-                self.recorder.allow_once(value)
+                self.recorder.late.allow_once(value)
             else:
                 self._truth(origin, value)
         return value
@@ -392,7 +407,7 @@ class Operators(Variables):
         recorder = self.recorder
         kind = type(value)
         if kind is Tensor:
-            out, node = recorder.value_of(value, bool)
+            out, node = recorder.late.value_of(value, bool)
             if node is not None:
                 recorder.check(node, out)
             return out
@@ -400,7 +415,7 @@ class Operators(Variables):
             return numpy_calls.truth(recorder, value, origin)
         if isinstance(value, enum.Enum):
             recorder.pin(origin, value)
-            if attributes.built_in(recorder, value, "__bool__", "__len__"):
+            if classes.built_in(recorder, value, "__bool__", "__len__"):
                 return bool(value)
         elif origin is CONSTANT or recorder.dead:
             return bool(value)
@@ -413,29 +428,37 @@ class Operators(Variables):
                 recorder.typed(origin, value)
                 recorder.guard("{0}" if out else "not {0}", origin)
             return out
-        if kind in (list, tuple, set, deque, *containers.DICTS):
+        if kind in (list, tuple, set, deque, *DICTS):
             size, found = containers.length(self, value, origin)
             if isinstance(found, Node):
                 recorder.guard("{0}" if size else "not {0}", found)
             return bool(size)
         names = ("__bool__", "__len__")
-        if not any(attributes.lookup(kind, name)[0] for name in names):
+        if not any(classes.lookup(kind, name)[0] for name in names):
             recorder.typed(origin, value)
             for name in names:
-                attributes.guard_class(recorder, kind, name)
+                recorder.classes.find(kind, name)
             return True
-        method = attributes.special(kind, "__bool__")
+        method = classes.special(kind, "__bool__")
         if method is not None:
-            recorder.guard_special(origin, value, "__bool__")
+            recorder.classes.guard_special(origin, value, "__bool__")
             out, made = self.invoke(method, CONSTANT, (value,), (origin,))
             recorder.pin(made, out)
             if type(out) is bool:
                 return out
-        elif not attributes.lookup(kind, "__bool__")[0] and attributes.special(kind, "__len__"):
-            recorder.guard_special(origin, value, "__bool__")
+        elif not classes.lookup(kind, "__bool__")[0] and classes.special(kind, "__len__"):
+            recorder.classes.guard_special(origin, value, "__bool__")
             size, made = containers.length(self, value, origin)
             recorder.pin(made, size)
             if type(size) is int and size >= 0:
                 return bool(size)
         recorder.refuse(f"the truth of a {kind.__name__}")
         return bool(value)
+
+
+def _same_range(dtype: np.dtype) -> tuple[int, int]:
+    """The Python integers that are the same number in a tensor of `dtype`."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
+    return (-(2**24), 2**24) if dtype.kind == "f" else (-(2**63), 2**63 - 1)

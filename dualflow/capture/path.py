@@ -1,7 +1,6 @@
 """A recorded call -> its path: blocks of guards with the programs between them.
 
-    Path  = Block*; a block ends in a test of a tensor's value (a branch), the last one in a `Leaf`
-    Block = guards, a program (or none), what it stores for later blocks
+    Path = Block*; a block ends in a test of a tensor's value (a branch), the last one in a leaf
 
 Comes in: a finished `Recorder` and what the call returned. Goes out: the blocks, each with its
 generated function, to be merged into the tree of the compiled function (`tree.py`).
@@ -10,196 +9,36 @@ generated function, to be merged into the tree of the compiled function (`tree.p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 import numpy as np
 
-from dualflow import pipeline
 from dualflow.base import collection, config
-from dualflow.base.source import SourceLine
-from dualflow.ir.graph import Graph, Value, attribute_key
+from dualflow.ir.graph import Value
 from dualflow.ir.types import View
 from dualflow.ops import door
 from dualflow.ops.door import away
 from dualflow.passes import shorten
-from dualflow.runtime import builds
-from dualflow.runtime.behind import Unplanned
 
 from . import commit, slices
-from .emit import MISS, PYTHON, Emitter, node_key
+from .blocks import Block, outcome_key
+from .emit import Emitter, node_key
 from .provenance import Node, Origin
-from .recorder import Reason, Recorder
-from .results import Maker, Unsupported
+from .recorder import Recorder
+from .results import Planner, Unsupported
 from .rows import rows
-from .whole import Plain, plain
+from .whole import plain
+from .writing import Writer
 
-Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
-compile_graph = pipeline.compile_graph
-#: A program of more nodes than this is given up: planning it would take too long.
-MOST_NODES = 20_000
-
-
-class Block:
-    """A stretch of a path.
-
-    Attributes:
-        key: equal for blocks of two recordings that check and compute the same.
-        call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
-            marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
-        graph: what its program computes; None if it needs none.
-        into: outputs that are stored in the memory of an input, by number.
-        device: what runs its program.
-        compilation: of the program, under way or done; None if it needs none.
-        leaf: whether the path ends here.
-        outcome: what the test gave when it was recorded, as a key of the tree.
-        reason: of a leaf that runs in Python: why.
-        kinds: the types and layouts that its guards ask for: what differs otherwise between two
-            recordings are Python values.
-        exports: the numbers of the values that it leaves for later blocks.
-        drops: the numbers of those of earlier blocks that it is the last to take.
-        slow: of a first one: whether Python was measured to be faster; None while it was not.
-        plain: of a leaf whose replay may be one native call: what that has to do.
-        effects, text: for readers.
-    """
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self.call: Callable[..., Any] = lambda *a: MISS
-        self.graph: Graph | None = None
-        self.layouts: list[View] = []
-        self.into: dict[int, int] = {}
-        self.device = "cpu"
-        self.compilation: Any = None
-        self.leaf = False
-        self.outcome: Any = None
-        self.reason: Reason | None = None
-        self.effects: list[str] = []
-        self.text = ""
-        self._namespace: dict[str, Any] = {}
-        self.failed: Exception | None = None
-        self.kinds: tuple[Any, ...] = ()
-        self.exports: list[Any] = []
-        self.drops: list[Any] = []
-        self.slow: bool | None = None
-        self.plain: Plain | None = None
-
-    @property
-    def ready(self) -> bool:
-        if self.compilation is None:
-            return self.graph is None
-        return self.compilation.done
-
-    def start(self, behind: bool = False) -> None:
-        """Start compiling the program; with `behind`, the helper process does all of it."""
-        if self.graph is None or self.compilation is not None:
-            return
-        place = tuple(self.layouts), tuple(self.into.items())
-        content = self.graph.digest or self.graph.key
-        numerics = config.active().numerics
-        key = compile_graph, builds.generation, content, place, numerics, str(self.device)
-        self.compilation = _compilations.get(key)
-        if self.compilation is None:
-            given: dict[str, Any] = {"into": self.into} if self.into else {}
-            if self.device != "cpu":
-                given["device"] = self.device
-            if behind:
-                given["behind"] = True
-            if len(self.graph.nodes) > MOST_NODES:
-                given["most"] = MOST_NODES
-            try:
-                self.compilation = compile_graph(self.graph, self.layouts, **given)
-            except Unplanned as why:
-                self._give_up(*why.args)
-                return
-            _compilations[key] = self.compilation
-
-    def link(self) -> None:
-        """Give the function its program; waits for it.
-
-        Raises:
-            CompileError: it could not be compiled.
-        """
-        if self.compilation is not None and "run" not in self._namespace:
-            try:
-                executable = self.compilation.result()
-            except Unplanned as why:
-                self._give_up(*why.args)
-                return
-            except Exception:  # the next block that wants it has it tried anew
-                for key in [k for k, made in _compilations.items() if made is self.compilation]:
-                    del _compilations[key]
-                raise
-            self._namespace["run"] = separate(executable, self.into)
-            self.graph = getattr(self.compilation, "rolled", None) or self.graph
-
-    @property
-    def run(self) -> Run | None:
-        """Its program, once it is linked."""
-        return self._namespace.get("run")
-
-    def _give_up(self, why: str, line: SourceLine | None) -> None:
-        """No program will be made: where the guards fit, Python runs."""
-        guards = self.call
-
-        def call(args: Any, kwargs: Any, late: Any, arrays: Any, check: bool = False) -> Any:
-            found = guards(args, kwargs, late, arrays, True)
-            return found if check or found is MISS else PYTHON
-
-        self.call, self.graph, self.compilation = call, None, None
-        self.reason = Reason(why, line)
-
-
-#: the programs of all blocks that there are: those of the steps of a loop are mostly equal
-_compilations: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 FindBlock = Callable[[Sequence[Block]], Block | None]
-
-
-def separate(executable: Any, into: Mapping[int, int]) -> Run:
-    """`executable.run`, whose outputs share no memory with each other or with inputs, but that
-    those in `into` may be the input itself, which they replace."""
-    run = executable.run
-    program = getattr(executable, "program", None)
-    if program is None:
-        return run
-    seen = set()
-    copied, stored = [], []
-    for i, output in enumerate(program.outputs):
-        place = (output.buffer.place, output.buffer.index)
-        packed = output.view.is_contiguous and output.view.offset == 0
-        if place == ("input", into.get(i)):
-            stored.append(place[1])
-        elif place[0] != "output" or place in seen or not packed:
-            copied.append(i)
-        seen.add(place)
-    if executable.native:  # nothing can fail once it writes
-        stored = []
-    if not copied and not stored:
-        return run
-
-    def run_and_copy(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if stored:
-            arrays = list(arrays)
-            for i in stored:
-                arrays[i] = arrays[i].copy()
-        outputs = list(run(arrays))
-        for i in copied:
-            outputs[i] = outputs[i].copy()
-        return outputs
-
-    return run_and_copy
 
 
 def lie(arrays: tuple[Any, ...], places: tuple[str, ...]) -> bool:
     """Whether arrays lie on these devices."""
     return all(away[0].name_of(a) == place for a, place in zip(arrays, places, strict=True))
-
-
-def outcome_key(value: Any) -> Any:
-    """A key of an outcome in which 1, True, 1.0 and -0.0 differ."""
-    return attribute_key(value) if value is not None else None
 
 
 class Builder:
@@ -211,8 +50,8 @@ class Builder:
         self.recorder, self.result, self.origin = recorder, result, origin
         self.find = find or (lambda path: None)
         self.path: list[Block] = []
-        self.maker = Maker(recorder)
-        self.commit = commit.Commit(recorder, self.maker)
+        self.planner = Planner(recorder)
+        self.commit = commit.Commit(recorder, self.planner)
         self.keys: dict[Node, Any] = {}
         self.there: set[Value] = set()
         self.slices = slices.Path(recorder.notes.builder.nodes)
@@ -242,11 +81,11 @@ class Builder:
         recorder = self.recorder
         description = None
         if recorder.reason is None:
-            self.maker.nodes.update(dict.fromkeys(recorder.arrays.late_calls))
+            self.planner.nodes.update(dict.fromkeys(recorder.arrays.late_calls))
             try:
-                description = self.maker.plan(self.result, self.origin)
+                description = self.planner.plan(self.result, self.origin)
                 self.commit.plan()
-                self.maker.nodes.update(dict.fromkeys(recorder.computed))
+                self.planner.nodes.update(dict.fromkeys(recorder.computed))
             except Unsupported as why:
                 recorder.refuse(f"the result is {why}")
         blocks: list[Block] = []
@@ -284,13 +123,13 @@ class Builder:
         recorder = self.recorder
         if recorder.dead:
             return []
-        wanted: dict[Value, None] = dict(self.maker.outputs)
-        for number in self._late_of(list(self.maker.nodes)):
-            wanted[recorder.late[number]] = None
+        wanted: dict[Value, None] = dict(self.planner.outputs)
+        for number in self._late_of(list(self.planner.nodes)):
+            wanted[recorder.late.values[number]] = None
         for event in recorder.events:
             if event[0] == "test":
                 for number in self._late_of([event[1]]):
-                    wanted[recorder.late[number]] = None
+                    wanted[recorder.late.values[number]] = None
         return list(wanted)
 
     # Blocks ---------------------------------------------------------------------------------
@@ -312,7 +151,7 @@ class Builder:
                 _, node, layout, requires, taped = event
                 emitter.tensor(node, layout, requires, taped)
                 shape, dtype, strides = layout
-                place = arrays[emitter.array(node)] = self.recorder.places.get(node, "cpu")
+                place = arrays[emitter.array(node)] = self.recorder.outside.places.get(node, "cpu")
                 keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped,
                              str(place)))  # fmt: skip
                 kinds.append(keys[-1])
@@ -341,7 +180,7 @@ class Builder:
         keys = self._guards(emitter, guards, block)
         emitter.line("if check: return FITS")
         numbers = self._late_of([node])
-        wanted = [recorder.late[number] for number in numbers]
+        wanted = [recorder.late.values[number] for number in numbers]
         block.outcome = outcome_key(outcome)
         block.key = (tuple(keys), node_key(node, self.keys))
         same = self.find([*self.path, block])
@@ -384,17 +223,17 @@ class Builder:
             block.key = (tuple(keys), "python")
             self._finish(block, emitter, "path in Python")
             return block
-        for node in self.maker.nodes:
+        for node in self.planner.nodes:
             if not node.late:
                 emitter.node(node)
         self.commit.check(emitter)
         emitter.line("if check: return FITS")
         self.outside, after = [], len(emitter.lines)
         self.undo = recorder.drawn.write(emitter)
-        numbers = self._late_of(list(self.maker.nodes))
-        outputs = list(self.maker.outputs)
-        wanted = [*(recorder.late[number] for number in numbers), *outputs]
-        late = [node for node in self.maker.nodes if node.late]
+        numbers = self._late_of(list(self.planner.nodes))
+        outputs = list(self.planner.outputs)
+        wanted = [*(recorder.late.values[number] for number in numbers), *outputs]
+        late = [node for node in self.planner.nodes if node.late]
         names = self._program(block, emitter, wanted, raising=True)
         if all(node.template.startswith("T[") for node in late):  # nothing fails after it has run
             self._store_into(block, wanted)
@@ -409,11 +248,12 @@ class Builder:
             emitter.line(f"except Exception: {self.undo}return RAISED")
         made = dict(zip(outputs, names[len(numbers) :], strict=True))
         self._close(emitter)
+        writer = Writer(emitter, self.planner.plans, made)
         calls = [node.constants[2] for node in recorder.arrays.late_calls]
         late = [f"NumPy runs {call!r} on arrays whose shape values decide" for call in calls]
-        block.effects = late + self.commit.write(emitter, made)
-        result = self.maker.write(emitter, description, made)
-        self.maker.write_histories(emitter, made)
+        block.effects = late + self.commit.write(writer)
+        result = writer.write(description)
+        writer.write_histories()
         emitter.line(f"return {result}")
         block.key = (tuple(keys), "leaf")
         if not self.path and self.place is None:
@@ -423,7 +263,7 @@ class Builder:
 
     def _late_values(self, emitter: Emitter, numbers: list[int], names: list[str]) -> None:
         """Lines that keep what a program computed for Python."""
-        whole = self.recorder.whole.values()
+        whole = self.recorder.late.whole.values()
         for number, name in zip(numbers, names, strict=False):
             emitter.line(f"T[{number}] = {name}{'' if number in whole else '.item()'}")
 

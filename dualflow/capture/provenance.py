@@ -97,6 +97,8 @@ class Born:
 
 TENSOR = Born("tensor")
 Origin = Constant | Node | Born | None
+#: a value that was read, and where it came from
+Read = tuple[Any, Origin]
 
 
 @final

@@ -35,7 +35,7 @@ class Recording:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         out = self.eager.apply(op, inputs, attributes)
         if op.view is not None and not self.recorder.dead:
-            self.recorder.tensor(inputs[0])  # nothing else may be noted of a view
+            self.recorder.outside.guard(inputs[0])  # nothing else may be noted of a view
         self._note(self.notes.apply, op, inputs, attributes, out)
         return out
 
@@ -56,7 +56,7 @@ class Recording:
 
     def _before_write(self, target: Any, value: Any, line: Any) -> None:
         storage = target._memory()
-        self.recorder.versions.setdefault(id(storage), storage.version)
+        self.recorder.outside.versions.setdefault(id(storage), storage.version)
         self.recorder.keep(storage)
         self.notes.value_of(target, line)
 
@@ -69,14 +69,14 @@ class Recording:
     def values(self, tensor: Any) -> Any:
         array = self.eager.values(tensor)
         if not self.recorder.dead:
-            self.recorder.on_values(tensor, array)
+            self.recorder.late.on_values(tensor, array)
         return array
 
     def truth(self, tensor: Any) -> bool:
         """What a choice of `df.cond` or `df.while_loop` goes by: a branch."""
         if self.recorder.dead:
             return bool(tensor)
-        outcome, node = self.recorder.value_of(tensor, bool)
+        outcome, node = self.recorder.late.value_of(tensor, bool)
         if node is not None:
             self.recorder.check(node, outcome)
         return outcome

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .calls import Call
+    from .plans import Call
 
 #: what Python does not tell by itself
 _FORMS: dict[Any, Callable[..., None]] = {

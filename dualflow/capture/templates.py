@@ -13,11 +13,10 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import containers
-from .attributes import built_in
-from .numpy_arrays import SCALAR_TYPES
+from . import iteration
+from .classes import built_in
+from .kinds import FIXED, SCALAR_TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
-from .recorder import FIXED
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -37,7 +36,7 @@ class Template:
         """The text of a plain value, a tensor, or a list, tuple or dict of such."""
         recorder, kind = self.recorder, type(value)
         if kind is Tensor:
-            found = recorder.array_node(value)
+            found = recorder.late.array_node(value)
             if found is None:
                 return ""
             return f"{self.fixed(_tensor)}({self._place(found)}, {value.requires_grad})"
@@ -97,7 +96,7 @@ def _tensor(array: np.ndarray, requires_grad: bool) -> Tensor:
 
 def parts_of_dict(recorder: Recorder, value: dict, origin: Origin) -> list[tuple[Any, Origin]]:
     """The keys of a dict, which are guarded, with the origins of the values."""
-    names = containers.keys(recorder, value, origin)
+    names = iteration.keys(recorder, value, origin)
     if recorder.dead:
         return []
     if isinstance(origin, Born):
@@ -148,7 +147,7 @@ def text_of(
     if recorder.dead or not showable(recorder, value):
         return None
     given = (spec,) if convert is format else ()
-    text = recorder.unseen(convert, value, *given)
+    text = recorder.late.unseen(convert, value, *given)
     template = Template(recorder)
     part = template.of(value, origin)
     rest = f", {template.fixed(spec)}" if given else ""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .blocks import Block, outcome_key
 from .emit import MISS, PYTHON, RAISED, Marker
-from .path import Block, outcome_key
 
 NOT_READY = Marker("the program is being compiled")
 FAILED = Marker("the compiler failed")

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from .path import Block
+    from .blocks import Block
 
 #: After so many replays of a function, and then each `AGAIN`, the paths not yet tried are tried;
 #: those of which `FEW` replays take at least `LONG` seconds are tried after `EARLY` replays.

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from dualflow.array.tensor import Tensor
 
-from . import attributes
+from . import namespaces
 from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder
 
@@ -96,7 +96,7 @@ class Variables:
             ):
                 self.slots[slot] = before[4]
                 return value
-            self.slots[slot] = attributes.read_global(recorder, self.function, name, value)
+            self.slots[slot] = namespaces.read_global(recorder, self.function, name, value)
         return value
 
     def store_glob(self, slot: int, name: str, value: Any) -> Any:
@@ -169,7 +169,7 @@ class Variables:
         recorder.guard("{0} is {k0}", node, constants=(found,))
         self.slots[slot] = CONSTANT
         if name:
-            self.slots[slot] = attributes.of_module(recorder, found, name, value)
+            self.slots[slot] = namespaces.of_module(recorder, found, name, value)
 
     def move(self, to: int, slot: int, value: Any) -> Any:
         self.slots[to] = self.slots[slot]

@@ -1,0 +1,188 @@
+"""Blocks, the stretches of recorded paths: guards and a program that is compiled behind the caller.
+
+Comes in: a generated function and the graph of what it runs. Goes out: a call of both, once the
+program is there. Equal programs of different blocks are compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from dualflow import pipeline
+from dualflow.base import config
+from dualflow.base.source import SourceLine
+from dualflow.ir.graph import Graph, attribute_key
+from dualflow.ir.types import View
+from dualflow.runtime import builds
+from dualflow.runtime.behind import Unplanned
+
+from .emit import MISS, PYTHON
+from .reasons import Reason
+from .whole import Plain
+
+Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+compile_graph = pipeline.compile_graph
+
+
+#: A program of more nodes than this is given up: planning it would take too long.
+MOST_NODES = 20_000
+
+
+class Block:
+    """A stretch of a path.
+
+    Attributes:
+        key: equal for blocks of two recordings that check and compute the same.
+        call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
+            marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
+        graph: what its program computes; None if it needs none.
+        into: outputs that are stored in the memory of an input, by number.
+        device: what runs its program.
+        compilation: of the program, under way or done; None if it needs none.
+        leaf: whether the path ends here.
+        outcome: what the test gave when it was recorded, as a key of the tree.
+        reason: of a leaf that runs in Python: why.
+        kinds: the types and layouts that its guards ask for: what differs otherwise between two
+            recordings are Python values.
+        exports: the numbers of the values that it leaves for later blocks.
+        drops: the numbers of those of earlier blocks that it is the last to take.
+        slow: of a first one: whether Python was measured to be faster; None while it was not.
+        plain: of a leaf whose replay may be one native call: what that has to do.
+        effects, text: for readers.
+    """
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.call: Callable[..., Any] = lambda *a: MISS
+        self.graph: Graph | None = None
+        self.layouts: list[View] = []
+        self.into: dict[int, int] = {}
+        self.device = "cpu"
+        self.compilation: Any = None
+        self.leaf = False
+        self.outcome: Any = None
+        self.reason: Reason | None = None
+        self.effects: list[str] = []
+        self.text = ""
+        self._namespace: dict[str, Any] = {}
+        self.failed: Exception | None = None
+        self.kinds: tuple[Any, ...] = ()
+        self.exports: list[Any] = []
+        self.drops: list[Any] = []
+        self.slow: bool | None = None
+        self.plain: Plain | None = None
+
+    @property
+    def ready(self) -> bool:
+        if self.compilation is None:
+            return self.graph is None
+        return self.compilation.done
+
+    def start(self, behind: bool = False) -> None:
+        """Start compiling the program; with `behind`, the helper process does all of it."""
+        if self.graph is None or self.compilation is not None:
+            return
+        place = tuple(self.layouts), tuple(self.into.items())
+        content = self.graph.digest or self.graph.key
+        numerics = config.active().numerics
+        key = compile_graph, builds.generation, content, place, numerics, str(self.device)
+        self.compilation = _compilations.get(key)
+        if self.compilation is None:
+            given: dict[str, Any] = {"into": self.into} if self.into else {}
+            if self.device != "cpu":
+                given["device"] = self.device
+            if behind:
+                given["behind"] = True
+            if len(self.graph.nodes) > MOST_NODES:
+                given["most"] = MOST_NODES
+            try:
+                self.compilation = compile_graph(self.graph, self.layouts, **given)
+            except Unplanned as why:
+                self._give_up(*why.args)
+                return
+            _compilations[key] = self.compilation
+
+    def link(self) -> None:
+        """Give the function its program; waits for it.
+
+        Raises:
+            CompileError: it could not be compiled.
+        """
+        if self.compilation is not None and "run" not in self._namespace:
+            try:
+                executable = self.compilation.result()
+            except Unplanned as why:
+                self._give_up(*why.args)
+                return
+            except Exception:  # the next block that wants it has it tried anew
+                for key in [k for k, made in _compilations.items() if made is self.compilation]:
+                    del _compilations[key]
+                raise
+            self._namespace["run"] = separate(executable, self.into)
+            self.graph = getattr(self.compilation, "rolled", None) or self.graph
+
+    @property
+    def run(self) -> Run | None:
+        """Its program, once it is linked."""
+        return self._namespace.get("run")
+
+    def _give_up(self, why: str, line: SourceLine | None) -> None:
+        """No program will be made: where the guards fit, Python runs."""
+        guards = self.call
+
+        def call(args: Any, kwargs: Any, late: Any, arrays: Any, check: bool = False) -> Any:
+            found = guards(args, kwargs, late, arrays, True)
+            return found if check or found is MISS else PYTHON
+
+        self.call, self.graph, self.compilation = call, None, None
+        self.reason = Reason(why, line)
+
+
+#: the programs of all blocks that there are: those of the steps of a loop are mostly equal
+_compilations: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+
+
+def separate(executable: Any, into: Mapping[int, int]) -> Run:
+    """`executable.run`, whose outputs share no memory with each other or with inputs, but that
+    those in `into` may be the input itself, which they replace."""
+    run = executable.run
+    program = getattr(executable, "program", None)
+    if program is None:
+        return run
+    seen = set()
+    copied, stored = [], []
+    for i, output in enumerate(program.outputs):
+        place = (output.buffer.place, output.buffer.index)
+        packed = output.view.is_contiguous and output.view.offset == 0
+        if place == ("input", into.get(i)):
+            stored.append(place[1])
+        elif place[0] != "output" or place in seen or not packed:
+            copied.append(i)
+        seen.add(place)
+    if executable.native:  # nothing can fail once it writes
+        stored = []
+    if not copied and not stored:
+        return run
+
+    def run_and_copy(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if stored:
+            arrays = list(arrays)
+            for i in stored:
+                arrays[i] = arrays[i].copy()
+        outputs = list(run(arrays))
+        for i in copied:
+            outputs[i] = outputs[i].copy()
+        return outputs
+
+    return run_and_copy
+
+
+def outcome_key(value: Any) -> Any:
+    """A key of an outcome in which 1, True, 1.0 and -0.0 differ."""
+    return attribute_key(value) if value is not None else None

@@ -1,0 +1,100 @@
+"""The first call of a path: the function runs as eager, and notes are taken.
+
+Comes in: a function with its arguments. Goes out: what it returns or raises, as eager; the
+recorder, with the result and where that came from, goes to `keep`, before it forgets anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dualflow.base import collection
+from dualflow.ops import door
+
+from . import (
+    calls,
+    derivatives,
+    dispatching,
+    known_collections,
+    known_containers,
+    known_dicts,
+    known_iterators,
+    known_itertools,
+    known_numbers,
+    known_sets,
+    known_text,
+    known_time,
+    leaving,
+)
+from .frame import Frame
+from .plans import Call
+from .provenance import CONSTANT, Origin
+from .recorder import Recorder
+from .recording import Recording, line_of, strip
+
+#: imported for what they enter into the tables
+TABLES = (
+    derivatives, dispatching, known_collections, known_containers, known_dicts, known_iterators,
+    known_itertools, known_numbers, known_sets, known_text, known_time,
+)  # fmt: skip
+
+
+@collection.seldom()
+def record(
+    fn: Any, args: tuple, kwargs: dict, keep: Callable[[Recorder, Any, Origin], None]
+) -> Any:
+    """Call `fn` and keep what was recorded."""
+    recorder = Recorder()
+    frame = Frame(recorder, _nothing, 1, {})
+    where, named = _arguments(recorder, args, kwargs)
+    call = Call(frame, fn, CONSTANT, args, where, kwargs, named)
+    before, handled = door.state.mode, sys.exc_info()[1]
+    door.state.mode = Recording(recorder, before)
+    recorder.alarm.start()
+    try:
+        plan = calls.find(call)
+        if plan is None or recorder.dead:
+            out, origin = fn(*args, **kwargs), None
+        else:
+            out = plan.function(*plan.args, **plan.kwargs)
+            origin = plan.finish(out)
+    except BaseException as error:
+        error.__traceback__ = strip(error.__traceback__)
+        door.state.mode = before
+        found = leaving.leaving(recorder, frame, error) if handled is None else None
+        if found is None or recorder.notes.broken or recorder.left_open():
+            recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
+        keep(recorder, *(found or (None, None)))
+        raise
+    finally:
+        door.state.mode = before
+        recorder.alarm.end()
+    try:
+        if recorder.notes.broken:
+            recorder.refuse(recorder.notes.broken)
+        if recorder.left_open():
+            recorder.refuse("a generator that outlives the call")
+        keep(recorder, out, origin)
+    finally:
+        recorder.release()
+    return out
+
+
+def _arguments(
+    recorder: Recorder, args: tuple, kwargs: dict
+) -> tuple[tuple[Origin, ...], dict[str, Origin]]:
+    nodes = recorder.nodes
+    names = recorder.const_tuple(tuple(kwargs))
+    recorder.guard("len(args) == {k0} and tuple(kwargs) == {k1}", constants=(len(args), names))
+    where = [recorder.read(nodes("args[{k0}]", (), (i,)), arg) for i, arg in enumerate(args)]
+    named = {
+        key: recorder.read(nodes("kwargs[{k0}]", (), (key,)), value)
+        for key, value in kwargs.items()
+    }
+    return tuple(where), named
+
+
+def _nothing() -> None:
+    """The function of the frame from which a compiled function is called."""

@@ -1,0 +1,166 @@
+"""Items of sequences and dicts: `owner[key]`.
+
+Comes in: a container, a key, where both came from. Goes out: the item and where it came from.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter, defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import numpy_calls
+from .classes import special
+from .item_stores import set_item
+from .iteration import keys
+from .kinds import DICTS, MISSING, SEQUENCES, TYPES
+from .provenance import CONSTANT, Born, Node, Origin, Read
+from .recorder import Recorder
+from .shadows import Shadow, key_node, plain_keys
+
+if TYPE_CHECKING:
+    from .operators import Operators
+
+
+def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    """`owner[key]` and its origin."""
+    recorder = frame.recorder
+    kind: Any = type(owner)
+    if isinstance(key, np.integer) and kind in SEQUENCES:
+        recorder.pin(key_origin, key)
+        key, key_origin = int(key), CONSTANT
+    if kind is Tensor:
+        recorder.understand(key_origin, key)
+        if not recorder.dead:
+            out = recorder.asking(operator.getitem, owner, key)
+            return out, recorder.origin(None, out)
+        return owner[key], None
+    if kind in SEQUENCES or (isinstance(owner, tuple) and hasattr(kind, "_fields")):
+        return _of_sequence(recorder, owner, key, origin, key_origin)
+    if kind in TYPES:
+        return numpy_calls.item(recorder, owner, key, origin, key_origin)
+    if kind in numpy_calls.INDEXED and isinstance(origin, Node):
+        return numpy_calls.index(recorder, owner, key, origin, key_origin)
+    if kind in DICTS:
+        return _of_dict(frame, owner, key, origin, key_origin)  # type: ignore[arg-type]
+    if kind in (str, bytes, range):
+        recorder.pin(origin, owner)
+        recorder.pin(key_origin, key)
+        return recorder.certain(operator.getitem, (owner, key)), CONSTANT
+    method = special(kind, "__getitem__")
+    if method is not None:
+        recorder.classes.guard_special(origin, owner, "__getitem__")
+        return frame.invoke(method, CONSTANT, (owner, key), (origin, key_origin))
+    recorder.refuse(f"an item of a {kind.__name__}")
+    return owner[key], None
+
+
+def _of_sequence(
+    recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin
+) -> Read:
+    recorder.understand(key_origin, key)
+    if recorder.dead:
+        return owner[key], None
+    shadow = recorder.lists.get(id(owner))
+    if type(key) is slice and not isinstance(owner, deque):
+        parts = [part for _, part in recorder.items(owner, origin)]
+        value = owner[key]
+        return value, recorder.born(value, type(owner).__name__, parts[key])
+    if type(key) is not int and type(key) is not bool:
+        recorder.refuse(f"a {type(key).__name__} as an index")
+        return operator.getitem(owner, key), None
+    if not -len(owner) <= key < len(owner):
+        list(recorder.items(owner, origin))  # guards the length
+        return owner[key], None
+    value = owner[key]
+    if shadow is not None and shadow.parts is None:
+        return value, _of_appended(recorder, shadow, key, value)
+    if shadow is not None:
+        origin = shadow.parts
+    if isinstance(origin, Born):
+        if origin.kind not in ("list", "tuple") or len(origin.parts) != len(owner):
+            recorder.refuse(f"the parts of a {type(owner).__name__} are not known")
+            return value, None
+        return value, origin.parts[key]
+    if origin is CONSTANT:
+        return value, CONSTANT
+    assert isinstance(origin, Node)
+    recorder.typed(origin, owner)
+    return value, recorder.found(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
+
+
+def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Origin:
+    if key < 0 and -key <= len(shadow.added):
+        return shadow.added[key]
+    if 0 <= key < shadow.count:
+        return recorder.found(recorder.nodes("{0}[{k0}]", (shadow.node,), (key,)), value)
+    return shadow.whole(recorder).parts[key]
+
+
+def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    recorder, kind = frame.recorder, type(owner)
+    if not key_node(recorder, key_origin, key):
+        return owner[key], None
+    if kind is not dict and not plain_keys(recorder, owner):
+        return owner[key], None
+    shadow = recorder.lists.get(id(owner))
+    if shadow is not None and key in shadow.changed:
+        if kind is not dict and key not in owner:
+            recorder.refuse(f"a key that was taken out of a {kind.__name__}")
+        return owner[key], shadow.changed[key]
+    if isinstance(origin, Born):
+        if key not in owner:
+            return _missing(frame, owner, key, origin)
+        if key not in origin.parts:
+            recorder.refuse("the parts of a dict are not known")
+            return owner[key], None
+        return owner[key], origin.parts[key]
+    node = recorder.as_node(origin, owner)
+    assert node is not None
+    recorder.typed(origin, owner)
+    value = recorder.watching(owner.get, key, MISSING)
+    if value is MISSING:
+        recorder.guard("{k0} not in {0}", node, constants=(key,))
+        return _missing(frame, owner, key, origin)
+    if kind is not dict:  # a guard that asks for a key must not make it
+        recorder.guard("{k0} in {0}", node, constants=(key,))
+    return value, recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+
+
+def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:
+    """What a dict gives for a key that it does not have."""
+    recorder = frame.recorder
+    if type(owner) is Counter:
+        recorder.classes.guard_special(origin, owner, "__missing__")
+        if getattr(Counter.__missing__, "__module__", None) != "collections":
+            recorder.refuse("a Counter that was changed")
+        return owner[key], CONSTANT
+    if type(owner) is not defaultdict:
+        raise KeyError(key)
+    factory, made = owner.default_factory, factory_of(recorder, owner, origin)
+    if factory is None:
+        recorder.pin(made, factory)
+        raise KeyError(key)
+    value, part = frame.invoke(factory, made, (), ())
+    set_item(frame, owner, key, value, origin, CONSTANT, part)
+    return value, part
+
+
+def factory_of(recorder: Recorder, owner: defaultdict, origin: Origin) -> Origin:
+    """The origin of the factory of a default dict."""
+    node = recorder.as_node(origin, owner)
+    if node is None:
+        return recorder.origin(recorder.factories.get(id(owner)), owner.default_factory)
+    return recorder.found(recorder.nodes("{0}.default_factory", (node,)), owner.default_factory)
+
+
+def dict_items(frame: Operators, value: dict, origin: Origin) -> list[tuple[Any, Origin]]:
+    """The keys of a dict, which are guarded, with the origins of the values."""
+    names = keys(frame.recorder, value, origin)
+    if frame.recorder.dead:
+        return []
+    return [(key, item(frame, value, key, origin, CONSTANT)[1]) for key in names]

@@ -1,0 +1,130 @@
+"""Items stored and deleted: `owner[key] = value`, `del owner[key]`.
+
+Comes in: a container, a key, a value, where all came from. It is done; goes out: the effect that a
+replay redoes, or for a container made in the call its new parts.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import numpy_calls
+from .iteration import elements, followed
+from .kinds import DICTS
+from .membership import contains
+from .provenance import CONSTANT, Born, Node, Origin
+from .recorder import Recorder
+from .shadows import forget, key_node, plain_keys, replaced, shadow_of
+
+if TYPE_CHECKING:
+    from .operators import Operators
+
+
+def set_item(
+    frame: Operators, owner: Any, key: Any, value: Any, origin: Origin, ko: Origin, part: Origin
+) -> None:
+    """`owner[key] = value`, done and noted."""
+    recorder = frame.recorder
+    kind = type(owner)
+    if recorder.dead:
+        owner[key] = value
+        return
+    if kind is Tensor:
+        recorder.understand(ko, key)
+        scalars = []
+        if type(value) is not Tensor:
+            if isinstance(part, Node) and part.late:
+                recorder.refuse("a number read from a tensor, stored in a tensor")
+            recorder.understand(part, value)
+        with recorder.late.with_scalars(scalars):
+            recorder.asking(operator.setitem, owner, key, value)
+        return
+    if kind is np.ndarray:
+        numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
+        return
+    if kind in DICTS:
+        if key_node(recorder, ko, key) and plain_keys(recorder, owner):
+            recorder.drops(owner.get(key))
+            _set_in_dict(recorder, owner, key, value, origin, part)
+        recorder.watching(operator.setitem, owner, key, value)
+        return
+    if kind is list and type(key) is slice and followed(value, recorder.origin(part, value)):
+        _set_slice(frame, owner, key, value, origin, ko, part)
+        return
+    if kind in (list, deque) and type(key) is int:
+        recorder.pin(ko, key)
+        if -len(owner) <= key < len(owner):
+            shadow = shadow_of(recorder, owner, origin)
+            born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+            born.parts[key] = part
+            if not isinstance(shadow, Born):
+                recorder.drops(owner[key])
+                effect = ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
+                recorder.effects.append(effect)
+        else:
+            list(recorder.items(owner, origin))
+        owner[key] = value
+        return
+    recorder.refuse(f"an item stored in a {kind.__name__}")
+    owner[key] = value
+
+
+def _set_slice(
+    frame: Operators, owner: list, key: slice, value: Any, origin: Origin, ko: Origin, part: Origin
+) -> None:
+    recorder = frame.recorder
+    recorder.pin(ko, key)
+    pairs = list(elements(frame, value, part))
+    values, parts = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    shadow = None if recorder.dead else shadow_of(recorder, owner, origin)
+    born = shadow if shadow is None or isinstance(shadow, Born) else shadow.whole(recorder)
+    recorder.drops(owner[key])
+    owner[key] = values
+    if born is not None and not recorder.dead:
+        born.parts[key] = parts
+        replaced(recorder, shadow, key, values, parts)
+
+
+def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -> None:
+    """`del owner[key]`, done and noted."""
+    recorder, kind = frame.recorder, type(owner)
+    if kind in DICTS and not recorder.dead:
+        if key_node(recorder, ko, key) and plain_keys(recorder, owner):
+            if key in owner:
+                forget(recorder, owner, key, origin)
+            else:
+                contains(frame, key, owner, CONSTANT, origin)
+    elif kind in (list, deque) and type(key) in (int, slice) and not recorder.dead:
+        recorder.pin(ko, key)
+        shadow = shadow_of(recorder, owner, origin)
+        born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
+        if type(key) is slice or -len(owner) <= key < len(owner):
+            del born.parts[key]
+            if not isinstance(shadow, Born):
+                recorder.drops(owner[key])
+                recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
+    else:
+        recorder.refuse(f"del of an item of a {kind.__name__}")
+    recorder.watching(operator.delitem, owner, key)
+
+
+def _set_in_dict(
+    recorder: Recorder, owner: dict, key: Any, value: Any, origin: Origin, part: Origin
+) -> None:
+    shadow = shadow_of(recorder, owner, origin)
+    if isinstance(shadow, Born):
+        shadow.parts[key] = part
+        return
+    if key not in shadow.changed:
+        text = "{k0} in {0}" if key in owner else "{k0} not in {0}"
+        recorder.guard(text, shadow.node, constants=(key,))
+    shadow.changed[key] = part
+    recorder.effects.append(
+        ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
+    )

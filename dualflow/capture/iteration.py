@@ -1,0 +1,158 @@
+"""Iteration: the items of anything, each with where it came from.
+
+Comes in: what a loop, a display or a function goes through. Goes out: items as Python gives them,
+one by one, so that what is changed meanwhile is seen; how many there are becomes a guard.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+
+from . import numpy_calls
+from .classes import special
+from .kinds import DICTS, SEQUENCES
+from .provenance import CONSTANT, Born, Node, Origin
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from .operators import Operators
+
+
+def followed(value: Any, origin: Origin) -> bool:
+    """Whether `elements` knows the items of something."""
+    kind = type(value)
+    if isinstance(origin, Born) and origin.kind == "iterator":
+        return origin.parts is not None
+    if kind in (set, frozenset):
+        return origin is not None
+    known = kind in (*SEQUENCES, *DICTS, range, str, bytes, Tensor, np.ndarray)
+    known = known or special(kind, "__iter__") is not None
+    return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
+
+
+def hinted(recorder: Recorder, value: Any) -> None:
+    """Python asks what it puts into a list or tuple how long it is."""
+    kind = type(value)
+    if kind is Tensor:
+        return
+    if special(kind, "__len__") is not None or special(kind, "__length_hint__") is not None:
+        recorder.refuse(f"the length of a {kind.__name__} that becomes a list")
+
+
+def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items of anything iterable, each with its origin."""
+    recorder = frame.recorder
+    if recorder.dead:
+        for item in value:
+            yield item, None
+        return
+    origin = recorder.origin(origin, value)
+    kind: Any = type(value)
+    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+        yield from _items_now(recorder, value, origin)
+    elif kind is deque:
+        for _ in recorder.items(value, origin):  # guards the length
+            pass
+        for i, element in enumerate(value):  # raises what Python raises if it is changed
+            yield element, part_now(recorder, value, origin, i)
+    elif kind in DICTS:
+        keys(recorder, value, origin)  # type: ignore[arg-type]
+        for key in value:  # raises what Python raises if the dict changes its size
+            yield key, CONSTANT
+    elif kind in (set, frozenset) and isinstance(origin, Node):
+        if id(value) in recorder.lists:
+            recorder.refuse(f"iteration over a {kind.__name__} that was changed")
+        else:
+            recorder.typed(origin, value)
+            recorder.guard_keys(origin, value)  # its order too
+        for element in value:
+            yield element, CONSTANT
+    elif kind in (range, str, bytes) or (kind in (set, frozenset) and origin is not None):
+        recorder.pin(origin, value)
+        for element in value:
+            yield element, CONSTANT
+    elif kind is Tensor:
+        recorder.outside.guard(value)  # type: ignore[arg-type]
+        for element in value:
+            yield element, recorder.origin(None, element)
+    elif kind is np.ndarray:
+        recorder.guarded(iter, value)  # one of shape () says that it cannot
+        recorder.pin(numpy_calls.length(recorder, value, origin)[1], len(value))  # type: ignore[arg-type]
+        for i in range(len(value)):
+            yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
+    elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
+        source = origin.parts()
+        # not `yield from`, which would end it where the loop is left
+        for pair in source:  # noqa: UP028
+            yield pair
+    elif special(kind, "__iter__") is not None:
+        yield from _asked(frame, value, origin)
+    else:
+        recorder.refuse(f"iteration over a {kind.__name__}")
+        for element in value:
+            yield element, None
+
+
+def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items that an object of a class written in Python gives."""
+    recorder = frame.recorder
+    recorder.classes.guard_special(origin, value, "__iter__")
+    made, where = frame.invoke(special(type(value), "__iter__"), CONSTANT, (value,), (origin,))
+    if not hasattr(type(made), "__next__"):
+        raise TypeError(f"iter() returned non-iterator of type {type(made).__name__!r}")
+    following = special(type(made), "__next__")
+    if following is None or recorder.dead:
+        yield from elements(frame, made, where)
+        return
+    recorder.classes.guard_special(where, made, "__next__")
+    while True:
+        try:
+            item_, part = frame.invoke(following, CONSTANT, (made,), (where,))
+        except StopIteration:
+            return
+        yield item_, part
+
+
+def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items of a list or tuple, by position as Python goes, with their origins: what is put
+    into a list while it is iterated is seen."""
+    for _ in recorder.items(value, origin):  # guards the length
+        pass
+    i = 0
+    while i < len(value):
+        yield value[i], part_now(recorder, value, origin, i)
+        i += 1
+
+
+def part_now(recorder: Recorder, value: Any, origin: Origin, i: int) -> Origin:
+    """The origin of what is now the item `i` of a list or tuple of guarded length."""
+    if recorder.dead:
+        return None
+    shadow = recorder.lists.get(id(value))
+    if shadow is not None:
+        origin = shadow.whole(recorder)
+    if isinstance(origin, Born):
+        if origin.kind not in ("list", "tuple") or len(origin.parts) != len(value):
+            recorder.refuse(f"the parts of a {type(value).__name__} are not known")
+            return None
+        return origin.parts[i]
+    if isinstance(origin, Node):
+        return recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (i,)), value[i])
+    return origin
+
+
+def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
+    """The keys of a dict, in order, as constants."""
+    shadow = recorder.lists.get(id(value))
+    if shadow is not None:
+        recorder.guard_keys(shadow.node, shadow.held)  # what is stored comes behind, as here
+    elif isinstance(origin, Node):
+        recorder.typed(origin, value)
+        recorder.guard_keys(origin, value)
+    return list(value)

@@ -1,0 +1,210 @@
+"""Values of tensors that Python reads, and Python numbers that go into tensors.
+
+Comes in: a tensor whose value is asked for, or a number beside tensors. Goes out: a late node,
+known once a program ran, or an input of the graph; a value that nobody accounts for refuses the
+recording.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from dualflow.array.tensor import Tensor
+from dualflow.autograd.batched import beneath
+from dualflow.base.source import user_line
+from dualflow.ir.graph import Value
+from dualflow.ir.types import TensorType
+from dualflow.ops import primitives as p
+
+from .provenance import (
+    NUMBERS,
+    Node,
+)
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+
+#: Arrays of at most so many bytes are a branch where a function of dualflow asks for their values
+#: (which elements a mask selects, say): of larger ones the same values seldom come twice.
+PINNED_BYTES = 4096
+
+
+@final
+class LateValues:
+    """The values of tensors that one recorded call read.
+
+    Attributes:
+        values: the values of the graph, by number; those that it reads as `whole` arrays.
+        library: whether a function of dualflow runs, and then whether it `asked` for values.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.values: list[Value] = []
+        self.whole: dict[Value, int] = {}
+        self.library = self.asked = False
+        self._numbers: dict[Value, Node] = {}
+        self._reading = False
+        self._allowed: Tensor | None = None
+        self._scalars: list[tuple[Any, Node]] = []
+        self._taped: dict[int, tuple[float, Any, Node]] = {}  # numbers that the tape may keep
+        self._scalar_values: dict[Node, Value] = {}
+
+    def release(self) -> None:
+        """The recording is over: nothing lives on because of it."""
+        self._taped.clear()
+
+    def on_values(self, tensor: Tensor, array: np.ndarray) -> None:
+        if self._allowed is tensor:
+            self._allowed = None
+        elif self.library and array.nbytes <= PINNED_BYTES and tensor._pending is None:
+            self._pin_array(tensor, array)
+        elif not self._reading:
+            self.recorder.refuse("the values of a tensor were read by a function not in the table")
+
+    def _pin_array(self, tensor: Tensor, array: np.ndarray) -> None:
+        """The values of a small tensor must be the same at a replay."""
+        self.asked = True
+        node = self.array_node(tensor)
+        if node is not None:
+            self.recorder.check(self.recorder.nodes("{0}.tobytes()", (node,)), array.tobytes())
+
+    def array_node(self, tensor: Tensor) -> Node | None:
+        """The node of all values of a tensor; None if they are not known."""
+        value = self.recorder.notes.value_of(tensor, user_line())
+        if self.recorder.notes.broken:
+            self.recorder.refuse(self.recorder.notes.broken)
+        if self.recorder.dead:
+            return None
+        number = self.whole.get(value)
+        if number is None:
+            number = self.whole[value] = len(self.values)
+            self.values.append(value)
+        return self.recorder.nodes("T[{k0}]", (), (number,), late=True)
+
+    def allow_once(self, tensor: Tensor) -> None:
+        """Python is about to ask for the truth of a tensor that has just been noted."""
+        self._allowed = tensor
+
+    def reads_on(self) -> None:
+        """What is called next reads the values of tensors, of which notes are taken."""
+        self._reading = True
+
+    def reads_no_more(self) -> None:
+        self._reading = False
+
+    def unseen(self, function: Any, *args: Any) -> Any:
+        """Call something that reads the values of tensors, of which the caller takes notes."""
+        before, self._reading = self._reading, True
+        try:
+            return function(*args)
+        finally:
+            self._reading = before
+
+    def node(self, noted: Value) -> Node:
+        """The node of the only element of a value of the graph, as `item()` gives it."""
+        node = self._numbers.get(noted)
+        if node is None:
+            node = self.recorder.nodes("T[{k0}]", (), (len(self.values),), late=True)
+            self._numbers[noted] = node
+            self.values.append(noted)
+        return node
+
+    def value_of(self, tensor: Tensor, convert: Any) -> tuple[Any, Node | None]:
+        """Read the only element of a tensor: `convert(tensor)`, and the node that will be it."""
+        self._reading = True
+        try:
+            value = convert(tensor)
+        except Exception:
+            self.recorder.refuse("reading the value of a tensor raised an error")
+            raise
+        finally:
+            self._reading = False
+        if self.recorder.dead:
+            return value, None
+        noted = self.recorder.notes.value_of(beneath(tensor), user_line())
+        if self.recorder.notes.broken:
+            self.recorder.refuse(self.recorder.notes.broken)
+            return value, None
+        node = self.node(noted)
+        kind = type(value)
+        if kind in NUMBERS and convert in (bool, int, float):
+            node = self.recorder.nodes("{k0}({0})", (node,), (convert,))
+        return value, node
+
+    def with_scalars(self, scalars: list[tuple[Any, Node]]) -> Any:
+        """While operations run, these Python numbers are hidden inputs."""
+        return _Scalars(self, scalars)
+
+    def on_scalar(self, value: Any, position: int) -> Value | None:
+        for known, node in self._scalars:
+            if known is value:
+                return self.scalar_input(node, value)
+        taped = self._taped.get(id(value))
+        if taped is not None:
+            return self.scalar_input(taped[2], taped[1])
+        return None
+
+    def on_tape(self, node: Node, value: Any) -> float:
+        """`value` as an object of its own: the tape keeps it, and a gradient that comes upon it
+        finds the node by its identity."""
+        fresh = float(value) * 1.0
+        self._taped[id(fresh)] = (fresh, value, node)
+        return fresh
+
+    def taped(self, value: Any) -> Node | None:
+        """The node of a number that the tape keeps."""
+        found = self._taped.get(id(value))
+        return None if found is None else found[2]
+
+    def scalar_input(self, node: Node, value: Any) -> Value:
+        """The input of the graph for a Python number; a tensor's value is taken as it is."""
+        direct = self._scalar_values.get(node)
+        if direct is not None:
+            return direct
+        if node.late:
+            return self._late_scalar(node, value)
+        dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
+        self.recorder.inputs.append(("scalar", node, dtype))
+        made = self.recorder.notes.builder.input(TensorType((), dtype))
+        self._scalar_values[node] = made
+        return made
+
+    def _late_scalar(self, node: Node, value: Any) -> Value:
+        """A number that came from a tensor: the tensor's value itself where that is the same, else
+        an input of what runs after Python has computed it."""
+        raw = node.parents[0] if node.template == "{k0}({0})" else node
+        number = raw.constants[0] if raw.template.startswith("T[") else None
+        made = None if number is None else self.values[number]
+        same = made is not None and (raw is node or type(value) in (int, float))
+        letter = {bool: "b", int: "i", float: "f"}[type(value)]
+        if same and made is not None and made.dtype.kind == letter:
+            add, line = self.recorder.notes.builder.add, user_line()
+            if made.shape != ():
+                made = add(p.reshape.op, (made,), {"shape": ()}, line).result
+            if type(value) is float and made.dtype != np.float64:
+                made = add(p.cast.op, (made,), {"dtype": np.dtype("float64")}, line).result
+            if type(value) is int and made.dtype != np.int64:
+                made = add(p.cast.op, (made,), {"dtype": np.dtype("int64")}, line).result
+            self._scalar_values[node] = made
+            return made
+        self.recorder.check(self.recorder.nodes("({0} is not None)", (node,)), True)
+        dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
+        self.recorder.inputs.append(("scalar", node, dtype))
+        self._scalar_values[node] = found = self.recorder.notes.builder.input(TensorType((), dtype))
+        return found
+
+
+class _Scalars:
+    def __init__(self, late: LateValues, scalars: list[tuple[Any, Node]]) -> None:
+        self.late, self.scalars = late, scalars
+
+    def __enter__(self) -> None:
+        self.before = self.late._scalars
+        self.late._scalars = self.scalars
+
+    def __exit__(self, *raised: object) -> None:
+        self.late._scalars = self.before

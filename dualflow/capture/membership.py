@@ -1,0 +1,83 @@
+"""`a in b`.
+
+Comes in: a value and what it may be in, where both came from. Goes out: the answer, and the guards
+that make it sure.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from dualflow.array.tensor import Tensor
+
+from .classes import special
+from .kinds import DICTS, FIXED, SEQUENCES, VIEWS
+from .provenance import CONSTANT, SCALARS, Node, Origin, Read
+from .shadows import key_node, viewed
+
+if TYPE_CHECKING:
+    from .operators import Operators
+
+
+def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
+    """`a in b` and its origin."""
+    recorder = frame.recorder
+    kind = type(b)
+    if kind in DICTS:
+        if not key_node(recorder, pa, a):
+            return a in b, None
+        shadow = recorder.lists.get(id(b))
+        out = recorder.watching(operator.contains, b, a)
+        if isinstance(pb, Node) and not (shadow is not None and a in shadow.changed):
+            recorder.typed(pb, b)
+            text = "{k0} in {0}" if out else "{k0} not in {0}"
+            recorder.guard(text, pb, constants=(a,))
+        return out, CONSTANT
+    view = viewed(b, pb)
+    if view is not None and kind is VIEWS[0]:
+        return contains(frame, a, view.owner, pa, view.origin)
+    scalars = type(a) in SCALARS or isinstance(a, FIXED)
+    if kind in SEQUENCES and type(a) in SCALARS:
+        parts = list(recorder.items(b, pb))
+        if all(type(item) in SCALARS for item, _ in parts):
+            values = (a, *(item for item, _ in parts))
+            origins = (pa, *(part for _, part in parts))
+            text = "({0} in (" + "".join(f"{{{i}}}, " for i in range(1, len(values))) + "))"
+            return a in b, frame.expression(text, values, origins)
+    if kind in SEQUENCES and any(type(x) is Tensor for x in (a, *b)):
+        return _contains_tensor(frame, a, b, pa, pb), CONSTANT
+    if kind in (list, tuple, set, frozenset, str, range) and scalars:
+        if kind in (set, frozenset) and isinstance(pb, Node):
+            recorder.typed(pb, b)
+            recorder.pin(pa, a)
+            shadow = recorder.lists.get(id(b))
+            if shadow is None or a not in shadow.changed:
+                recorder.guard("{k0} in {0}" if a in b else "{k0} not in {0}", pb, constants=(a,))
+            return a in b, CONSTANT
+        recorder.pin(pa, a)
+        recorder.pin(pb, b)
+        return recorder.guarded(operator.contains, b, a), CONSTANT
+    method = special(kind, "__contains__")
+    if method is not None:
+        recorder.classes.guard_special(pb, b, "__contains__")
+        out, made = frame.invoke(method, CONSTANT, (b, a), (pb, pa))
+        return bool(out) if recorder.dead else frame._truth(made, out), CONSTANT
+    recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
+    return a in b, None
+
+
+def _contains_tensor(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:
+    """`a in b` by comparisons, one after the other, as Python does it."""
+    slots = frame.slots
+    slot = len(slots)
+    slots += [None, None, None]
+    for item, part in frame.recorder.items(b, pb):
+        if item is a:
+            frame.recorder.refuse("`in` that finds the same object")
+            return True
+        slots[slot], slots[slot + 1] = pa, part
+        out = frame.compare(slot + 2, "Eq", slot, slot + 1, a, item)
+        if frame.truth(slot + 2, out):
+            return True
+    return False

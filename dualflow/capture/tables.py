@@ -1,0 +1,51 @@
+"""The tables of callables that a recording knows, by the callable, its type, or its code.
+
+Comes in: handlers, which rooms named `known_*` enter. Goes out: the handler of a callable, which
+makes a `Plan` of a `Call`. A callable that is in no table refuses the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .plans import Call, Plan
+
+
+Handler = Callable[["Call"], "Plan | None"]
+
+
+TABLE: dict[Any, Handler] = {}
+
+
+METHODS: dict[tuple[type, str], Handler] = {}
+
+
+#: by the id of the code of an inner function of a library, which lives as long as that does
+BY_CODE: dict[int, Handler] = {}
+
+
+SPECIAL: dict[type, Handler] = {}
+
+
+def known(*callables: Any) -> Callable[[Handler], Handler]:
+    """Enter a handler for callables."""
+
+    def enter(handler: Handler) -> Handler:
+        for function in callables:
+            TABLE[function] = handler
+        return handler
+
+    return enter
+
+
+def methods(kind: type, *names: str) -> Callable[[Handler], Handler]:
+    """Enter a handler for methods of a built-in type; the object is the first argument."""
+
+    def enter(handler: Handler) -> Handler:
+        for name in names:
+            METHODS[kind, name] = handler
+        return handler
+
+    return enter

@@ -1,0 +1,195 @@
+"""Python functions that a recorded call reaches: their instrumented copies.
+
+Comes in: a call of a function written in Python. Goes out: the plan of a call of its twin, whose
+frame knows where parameters and cells came from; guards that the function is still this one.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, final
+from weakref import ref
+
+from .copies import instrumented
+from .expressions import Refused
+from .locate import NoSource
+from .plans import Call, Plan
+from .provenance import CONSTANT, Born, Origin
+
+if TYPE_CHECKING:
+    from .operators import Operators
+
+
+def twin(call: Call, ends: bool = False) -> Plan | None:
+    """Call the instrumented copy of a Python function; `ends`: see `instrumented`."""
+    f, recorder = call.function, call.recorder
+    closes = False
+    try:
+        try:
+            made = instrumented(f.__code__, f.__globals__, ends)
+        except Refused:
+            closes = bool(f.__code__.co_flags & 0x20)
+            if not closes:
+                raise
+            made = instrumented(f.__code__, f.__globals__, True)
+    except (Refused, NoSource) as reason:
+        call.refuse(f"{f.__qualname__} runs as it is: {reason}")
+        return None
+    frame = call.frame.below(f, made.count, made.slots)
+    if not _guard_function(call) or not _bind(call, frame):
+        return None
+    cells = _cells(call, frame)
+    cells["_df_"] = types.CellType(frame)
+    copy = types.FunctionType(
+        made.code, f.__globals__, f.__name__, f.__defaults__,
+        tuple(cells[name] for name in made.code.co_freevars),
+    )  # fmt: skip
+    copy.__kwdefaults__ = f.__kwdefaults__
+    copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
+
+    def finish(out: Any) -> Origin:
+        if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
+            running = Running(out, lambda _: frame.innermost().result, closes, frame)
+            return recorder.born_weakly(out, running)
+        return frame.result
+
+    return Plan(copy, call.args, call.kwargs, finish, call.name)
+
+
+@final
+class Running:
+    """What knows the items of a generator that runs, of which it does not keep the generator alive.
+
+    Attributes:
+        frame: of the generator; None of a generator expression.
+        closes: whether it is visible when the generator dies.
+    """
+
+    __slots__ = ("closes", "frame", "source")
+
+    def __init__(
+        self, generator: Any, last: Callable[[Any], Origin], closes: bool, frame: Any = None
+    ) -> None:
+        self.frame, self.closes = frame, closes
+        self.source = self._follow(ref(generator), last)
+
+    def __call__(self) -> Iterator[tuple[Any, Origin]]:
+        return self.source
+
+    def _follow(
+        self, held: Callable[[], Any], last: Callable[[Any], Origin]
+    ) -> Generator[tuple[Any, Origin], None, Any]:
+        while (generator := held()) is not None:
+            try:
+                item = next(generator)
+            except StopIteration as over:
+                return over.value
+            del generator
+            yield item, last(item)
+        return None
+
+
+def closing(origin: Origin) -> bool:
+    """Whether the origin is that of a generator whose death is visible."""
+    parts = origin.parts if isinstance(origin, Born) else None
+    return isinstance(parts, Running) and parts.closes
+
+
+def _guard_function(call: Call) -> bool:
+    """Guard that the function is still this code in this module."""
+    f, recorder, origin = call.function, call.recorder, call.origin
+    if isinstance(origin, Born):
+        return True
+    if recorder.followed.get(id(f)) == (origin, f.__code__):
+        return True
+    node = recorder.as_node(origin, f)
+    if node is None:
+        call.refuse(f"a function of unknown origin, {f.__qualname__}")
+        return False
+    if origin is not CONSTANT:
+        recorder.guard("type({0}) is {k0}", node, constants=(types.FunctionType,))
+        recorder.guard("{0}.__globals__ is {k0}", node, constants=(f.__globals__,))
+    recorder.guard("{0}.__code__ is {k0}", node, constants=(f.__code__,))
+    recorder.followed[id(f)] = origin, f.__code__
+    recorder.keep(f)
+    return True
+
+
+def _bind(call: Call, frame: Operators) -> bool:
+    """Give the parameters' slots the origins of the arguments."""
+    f, code = call.function, call.function.__code__
+    count, only = code.co_argcount, code.co_kwonlyargcount
+    names = code.co_varnames[: count + only]
+    args, kwargs = call.args, dict(call.where)
+    slots, recorder = frame.slots, call.recorder
+    for i, name in enumerate(names[:count]):
+        if i < len(args):
+            slots[frame.names[name]] = call.origins[i]
+        elif name in kwargs and i >= code.co_posonlyargcount:
+            slots[frame.names[name]] = kwargs.pop(name)
+        else:
+            found = _default(call, i - count + len(f.__defaults__ or ()))
+            if found is None:
+                return False
+            slots[frame.names[name]] = found
+    for name in names[count:]:
+        if name in kwargs:
+            slots[frame.names[name]] = kwargs.pop(name)
+        else:
+            found = _keyword_default(call, name)
+            if found is None:
+                return False
+            slots[frame.names[name]] = found
+    at = count + only
+    if code.co_flags & 4:
+        slots[frame.names[code.co_varnames[at]]] = Born("tuple", list(call.origins[count:]))
+        at += 1
+    elif len(args) > count:
+        call.refuse(f"{call.name} called with too many arguments")
+        return False
+    if code.co_flags & 8:
+        slots[frame.names[code.co_varnames[at]]] = Born("dict", kwargs)
+    elif kwargs:
+        call.refuse(f"{call.name} called with an argument it does not take")
+        return False
+    return not recorder.dead
+
+
+def _default(call: Call, i: int) -> Origin:
+    f, recorder = call.function, call.recorder
+    defaults = f.__defaults__ or ()
+    if i < 0:
+        call.refuse(f"{call.name} called without an argument it needs")
+        return None
+    if isinstance(call.origin, Born):
+        return call.origin.parts[0][i]
+    node = recorder.nodes("{0}.__defaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
+    recorder.guard("len({0}) == {k0}", node, constants=(len(defaults),))
+    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (i,)), defaults[i])
+
+
+def _keyword_default(call: Call, name: str) -> Origin:
+    f, recorder = call.function, call.recorder
+    defaults = f.__kwdefaults__ or {}
+    if name not in defaults:
+        call.refuse(f"{call.name} called without {name}")
+        return None
+    if isinstance(call.origin, Born):
+        return call.origin.parts[1][name]
+    node = recorder.nodes("{0}.__kwdefaults__", (recorder.as_node(call.origin, f),))  # type: ignore[arg-type]
+    return recorder.read(recorder.nodes("{0}[{k0}]", (node,), (name,)), defaults[name])
+
+
+def _cells(call: Call, frame: Operators) -> dict[str, Any]:
+    """The cells of the function, and where each came from."""
+    f, recorder = call.function, call.recorder
+    found = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+    node = None if isinstance(call.origin, Born) else recorder.as_node(call.origin, f)
+    for i, (name, cell) in enumerate(found.items()):
+        before = recorder.known(cell)
+        if before is None and node is not None:
+            path = recorder.nodes("{0}.__closure__[{k0}]", (node,), (i,))
+            before = recorder.read(path, cell)
+        frame.cells[name] = (cell, before)
+    return found
