@@ -40,7 +40,7 @@ from dualflow.base.errors import IndexingError
 from dualflow.codegen.numba import emit
 from dualflow.codegen.numba_values import literal
 from dualflow.ir.kernel import Access, Axis, Check, Fold, Kernel, Let, Scalar, Stage, Store
-from dualflow.runtime.compile import with_loop_hints
+from dualflow.runtime.by_numba import with_loop_hints
 
 REAL = [dtype for dtype in BY_NAME.values() if not is_complex(dtype)]  # what kernels hold
 NUMBERS = [dtype for dtype in REAL if dtype != bool_]

@@ -112,8 +112,8 @@ def test_special_values_are_those_of_eager(name: str, dtype: np.dtype) -> None:
 @pytest.mark.parametrize("text", ["c_multiply(a, b)", "c_divide(a, b)", "c_exp(a)", "c_log(b)"])
 @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
 def test_loops_are_vectorised(text: str, dtype: np.dtype) -> None:
-    library = kernel(text, (dtype, dtype), dtype).library
-    assert f" x {'float' if dtype == COMPLEX[0] else 'double'}>" in library.get_llvm_str()
+    run = kernel(text, (dtype, dtype), dtype)
+    assert f" x {'float' if dtype == COMPLEX[0] else 'double'}>" in run.llvm
 
 
 def escape(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
 mpmath = pytest.importorskip("mpmath")
 
-from numba.core import compiler  # noqa: E402
-from numba.core.registry import cpu_target  # noqa: E402
-
+from dualflow.ir.text import KernelText  # noqa: E402
 from dualflow.ops import gamma  # noqa: E402
-from dualflow.runtime import intrinsics  # noqa: E402
-from dualflow.runtime.cpu_math import NAMESPACE, coefficients, derive  # noqa: E402
+from dualflow.runtime import compile as compiler  # noqa: E402
+from dualflow.runtime import loader  # noqa: E402
+from dualflow.runtime.cpu_math import coefficients, derive  # noqa: E402
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INTEGERS = tuple(np.dtype(f"{kind}{width}") for kind in "iu" for width in (1, 2, 4, 8))
@@ -57,10 +55,31 @@ BINARY = {
 OF_MPMATH = ("m_erf", "m_erfc", "m_lgamma")
 NO_LONG_DOUBLE = np.finfo(np.longdouble).nmant <= 52
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0)
-_kernels: dict[tuple, Callable] = {}
 
 
-def kernel(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Callable:
+class Compiled:
+    """A kernel text of arrays of one length, the module LLVM made of it, and its assembly."""
+
+    def __init__(self, text: KernelText, output: np.dtype) -> None:
+        module = compiler.translated(text)
+        assert module is not None, "the translator refuses it"
+        self.llvm = str(loader.optimised(module, vectorise=True))
+        self.assembly = loader._machine().emit_assembly(loader.optimised(module, vectorise=True))
+        self._native = loader.load(compiler.compile_text(text), compiler.symbol(text))
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._native[compiler.symbol(text)])
+        self._output = output
+
+    def __call__(self, *arrays: np.ndarray, low: int = 0) -> np.ndarray:
+        out = np.zeros(arrays[0].size, self._output)
+        words = [*(array.ctypes.data for array in arrays), out.ctypes.data, low, out.size]
+        self._run((ctypes.c_int64 * len(words))(*words))
+        return out
+
+
+_kernels: dict[tuple, Compiled] = {}
+
+
+def kernel(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Compiled:
     """Compile `for i: O[i] = expression` over raw pointers; `a`, `b`, `c` are the elements."""
     key = (expression, inputs, output)
     if key not in _kernels:
@@ -68,9 +87,9 @@ def kernel(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> C
     return _kernels[key]
 
 
-def _compile(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Callable:
+def _compile(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Compiled:
     names = "ABC"[: len(inputs)]
-    # Numba cannot move booleans through a raw pointer: they travel as uint8.
+    # Booleans are bytes in memory.
     reads = ["to_bool({}[i])" if dtype.kind == "b" else "{}[i]" for dtype in inputs]
     loads = "; ".join(
         f"{n.lower()} = {read.format(n)}" for n, read in zip(names, reads, strict=True)
@@ -80,34 +99,8 @@ def _compile(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) ->
         f"def k({', '.join(names)}, O, low, high):\n"
         f"  for i in range(low, high):\n    {loads}\n    O[i] = {expression}\n"
     )
-    scope = {**intrinsics.NAMESPACE, **NAMESPACE}
-    exec(source, scope)
-    flags = compiler.Flags()
-    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.noalias = True
-    flags.error_model, flags.nrt = "numpy", False
-    stored = [np.dtype("u1") if t.kind == "b" else t for t in (*inputs, output)]
-    pointers = [numba.types.CPointer(numba.from_dtype(t)) for t in stored]
-    signature = (*pointers, numba.types.int64, numba.types.int64)
-    typing, target = cpu_target.typing_context, cpu_target.target_context
-    typing.refresh()
-    target.refresh()
-    result = compiler.compile_extra(
-        typing, target, scope["k"], signature, numba.types.none, flags, {}
-    )
-    address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-    kinds = [ctypes.c_void_p] * (3 + len(inputs)) + [ctypes.c_int64] * 2
-    native = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)(address)
-    scratch = (ctypes.c_void_p * 2)()
-
-    def call(*arrays: np.ndarray, low: int = 0) -> np.ndarray:
-        out = np.zeros(arrays[0].size, output)
-        first = ctypes.addressof(scratch)
-        pointers = [array.ctypes.data for array in arrays]
-        native(first, first + 8, *pointers, out.ctypes.data, low, out.size)
-        return out
-
-    call.library = result.library
-    return call
+    stored = tuple(np.dtype("u1") if t.kind == "b" else t for t in (*inputs, output))
+    return Compiled(KernelText(source, "k", stored, (), 2), output)
 
 
 def bit_patterns(dtype: np.dtype, count: int, seed: int) -> np.ndarray:

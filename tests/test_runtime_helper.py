@@ -90,9 +90,9 @@ def test_a_helper_that_cannot_start_leaves_the_work_to_this_process(monkeypatch,
     assert helper.current() is None
 
 
-def test_a_helper_without_numba_leaves_the_work_to_this_process(monkeypatch, tmp_path):
+def test_a_helper_without_llvmlite_leaves_the_work_to_this_process(monkeypatch, tmp_path):
     helper.close()
-    (tmp_path / "numba.py").write_text("raise ImportError('broken')")
+    (tmp_path / "llvmlite.py").write_text("raise ImportError('broken')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before = stats()["helper_failures"]
     assert right()

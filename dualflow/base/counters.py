@@ -21,6 +21,7 @@ COUNTERS: dict[str, str] = {
     "branches": "side exits met and recorded",
     "guard_misses": "calls whose guards fitted no recorded path",
     "kernels_compiled": "kernels compiled to machine code",
+    "kernels_by_numba": "of these by Numba: texts that the translator refused",
     "kernels_loaded": "kernels loaded from the disk cache",
     "plans_loaded": "plans of whole programs loaded from the disk cache",
     "kernel_launches": "kernel launches",

@@ -13,7 +13,7 @@ from dualflow.base.errors import CompileError
 from dualflow.ir.text import KernelText
 
 from . import cache
-from .compile import compile_text, fingerprint, symbol
+from .compile import BY_NUMBA, compile_text, fingerprint, symbol
 from .frames import written
 from .helper import Job, submit
 from .loader import Native, load
@@ -107,6 +107,8 @@ class Build:
         ):  # the helper keeps what it can
             cache.store(self.key, image, self.text.source)
         count("kernels_compiled")
+        if BY_NUMBA.encode() in image:
+            count("kernels_by_numba")
 
     def _compile_here(self) -> bytes | None:
         try:

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,9 @@ from dualflow.base.records import record
 from . import loader, processor
 
 MAGIC = b"dualflow kernel 2\n"
-#: How the names of entries end: of machine code, of what planning made of a graph, and of the
-#: instrumented copy of a function.
-OBJECT, PLAN, COPY = ".o", ".plan", ".copy"
+#: How the names of entries end: of machine code, of what planning made of a graph, of the
+#: instrumented copy of a function, and of what was measured to be fastest.
+OBJECT, PLAN, COPY, TUNED = ".o", ".plan", ".copy", ".tuned"
 #: Bytes that all entries together may take; the oldest go when there are more.
 LIMIT = 256 << 20
 #: How much of LIMIT is left filled after the oldest have gone.
@@ -65,8 +66,9 @@ def key(*parts: str) -> str:
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
     words = hashed()
-    files = [_ROOM / "compile.py", _ROOM / "intrinsics.py", _ROOM / "products" / "tiles.py"]
-    for path in (*files, *sorted((_ROOM / "cpu_math").glob("*.py"))):
+    names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "products/tiles.py")
+    rooms = (sorted((_ROOM / room).glob("*.py")) for room in ("translation", "cpu_math"))
+    for path in (*(_ROOM / name for name in names), *chain.from_iterable(rooms)):
         words.update(path.read_bytes())
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     versions = _version("llvmlite"), _version("numba")
@@ -194,7 +196,7 @@ def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
     try:
         with os.scandir(folder) as listing:
             for item in listing:
-                if item.name.endswith((OBJECT, PLAN, COPY)):
+                if item.name.endswith((OBJECT, PLAN, COPY, TUNED)):
                     found.append((item.stat(), Path(item.path)))
     except FileNotFoundError:
         return []

@@ -22,7 +22,7 @@ def main() -> None:
     jobs: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
     frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
-    import numba  # noqa: F401  # where it cannot be imported, the parent must see us end
+    import llvmlite.binding  # noqa: F401  # where that fails, the parent must see us end
 
     writer = threading.Thread(target=_write, args=(output, frames), daemon=True)
     writer.start()

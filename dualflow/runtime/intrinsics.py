@@ -1,6 +1,6 @@
-"""The words of generated Numba text that Numba lacks: casts, half floats, stack arrays.
+"""The words of kernel texts beside arithmetic: casts, half floats, sums that may be reordered.
 
-Comes in: the compiler (this file imports Numba, so `compile.py` imports it late). Goes out:
+Comes in: the compiler (this file imports llvmlite, so `compile.py` imports it late). Goes out:
 `NAMESPACE`, the globals of every kernel text, with the mathematics of `cpu_math`.
 """
 
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
 
 from .cpu_math import NAMESPACE as MATHEMATICS
 from .cpu_math.builder import Scalar
@@ -19,62 +16,48 @@ from .cpu_math.complex_numbers import Pair
 from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
 from .products.tiles import NAMESPACE as PRODUCTS
+from .translation import kinds as types
+from .translation.words import Made, word
 
 HALF = ir.HalfType()
 INT16 = ir.IntType(16)
 
 
-@intrinsic
-def radd(typing: Any, x: Any, y: Any) -> Any:
+@word
+def radd(x: Any, y: Any) -> Any:
     """`x + y` that may be reordered with its neighbours: it alone carries the flag `reassoc`."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, *arguments: Any) -> Any:
         return builder.fadd(*arguments, flags=["reassoc"])
 
-    return x(x, x), generate
+    return Made(x, (x, x), generate)
 
 
-#: Called by the IR of a loop that is to be walked in whole vectors (see `compile`).
-WHOLE_VECTORS = "dualflow_whole_vectors"
-
-
-@intrinsic
-def whole_vectors(typing: Any) -> Any:
-    """At the end of a loop: walk it in whole vectors, the last one masked; no scalar loop."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        nothing = ir.FunctionType(ir.VoidType(), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, nothing, WHOLE_VECTORS), [])
-        return context.get_dummy_value()
-
-    return types.none(), generate
-
-
-@intrinsic
-def logical_not(typing: Any, x: Any) -> Any:
+@word
+def logical_not(x: Any) -> Any:
     """Not, of a boolean."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, *arguments: Any) -> Any:
         return builder.not_(arguments[0])
 
-    return types.boolean(types.boolean), generate
+    return Made(types.boolean, (types.boolean,), generate)
 
 
 def _better(sign: str) -> Any:
-    @intrinsic
-    def better(typing: Any, x: Any, best: Any) -> Any:
+    @word
+    def better(x: Any, best: Any) -> Any:
         """Whether `x` beats the best so far: a NaN beats all but a NaN."""
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            x, best = arguments
-            if not isinstance(signature.args[0], types.Float):
-                signed = getattr(signature.args[0], "signed", False)
+        def generate(builder: Any, *arguments: Any) -> Any:
+            held, top = arguments
+            if not isinstance(x, types.Float):
+                signed = getattr(x, "signed", False)
                 compare = builder.icmp_signed if signed else builder.icmp_unsigned
-                return compare(sign, x, best)
-            sought = builder.fcmp_unordered(sign, x, best)  # true for a NaN on either side
-            return builder.and_(sought, builder.fcmp_ordered("ord", best, best))
+                return compare(sign, held, top)
+            sought = builder.fcmp_unordered(sign, held, top)  # true for a NaN on either side
+            return builder.and_(sought, builder.fcmp_ordered("ord", top, top))
 
-        return types.boolean(x, x), generate
+        return Made(types.boolean, (x, x), generate)
 
     return better
 
@@ -156,15 +139,14 @@ def _cast_complex(builder: Any, value: Any, source: Any, target: Any) -> Any:
     return packed(Pair(*(Scalar(builder, part) for part in made)))
 
 
-@intrinsic
-def cast(typing: Any, x: Any, wanted: Any) -> Any:
+@word
+def cast(x: Any, wanted: Any) -> Any:
     """The value in another dtype. Float to integer never gives LLVM's undefined result."""
     target = wanted.instance_type
     held = types.float32 if target == types.float16 else target
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source = types.unliteral(signature.args[0])
-        value = arguments[0]
+    def generate(builder: Any, *arguments: Any) -> Any:
+        (value,), source = arguments, x
         if isinstance(source, types.Complex) or isinstance(target, types.Complex):
             return _cast_complex(builder, value, source, target)
         if target != types.float16:
@@ -174,18 +156,17 @@ def cast(typing: Any, x: Any, wanted: Any) -> Any:
         wide = types.float64 if value.type.width > 16 else types.float32
         return _rounded(builder, _cast_value(builder, value, source, wide))
 
-    return held(types.unliteral(x), wanted), generate
+    return Made(held, (x, wanted), generate)
 
 
-@intrinsic
-def bitcast(typing: Any, x: Any, wanted: Any) -> Any:
+@word
+def bitcast(x: Any, wanted: Any) -> Any:
     """The same bits as another dtype. A float32 that stands for a float16 has 16 of them."""
     target = wanted.instance_type
     held = types.float32 if target == types.float16 else target
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = arguments[0]
-        source = types.unliteral(signature.args[0])
+    def generate(builder: Any, *arguments: Any) -> Any:
+        (value,), source = arguments, x
         if target == types.float16:
             if isinstance(source, types.Float):
                 return value
@@ -194,69 +175,44 @@ def bitcast(typing: Any, x: Any, wanted: Any) -> Any:
             return builder.bitcast(builder.fptrunc(value, HALF), INT16)
         return builder.bitcast(value, _native(target))
 
-    return held(types.unliteral(x), wanted), generate
+    return Made(held, (x, wanted), generate)
 
 
-@intrinsic
-def round_half(typing: Any, x: Any) -> Any:
+@word
+def round_half(x: Any) -> Any:
     """A float32 or float64 rounded to what a float16 can hold, as a float32."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, *arguments: Any) -> Any:
         return _rounded(builder, arguments[0])
 
-    return types.float32(x), generate
+    return Made(types.float32, (x,), generate)
 
 
-@intrinsic
-def from_half(typing: Any, bits: Any) -> Any:
+@word
+def from_half(bits: Any) -> Any:
     """The 16 bits of a float16 as a float32."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, *arguments: Any) -> Any:
         return builder.fpext(builder.bitcast(arguments[0], HALF), ir.FloatType())
 
-    return types.float32(types.uint16), generate
+    return Made(types.float32, (types.uint16,), generate)
 
 
-@intrinsic
-def to_half(typing: Any, x: Any) -> Any:
+@word
+def to_half(x: Any) -> Any:
     """A float32 as the 16 bits of a float16."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, *arguments: Any) -> Any:
         return builder.bitcast(builder.fptrunc(arguments[0], HALF), INT16)
 
-    return types.uint16(types.float32), generate
+    return Made(types.uint16, (types.float32,), generate)
 
-
-@intrinsic
-def stack(typing: Any, wanted: Any, size: Any) -> Any:
-    """A pointer to `size` (a literal) items on the stack of the kernel."""
-    kind = wanted.instance_type
-    count = size.literal_value if isinstance(size, types.IntegerLiteral) else None
-    if count is None:
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = cgutils.alloca_once(builder, context.get_data_type(kind), size=count)
-        memory.align = 64
-        return memory
-
-    return types.CPointer(kind)(wanted, size), generate
-
-
-DTYPES: dict[str, Any] = {
-    name: getattr(types, name)
-    for name in (
-        "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float16", "float32", "float64", "complex64", "complex128",
-    )
-} | {"bool": types.boolean}  # fmt: skip
 
 #: The globals of every kernel text.
 NAMESPACE: dict[str, Any] = {
     **MATHEMATICS,
     **PRODUCTS,
     "radd": radd,
-    "whole_vectors": whole_vectors,
     "logical_not": logical_not,
     "better_high": _better(">"),
     "better_low": _better("<"),
@@ -265,7 +221,5 @@ NAMESPACE: dict[str, Any] = {
     "round_half": round_half,
     "from_half": from_half,
     "to_half": to_half,
-    "stack": stack,
-    "np": np,
-    **DTYPES,
+    **types.DTYPES,
 }

@@ -57,19 +57,24 @@ def _load_by_llvm(image: bytes, symbols: Sequence[str]) -> Native:
     return Native({symbol: tracker[symbol] for symbol in symbols}, tracker)
 
 
-def compile_ir(text: str) -> bytes:
-    """The object bytes of LLVM IR `text`, optimised for this machine."""
-    llvm = _llvm()
+def compile_ir(text: str, vectorise: bool = False) -> bytes:
+    """The object bytes of LLVM IR `text`, optimised for this machine; `vectorise` its loops."""
     with _lock:
-        machine = _machine()
-        module = llvm.parse_assembly(text)
-        module.triple = machine.triple
-        module.data_layout = str(machine.target_data)
-        module.verify()
-        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-        builder = llvm.create_pass_builder(machine, tuning)
-        builder.getModulePassManager().run(module, builder)
-        return machine.emit_object(module)
+        return _machine().emit_object(optimised(text, vectorise))
+
+
+def optimised(text: str, vectorise: bool) -> Any:
+    """LLVM's module of IR `text` after its passes."""
+    llvm, machine = _llvm(), _machine()
+    module = llvm.parse_assembly(text)
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3 if vectorise else 2)
+    tuning.loop_vectorization = vectorise
+    builder = llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
 
 
 def cpu() -> tuple[str, str, str]:
@@ -91,6 +96,7 @@ def _llvm() -> Any:
 
 @once
 def _machine() -> Any:
+    """LLVM's code generator for this machine."""
     llvm = _llvm()
     triple, name, features = cpu()
     return llvm.Target.from_triple(triple).create_target_machine(

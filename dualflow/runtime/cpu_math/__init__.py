@@ -1,6 +1,6 @@
-"""Vector mathematics for CPU kernels: names that generated Numba source may call.
+"""Vector mathematics for CPU kernels: names that kernel texts may call.
 
-In: nothing. Out: `NAMESPACE`, from name to Numba intrinsic, for the globals of a kernel. Each one
+In: nothing. Out: `NAMESPACE`, from name to `Word`, for the globals of a kernel. Each one
 emits scalar LLVM IR without fast-math flags that the loop vectoriser takes; the scalar remainder
 and the vector body of a loop give the same bits. Arguments of one call have one type.
 
@@ -39,8 +39,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from numba import types
-
+from ..translation import kinds as types
 from . import complex_numbers, division, selection
 from .builder import copy_sign, fma, intrinsic, square_root
 from .error_function import erf, erfc

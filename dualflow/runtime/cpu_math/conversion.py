@@ -1,22 +1,22 @@
-"""Casts between Numba scalar types with a defined result for every value, and bit casts.
+"""Casts between types with a defined result for every value, and bit casts.
 
-In: a Numba value and its type. Out: the IR value of the target type. A float that fits an integer
+In: a value and its kind. Out: the IR value of the target type. A float that fits an integer
 type is truncated toward zero; one that does not is limited to the range and NaN becomes 0
 (NumPy leaves these undefined). Integers wrap, anything nonzero (NaN too) is true.
 """
 
 from __future__ import annotations
 
-from llvmlite import ir
-from numba import types
+from typing import Any
 
+from llvmlite import ir
+
+from ..translation import kinds as types
 from .builder import Scalar, select
 
 
-def convert(
-    builder: ir.IRBuilder, value: ir.Value, source: types.Type, target: types.Type
-) -> ir.Value:
-    """The value converted from the Numba type `source` to `target`."""
+def convert(builder: ir.IRBuilder, value: ir.Value, source: Any, target: Any) -> ir.Value:
+    """The value converted from the kind `source` to `target`."""
     if source == target:
         return value
     if isinstance(target, types.Boolean):
@@ -26,15 +26,13 @@ def convert(
     return _to_integer(builder, value, source, target)
 
 
-def _to_boolean(builder: ir.IRBuilder, value: ir.Value, source: types.Type) -> ir.Value:
+def _to_boolean(builder: ir.IRBuilder, value: ir.Value, source: Any) -> ir.Value:
     if isinstance(source, types.Float):
         return builder.fcmp_unordered("!=", value, ir.Constant(value.type, 0.0))
     return builder.icmp_signed("!=", value, ir.Constant(value.type, 0))
 
 
-def _to_float(
-    builder: ir.IRBuilder, value: ir.Value, source: types.Type, target: types.Type
-) -> ir.Value:
+def _to_float(builder: ir.IRBuilder, value: ir.Value, source: Any, target: Any) -> ir.Value:
     kind = ir.FloatType() if target.bitwidth == 32 else ir.DoubleType()
     if isinstance(source, types.Float):
         widen = target.bitwidth > source.bitwidth
@@ -43,9 +41,7 @@ def _to_float(
     return builder.sitofp(value, kind) if signed else builder.uitofp(value, kind)
 
 
-def _to_integer(
-    builder: ir.IRBuilder, value: ir.Value, source: types.Type, target: types.Type
-) -> ir.Value:
+def _to_integer(builder: ir.IRBuilder, value: ir.Value, source: Any, target: Any) -> ir.Value:
     kind = ir.IntType(target.bitwidth)
     if isinstance(source, types.Float):
         return truncated(Scalar(builder, value), target).value
@@ -57,7 +53,7 @@ def _to_integer(
     return builder.sext(value, kind) if signed else builder.zext(value, kind)
 
 
-def truncated(x: Scalar, target: types.Type) -> Scalar:
+def truncated(x: Scalar, target: Any) -> Scalar:
     """A float as an integer: toward zero, limited to the range, NaN as 0.
 
     LLVM's own saturating conversion does the same but was not vectorised.

@@ -1,17 +1,18 @@
-"""Turns the IR functions of this room into Numba intrinsics.
+"""Turns the IR functions of this room into words of kernel texts.
 
-In: functions from `Scalar`s to a `Scalar`. Out: objects that Numba-compiled code can call. Each
-accepts exactly the argument types it was made for; anything else is Numba's typing error.
+In: functions from `Scalar`s to a `Scalar`. Out: `Word`s. Each accepts exactly the argument types it
+was made for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core.extending import intrinsic
 
+from ..translation import kinds as types
+from ..translation.words import Made, Word
 from .builder import Scalar
 from .complex_numbers import Pair
 from .conversion import convert
@@ -21,9 +22,9 @@ COMPLEX = {types.complex64: types.float32, types.complex128: types.float64}
 
 
 def _emit(function: Callable, signed: bool | None) -> Callable:
-    """A Numba code generator that wraps the arguments, calls `function` and unwraps."""
+    """What writes a word: wraps the arguments, calls `function` and unwraps."""
 
-    def generate(context, builder, signature, arguments):
+    def generate(builder, *arguments):
         scalars = [Scalar(builder, argument) for argument in arguments]
         result = function(*scalars) if signed is None else function(*scalars, signed)
         return result.value
@@ -32,19 +33,19 @@ def _emit(function: Callable, signed: bool | None) -> Callable:
 
 
 def float_function(function: Callable, name: str, count: int = 1) -> object:
-    """An intrinsic of `count` equal float32 or float64 arguments, returning that type."""
+    """A word of `count` equal float32 or float64 arguments, returning that type."""
 
     def typed(first):
-        return first(*[first] * count), _emit(function, None)
+        return Made(first, (first,) * count, _emit(function, None))
 
     return _by_count(typed, lambda kind: kind in FLOATS, name, function.__doc__, count)
 
 
 def question(function: Callable, name: str) -> object:
-    """An intrinsic of one float argument that returns a boolean."""
+    """A word of one float argument that returns a boolean."""
 
     def typed(first):
-        return types.boolean(first), _emit(function, None)
+        return Made(types.boolean, (first,), _emit(function, None))
 
     return _by_count(typed, lambda kind: kind in FLOATS, name, function.__doc__, 1)
 
@@ -62,30 +63,30 @@ def through_double(function: Callable) -> Callable:
 
 
 def unpacked(builder: ir.IRBuilder, value: ir.Value) -> Pair:
-    """The parts of a complex value of Numba's."""
+    """The parts of a complex value."""
     re, im = (builder.extract_value(value, n) for n in range(2))
     return Pair(Scalar(builder, re), Scalar(builder, im))
 
 
 def packed(pair: Pair) -> ir.Value:
-    """A complex value of Numba's."""
+    """A complex value."""
     builder, kind = pair.re.builder, ir.LiteralStructType([pair.re.type] * 2)
     value = builder.insert_value(ir.Constant(kind, ir.Undefined), pair.re.value, 0)
     return builder.insert_value(value, pair.im.value, 1)
 
 
 def complex_function(function: Callable, count: int, result: str = "complex") -> object:
-    """An intrinsic of `count` equal complex arguments; its result is complex, "real" or a
+    """A word of `count` equal complex arguments; its result is complex, "real" or a
     "question", a boolean."""
 
     def typed(first):
         results = {"complex": first, "real": COMPLEX[first], "question": types.boolean}
 
-        def generate(context, builder, signature, arguments):
+        def generate(builder, *arguments):
             found = function(*(unpacked(builder, argument) for argument in arguments))
             return packed(found) if isinstance(found, Pair) else found.value
 
-        return results[result](*[first] * count), generate
+        return Made(results[result], (first,) * count, generate)
 
     return _by_count(typed, COMPLEX.__contains__, function.__name__, function.__doc__, count)
 
@@ -93,7 +94,7 @@ def complex_function(function: Callable, count: int, result: str = "complex") ->
 def number_function(
     on_float: Callable | None, on_integer: Callable, name: str, count: int = 2
 ) -> object:
-    """An intrinsic of `count` equal arguments; integers also learn whether they are signed."""
+    """A word of `count` equal arguments; integers also learn whether they are signed."""
 
     def accepts(kind):
         if kind in FLOATS:
@@ -102,8 +103,8 @@ def number_function(
 
     def typed(first):
         if on_float is not None and first in FLOATS:
-            return first(*[first] * count), _emit(on_float, None)
-        return first(*[first] * count), _emit(on_integer, first.signed)
+            return Made(first, (first,) * count, _emit(on_float, None))
+        return Made(first, (first,) * count, _emit(on_integer, first.signed))
 
     documentation = (on_float or on_integer).__doc__
     return _by_count(typed, accepts, name, documentation, count)
@@ -122,84 +123,70 @@ def with_sign(function: Callable) -> Callable:
 def _by_count(
     typed: Callable, accepts: Callable, name: str, documentation: str | None, count: int
 ) -> object:
-    """The intrinsic of one, two or three arguments (Numba reads the arity from the signature)."""
+    """The word of `count` arguments of one kind."""
 
     def resolve(*kinds):
-        kinds = [types.unliteral(kind) for kind in kinds]
-        if any(kind != kinds[0] for kind in kinds) or not accepts(kinds[0]):
+        if any(kind is not kinds[0] for kind in kinds) or not accepts(kinds[0]):
             return None
         return typed(kinds[0])
 
-    def one(typing_context, a):
-        return resolve(a)
-
-    def two(typing_context, a, b):
-        return resolve(a, b)
-
-    def three(typing_context, a, b, c):
-        return resolve(a, b, c)
-
-    return named((one, two, three)[count - 1], name, documentation)
+    return named(resolve, name, documentation, count)
 
 
-def named(function: Callable, name: str, documentation: str | None) -> object:
-    """The typing function as a Numba intrinsic of that name."""
-    function.__name__ = function.__qualname__ = name
+def named(function: Callable, name: str, documentation: str | None, count: int) -> object:
+    """The word that `function` makes, under that name."""
     function.__doc__ = documentation
-    return intrinsic(function)
+    return Word(function, name, count)
 
 
-def _pair(typing_context, re, im):
+def _pair(re, im):
     kinds = {real: kind for kind, real in COMPLEX.items()}
     if re not in kinds or re != im:
         return None
 
-    def generate(context, builder, signature, arguments):
+    def generate(builder, *arguments):
         return packed(Pair(*(Scalar(builder, argument) for argument in arguments)))
 
-    return kinds[re](re, im), generate
+    return Made(kinds[re], (re, im), generate)
 
 
-def _select(typing_context, condition, a, b):
-    a, b = types.unliteral(a), types.unliteral(b)
-    if types.unliteral(condition) != types.boolean or a != b:
+def _select(condition, a, b):
+    if condition is not types.boolean or a is not b:
         return None
 
-    def generate(context, builder, signature, arguments):
+    def generate(builder, *arguments):
         condition, *values = arguments
         if a in COMPLEX:  # part by part, which is what vectorises
             first, second = (unpacked(builder, value) for value in values)
             return packed(first.chosen(Scalar(builder, condition), second))
         return builder.select(*arguments)
 
-    return a(types.boolean, a, a), generate
+    return Made(a, (types.boolean, a, a), generate)
 
 
-def cast_function(target: types.Type, name: str) -> object:
-    """An intrinsic that converts any real scalar to the Numba type."""
+def cast_function(target: types.Kind, name: str) -> object:
+    """A word that converts any real scalar to the kind."""
 
-    def typed(typing_context, x):
-        source = types.unliteral(x)
+    def typed(source):
         if not isinstance(source, types.Boolean | types.Integer | types.Float):
             return None
 
-        def generate(context, builder, signature, arguments):
+        def generate(builder, *arguments):
             return convert(builder, arguments[0], source, target)
 
-        return target(source), generate
+        return Made(target, (source,), generate)
 
-    return named(typed, name, f"The argument converted to {target}.")
+    return named(typed, name, f"The argument converted to {target}.", 1)
 
 
 def bit_cast_function(
-    targets: dict[types.Type, types.Type],
+    targets: dict[Any, Any],
     name: str,
     change: Callable[[Scalar], Scalar] = lambda x: x,
 ) -> object:
-    """An intrinsic that reads the bits of one type, changed, as another of the same width."""
+    """A word that reads the bits of one type, changed, as another of the same width."""
 
-    def typed(typing_context, x):
-        source = types.unliteral(x)
+    def typed(source):
         if source not in targets:
             return None
         target = targets[source]
@@ -207,13 +194,13 @@ def bit_cast_function(
             target, ir.IntType(target.bitwidth)
         )
 
-        def generate(context, builder, signature, arguments):
+        def generate(builder, *arguments):
             return builder.bitcast(change(Scalar(builder, arguments[0])).value, kind)
 
-        return target(source), generate
+        return Made(target, (source,), generate)
 
-    return named(typed, name, "The bits of the argument as another type of the same width.")
+    return named(typed, name, "The bits of the argument as another type of the same width.", 1)
 
 
-pair = named(_pair, "pair", "The complex number of two parts.")
-select = named(_select, "select", "`a` where the boolean holds, else `b`; both are evaluated.")
+pair = named(_pair, "pair", "The complex number of two parts.", 2)
+select = named(_select, "select", "`a` where the boolean holds, else `b`; both are evaluated.", 3)

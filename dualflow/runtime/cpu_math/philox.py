@@ -8,19 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
-from numba.core.extending import intrinsic
+
+from ..translation import kinds as types
+from ..translation.words import Made, word
 
 WORD, WIDE = ir.IntType(32), ir.IntType(64)
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
-@intrinsic
-def philox(typing: Any, place: Any, key: Any, counter: Any) -> Any:
+@word
+def philox(place: Any, key: Any, counter: Any) -> Any:
     """Word 0 for the counters (place, counter) under the key, each of 64 bits; uint32."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(builder: Any, place: Any, key: Any, counter: Any) -> Any:
         def halves(word: Any) -> list[Any]:
             high = builder.lshr(word, ir.Constant(WIDE, 32))
             return [builder.trunc(word, WORD), builder.trunc(high, WORD)]
@@ -28,7 +29,6 @@ def philox(typing: Any, place: Any, key: Any, counter: Any) -> Any:
         def product(x: Any, factor: int) -> list[Any]:
             return halves(builder.mul(builder.zext(x, WIDE), ir.Constant(WIDE, factor)))
 
-        place, key, counter = arguments
         (c0, c1), (c2, c3), (k0, k1) = halves(place), halves(counter), halves(key)
         for _ in range(10):
             low0, high0 = product(c0, MULTIPLIERS[0])
@@ -41,4 +41,4 @@ def philox(typing: Any, place: Any, key: Any, counter: Any) -> Any:
             k1 = builder.add(k1, ir.Constant(WORD, WEYL[1]))
         return c0
 
-    return types.uint32(place, key, counter), generate
+    return Made(types.uint32, (place, key, counter), generate)

@@ -13,7 +13,7 @@
 
 u counts rows up to `height` (of HEIGHTS or HIGH; for `turn` at most the lanes of a vector), v
 columns up to `width` (at most `panel`, LONG times that for a single row; for `turn` the lanes).
-`more` adds to what c holds. Comes in: the compiler (this file imports Numba). Goes out:
+`more` adds to what c holds. Comes in: the compiler (this file imports llvmlite). Goes out:
 `NAMESPACE`. Each word is one LLVM function of the kernel, called with plain numbers; edges are
 masked, nothing outside is touched.
 """
@@ -26,8 +26,9 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
+
+from ..translation.kinds import Kind, Pointer, float32, int64, nothing
+from ..translation.words import Made, Word
 
 WORD, SHORT, BIT, PLACE = ir.IntType(64), ir.IntType(32), ir.IntType(1), ir.PointerType()
 #: how many rows a tile may have, HIGH only with one vector a row; and by how many times the panel
@@ -45,6 +46,11 @@ def vectors() -> tuple[int, int]:
     if features.get("avx2"):
         return 32, 2
     return (16, 4) if features.get("neon") else (16, 2)
+
+
+def _declared(module: ir.Module, kind: ir.FunctionType, name: str) -> Any:
+    """The function of that name, declared once in a module."""
+    return module.globals.get(name) or ir.Function(module, kind, name)
 
 
 class _Writer:
@@ -89,7 +95,7 @@ class _Writer:
 
     def _named(self, what: str, result: ir.Type, kinds: Sequence[ir.Type], place: bool) -> Any:
         name = f"llvm.{what}.v{self.lanes}f{8 * self.size}" + (".p0" if place else "")
-        return cgutils.get_or_insert_function(self.module, ir.FunctionType(result, kinds), name)
+        return _declared(self.module, ir.FunctionType(result, kinds), name)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         return self.builder.call(
@@ -306,9 +312,7 @@ def _copy(writer: _Writer) -> None:
 def _fetch(writer: _Writer) -> None:
     a, count = writer.function.args
     kinds = [PLACE, SHORT, SHORT, SHORT]
-    prefetch = cgutils.get_or_insert_function(
-        writer.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
-    )
+    prefetch = _declared(writer.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0")
     how = [ir.Constant(SHORT, flag) for flag in (0, 3, 1)]  # to read, into the first cache, data
 
     def ask(p: Any, held: list[Any]) -> list[Any]:
@@ -349,48 +353,29 @@ _ADDRESS = "address"  # of a pair (pointer, index) of a word's arguments
 
 
 def _word(name: str, shape: str, write: Callable[[_Writer], None]) -> Any:
-    """The intrinsic `name`. `shape` has a letter for each of its arguments: `p` a pointer to
+    """The word `name`. `shape` has a letter for each of its arguments: `p` a pointer to
     floats and `q` one to words, each followed by an index in the text, `n` a number."""
     kinds = [WORD if letter == "n" else PLACE for letter in shape]
 
-    def emit(builder: Any, arguments: Sequence[Any], element: ir.Type) -> None:
+    def emit(element: ir.Type, builder: Any, *arguments: Any) -> None:
         given, passed = iter(arguments), []
         for letter in shape:
             value = next(given)
             if letter != "n":
                 source = element if letter == "p" else WORD
-                value = builder.gep(builder.bitcast(value, PLACE), [next(given)],
-                                    source_etype=source)  # fmt: skip
+                value = builder.gep(value, [next(given)], source_etype=source)
             passed.append(value)
         full = f"dualflow_{name}_{element}"
-        found = builder.module.globals.get(full)
-        if found is None:
-            writer = _Writer(builder.module, full, element, kinds)
-            write(writer)
-            found = writer.function
-        builder.call(found, passed)
+        writer = _Writer(builder.module, full, element, kinds)
+        write(writer)
+        builder.call(writer.function, passed)
 
-    count = sum(1 if letter == "n" else 2 for letter in shape)
-    return _intrinsic(name, count, emit)
+    def made(first: Pointer, *others: Kind) -> Made:
+        element = ir.FloatType() if first.dtype is float32 else ir.DoubleType()
+        wanted = [kind if isinstance(kind, Pointer) else int64 for kind in (first, *others)]
+        return Made(nothing, tuple(wanted), partial(emit, element))
 
-
-def _intrinsic(name: str, count: int, emit: Callable[..., None]) -> Any:
-    """A Numba intrinsic of `count` arguments, of which the first is a pointer to floats."""
-    names = ", ".join(f"x{n}" for n in range(count))
-
-    def typed(typing: Any, *given: Any) -> Any:
-        element = ir.FloatType() if given[0].dtype == types.float32 else ir.DoubleType()
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            emit(builder, arguments, element)
-            return context.get_dummy_value()
-
-        wanted = [kind if isinstance(kind, types.CPointer) else types.int64 for kind in given]
-        return types.none(*wanted), generate
-
-    scope: dict[str, Any] = {"typed": typed}
-    exec(f"def {name}(typing, {names}): return typed(typing, {names})", scope)
-    return intrinsic(scope[name])
+    return Word(made, name, sum(1 if letter == "n" else 2 for letter in shape))
 
 
 def panel(size: int) -> int:
@@ -399,7 +384,7 @@ def panel(size: int) -> int:
     return nbytes * count // size
 
 
-#: What product texts call beside Numba's own.
+#: What product texts call.
 NAMESPACE: dict[str, Any] = {
     "tile": _word("tile", "pqnpnnpnnnn", _blocks(8, LONG, partial(_block, at=False))),
     "tile_at": _word("tile_at", "pqnpqnpnnnn", _blocks(8, LONG, partial(_block, at=True))),
