@@ -171,7 +171,8 @@ class KernelRun:
         self.position = {}
         for n, axis in enumerate(self.kernel.axes):
             low = self.numbers.get(f"lo_{axis.name}", 0)
-            high = self.numbers[f"hi_{axis.name}" if axis.role != "loop" else f"n_{axis.name}"]
+            end = f"hi_{axis.name}" if axis.name in self.kernel.grid else f"n_{axis.name}"
+            high = axis.size or self.numbers[end]
             shape = [1] * self.rank
             shape[n] = -1
             self.position[axis.name] = np.arange(low, high).reshape(shape)
@@ -197,6 +198,11 @@ class KernelRun:
             step = self.numbers[f"{name}_{axis.name}"] if stride == "s" else int(stride)
             if step:
                 at = at + self.position[axis.name] * step
+        if access.near:
+            neighbour, further = access.near
+            moves = self.operands[neighbour].view.offset + further
+            assert moves == operand.view.offset, f"{name} does not lie where it is read"
+            assert self.operands[neighbour].buffer == operand.buffer
         return at
 
     def load(self, let: Let, get, offset: np.ndarray | int = 0) -> np.ndarray:
@@ -242,7 +248,7 @@ class KernelRun:
 
     def full(self, value: np.ndarray, over: tuple[str, ...]) -> np.ndarray:
         """The value at every point of the grid and the loops `over`."""
-        live = self.kernel.grid + over
+        live = self.kernel.grid + tuple(axis.name for axis in self.kernel.short) + over
         if self.closed:
             live = tuple(axis for axis in live if axis not in self.kernel.totals)
         shape = [self.position[a.name].size if a.name in live else 1 for a in self.kernel.axes]

@@ -99,7 +99,7 @@ def test_softmax_over_columns_has_its_lanes_on_the_grid():
 def test_softmax_of_a_strided_input_copies_rows_before_it_computes():
     b = Builder()
     x = b.tensor(8, 16)
-    (kernel,) = kernels(checked(b.build([softmax(b, x, 1)]), [View((8, 16), (32, 2))]))
+    (kernel,) = kernels(checked(b.build([softmax(b, x, 1)]), [View((8, 16), (128, 8))]))
     assert kernel.stages[0].lets[0].op == "load"
     assert len(kernel.stages[0].lets) == 1
     assert isinstance(kernel.stages[0].sinks[0], Keep)
@@ -392,7 +392,7 @@ def test_a_plan_tells_why_values_are_stored_and_how_many_bytes_move():
 
 
 @pytest.mark.parametrize(("points", "folded", "lanes"), [
-    (40, 3, "i1"), (40, 9, "j0"), (5, 3, "j0"),  # few are folded, many; few points
+    (40, 6, "i1"), (40, 9, "j0"), (5, 6, "j0"),  # few are folded, many; few points
 ])  # fmt: skip
 def test_what_is_many_runs_side_by_side(points, folded, lanes):
     rng = np.random.default_rng(0)

@@ -26,6 +26,8 @@ class LateEmitter(RowEmitter):
         """Whether the last stage of a kernel in the row form is worth a loop of its own."""
         if kernel.lanes not in kernel.loops or not kernel.grid or len(kernel.stages) < 2:
             return False
+        if kernel.short:
+            return False
         return not kernel.stages[-1].over and RowEmitter(kernel)._is_dear(kernel.stages[-1])
 
     def _prologue(self) -> None:

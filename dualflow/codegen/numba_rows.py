@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from dualflow.ir.kernel import (
     Keep,
     Kernel,
     Let,
+    Sink,
     Stage,
     Store,
     Total,
@@ -89,11 +91,57 @@ class RowEmitter:
         self.names |= {fold.name: f"f{n}" for n, fold in enumerate(self.folds)}
         self.names |= {keep.name: f"k{n}" for n, keep in enumerate(self.keeps)}
         self.names |= {total.name: f"g{n}" for n, total in enumerate(self.totals)}
+        self._write_out()
         self.integers = self._integer_names()
         self.strided = self._strided()
         #: accesses read and written in a copy of the block at hand, and where
         self.beside: dict[str, str] = {}
         self.counted = 0
+
+    # Short axes: what differs along them has a name for each of their points.
+
+    def _write_out(self) -> None:
+        """Find the points of the short axes and the values that differ between them."""
+        short = self.kernel.short
+        numbers = product(*(range(axis.size) for axis in short))
+        self.places = [
+            self.axes | {axis.name: str(n) for axis, n in zip(short, point, strict=True)}
+            for point in numbers
+        ]
+        moving = {axis.name for axis in short}
+        self.differing: set[str] = set(moving)
+        for access in self.kernel.accesses:
+            steps = zip(self.kernel.axes, access.strides, strict=True)
+            if any(stride and axis.name in moving for axis, stride in steps):
+                self.differing.add(access.name)
+        for stage in self.kernel.stages:
+            for let in stage.lets:
+                if self.differing.intersection(let.arguments):
+                    self.differing.add(let.name)
+            self.differing.update(
+                s.name for s in stage.sinks if isinstance(s, Fold) and s.value in self.differing
+            )
+        self.names_at = [dict(self.names) for _ in self.places]
+        for n, names in enumerate(self.names_at):
+            for fold in self.folds:
+                if fold.name in self.differing and len(self.places) > 1:
+                    names[fold.name] += f"_{n}"
+        self.names = self.names_at[0]
+
+    def _points(self, *names: str) -> Iterator[Mapping[str, str]]:
+        """The points of the short axes, with the names there in force; one, if none of these names
+        differs between them."""
+        count = len(self.places) if self.differing.intersection(names) else 1
+        for n in range(count):
+            self.names = self.names_at[n]
+            yield self.places[n]
+        self.names = self.names_at[0]
+
+    def _call(self, value: str, name: str) -> None:
+        """Name a value in the text, at the point at hand or, if it is the same at all, at all."""
+        everywhere = [self.names] if value in self.differing else self.names_at
+        for names in everywhere:
+            names[value] = name
 
     def _integer_names(self) -> dict[str, str]:
         """The text's name of each of `kernel.integers()`, in that order."""
@@ -239,6 +287,7 @@ class RowEmitter:
             if access.strides[lane] == "s"
             and access.mode != "inout"
             and access.name not in elsewhere
+            and access.name not in self.differing
         ]
 
     def _range(self, axis: str) -> str:
@@ -249,12 +298,13 @@ class RowEmitter:
         kernel = self.kernel
         if kernel.loops:
             return ()
+        lane = kernel.grid.index(kernel.lanes)
         crossing = {
             axis.name
             for access in kernel.accesses
             for axis, stride in zip(kernel.axes, access.strides, strict=True)
-            if stride in (1, -1) and axis.name != kernel.lanes
-            and access.strides[-1] == "s"
+            if stride in (1, -1) and axis.name != kernel.lanes and axis.role != "short"
+            and access.strides[lane] == "s"
         }  # fmt: skip
         found = [a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes)]
         return tuple(found[-2:])
@@ -266,7 +316,8 @@ class RowEmitter:
         walked = self.kernel.lanes in stage.over
         blocked = [fold for fold in folds if walked and self._in_blocks(fold)]
         for fold in folds:
-            self._start(fold, fold in blocked)
+            for _ in self._points(fold.name):
+                self._start(fold, fold in blocked)
         *outer, last = stage.over or ("",)
         with self.block(*(self._loop(axis) for axis in outer)):
             if walked and self._is_position(stage):
@@ -282,7 +333,8 @@ class RowEmitter:
                 with self.block(*([self._loop(last)] if last else [])):
                     self._body(stage)
         for fold in folds:
-            self._finish(fold, fold in blocked)
+            for _ in self._points(fold.name):
+                self._finish(fold, fold in blocked)
 
     def _blocks(self, i: str, size: int) -> tuple[str, str]:
         """The loop over blocks of a loop axis, and the loop inside a block."""
@@ -316,13 +368,15 @@ class RowEmitter:
     def _add_block(self, stage: Stage, loop: str, sums: list[Fold], end: str = "") -> None:
         """One loop, and what it adds to the totals of float sums; `end` stands last in it."""
         for fold in sums:
-            self.put(f"{self.names[fold.name]} = {literal(0, held_as(fold.dtype))}")
+            for _ in self._points(fold.name):
+                self.put(f"{self.names[fold.name]} = {literal(0, held_as(fold.dtype))}")
         with self.block(loop):
             self._body(stage)
             if end:
                 self.put(end)
         for fold in sums:
-            self._join(fold)
+            for _ in self._points(fold.name):
+                self._join(fold)
 
     def _is_position(self, stage: Stage) -> bool:
         """Whether the stage does nothing but look for the position of an extreme."""
@@ -340,7 +394,7 @@ class RowEmitter:
             self.put(f"top{name} = {worst(spelled, dtype)}")
             with self.block(inside):
                 self._read_keeps(stage)
-                self._lets(stage, self.axes)
+                self._lets(stage)
                 value = self.names[fold.value]
                 self.put(f"top{name} = {EXTREME[spelled].format(f'top{name}', value)}")
             better = BETTER[spelled].format(f"top{name}", f"best{name}")
@@ -349,7 +403,7 @@ class RowEmitter:
                 self.put(f"first = {n}")
                 with self.block(inside):
                     self._read_keeps(stage)
-                    self._lets(stage, self.axes)
+                    self._lets(stage)
                     value = self.names[fold.value]
                     found = f"({value} == top{name}) | ({value} != {value})"
                     self.put(f"first = minimum(first, select({found}, {i}, {n}))")
@@ -361,22 +415,28 @@ class RowEmitter:
 
     def _body(self, stage: Stage) -> None:
         self._read_keeps(stage)
-        self._lets(stage, self.axes)
+        self._lets(stage)
         for sink in stage.sinks:
-            value = self.names[sink.value]
-            if isinstance(sink, Store):
-                access = self.kernel.access(sink.access)
-                self.put(f"{self._element(access, self.axes)} = {packed(value, access.dtype)}")
-            elif isinstance(sink, Check):
-                self.put(f"ok{self.checks.index(sink)} &= {value}")
-            elif isinstance(sink, Keep):
-                self.dtypes[sink.name] = sink.dtype
-                place = f"row_{self.names[sink.name]}[{self._keep_index(sink.name)}]"
-                self.put(f"{place} = {packed(value, sink.dtype)}")
-            elif isinstance(sink, Total):
-                self._add_to_total(sink, stage)
-            else:
-                self._accumulate(sink, stage.over)
+            target = sink.access if isinstance(sink, Store) else ""
+            for axes in self._points(sink.value, target):
+                self._sink(sink, stage, axes)
+
+    def _sink(self, sink: Sink, stage: Stage, axes: Mapping[str, str]) -> None:
+        """What becomes of a value of the stage at the point `axes`."""
+        value = self.names[sink.value]
+        if isinstance(sink, Store):
+            access = self.kernel.access(sink.access)
+            self.put(f"{self._element(access, axes)} = {packed(value, access.dtype)}")
+        elif isinstance(sink, Check):
+            self.put(f"ok{self.checks.index(sink)} &= {value}")
+        elif isinstance(sink, Keep):
+            self.dtypes[sink.name] = sink.dtype
+            place = f"row_{self.names[sink.name]}[{self._keep_index(sink.name)}]"
+            self.put(f"{place} = {packed(value, sink.dtype)}")
+        elif isinstance(sink, Total):
+            self._add_to_total(sink, stage)
+        else:
+            self._accumulate(sink, stage.over)
 
     def _read_keeps(self, stage: Stage) -> None:
         used = {name for let in stage.lets for name in let.arguments}
@@ -400,14 +460,16 @@ class RowEmitter:
             position = f"({position}) * {self.integers[f'n_{axis}']} + {point}"
         return position
 
-    def _lets(self, stage: Stage, axes: Mapping[str, str]) -> None:
-        """The scalar code, at the point that `axes` (texts of positions) names."""
+    def _lets(self, stage: Stage, moved: Mapping[str, str] | None = None) -> None:
+        """The scalar code; `moved` are texts of positions along axes that are not the loops'."""
         for let in stage.lets:
-            text = self._expression(let, axes)
-            self.names[let.name] = f"v{self.counted}"
-            self.counted += 1
             self.dtypes[let.name] = let.dtype
-            self.put(f"{self.names[let.name]} = {text}")
+            for axes in self._points(let.name):
+                text = self._expression(let, {**axes, **moved} if moved else axes)
+                name = f"v{self.counted}"
+                self.counted += 1
+                self.put(f"{name} = {text}")
+                self._call(let.name, name)
 
     def _expression(self, let: Let, axes: Mapping[str, str]) -> str:
         if let.op == "index":
@@ -430,14 +492,17 @@ class RowEmitter:
         """The element of `access` at the point `axes`, `offset` elements further."""
         if access.name in self.beside:
             return self.beside[access.name]
+        name, further = access.near or (access.name, 0)
         terms = [offset] if offset else []
+        terms += [str(further)] if further else []
         for axis, stride in zip(self.kernel.axes, access.strides, strict=True):
             position = axes[axis.name]
             if stride == "s":
-                terms.append(f"{position} * {self.integers[f'{access.name}_{axis.name}']}")
+                terms.append(f"{position} * {self.integers[f'{name}_{axis.name}']}")
             elif stride:
-                terms.append(position if stride == 1 else f"-{position}")
-        return f"{self.pointers[access.name]}[{' + '.join(terms) or '0'}]"
+                step = {1: "", -1: "-"}.get(stride, f"{stride} * ")  # type: ignore[arg-type]
+                terms.append(f"{step}{position}")
+        return f"{self.pointers[name]}[{' + '.join(terms) or '0'}]"
 
     # Folds. A float sum adds SUM_BLOCK elements in its own dtype, reordered, into f; blocks join
     # a float64 total t, compensated by e where the sum itself is float64 (Neumaier 1974). So do

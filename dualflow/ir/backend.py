@@ -41,6 +41,8 @@ class Backend:
         spreading: which folds are cut into parts (`schedule/spreading.py`).
         complex: whether kernels hold complex numbers; else NumPy runs such nodes.
         lends: whether intermediates may lie in outputs that are not yet written.
+        chains: whether programs may hold Chains.
+        short: axes of at most so many points may be written out in the text of a kernel.
     """
 
     name: str
@@ -49,12 +51,30 @@ class Backend:
     spreading: Spreading
     complex: bool
     lends: bool
+    chains: bool
+    short: int
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False)
 _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True)
-NUMBA = Backend("numba", totals=True, loops=True, spreading=_THREADS, complex=True, lends=True)
+NUMBA = Backend(
+    "numba",
+    totals=True,
+    loops=True,
+    spreading=_THREADS,
+    complex=True,
+    lends=True,
+    chains=True,
+    short=4,
+)
 TRITON = Backend(
-    "triton", totals=False, loops=True, spreading=_INSTANCES, complex=False, lends=False
+    "triton",
+    totals=False,
+    loops=True,
+    spreading=_INSTANCES,
+    complex=False,
+    lends=False,
+    chains=False,
+    short=0,
 )
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -1,18 +1,20 @@
 """Kernel: loop-level. Axes, accesses to buffers, stages of scalar code; no size, no backend.
 
-    Kernel = axes: Axis* (grid, total, loop; outermost first), accesses: Access*, scalars: Scalar*,
-             stages: Stage*, lanes: the axis whose points run side by side, closing: Stage*
+    Kernel = axes: Axis* (grid, total, short, loop; outermost first), accesses: Access*,
+             scalars: Scalar*, stages: Stage*, closing: Stage*,
+             lanes: the axis whose points run side by side
     Stage  = over: loop axes (() = once per grid point), lets: Let*, sinks: Sink*
     Sink   = Fold | Keep | Total | Store | Check
     Let    = name = op(arguments): dtype       one value per point of grid and stage loops
 
 A *grid* axis has independent points and a run-time range; a *total* axis too, but for Totals; a
-*loop* axis is walked inside a grid point and has a run-time size. Values live along the axes of
-their stage; a Fold makes one value per grid point, a Keep one per loop point, both for later
-stages. A Total folds one value per grid point over the total axes, for the closing stages, which
-run once for each point of the other grid axes. Whoever divides the range of a total axis has to
-join the totals of its parts. Sizes and strides are arguments, so one kernel serves every batch
-size. Comes in: `schedule/`. Goes out: `codegen/`.
+*loop* axis is walked inside a grid point and has a run-time size. The few points of a *short* axis
+are written out: what differs between them is computed for one after the other, inside the loops.
+Values live along the axes of their stage; a Fold makes one value per grid point, a Keep one per
+loop point, both for later stages. A Total folds one value per grid point over the total axes, for
+the closing stages, which run once for each point of the other grid axes. Whoever divides the range
+of a total axis has to join the totals of its parts. Sizes and strides are arguments, so one kernel
+serves every batch size. Comes in: `schedule/`. Goes out: `codegen/`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from .op import CATALOGUE
 #:   pair(re, im): a complex number of two floats (launches pass no complex numbers)
 #:   constant: the only argument is a Python literal's `repr`
 BUILT_IN = ("load", "gather", "index", "pair", "constant")
+#: The largest stride that may stand in a text.
+LITERAL = 4
 
 
 @record
@@ -41,7 +45,8 @@ class Axis:
     """One loop of the kernel."""
 
     name: str
-    role: Literal["grid", "total", "loop"]
+    role: Literal["grid", "total", "short", "loop"]
+    size: int = 0  # of a short axis
 
 
 @record
@@ -49,14 +54,17 @@ class Access:
     """A buffer seen through an affine index map, whose offset is already in the pointer.
 
     Attributes:
-        strides: one for each axis of the kernel: 0 (broadcast), 1 or -1 (literal), or "s" (an
+        strides: one for each axis of the kernel: 0 (broadcast), a small literal number, or "s" (an
             argument at run time, in elements).
+        near: another access of the same memory and strides (this one may stand still on short
+            axes), and how many elements after it this one lies: both are read as one.
     """
 
     name: str
     dtype: np.dtype
     mode: Literal["in", "out", "inout"]
     strides: tuple[int | str, ...]
+    near: tuple[str, int] | None = None
 
 
 @record
@@ -154,11 +162,19 @@ class Kernel:
     @property
     def grid(self) -> tuple[str, ...]:
         """The axes of the grid, total axes included."""
-        return tuple(axis.name for axis in self.axes if axis.role != "loop")
+        return tuple(axis.name for axis in self.axes if axis.role in ("grid", "total"))
 
     @property
     def totals(self) -> tuple[str, ...]:
         return tuple(axis.name for axis in self.axes if axis.role == "total")
+
+    @property
+    def keeps(self) -> tuple[Keep, ...]:
+        return tuple(sink for sink in self.sinks if isinstance(sink, Keep))
+
+    @property
+    def short(self) -> tuple[Axis, ...]:
+        return tuple(axis for axis in self.axes if axis.role == "short")
 
     @property
     def loops(self) -> tuple[str, ...]:
@@ -188,17 +204,23 @@ class Kernel:
 
     def verify(self) -> Kernel:
         """Check names, scopes and dtypes; returns the kernel. Errors are faults of `schedule/`."""
-        roles = [("grid", "total", "loop").index(axis.role) for axis in self.axes]
-        assert roles == sorted(roles), "grid axes come first, then total axes"
+        roles = [("grid", "total", "short", "loop").index(axis.role) for axis in self.axes]
+        assert roles == sorted(roles), "grid axes come first, then total and short axes"
+        assert not (self.short and self.totals), "totals have no short axes beside them"
+        short = tuple(axis.name for axis in self.short)
         assert self.lanes in (self.grid[-1:] + self.loops[-1:]), "lanes: the last grid or loop axis"
         for access in self.accesses:
             assert len(access.strides) == len(self.axes), f"{access.name}: a stride for each axis"
-            assert all(s in (0, 1, -1, "s") for s in access.strides), f"strides of {access.name}"
+            strides = [s for s in access.strides if isinstance(s, int)]
+            assert all(abs(s) <= LITERAL for s in strides), f"strides of {access.name}"
+            if access.near:
+                near = self.access(access.near[0]).strides
+                assert all(s in (0, t) for s, t in zip(access.strides, near, strict=True)), "near"
         lasting = {scalar.name: scalar.dtype for scalar in self.scalars}
         closed = dict(lasting)
         for stage in self.stages:
             assert set(stage.over) <= set(self.loops), f"a stage loops over {stage.over}"
-            self._verify_stage(stage, self.grid + stage.over, lasting)
+            self._verify_stage(stage, self.grid + short + stage.over, lasting)
         totals = [sink for sink in self.sinks if isinstance(sink, Total)]
         assert bool(totals) == bool(self.totals), "totals fold over total axes"
         closed |= {total.name: total.dtype for total in totals}
@@ -256,6 +278,7 @@ class Kernel:
 def _lines(kernel: Kernel) -> Iterator[str]:
     kept = ", ".join(axis for axis in kernel.grid if axis not in kernel.totals)
     totals = f" total({', '.join(kernel.totals)})" if kernel.totals else ""
+    totals += "".join(f" {axis.name} of {axis.size}" for axis in kernel.short)
     yield f"kernel grid({kept}){totals} loop({', '.join(kernel.loops)}) lanes {kernel.lanes}"
     for access in kernel.accesses:
         steps = zip(kernel.axes, access.strides, strict=True)

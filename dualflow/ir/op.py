@@ -59,6 +59,7 @@ class Op:
             complex inputs or outputs. Reductions spell the combination of two values; a backend
             that lacks an op's spelling runs it by `numpy`.
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
+        combine: reductions: the elementwise op that folds two values of the result's dtype.
         view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
             output in the input's buffer, or None where that input's strides do not allow it.
         update: the inverse of `view`: `update(apply, base, value, **attributes)` gives `base` with
@@ -87,6 +88,7 @@ class Op:
     forward: Callable[..., Any] | None = None
     spelling: Mapping[str, Any] = MappingProxyType({})
     identity: Callable[[Any], Any] | None = None
+    combine: str = ""
     view: Callable[..., Any] | None = None
     update: Callable[..., Any] | None = None
     placement: Callable[..., Any] | None = None

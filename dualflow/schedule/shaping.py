@@ -6,12 +6,13 @@ strides and constants are launch arguments, so one kernel serves every batch siz
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from dualflow.base.dtypes import int64
 from dualflow.base.records import record
+from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Value
 from dualflow.ir.kernel import (
     Access,
@@ -30,10 +31,13 @@ from dualflow.ir.kernel import (
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 
+from .facts import folds_positions
 from .lowering import Look, Lowering, Term
 
 #: Fewer points of the grid or of the loop do not run side by side where the other has as many.
 NARROW = 8
+#: So many values of a kernel may be written out for the points of a short axis, all together.
+MOST_WRITTEN = 100
 OUT_OF_BOUNDS = 1  # the status of the only check there is
 
 
@@ -59,8 +63,15 @@ class Lowered:
 
 
 def shape_kernel(lowering: Lowering) -> Lowered:
-    """The kernel of a group."""
-    return _Shaping(lowering).lowered()
+    """The kernel of a group. An axis of few points is written out in the text where all that folds
+    runs along a loop and nothing is kept; else it is one of the grid as any other."""
+    shaping = _Shaping(lowering)
+    if shaping.short:
+        found = shaping.lowered()
+        if not found.kernel.folds_across_lanes and not found.kernel.keeps:
+            return found
+        shaping = _Shaping(lowering, written_out=False)
+    return shaping.lowered()
 
 
 def lanes_in_loop(lowering: Lowering) -> bool:
@@ -69,8 +80,9 @@ def lanes_in_loop(lowering: Lowering) -> bool:
 
 
 class _Shaping:
-    def __init__(self, lowering: Lowering) -> None:
+    def __init__(self, lowering: Lowering, written_out: bool = True) -> None:
         self.lowering = lowering
+        self.most = BY_NAME[lowering.fusion.facts.backend].short
         self.domain, self.loops = lowering.domain, lowering.loops
         every = [*lowering.stores, *lowering.closing]
         self.used = terms_under([*lowering.checks, *(term for _, term in every)])
@@ -88,15 +100,18 @@ class _Shaping:
             self.total = [[]]
         if self.loops and not self.loop:
             self.loop = [[]]
+        self.short = self._written_out() if written_out else []
         self.grid = [*self.kept, *self.total] or [[]]
+        self.runs = [*self.grid, *self.short, *self.loop]
         self.names = [f"i{n}" for n in range(len(self.grid))]
+        self.short_names = [f"m{n}" for n in range(len(self.short))]
         self.loop_names = tuple(f"j{n}" for n in range(len(self.loop)))
         self.lanes = self._lanes()
         self.scalars: dict[Term, str] = {}
         self.accesses = {look: f"a{n}" for n, look in enumerate(self.looks)}
         self.lasting: dict[Term, str] = {}
         self.count = 0
-        self.indices = [Term("index", int64, (), n) for n in range(len(self.grid + self.loop))]
+        self.indices = [Term("index", int64, (), n) for n in range(len(self.runs))]
         self.places: dict[Term, Term] = {}
 
     # Axes --------------------------------------------------------------------------------------
@@ -120,6 +135,19 @@ class _Shaping:
                 runs.append([k])
         return runs
 
+    def _written_out(self) -> list[list[int]]:
+        """The innermost axis of the grid, taken from it, if it has few points and others many."""
+        few = self.kept and not self.total and 1 < self._size(self.kept[-1]) <= self.most
+        if not few or (len(self.kept) < 2 and not self.loops):
+            return []
+        backend = self.lowering.fusion.facts.backend
+        if any(t.op == "fold" and folds_positions(str(t.key), backend) for t in self.used):
+            return []
+        differing = sum(1 for t in self.used if t.axes.intersection(self.kept[-1]))
+        if len(self.used) + differing * (self._size(self.kept[-1]) - 1) > MOST_WRITTEN:
+            return []
+        return [self.kept.pop()]
+
     def _follow(self, outer: int, inner: int) -> bool:
         """Whether all accesses see two axes as one."""
         size = self.domain[inner]
@@ -135,6 +163,9 @@ class _Shaping:
         """The axis that memory lies along, unless it has few points and the other many."""
         if not self.loops:
             return self.names[-1]
+        if self.short and self.loop[-1]:
+            steps = [abs(look.strides[self.loop[-1][-1]]) for look in self.looks]
+            return self.loop_names[-1] if max(steps) <= self.most else self.names[-1]
         points, folded = self._size(self.grid[-1]), self._size(self.loop[-1])
         along = self.lies_along_loop()
         if not along and points < NARROW <= folded:
@@ -151,34 +182,69 @@ class _Shaping:
         moving = [look for look in self.looks if sum(map(bool, look.strides)) == most]
 
         def units(runs: list[list[int]]) -> int:
-            return sum(abs(look.strides[runs[-1][-1]]) == 1 for look in moving if runs[-1])
+            strides = [abs(look.strides[runs[-1][-1]]) for look in moving if runs[-1]]
+            return sum(0 < stride <= max(self.most, 1) for stride in strides)
 
         return units(self.grid) <= units(self.loop)
 
     def _strides(self, look: Look) -> tuple[int, ...]:
-        return tuple(look.strides[run[-1]] if run else 0 for run in self.grid + self.loop)
+        return tuple(look.strides[run[-1]] if run else 0 for run in self.runs)
+
+    def _spelled(self, strides: Sequence[int]) -> tuple[int | str, ...]:
+        """Strides as they stand in the kernel: literal ones make loads of vectors of what would
+        else be taken element by element."""
+        axes = [*self.names, *self.short_names, *self.loop_names]
+        closest = {self.lanes, *self.short_names}
+        return tuple(
+            step if step in (0, 1, -1) or (axis in closest and 0 < step <= self.most) else "s"
+            for axis, step in zip(axes, strides, strict=True)
+        )
+
+    def _near(self, look: Look, accesses: Sequence[Access]) -> tuple[str, int] | None:
+        """An access before it that this one lies close to, between two steps along the lanes."""
+        lane = [*self.names, *self.short_names, *self.loop_names].index(self.lanes)
+        step = abs(self._strides(look)[lane]) or len(self.short) * self.most
+        if look.mode != "in" or not 1 < step <= self.most:
+            return None
+        for other, access in zip(self.looks, accesses, strict=False):
+            further = look.offset - other.offset
+            free = other.mode == "in" and not access.near and abs(further) < step
+            if free and other.value is look.value and self._is_part(look, other):
+                return access.name, further
+        return None
+
+    def _is_part(self, look: Look, other: Look) -> bool:
+        """Whether one moves as the other, but along short axes, on which it may stand still."""
+        pairs = zip(self._strides(look), self._strides(other), strict=True)
+        first = len(self.grid)
+        return all(
+            one == two or (not one and first <= n < first + len(self.short))
+            for n, (one, two) in enumerate(pairs)
+        )
 
     # Stages ------------------------------------------------------------------------------------
 
     def lowered(self) -> Lowered:
         stages, closing = self._stages(), self._closing()
-        runs = self.grid + self.loop
-        sizes = tuple(self._size(run) for run in runs)
-        accesses, looks, steps = [], [], []
+        sizes = tuple(self._size(run) for run in self.runs)
+        accesses: list[Access] = []
+        looks, steps = [], []
         for look, name in self.accesses.items():
             strides = self._strides(look)
-            spelled = tuple(s if s in (0, 1, -1) else "s" for s in strides)
-            accesses.append(Access(name, look.value.dtype, look.mode, spelled))  # type: ignore[arg-type]
+            spelled, near = self._spelled(strides), self._near(look, accesses)
+            accesses.append(Access(name, look.value.dtype, look.mode, spelled, near))  # type: ignore[arg-type]
             looks.append((look.value, View(sizes, strides, look.offset)))
-            steps += [s for s in strides if s not in (0, 1, -1)]
+            steps += [s for s, text in zip(strides, spelled, strict=True) if text == "s"]
         first = len(self.grid) - len(self.total)
         axes = [Axis(name, "grid") for name in self.names[:first]]
         axes += [Axis(name, "total") for name in self.names[first:]]
+        few = map(self._size, self.short)
+        axes += [Axis(name, "short", n) for name, n in zip(self.short_names, few, strict=True)]
         axes += [Axis(name, "loop") for name in self.loop_names]
         scalars = tuple(Scalar(name, term.dtype) for term, name in self.scalars.items())
         kernel = Kernel(tuple(axes), tuple(accesses), scalars, stages, self.lanes, closing)
         ends = [end for n in sizes[: len(self.grid)] for end in (0, n)]
-        integers = (*ends, *sizes[len(self.grid) :], *steps)
+        integers = (*ends, *sizes[len(sizes) - len(self.loop) :], *steps)
         numbers = tuple(_number(term) for term in self.scalars)
         return Lowered(kernel.verify(), tuple(looks), integers, numbers)
 
@@ -249,7 +315,8 @@ class _Shaping:
         return list(copied), kept
 
     def _crosses(self, look: Look) -> bool:
-        return abs(look.strides[self.loop[-1][-1]]) > 1 if self.loop[-1] else False
+        most = max(self.most, 1)
+        return abs(look.strides[self.loop[-1][-1]]) > most if self.loop[-1] else False
 
     def _stage(
         self, over: tuple[str, ...], folds: list[Term], stores: list[tuple[Look, Term]],
@@ -284,7 +351,7 @@ class _Shaping:
         if term.op == "place":
             return self._name(self._place(term), lets, known)
         if term.op == "index":
-            axes = (*self.names, *self.loop_names)
+            axes = (*self.names, *self.short_names, *self.loop_names)
             arguments: tuple[str, ...] = (axes[term.key],)  # type: ignore[index]
         else:
             arguments = tuple(self._name(t, lets, known) for t in term.arguments)
@@ -302,7 +369,7 @@ class _Shaping:
             return self.places[term]
         strides, offset = term.key  # type: ignore[misc]
         total: Term | None = None
-        for index, run in zip(self.indices, self.grid + self.loop, strict=True):
+        for index, run in zip(self.indices, self.runs, strict=True):
             step = strides[run[-1]] if run else 0
             if step:
                 along = index

@@ -2,7 +2,8 @@
 
     y = sum(x, axes=(0, 1))   ->   t = sum(x, axes=(1,)); y = sum(t, axes=(0,))
 
-Comes in: a graph. Goes out: a graph of the same meaning; floats may be rounded otherwise, no worse.
+Comes in: a graph, whose short folds are written out first. Goes out: a graph of the same meaning;
+floats may be rounded otherwise, no worse.
 The inner fold can join a kernel that already walks rows (of a softmax, say), and a large fold to
 few results gets a grid whose points are independent and whose order does not depend on threads.
 """
@@ -16,6 +17,7 @@ from dualflow.ir.backend import Backend
 from dualflow.ir.graph import Graph, Node, Value
 
 from .facts import role_of
+from .short import write_out_folds
 
 #: A fold of at least so many elements to each result is split even if nothing can join it,
 LARGE = 1 << 16
@@ -25,6 +27,7 @@ ENOUGH = 1 << 10
 
 def split_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
     """See the module."""
+    graph = write_out_folds(graph, backend, exact)
     rows: dict[Value, int] = {}  # how many results the folds on the way to a value have
     instead: dict[Value, Value] = {}
     nodes: list[Node] = []

@@ -133,39 +133,44 @@ def _limits(dtype: np.dtype):
 
 sum = _reduction(
     "sum", _sum, "the sum; of integers and booleans in 64 bits", accepts=ALL,
-    dtype_of=wide, identity=lambda dtype: dtype.type(0).item(),
+    dtype_of=wide, identity=lambda dtype: dtype.type(0).item(), combine="add",
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
     forward=linear(lambda tangents, out, x, axes: sum(tangents[0], axes=axes)),
     spelling={"numba": {"biufc": "{0} + {1}"}, "triton": "{0} + {1}"}, exact=False,
 )  # fmt: skip
 prod = _reduction(
     "prod", _prod, "the product; of integers and booleans in 64 bits", accepts=ALL,
-    dtype_of=wide, identity=lambda dtype: dtype.type(1).item(), gradient=_prod_gradient,
+    dtype_of=wide, identity=lambda dtype: dtype.type(1).item(), combine="multiply",
+    gradient=_prod_gradient,
     forward=lambda tangents, out, x, axes: sum(_others(x, axes) * tangents[0], axes=axes),
     spelling={"numba": "{0} * {1}", "triton": "{0} * {1}"}, exact=False,
     domain=domains.Domain(((0.5, 1.5),), ((-3, 3),)),
 )  # fmt: skip
 max = _reduction(
     "max", _max, "the largest; NaN if any is; equals share the gradient",
-    empty=False, identity=_lowest, gradient=_extreme_gradient, forward=_extreme_forward,
+    empty=False, identity=_lowest, combine="maximum",
+    gradient=_extreme_gradient, forward=_extreme_forward,
     spelling={"numba": {"b": "{0} | {1}", "iuf": "maximum({0}, {1})"},
               "triton": {"b": "{0} | {1}",
                          "iuf": "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"}},
 )  # fmt: skip
 min = _reduction(
     "min", _min, "the smallest; NaN if any is; equals share the gradient",
-    empty=False, identity=_highest, gradient=_extreme_gradient, forward=_extreme_forward,
+    empty=False, identity=_highest, combine="minimum",
+    gradient=_extreme_gradient, forward=_extreme_forward,
     spelling={"numba": {"b": "{0} & {1}", "iuf": "minimum({0}, {1})"},
               "triton": {"b": "{0} & {1}",
                          "iuf": "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"}},
 )  # fmt: skip
 any = _reduction(
     "any", _any, "whether any is true", accepts="b", identity=lambda dtype: False,
+    combine="logical_or",
     no_gradient="the result is boolean",
     spelling={"numba": "{0} | {1}", "triton": "{0} | {1}"},
 )  # fmt: skip
 all = _reduction(
     "all", _all, "whether all are true", accepts="b", identity=lambda dtype: True,
+    combine="logical_and",
     no_gradient="the result is boolean",
     spelling={"numba": "{0} & {1}", "triton": "{0} & {1}"},
 )  # fmt: skip
