@@ -274,6 +274,24 @@ def test_hooks_of_leaves_views_and_arguments():
     assert df.grad(f)(X).tolist() == [2.0, 12.0, 12.0]
 
 
+@pytest.mark.parametrize(
+    "around",
+    [lambda f: f, df.checkpoint, lambda f: df.compile(f, wait=True)],
+    ids=["eager", "checkpoint", "replayed"],
+)
+def test_a_hook_sees_the_whole_gradient_once_also_around_a_history_of_its_own(around):
+    f = around(lambda x: (x * x).sum())
+    for _ in range(3):
+        w = df.tensor([1.0, 2.0], requires_grad=True)
+        w.register_hook(lambda g: g * 10.0)
+        y, seen = w * 2.0, []
+        y.register_hook(lambda g: g * 10.0)
+        y.register_hook(lambda g, seen=seen: seen.append(g.tolist()))
+        (f(y) + f(w)).backward()
+        assert w.grad.tolist() == [820.0, 1640.0]
+        assert seen == [[40.0, 80.0]]
+
+
 def test_retained_gradients_are_those_after_hooks():
     x = df.tensor(X, requires_grad=True)
     y = x * 1.0

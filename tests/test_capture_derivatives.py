@@ -213,27 +213,87 @@ def test_histories_that_leave_a_call():
     assert f.stats()["replays"] + f.stats()["co_executions"] == 2
 
 
-def test_hooks_run_at_every_call():
+def hook_with_effects(x, scale, log):
+    w = x.copy().requires_grad_()
+    y = w * w
+
+    def hook(g):
+        log.append(float(g.sum()))
+        return df.clip(g, -scale, scale) if g.sum() > 0 else None
+
+    y.register_hook(hook)
+    w.register_hook(lambda g: log.append("leaf"))
+    (y * y).sum().backward()
+    return w.grad
+
+
+def hooks_taken_off(x):
+    w = x.copy().requires_grad_()
+    y, handles = w, []
+    for i in range(3):
+        y = df.sin(y) * w
+        handles.append(y.register_hook(lambda g, i=i: g * (i + 2.0)))
+    y.sum().backward(create_graph=True)
+    handles[1].remove()
+    y.sum().backward()
+    return w.grad.detach()
+
+
+def hook_in_a_gradient(x):
+    def cubed(x):
+        y = x**3
+        y.register_hook(lambda g: g * g * 2.0)
+        return y.sum()
+
+    inner = df.grad(df.checkpoint(cubed))(x), df.vmap(df.grad(cubed))(ROWS)
+    return *inner, df.grad(lambda x: df.grad(cubed)(x).sum())(x)
+
+
+def test_hooks_made_in_a_call_are_replayed():
+    logs = [], []
+    f = df.compile(hook_with_effects, wait=True)
+    for fn, log in zip((hook_with_effects, f), logs, strict=True):
+        found = [fn(X, 0.5, log), fn(X, 0.5, log), fn(X, 0.5, log), fn(X, 0.25, log)]
+        close(found[0], found[2])
+    close(found, [hook_with_effects(X, s, []) for s in (0.5, 0.5, 0.5, 0.25)])
+    np.testing.assert_allclose(logs[0][::2], logs[1][::2], 1e-9)
+    assert logs[0][1::2] == logs[1][1::2] == ["leaf"] * 4
+    assert f.stats()["replays"] == 2, f.report().reasons
+    compiled(hooks_taken_off, X)
+    compiled(hook_in_a_gradient, X)
+
+
+def test_hooks_from_outside_and_hooks_that_leave():
     seen = []
-
-    def hooked(x):
-        y = (x * 1.0).requires_grad_()
-        y.register_hook(lambda g: seen.append(1) or g * 3.0)
-        (y * y).sum().backward()
-        return y.grad
-
-    compiled(hooked, X, how="co_executions")
-    assert len(seen) == 4
     leaf = df.tensor(X, requires_grad=True)
-    leaf.register_hook(lambda g: seen.append(2))
 
     def trained(t):
         leaf.grad = None
         (leaf * t).sum().backward()
         return leaf.grad
 
-    compiled(trained, T, how="co_executions")
-    assert seen.count(2) == 4
+    f = compiled(trained, T)
+    hook = leaf.register_hook(lambda g: seen.append(1) or g * 3.0)
+    for _ in range(2):  # the replay of before has seen no hook
+        close(f(T), T * 3.0)
+    assert len(seen) == 2
+    assert f.stats()["co_executions"] == 1
+    hook.remove()
+    close(f(T), T)
+    assert f.stats()["replays"] == 3
+
+    def hooked(x):
+        w = x.copy().requires_grad_()
+        y = w * 2.0
+        y.register_hook(lambda g: g * 5.0)
+        return w, y.sum()
+
+    g = df.compile(hooked, wait=True)
+    for _ in range(3):
+        w, out = g(X)
+        out.backward()
+        close(w.grad, df.ones(3, dtype=F8) * 10.0)
+    assert g.stats()["co_executions"] == 2
 
 
 WRONG = {

@@ -20,7 +20,7 @@ from .grad_mode import taping
 from .history import Argument, Edge, Node
 from .tangents import zeros
 from .tape import edge_of
-from .walk import push, walk
+from .walk import hooked, push, walk
 
 Function = Callable[..., Any]
 
@@ -58,7 +58,8 @@ class Renamed(NamedTuple):
         pairs = [(edge_of(out), weight) for out, weight in zip(outs, weights, strict=True)]
         with taping(again):
             starts = [(edge, weight) for edge, weight in pairs if edge is not None]
-            found = {id(edge): g for edge, g in walk(starts, self.edges, again)[0]}
+            ends = walk(starts, self.edges, again)[0]
+            found = {id(edge): hooked(edge.hooks, g) for edge, g in ends}
             return _apart([found.get(id(edge)) for edge in self.edges], self.tensors, weights)
 
     def tangents(

@@ -26,7 +26,8 @@ away = door.away
 
 def walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> tuple[Found, Found]:
     """Gradients for those of `targets` that are reached, or for all leaves if None; and those for
-    tensors of which the gradient is kept. Grad mode must already be `create_graph`.
+    tensors of which the gradient is kept. Grad mode must already be `create_graph`. The hooks of
+    `targets` are left to the caller, for whom the gradient may be a part of the whole one.
     """
     if not away:
         return _walk(starts, targets, create_graph)
@@ -66,18 +67,15 @@ def _walk(starts: Found, targets: Sequence[Edge] | None, create_graph: bool) -> 
             if type(gradient) is not Tensor:
                 gradient = gradient()
             _arrive(edge, node.fitted(gradient, i), arrived, leaves)
-    reached = leaves.values() if targets is None else targets
-    ends = []
-    for edge in reached:
-        g = arrived.get(id(edge))
-        if g is not None:
-            hooks = edge._hooks if type(edge) is Tensor else edge.hooks
-            ends.append((edge, g if hooks is None else hooked(hooks, g)))
-    return ends, kept
+    if targets is not None:
+        return [(edge, arrived[id(edge)]) for edge in targets if id(edge) in arrived], kept
+    return [(leaf, hooked(leaf._hooks, arrived[at])) for at, leaf in leaves.items()], kept
 
 
-def hooked(hooks: dict[int, Any], g: Tensor) -> Tensor:
+def hooked(hooks: dict[int, Any] | None, g: Tensor) -> Tensor:
     """A gradient after hooks have seen it, in the order in which they were registered."""
+    if not hooks:
+        return g
     for hook in list(hooks.values()):
         g = hook(g)
     return g

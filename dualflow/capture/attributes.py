@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.autograd.hooks import Hook
 
 from . import numpy_calls
 from .classes import lookup
@@ -104,6 +105,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         value = getattr(owner, name)
         if isinstance(value, types.BuiltinFunctionType):
             return value, Born("method", (None, origin))
+        if kind is Hook and isinstance(value, types.MethodType):
+            return value, Born("method", (CONSTANT, origin))
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return of_instance(frame, owner, origin, name)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd import control, custom, forward, functional, jacobians, mapping, recompute
+from dualflow.autograd.hooks import Hook
+from dualflow.autograd.tape import edge_of
 from dualflow.ops import door
 
 from . import known, tables
@@ -169,6 +171,38 @@ def _at_once(count: int) -> Callable[[Call], Plan | None]:
 
 def _with_first(function: Any, bridges: list[Any], *args: Any, **kwargs: Any) -> Any:
     return function(*bridges, *args[len(bridges) :], **kwargs)
+
+
+@tables.known(Tensor.register_hook)
+def _hooked(call: Call) -> Plan | None:
+    """`tensor.register_hook(f)` of a tensor made in the call: `f` is followed on the way back. What
+    leaves the call with a hook cannot be replayed (`history.py`, `results.py`)."""
+    recorder = call.recorder
+    args, origins = list(call.args), list(call.origins)
+    args += call.kwargs.values()
+    origins += map(call.where.get, call.kwargs)
+    tensor = args[0]
+    edge = edge_of(tensor) if type(tensor) is Tensor else None
+    if len(args) != 2 or isinstance(origins[0], Node) or id(edge) in recorder.outside.edges:
+        call.refuse("a hook for gradients of a tensor from outside the call")
+        return None
+    if edge is None or not _follows(call, args[1], origins[1]):
+        call.refuse()
+        return None
+    followed = bridge(call, args[1], origins[1])
+
+    def run(*_: Any, **__: Any) -> Any:
+        return recorder.guarded(call.function, tensor, followed)
+
+    return call.plan(recorder.adopt, run)
+
+
+@tables.known(Hook.remove)
+def _removed(call: Call) -> Plan | None:
+    if not isinstance(call.origins[0], Born):
+        call.refuse("a hook for gradients from outside the call, removed")
+        return None
+    return call.plan(call.recorder.adopt)
 
 
 def _cond(call: Call) -> Plan | None:

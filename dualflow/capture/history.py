@@ -91,6 +91,8 @@ def plan(recorder: Recorder, tape: Node) -> HistoryPlan:
     for node in order:
         if node.kept is not None:
             raise Unknown("a tensor in a history with retain_grad")
+        if node.hooks:
+            raise Unknown("a tensor in a history with a hook")
         to = tuple(edge_to(edge) for edge in node.edges)
         if isinstance(node, Record):
             kept_values = tuple(map(keep, (*node.inputs, *node.outs)))

@@ -227,6 +227,8 @@ class Planner:
                 raise Unsupported("another handle of a tensor, with a history of its own")
             self.nodes[outside] = None
             return ("alias", outside, tensor.requires_grad)
+        if tensor._hooks:
+            raise Unsupported("a tensor with a hook for its gradients")
         if not recorder.notes.knows(tensor):
             raise Unsupported("a tensor of unknown origin")
         if tensor._view:
