@@ -148,3 +148,13 @@ def test_a_strided_view_and_a_packed_array_in_one_program():
     x = b.tensor(20, 3)
     (kernel,) = kernels(b, b(p.sum, x, axes=(1,)), layouts=[View((20, 3), (8, 2))])
     assert not kernel.loops
+
+
+def test_no_text_depends_on_how_long_a_batch_is():
+    texts = set()
+    for batch in (2, 5, 8, 300):
+        b = Builder()
+        x = b.tensor(batch, 6)
+        rows, columns = b(p.sum, b(p.exp, x), axes=(1,)), b(p.max, b(p.exp, x), axes=(0,))
+        texts.add(tuple(emit(kernel).source for kernel in kernels(b, rows, columns)))
+    assert len(texts) == 1

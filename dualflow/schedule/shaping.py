@@ -34,7 +34,7 @@ from dualflow.ops import primitives as p
 from .facts import folds_positions
 from .lowering import Look, Lowering, Term
 
-#: Fewer points of the grid or of the loop do not run side by side where the other has as many.
+#: Fewer points of the grid or of the loop do not run side by side.
 NARROW = 8
 #: So many values of a kernel may be written out for the points of a short axis, all together.
 MOST_WRITTEN = 100
@@ -136,9 +136,11 @@ class _Shaping:
         return runs
 
     def _written_out(self) -> list[list[int]]:
-        """The innermost axis of the grid, taken from it, if it has few points and others many."""
-        few = self.kept and not self.total and 1 < self._size(self.kept[-1]) <= self.most
-        if not few or (len(self.kept) < 2 and not self.loops):
+        """The innermost axis of the grid, taken from it, if it has few points and there are other
+        axes. The first axis of a domain may be a batch, on whose size no text depends."""
+        if not self.kept or 0 in self.kept[-1] or self.total:
+            return []
+        if not 1 < self._size(self.kept[-1]) <= self.most:
             return []
         backend = self.lowering.fusion.facts.backend
         if any(t.op == "fold" and folds_positions(str(t.key), backend) for t in self.used):
@@ -160,7 +162,8 @@ class _Shaping:
         return size
 
     def _lanes(self) -> str:
-        """The axis that memory lies along, unless it has few points and the other many."""
+        """The axis that memory lies along, unless it has few points. How many the other has is not
+        asked: it is often a batch, and one text is to serve every batch."""
         if not self.loops:
             return self.names[-1]
         if self.short and self.loop[-1]:
@@ -168,9 +171,9 @@ class _Shaping:
             return self.loop_names[-1] if max(steps) <= self.most else self.names[-1]
         points, folded = self._size(self.grid[-1]), self._size(self.loop[-1])
         along = self.lies_along_loop()
-        if not along and points < NARROW <= folded:
-            along = True
-        elif along and folded < NARROW <= points and not self.total:
+        if not along:
+            along = points < NARROW
+        elif folded < NARROW and not self.total:
             along = False
         return self.loop_names[-1] if along else self.names[-1]
 
