@@ -85,6 +85,13 @@ def cpu() -> tuple[str, str, str]:
 
 
 @once
+def vector_bytes() -> int:
+    """Bytes of this machine's vectors."""
+    features = _llvm().get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+@once
 def _llvm() -> Any:
     """llvmlite's binding, ready for this machine; imported when code is first loaded."""
     import llvmlite.binding as llvm

@@ -10,11 +10,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from ..loader import vector_bytes
 from .builder import Scalar
-
-# Vector lengths that the loop vectoriser may choose.
-VECTOR_WIDTHS = (2, 4, 8, 16, 32)
-
 
 #: Makes, once in a module, a function of doubles or floats.
 Maker = Callable[[ir.Module], ir.Function]
@@ -66,12 +63,15 @@ def _scalar_call(module: ir.Module, library: ir.Function, kind: ir.Type, count: 
     if wrapper_name in module.globals:
         return module.globals[wrapper_name]
     signature = ir.FunctionType(kind, [kind] * count)
-    variants = [_vector_call(module, library, wrapper_name, kind, count, w) for w in VECTOR_WIDTHS]
+    # The lengths that the vectoriser chooses: whole vectors, and parts of them for what is left.
+    lanes = vector_bytes() // (4 if isinstance(kind, ir.FloatType) else 8)
+    widths = [width for width in (lanes // 4, lanes // 2, lanes) if width > 1]
+    variants = [_vector_call(module, library, wrapper_name, kind, count, w) for w in widths]
     wrapper = ir.Function(module, signature, wrapper_name)
     letters = "v" * count
     mapping = ",".join(
         f"_ZGV_LLVM_M{width}{letters}_{wrapper_name}({variant.name})"
-        for width, variant in zip(VECTOR_WIDTHS, variants, strict=True)
+        for width, variant in zip(widths, variants, strict=True)
     )
     _mark(wrapper, f'"vector-function-abi-variant"="{mapping}"')
     builder = ir.IRBuilder(wrapper.append_basic_block("entry"))

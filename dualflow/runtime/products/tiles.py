@@ -27,6 +27,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from ..loader import vector_bytes
 from ..translation.kinds import Kind, Pointer, float32, int64, nothing
 from ..translation.words import Made, Word
 
@@ -40,12 +41,10 @@ HEIGHTS, HIGH, LONG = (6, 4, 2, 1), 12, 2
 def vectors() -> tuple[int, int]:
     """Bytes of this machine's vectors, and how many make the width of a tile: six rows of sums,
     one row of b and one element of a fit into its registers."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 4
-    if features.get("avx2"):
-        return 32, 2
-    return (16, 4) if features.get("neon") else (16, 2)
+    nbytes = vector_bytes()
+    if nbytes > 16:
+        return nbytes, nbytes // 16
+    return nbytes, 4 if llvm.get_host_cpu_features().get("neon") else 2
 
 
 def _declared(module: ir.Module, kind: ir.FunctionType, name: str) -> Any:
@@ -125,8 +124,10 @@ class _Writer:
         return self.builder.call(function, [nothing, value], fastmath=["reassoc"])
 
     def walk(self, start: Any, stop: Any, step: int, held: Sequence[Any],
-             body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:  # fmt: skip
-        """A loop that runs at least once; `body` gives what it holds next."""
+             body: Callable[[Any, list[Any]], list[Any]],
+             full: bool = False) -> list[Any]:  # fmt: skip
+        """A loop that runs at least once; `body` gives what it holds next. One that is `full` keeps
+        the machine busy as it is: several steps at a time would only be more code."""
         builder = self.builder
         before, inside = builder.block, builder.append_basic_block()
         after = builder.append_basic_block()
@@ -141,9 +142,18 @@ class _Writer:
                                      strict=True):  # fmt: skip
             phi.add_incoming(first, before)
             phi.add_incoming(later, end)
-        builder.cbranch(builder.icmp_signed("<", further, stop), inside, after)
+        again = builder.cbranch(builder.icmp_signed("<", further, stop), inside, after)
+        if full:
+            again.set_metadata("llvm.loop", self._as_it_is())
         builder.position_at_end(after)
         return following
+
+    def _as_it_is(self) -> Any:
+        """What tells LLVM not to unroll a loop; the first part of such a node is the node."""
+        how = self.module.add_metadata(["llvm.loop.unroll.disable"])
+        node = ir.MDValue(self.module, [how], name=str(len(self.module.metadata)))
+        node.operands = (node, how)
+        return node
 
     def walk_if_any(self, start: Any, stop: Any, step: int, held: Sequence[Any],
                     body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:  # fmt: skip
@@ -191,7 +201,7 @@ def _block(writer: _Writer, high: int, wide: int, at: bool) -> None:
         return [builder.add(along, step), across if at else builder.add(across, stride), *found]
 
     none = number(0)
-    sums = writer.walk(none, k, 1, [none, none, *[writer.zero] * (high * wide)], products)[2:]
+    sums = writer.walk(none, k, 1, [none, none, *[writer.zero] * (high * wide)], products, True)[2:]
     targets = [
         (writer.at(c, builder.add(builder.mul(ldc, number(u)), number(v * lanes))), masks[v])
         for u in range(high)
@@ -225,7 +235,7 @@ def _lines_block(writer: _Writer, high: int, wide: int) -> None:
                 found.append(writer.fma(left, right, sums[u * wide + v]))
         return found
 
-    sums = writer.walk(number(0), k, 1, [writer.zero] * (high * wide), products)
+    sums = writer.walk(number(0), k, 1, [writer.zero] * (high * wide), products, True)
     for u in range(high):
         row = writer.at(c, builder.mul(ldc, number(u)))
         for v, mask in enumerate(masks):
