@@ -16,7 +16,7 @@ import numpy as np
 from dualflow.base.records import replaced
 from dualflow.ir.kernel import Fold, Keep, Kernel, Let, Stage, Store, Total
 from dualflow.ir.op import CATALOGUE, Kind
-from dualflow.ir.program import Call, Launch, Loop, Operand, Program
+from dualflow.ir.program import Call, Chain, Launch, Loop, Operand, Program
 
 
 class Memory:
@@ -105,8 +105,24 @@ def run_steps(memory: Memory) -> int:
             call(step, memory)
         elif isinstance(step, Loop):
             status = status or loop(step, memory)
+        elif isinstance(step, Chain):
+            status = status or run_chain(step, memory)
         else:
             status = status or KernelRun(step, memory).run()
+    return status
+
+
+def run_chain(step: Chain, memory: Memory) -> int:
+    """Run a chain with all rows at once: what a block holds is then all of them."""
+    count = int(np.prod(step.rows))
+    for i, nbytes in enumerate(step.held):
+        memory.places["block", i] = np.full(count * nbytes, 0xA5, np.uint8)
+    status = 0
+    for part in step.steps:
+        if isinstance(part, Call):
+            call(part, memory)
+        else:
+            status = status or KernelRun(part, memory).run()
     return status
 
 
@@ -139,7 +155,7 @@ def seen_from(part: Any, starts: dict[tuple[str, int], int]) -> Any:
         return replaced(part, view=part.view._replace(offset=part.view.offset + start))
     if type(part) is tuple:
         return tuple(seen_from(inner, starts) for inner in part)
-    if isinstance(part, (Program, Launch, Call)):
+    if isinstance(part, (Program, Launch, Call, Chain)):
         made = {name: seen_from(getattr(part, name), starts) for name in part.__match_args__}
         return type(part)(**made)
     if isinstance(part, Loop):  # its body sees its places

@@ -11,7 +11,7 @@ from typing import Literal
 
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Launch, Loop, Program, Step
+from dualflow.ir.program import Loop, Program, Step, touched
 from dualflow.ir.text import KernelText
 
 How = Literal["record", "replay", "co-execute", "eager"]
@@ -97,9 +97,8 @@ def step_bytes(step: Step) -> int:
     broadcast repeats once."""
     if isinstance(step, Loop):
         return step.count * sum(map(step_bytes, step.body.steps))
-    operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
     total = 0
-    for operand in operands:
+    for operand in touched(step):
         elements = 1
         for size, stride in zip(operand.view.shape, operand.view.strides, strict=True):
             elements *= size if stride or not size else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dualflow.ir.graph import print_graph
-from dualflow.ir.program import Launch, Loop, Program
+from dualflow.ir.program import Chain, Launch, Loop, Program
 
 from .report import Report, Section, step_bytes
 
@@ -68,6 +68,9 @@ def _launches(program: Program, before: str = "") -> Iterator[tuple[str, Launch]
     for number, step in enumerate(program.steps):
         if isinstance(step, Loop):
             yield from _launches(step.body, f"{before}{number}.")
+        elif isinstance(step, Chain):
+            inner = (part for part in step.steps if isinstance(part, Launch))
+            yield from ((f"{before}{number}", part) for part in inner)
         elif isinstance(step, Launch):
             yield f"{before}{number}", step
 

@@ -6,7 +6,8 @@
     Launch  = a Kernel with its operands, integers (sizes, strides) and scalars
     Call    = an op run by a library on whole operands
     Loop    = a Program run many times, on memory that is exchanged or moves from step to step
-    Step    = Launch | Call | Loop
+    Chain   = Launches and Calls run for one block of rows after the other
+    Step    = Launch | Call | Loop | Chain
 
 Comes in: `schedule/`. Goes out: `runtime/`. Inputs have known strides: they are part of the guard
 of a trace, and so of the program.
@@ -29,9 +30,10 @@ from .types import TensorType, View
 
 @record
 class Buffer:
-    """A piece of memory: `index` counts inputs, outputs or constants; in the arena it is a byte."""
+    """A piece of memory: `index` counts inputs, outputs or constants; in the arena it is a byte. A
+    "block" is what a Chain holds of one block of rows at a time, counted within the Chain."""
 
-    place: Literal["input", "output", "arena", "constant"]
+    place: Literal["input", "output", "arena", "constant", "block"]
     index: int
     nbytes: int
 
@@ -108,7 +110,45 @@ class Loop:
     results: tuple[Operand, ...]
 
 
-Step = Launch | Call | Loop
+@record
+class Chain:
+    """Kernels and products of matrices run for one block of rows after the other, so that what they
+    hand on stays in the cache and takes memory for one block alone.
+
+    Attributes:
+        steps: in the order in which they run for each block.
+        rows: the sizes of the axes along which rows are counted; blocks divide the last one.
+        tall: rows of a block, but for the last ones.
+        moves: for each step, how it follows the rows. For a Launch: for each axis of the grid the
+            points that a step along each axis of `rows` moves its range by, or None where all of it
+            is walked for each block. For a Call: for each operand and the result, the elements that
+            such steps move it by; a result that does not move along the last one is a sum.
+        held: for each buffer of place "block", the bytes of a row.
+    """
+
+    steps: tuple[Launch | Call, ...]
+    rows: tuple[int, ...]
+    tall: int
+    moves: tuple[tuple[tuple[int, ...] | None, ...], ...]
+    held: tuple[int, ...]
+
+    @property
+    def touched(self) -> tuple[Operand, ...]:
+        """The operands and results of its steps that lie in memory."""
+        found: list[Operand] = []
+        for step in self.steps:
+            found += step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
+        return tuple(operand for operand in found if operand.buffer.place != "block")
+
+
+Step = Launch | Call | Loop | Chain
+
+
+def touched(step: Launch | Call | Chain) -> tuple[Operand, ...]:
+    """What a step that is no loop reads and writes in memory."""
+    if isinstance(step, Chain):
+        return step.touched
+    return step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
 
 
 @entity
@@ -140,6 +180,8 @@ class Program:
         for step in self.steps:
             if isinstance(step, Loop):
                 found += step.body.launches
+            elif isinstance(step, Chain):
+                found += [part for part in step.steps if isinstance(part, Launch)]
             elif isinstance(step, Launch):
                 found.append(step)
         return tuple(found)
@@ -153,10 +195,11 @@ class Program:
                 inner = step.body.runs
                 launches += step.count * inner[0]
                 calls += step.count * inner[1]
-            elif isinstance(step, Launch):
-                launches += 1
-            else:
-                calls += 1
+                continue
+            parts = step.steps if isinstance(step, Chain) else (step,)
+            kernels = sum(isinstance(part, Launch) for part in parts)
+            launches += kernels
+            calls += len(parts) - kernels
         return launches, calls
 
     def __str__(self) -> str:
@@ -166,20 +209,26 @@ class Program:
 def _lines(program: Program) -> Iterator[str]:
     yield f"program: {len(program.steps)} steps, arena {program.arena} bytes"
     for i, step in enumerate(program.steps):
-        if isinstance(step, Launch):
-            operands = ", ".join(
-                f"{access.name}={_place(operand)}"
-                for access, operand in zip(step.kernel.accesses, step.operands, strict=True)
-            )
-            yield f"  {i}: launch {operands} integers={step.integers} scalars={step.scalars}"
-        elif isinstance(step, Loop):
+        if isinstance(step, Loop):
             yield from _loop_lines(i, step)
+        elif isinstance(step, Chain):
+            yield f"  {i}: {step.tall} rows of {step.rows} at a time, {sum(step.held)} bytes a row:"
+            yield from (f"     {_step_line(part)}" for part in step.steps)
         else:
-            settings = (step.settings,) if step.attributes else ()
-            operands = ", ".join((*map(_place, step.operands), *settings))
-            results = ", ".join(map(_place, step.results))
-            yield f"  {i}: call {step.op.name}({operands}) -> {results}"
+            yield f"  {i}: {_step_line(step)}"
     yield f"  return {', '.join(map(_place, program.outputs))}"
+
+
+def _step_line(step: Launch | Call) -> str:
+    if isinstance(step, Launch):
+        operands = ", ".join(
+            f"{access.name}={_place(operand)}"
+            for access, operand in zip(step.kernel.accesses, step.operands, strict=True)
+        )
+        return f"launch {operands} integers={step.integers} scalars={step.scalars}"
+    settings = (step.settings,) if step.attributes else ()
+    operands = ", ".join((*map(_place, step.operands), *settings))
+    return f"call {step.op.name}({operands}) -> {', '.join(map(_place, step.results))}"
 
 
 def _loop_lines(number: int, loop: Loop) -> Iterator[str]:

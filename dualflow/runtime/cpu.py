@@ -17,13 +17,14 @@ import numpy as np
 from dualflow.base.counters import count
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Call, Launch, Loop, Program
+from dualflow.ir.program import Call, Chain, Launch, Loop, Program
 from dualflow.ir.text import KernelText
 
 from . import blas, builds, native, products
 from .calls import PythonCall, matmul_step
-from .division import WORTH_PYTHON, Division, PythonThreads, native_step
-from .layout import Layout, scalar_word, scratch_size
+from .chains import Blocks, chain_step, scratch_bytes
+from .division import WORTH_PYTHON, Division, PythonThreads, divide_product, native_step
+from .layout import Layout, scalar_word
 from .loops import PythonLoop, loop_step
 from .memory import Arena, allocator, arenas
 from .native_call import MOST_ARENA
@@ -205,11 +206,16 @@ class Executable:
         works = zip(self.program.steps, layout.products, layout.divisions, strict=True)
         for step, found, division in works:
             made: tuple[int, list[native.Argument]] | Part | None
-            if isinstance(step, Launch):
+            if isinstance(step, Chain):
+                assert isinstance(found, Blocks)
+                stretch += self._panels(found)
+                made = self._chain(found)
+            elif isinstance(step, Launch):
                 made = self._launch(step, division)
             elif isinstance(step, Loop):
                 made = self._loop(step)
             else:
+                assert not isinstance(found, Blocks)
                 made = self._call(step, found, division)
             if isinstance(made, tuple):
                 stretch.append(made)
@@ -227,7 +233,7 @@ class Executable:
     ) -> tuple[int, list[native.Argument]] | PythonThreads:
         """The step as a native call of its kernel, or divided over threads."""
         text = self.texts[step.kernel]
-        words, scratch = self._arguments(step), scratch_size(text, step)
+        words, scratch = self._arguments(step), scratch_bytes(text, step.integers)
         return self._divided(division, self._kernels[step.kernel], text, words, scratch)
 
     def _divided(
@@ -251,8 +257,37 @@ class Executable:
             return made or PythonCall(step, self._layout)
         build = builds.start(found.text)
         self._alive += [build, found.tables]
-        words, scratch = self._layout.words(found), scratch_size(found.text, found)
+        words, scratch = self._layout.words(found), scratch_bytes(found.text, found.integers)
         return self._divided(division, build.address, found.text, words, scratch)
+
+    def _panels(self, found: Blocks) -> list[tuple[int, list[native.Argument]]]:
+        """The steps that copy right matrices before the blocks are walked."""
+        steps, (base, start) = [], self._layout.scratch_place()
+        for panels in found.packed.values():
+            copies, division = panels.copies, divide_product(panels.copies)
+            build = builds.start(copies.text)
+            self._alive.append(build)
+            words = [self._layout.place(copies.operands[0]), (base, start + panels.offset)]
+            words += [(native.NUMBER, integer) for integer in copies.integers]
+            divided = division and native_step(division, build.address, copies.text, words, 0)
+            steps.append(divided or (build.address, words))
+        return steps
+
+    def _chain(self, found: Blocks) -> tuple[int, list[native.Argument]]:
+        """The step as a native walk over blocks of rows."""
+        stages: list[tuple[int, KernelText, list[native.Argument]]] = []
+        for step, made in zip(found.chain.steps, found.products, strict=True):
+            if isinstance(step, Launch):
+                text, numbers = self.texts[step.kernel], _numbers(step)
+                stages.append((self._kernels[step.kernel], text, numbers))
+            elif made is not None:
+                build = builds.start(made.text)
+                self._alive.append(build)
+                stages.append((build.address, made.text, []))
+        layout = self._layout
+        function, words, plan = chain_step(found, stages, layout.place, layout.scratch_place())
+        self._alive.append(plan)
+        return function, words
 
     def _bind(self, stretch: list[tuple[int, list[native.Argument]]]) -> native.Binding:
         release = self._layout.traffic > RELEASE_BYTES
@@ -274,7 +309,11 @@ class Executable:
         found = [self._layout.place(operand) for operand in launch.operands]
         if len(text.pointers) > len(launch.operands):
             found.append((native.STATUS, 0))
-        found += self._layout.scratch(text, launch)
-        for scalar, value in zip(launch.kernel.scalars, launch.scalars, strict=True):
-            found.append((native.NUMBER, scalar_word(value, scalar.dtype)))
-        return found + [(native.NUMBER, integer) for integer in launch.integers]
+        return found + self._layout.scratch(text, launch) + _numbers(launch)
+
+
+def _numbers(launch: Launch) -> list[native.Argument]:
+    """The words of a kernel's scalars and integers."""
+    scalars = zip(launch.kernel.scalars, launch.scalars, strict=True)
+    words = [scalar_word(value, scalar.dtype) for scalar, value in scalars]
+    return [(native.NUMBER, word) for word in (*words, *launch.integers)]

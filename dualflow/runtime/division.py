@@ -61,7 +61,7 @@ def divide(launch: Launch) -> Division | None:
     kernel = launch.kernel
     names = kernel.integers()
     numbers = dict(zip(names, launch.integers, strict=True))
-    cost = _cost(kernel, numbers)
+    cost = cost_of(launch)
     wanted = min(int(cost // PART), MOST_PARTS)
     if cost < WORTH or wanted < 2:
         return None
@@ -104,8 +104,10 @@ def _axis(kernel: Kernel, numbers: dict[str, int], wanted: int) -> str | None:
     return next(iter([*enough, *longest]), None)
 
 
-def _cost(kernel: Kernel, numbers: dict[str, int]) -> float:
+def cost_of(launch: Launch) -> float:
     """About how many ns the kernel takes on one thread."""
+    kernel = launch.kernel
+    numbers = dict(zip(kernel.integers(), launch.integers, strict=True))
     grid = {axis: numbers[f"hi_{axis}"] - numbers[f"lo_{axis}"] for axis in kernel.grid}
     points = prod(grid.values())
     outside = prod(grid[axis] for axis in kernel.grid if axis not in kernel.totals)
@@ -137,12 +139,22 @@ def native_step(
 ) -> tuple[int, list[Argument]] | None:
     """The divided kernel as a step of the dispatcher, with `scratch` bytes for each thread; None
     without a native pool."""
+    lo = len(arguments) - text.integers + division.lo
+    lent = len(text.pointers), len(text.scratch)
+    return pooled_step(division, kernel, arguments, lo, scratch, *lent)
+
+
+def pooled_step(
+    division: Division, function: int, arguments: Sequence[Argument], lo: int, scratch: int,
+    first: int, lent: int,
+) -> tuple[int, list[Argument]] | None:  # fmt: skip
+    """A function whose range begins at its word `lo`, divided over the native pool; None without
+    one. Each thread has `scratch` bytes, to which `lent` words from the `first` on point."""
     step = threads.step()
     if step is None:
         return None
-    lo = len(arguments) - text.integers + division.lo
-    numbers = (kernel, len(arguments), lo, division.points, division.parts, division.threads,
-               scratch, len(text.pointers), len(text.scratch), division.cost < LIGHT)  # fmt: skip
+    numbers = (function, len(arguments), lo, division.points, division.parts, division.threads,
+               scratch, first, lent, division.cost < LIGHT)  # fmt: skip
     return step, [*((native.NUMBER, int(number)) for number in numbers), *arguments]
 
 

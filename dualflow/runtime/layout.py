@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from dualflow.ir.kernel import Kernel
-from dualflow.ir.program import Call, Launch, Loop, Operand, Program, Step
+from dualflow.ir.program import Call, Chain, Launch, Loop, Operand, Program, Step, touched
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
+from .chains import Blocks, blocks, scratch_bytes, scratch_sizes
 from .division import Division, divide, divide_product
-from .memory import ALIGNMENT
+from .memory import aligned
 from .native import FIRST_ARRAY, NUMBER, STATUS, Argument
 from .products import Product, product
 
@@ -31,11 +32,6 @@ Arrays = Sequence[np.ndarray]
 _keys = count()
 #: From the inputs, the output buffers and the arena of a call, an operand as an ndarray.
 Reader = Callable[[Arrays, Arrays, Any], np.ndarray]
-
-
-def aligned(nbytes: int) -> int:
-    """`nbytes` rounded up to the alignment of buffers."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def scalar_word(value: bool | int | float, dtype: np.dtype) -> int:
@@ -53,7 +49,7 @@ class Layout:
         returns_buffers: whether the outputs are the buffers, one by one.
         arena: bytes of the arena, scratch included.
         traffic: bytes of all operands of all steps.
-        products: for each step, the product that it is, if it is one.
+        products: for each step, the product that it is, or how its blocks run, if it is one.
         divisions: for each step, how it is divided over threads, if it is.
     """
 
@@ -62,7 +58,7 @@ class Layout:
         self.constants = [np.ascontiguousarray(array) for array in program.constants]
         self.buffers, self.returns_buffers = self._output_buffers()
         self._scratch_at = aligned(program.arena)
-        self.products = [product(s) if isinstance(s, Call) else None for s in program.steps]
+        self.products = [_product(step, texts) for step in program.steps]
         self.divisions = list(map(_division, program.steps, self.products))
         works = zip(program.steps, self.products, self.divisions, strict=True)
         scratch = max((_scratch(*work, texts) for work in works), default=0)
@@ -107,7 +103,7 @@ class Layout:
     def scratch(self, text: KernelText, launch: Launch | Product) -> list[Argument]:
         """Where a kernel's scratch lies: launches run one after the other and share it."""
         found, at = [], self._scratch_at
-        for size in _scratch_sizes(text, launch):
+        for size in scratch_sizes(text, launch.integers):
             found.append((self._arena_base, at))
             at += size
         return found
@@ -190,7 +186,7 @@ def traffic(program: Program) -> int:
     return sum(
         step.count * traffic(step.body)
         if isinstance(step, Loop)
-        else sum(operand.type.nbytes for operand in step.operands)
+        else sum(operand.type.nbytes for operand in touched(step))
         for step in program.steps
     )
 
@@ -222,15 +218,23 @@ def _window(base: np.ndarray, address: int, nbytes: int) -> Any:
     return memory
 
 
-def _division(step: Step, found: Product | None) -> Division | None:
+def _product(step: Step, texts: Mapping[Kernel, KernelText]) -> Product | Blocks | None:
+    if isinstance(step, Chain):
+        return blocks(step, texts)
+    return product(step) if isinstance(step, Call) else None
+
+
+def _division(step: Step, found: Product | Blocks | None) -> Division | None:
     if isinstance(step, Launch):
         return divide(step)
+    if isinstance(found, Blocks):
+        return found.division
     return divide_product(found) if found is not None else None
 
 
 def _scratch(
     step: Step,
-    found: Product | None,
+    found: Product | Blocks | None,
     division: Division | None,
     texts: Mapping[Kernel, KernelText],
 ) -> int:
@@ -240,17 +244,7 @@ def _scratch(
         return Layout(step.body, texts).arena
     shares = division.threads if division else 1
     if isinstance(step, Launch):
-        return scratch_size(texts[step.kernel], step) * shares
-    return scratch_size(found.text, found) * shares if found is not None else 0
-
-
-def scratch_size(text: KernelText, launch: Launch | Product) -> int:
-    """Bytes of scratch that a launch on one thread needs."""
-    return sum(_scratch_sizes(text, launch))
-
-
-def _scratch_sizes(text: KernelText, launch: Launch | Product) -> list[int]:
-    return [
-        aligned(dtype.itemsize * prod(launch.integers[n] for n in integers))
-        for dtype, integers in text.scratch
-    ]
+        return scratch_bytes(texts[step.kernel], step.integers) * shares
+    if isinstance(found, Blocks):
+        return found.panels + found.scratch * shares
+    return scratch_bytes(found.text, found.integers) * shares if found is not None else 0

@@ -33,6 +33,11 @@ HUGE_PAGE = 2 << 20
 LIMIT = 1 << 30
 
 
+def aligned(nbytes: int) -> int:
+    """`nbytes` rounded up to the alignment of buffers."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
 class Pool:
     """Blocks of memory by size class, handed out as the bases of ndarrays.
 

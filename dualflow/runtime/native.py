@@ -22,6 +22,7 @@ import numpy as np
 
 from . import cache
 from .loader import Native
+from .native_chain import CHAIN
 from .native_loop import LOOP
 from .once import once, trial
 
@@ -197,7 +198,7 @@ done:
 _GEMM_WORDS = 16
 _SYMBOLS = (
     "dualflow_run", "dualflow_call", "dualflow_copy_word",
-    "dualflow_gemm_float", "dualflow_gemm_double", "dualflow_loop",
+    "dualflow_gemm_float", "dualflow_gemm_double", "dualflow_loop", "dualflow_chain",
 )  # fmt: skip
 
 
@@ -310,7 +311,7 @@ def _library() -> Native:
         for n in range(_GEMM_WORDS)
     )
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
-    text = _DISPATCH + LOOP + "".join(products)
+    text = _DISPATCH + LOOP + CHAIN + "".join(products)
     offsets = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
     return cache.native_part(fill(text, offsets), _SYMBOLS)
@@ -339,6 +340,11 @@ def gemm(dtype: np.dtype) -> int:
 def loop() -> int:
     """The address of the step that runs code many times (see `native_loop`)."""
     return _library()["dualflow_loop"]
+
+
+def chain() -> int:
+    """The address of the step that runs steps block by block (see `native_chain`)."""
+    return _library()["dualflow_chain"]
 
 
 def payload() -> int:

@@ -7,6 +7,7 @@ what was decided and why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 from dualflow.base import config
 from dualflow.base.errors import IndexingError
@@ -15,9 +16,20 @@ from dualflow.base.shapes import size_of
 from dualflow.ir.backend import NUMBA, Backend
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
-from dualflow.ir.program import Buffer, Call, Launch, Loop, Operand, Program, Step
+from dualflow.ir.program import (
+    Buffer,
+    Call,
+    Chain,
+    Launch,
+    Loop,
+    Operand,
+    Program,
+    Step,
+    touched,
+)
 from dualflow.ir.types import View
 
+from .chains import Chained, Use, chained
 from .fusion import Fusion
 from .loops import Repeated, repeat
 from .lowering import Lowering
@@ -67,11 +79,14 @@ class Plan:
             for step in steps:
                 parts[step].append(node.op.name)
         found = []
-        for i, (names, step) in enumerate(zip(parts, self.program.steps, strict=True)):
+        for i, (made, step) in enumerate(zip(parts, self.program.steps, strict=True)):
             what = "kernel" if isinstance(step, Launch) else "library call"
-            made_of = f"{what} of {', '.join(reversed(names))}"
+            names = ", ".join(reversed(made))
+            made_of = f"{what} of {names}"
             if isinstance(step, Call) and step.attributes:
                 made_of += f" with {step.settings}"
+            elif isinstance(step, Chain):
+                made_of = f"{step.tall} rows of {prod(step.rows):,} at a time: {names}"
             elif isinstance(step, Loop):
                 made_of = f"{step.count} times {len(step.body.steps)} steps"
             found.append(f"{i}: {made_of}; {self.moved[i]:,} bytes")
@@ -129,12 +144,15 @@ class _Assembly:
             join_totals(fusion, self.lies)
         fusion.finish(layouts, into)
         self.nodes: list[tuple[Node, ...]] = []
-        self.works: list[Lowered | Library | Repeated] = []
+        self.works: list[Lowered | Library | Repeated | Chained] = []
         self.shared: dict[Value, Value] = {}  # what lies where another value lay before
         self.given_away: dict[int, set[Value]] = {}  # that other, by the number of the work
+        self.parts: dict[Chained, list[tuple[Node, ...]]] = {}  # the nodes of each of their works
         ends = self._ends()
         for unit in fusion.units:
             self._lower(unit, ends.get(unit, []))
+        if backend.chains and not exact:
+            self._join_chains()
         self.buffers = self._buffers()
 
     def _ends(self) -> dict[Group | Library, list[Value]]:
@@ -211,6 +229,37 @@ class _Assembly:
             if value in self.fusion.into:
                 self.lies[value] = self.lies[self.fusion.into[value]]
 
+    def _join_chains(self) -> None:
+        """Let works run together for one block of rows after the other."""
+        kept = {*self.graph.inputs, *map(self._home, self.fusion.outputs)}
+        made = chained(self.works, self._uses, kept)  # type: ignore[arg-type]
+        self.works = [work for work, _ in made]
+        given, nodes = self.given_away, self.nodes
+        self.given_away, self.nodes = {}, []
+        for step, (work, numbers) in enumerate(made):
+            parts = [nodes[number] for number in numbers]
+            self.nodes.append(tuple(node for part in reversed(parts) for node in part))
+            if isinstance(work, Chained):
+                self.parts[work] = parts
+            gone = set().union(*(given.get(number, set()) for number in numbers))
+            if gone:
+                self.given_away[step] = gone
+
+    def _uses(self, work: Lowered | Library | Repeated) -> list[Use]:
+        """The memory of a work, in the order of its operands and results."""
+
+        def used(value: Value, view: View, written: bool) -> Use:
+            return Use(self._home(self.fusion.into.get(value, value)), view, written)
+
+        if isinstance(work, Lowered):
+            looks = zip(work.kernel.accesses, work.looks, strict=True)
+            return [used(*look, access.mode != "in") for access, look in looks]
+        if isinstance(work, Repeated):
+            wholes = {value: View.contiguous(value.shape) for value in self._touched(work)}
+            return [used(value, view, True) for value, view in wholes.items()]
+        operands = [used(*self._whole(value, work), False) for value in work.node.operands]
+        return operands + [used(value, self.lies[value], True) for value in work.node.results]
+
     # Buffers -----------------------------------------------------------------------------------
 
     def _buffers(self) -> dict[Value, Buffer]:
@@ -223,6 +272,10 @@ class _Assembly:
         made = [value for value in self.fusion.outputs if value not in buffers]
         for i, value in enumerate(made):
             buffers[value] = Buffer("output", i, value.type.nbytes)
+        for work in self.works:
+            if isinstance(work, Chained):
+                for i, value in enumerate(work.inner):
+                    buffers[value] = Buffer("block", i, value.type.nbytes)
         lives = self._lives()
         made = [value for value in made if value in lives]
         for value in made:  # what is returned stays
@@ -262,7 +315,10 @@ class _Assembly:
             gone |= self.given_away.get(step, set())
         return lives
 
-    def _touched(self, work: Lowered | Library | Repeated) -> list[Value]:
+    def _touched(self, work: Lowered | Library | Repeated | Chained) -> list[Value]:
+        if isinstance(work, Chained):
+            values = [value for each in work.works for value in self._touched(each)]
+            return [value for value in values if self._home(value) not in work.inner]
         if isinstance(work, Lowered):
             return [value for value, _ in work.looks]
         if isinstance(work, Repeated):
@@ -295,6 +351,10 @@ class _Assembly:
             for node in nodes:
                 parts[node] = (*parts.get(node, ()), i)
         stored = {v: self.fusion.reasons[v] for v in self.fusion.stored if v.node is not None}
+        for work in self.works:
+            if isinstance(work, Chained):
+                inner = [value for value in stored if self._home(value) in work.inner]
+                stored |= dict.fromkeys(inner, f"{work.tall} rows of it at a time")
         values = {*self.graph.inputs, *self.graph.outputs}
         least = sum(value.type.nbytes for value in values)
         bodies = {i: w.body for i, w in enumerate(self.works) if isinstance(w, Repeated)}
@@ -305,7 +365,9 @@ class _Assembly:
             view = view._replace(offset=view.offset + self.within[value])
         return Operand(self.buffers[value], value.dtype, view)
 
-    def _step(self, work: Lowered | Library | Repeated, nodes: tuple[Node, ...]) -> Step:
+    def _step(self, work: Lowered | Library | Repeated | Chained, nodes: tuple[Node, ...]) -> Step:
+        if isinstance(work, Chained):
+            return self._chain(work)
         if isinstance(work, Repeated):
             return work.step(self._operand)
         if isinstance(work, Library):
@@ -317,9 +379,16 @@ class _Assembly:
         covers = tuple(dict.fromkeys(node.line for node in nodes if node.line))
         return Launch(work.kernel, operands, work.integers, work.scalars, covers)
 
+    def _chain(self, work: Chained) -> Chain:
+        steps = tuple(map(self._step, work.works, self.parts[work]))
+        held = tuple(work.inner.values())
+        return Chain(steps, work.rows, work.tall, work.moves, held)  # type: ignore[arg-type]
 
-def _may_fail(work: Lowered | Library | Repeated) -> bool:
+
+def _may_fail(work: Lowered | Library | Repeated | Chained) -> bool:
     """Whether the step may set a status."""
+    if isinstance(work, Chained):
+        return any(map(_may_fail, work.works))
     if isinstance(work, Repeated):
         return bool(work.body.program.errors)
     if isinstance(work, Library):
@@ -331,7 +400,7 @@ def _moved(step: Step) -> int:
     """Bytes that a step reads and writes, if it touches each element of a buffer once."""
     if isinstance(step, Loop):
         return step.count * sum(map(_moved, step.body.steps))
-    operands = step.operands if isinstance(step, Launch) else (*step.operands, *step.results)
+    operands = touched(step)
     totals: dict[Buffer, int] = {}
     for operand in operands:
         view = operand.view

@@ -5,16 +5,17 @@ Comes in: a Call of a program. Goes out: a `Product`, or None where another form
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dualflow.ir.op import Kind
-from dualflow.ir.program import Call, Loop, Operand, Program
+from dualflow.ir.program import Call, Chain, Loop, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
 from . import scans, scatters, windows
 from .made import Product, cost
-from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, TURN, WIDEST, matmul
+from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, PACKED, TURN, WIDEST, matmul, panels
 
 _FLOATS = ("float32", "float64")
 #: up to so many rows of a result, moving the right matrix costs more than reading it as it lies
@@ -35,6 +36,11 @@ def texts_of(program: Program) -> dict[KernelText, None]:
     for step in program.steps:
         if isinstance(step, Loop):
             found |= texts_of(step.body)
+        elif isinstance(step, Chain):
+            for part in step.steps:
+                if isinstance(part, Call):
+                    dtype = part.results[0].dtype
+                    found |= {matmul(dtype): None, panels(dtype): None}
         elif isinstance(step, Call) and (made := product(step)) is not None:
             found[made.text] = None
     return found
@@ -66,6 +72,11 @@ class _Sizes(NamedTuple):
     b: tuple[int, int]
     c: tuple[int, int]
     following: tuple[int, ...]
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the columns of the left matrix lie packed."""
+        return self.a[0] == 1 and self.a[1] > 1
 
     def turned(self) -> _Sizes:
         """The same product of the transposed matrices, the right one first."""
@@ -105,16 +116,90 @@ def _multiplied(a: Operand, b: Operand, c: Operand, s: _Sizes) -> Product | None
         tall = _TALL
     elif s.m == 1:  # long rows, a few at a time, are what the prefetcher follows
         depth, wide = min(s.k, _FEW), _LONG
-    elif mode != DIRECT and s.a == (1, s.a[1]) and s.a[1] > 1:
+    elif mode != DIRECT and s.is_turned:
         tall = _TALLEST
         left = min(s.m, tall) * depth
         wide = _LONG
     soon = s.number > 1 and max(s.m, s.k) * max(s.n, s.k) <= _SMALL
     units = s.number * -(-s.m // tall) * (1 if mode == DOTS else -(-s.n // wide))
-    integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, depth, tall, wide,
+    return _product((a, b, c), s, units, mode, depth, tall, wide, left, soon)
+
+
+def _product(
+    operands: tuple[Operand, Operand, Operand], s: _Sizes, units: int, mode: int, depth: int,
+    tall: int, wide: int, left: int = 0, soon: bool = False,
+) -> Product:  # fmt: skip
+    """The text for products of sizes `s`, whose parts have `tall` rows and `wide` columns."""
+    integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, 0, depth, tall, wide,
                 int(soon), max(s.k, depth * 2 * WIDEST), left, 12)  # fmt: skip
-    return Product(matmul(c.dtype), (a, b, c), integers,
-                   cost(s.number * s.m * s.n * s.k, c.dtype))  # fmt: skip
+    dtype = operands[2].dtype
+    return Product(matmul(dtype), operands, integers, cost(s.number * s.m * s.n * s.k, dtype))
+
+
+#: Among the integers of a product of matrices: its rows, what is summed over, whether it is added
+#: to what the result holds.
+ROWS, COLUMNS, SUMMED, ADDS = 2, 3, 4, 15
+
+
+#: To copy an element takes as long as so many multiplications.
+COPYING = 8
+
+
+def of_blocks(step: Call, rows: int, sums: bool) -> Product:
+    """The product of one block of so many rows of the left matrix, or (`sums`) of both, over which
+    it then sums. The matrices lie at their operands' strides; where is the caller's to say."""
+    left, right = step.operands
+    (result,) = step.results
+    s = _block_sizes(step, rows, sums)
+    mode, depth, tall, held = _mode(s), min(s.k, DEPTH), s.m, 0
+    if mode != DOTS and s.is_turned:
+        tall = min(s.m, _TALLEST)
+        held = tall * depth
+    return _product((left, right, result), s, -(-s.m // tall), mode, depth, tall, s.n, held)
+
+
+def _block_sizes(step: Call, rows: int, sums: bool) -> _Sizes:
+    left, right = step.operands
+    (m, k), n = left.view.shape[-2:], right.view.shape[-1]
+    m, k = (m, rows) if sums else (rows, k)
+    a, b, c = (_steps(operand.view) for operand in (left, right, step.results[0]))
+    return _Sizes(1, m, n, k, a, b, c, (0, 0, 0))
+
+
+def packed(step: Call, rows: int, batches: Sequence[tuple[int, int]]) -> Packed | None:
+    """The same product with its right matrices copied into panels before, once for all blocks;
+    None if they are better read as they lie.
+
+    Args:
+        step: the product.
+        rows: of a block.
+        batches: of the right matrices, at most two axes: how many, and elements from one to the
+            next.
+    """
+    (right, result), s = (step.operands[1], step.results[0]), _block_sizes(step, rows, False)
+    mode = _mode(s)
+    if mode in (DOTS, DIRECT) or len(batches) > 2:
+        return None
+    (outer, outer_step), (inner, inner_step) = [*[(1, 0)] * (2 - len(batches)), *batches]
+    depth, apart = min(s.k, DEPTH), s.k * (s.n + WIDEST)
+    count = outer * inner
+    integers = (0, count * -(-s.k // depth), s.k, s.n, *s.b, inner, inner_step, outer_step, apart,
+                mode, depth)  # fmt: skip
+    work = cost(COPYING * count * apart, right.dtype)
+    copies = Product(panels(right.dtype), (right,), integers, work)
+    operands = step.operands[0], right, result
+    made = _product(operands, s, 1, PACKED, depth, s.m, s.n)
+    return Packed(made, copies, count, apart)
+
+
+class Packed(NamedTuple):
+    """A product whose right matrices lie in panels, what copies them there, how many there are and
+    the elements from one to the next."""
+
+    product: Product
+    copies: Product
+    matrices: int
+    apart: int
 
 
 _PREFERRED = (DOTS, DIRECT, COPY, TURN, GATHER)

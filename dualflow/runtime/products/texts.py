@@ -14,8 +14,8 @@ from dualflow.ir.text import KernelText
 
 WORDS = np.dtype("int64")
 #: How `matmul` reads its right matrix: as it lies, copied into panels, turned, element by element;
-#: or each column by scalar products with the rows of the left one.
-DIRECT, COPY, TURN, GATHER, DOTS = range(5)
+#: or each column by scalar products with the rows of the left one; or from what `panels` copied.
+DIRECT, COPY, TURN, GATHER, DOTS, PACKED = range(6)
 #: The height that the next rows are taken in: those of `tiles`; of tiles with one vector a row too.
 _HEIGHT = "6 if {0} >= 6 else 4 if {0} >= 4 else 2 if {0} >= 2 else 1"
 _TALL = "12 if thin and {0} >= 12 else " + _HEIGHT
@@ -27,7 +27,7 @@ WIDEST = 64
 
 _MATMUL = f"""
 def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_column, c_row,
-           c_column, a_next, b_next, c_next, mode, depth, tall, wide, soon, pack_size,
+           c_column, a_next, b_next, c_next, mode, adds, depth, tall, wide, soon, pack_size,
            left_size, rows_size):
     for u in range(12):
         rows[u] = u * (depth if left_size else a_row)
@@ -53,13 +53,14 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                     height = {_HEIGHT.format("bottom - i")}
                     if b_row != 1:
                         dots(a, a0 + i * a_row, rows, 0, pack, 0, k, c, to + i * c_row, c_row,
-                             height, 0)
+                             height, adds)
                     else:
                         dots(a, a0 + i * a_row, rows, 0, b, at, k, c, to + i * c_row, c_row,
-                             height, 0)
+                             height, adds)
                     i += height
             continue
-        reach = 2 * PANEL if bottom - top == 1 else PANEL
+        reach = 2 * PANEL if bottom - top == 1 and mode != {PACKED} else PANEL
+        across_all = (n + PANEL - 1) // PANEL * PANEL
         for first in range(0, k, depth):
             deep = min(depth, k - first)
             if left_size:
@@ -70,7 +71,9 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
             for j in range(side, end, reach):
                 width = min(reach, end - j)
                 at = b0 + first * b_row + j * b_column
-                if mode == {TURN}:
+                if mode == {PACKED}:
+                    at = b0 + first * across_all + j * deep
+                elif mode == {TURN}:
                     for p in range(0, deep, LANES):
                         for q in range(0, width, LANES):
                             turn(pack, p * reach + q, reach, b, at + q * b_column + p, b_column,
@@ -88,14 +91,43 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                     to = c0 + i * c_row + j
                     if left_size:
                         tile(left, (i - top) * depth, rows, 0, 1, pack, 0, reach, deep, c, to,
-                             c_row, height, width, first)
+                             c_row, height, width, first + adds)
                     elif mode == {DIRECT}:
                         tile(a, a0 + i * a_row + first * a_step, rows, 0, a_step, b, at, b_row,
-                             deep, c, to, c_row, height, width, first)
+                             deep, c, to, c_row, height, width, first + adds)
+                    elif mode == {PACKED}:
+                        tile(a, a0 + i * a_row + first * a_step, rows, 0, a_step, b, at, reach,
+                             deep, c, to, c_row, height, width, first + adds)
                     else:
                         tile(a, a0 + i * a_row + first * a_step, rows, 0, a_step, pack, 0, reach,
-                             deep, c, to, c_row, height, width, first)
+                             deep, c, to, c_row, height, width, first + adds)
                     i += height
+"""
+
+#: Copies right matrices into the panels that PACKED ones are read from.
+_PANELS = f"""
+def panels(b, c, lo, hi, k, n, b_row, b_column, inner, b_inner, b_outer, c_next, mode, depth):
+    across_all = (n + PANEL - 1) // PANEL * PANEL
+    parts = (k + depth - 1) // depth
+    for unit in range(lo, hi):
+        number, first = unit // parts, unit % parts * depth
+        deep = min(depth, k - first)
+        start = number // inner * b_outer + number % inner * b_inner + first * b_row
+        for j in range(0, n, PANEL):
+            width = min(PANEL, n - j)
+            at, to = start + j * b_column, number * c_next + first * across_all + j * deep
+            if mode == {TURN}:
+                for p in range(0, deep, LANES):
+                    for q in range(0, width, LANES):
+                        turn(c, to + p * PANEL + q, PANEL, b, at + q * b_column + p, b_column,
+                             min(LANES, width - q), min(LANES, deep - p))
+            elif mode == {COPY}:
+                for p in range(deep):
+                    copy(c, to + p * PANEL, b, at + p * b_row, width)
+            else:
+                for p in range(deep):
+                    for q in range(width):
+                        c[to + p * PANEL + q] = b[at + p * b_row + q * b_column]
 """
 
 
@@ -272,8 +304,14 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
 @lru_cache(maxsize=None)
 def matmul(dtype: np.dtype) -> KernelText:
     """Batches of products of matrices; the integers are those of the text, in its order."""
-    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 22,
-                 ((dtype, (19,)), (dtype, (20,)), (WORDS, (21,))))  # fmt: skip
+    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 23,
+                 ((dtype, (20,)), (dtype, (21,)), (WORDS, (22,))))  # fmt: skip
+
+
+@lru_cache(maxsize=None)
+def panels(dtype: np.dtype) -> KernelText:
+    """Copies of right matrices in panels, for `matmul` to read as PACKED."""
+    return _text("panels", _PANELS, dtype, (dtype, dtype), 12, ())
 
 
 @lru_cache(maxsize=None)

@@ -1,0 +1,404 @@
+"""Chains: works that run together for one block of rows after the other.
+
+    s = q @ k'        for each block of rows: s, w and o of these rows; of s and w
+    w = exp(s - max)  no more than a block is ever in memory
+    o = w @ v
+
+Comes in: the works of a program in order, and which memory each uses. Goes out: the same works, of
+which some are `Chained`. A chain begins with a product of matrices; a work joins it where it
+computes row by row what it reads of it, or sums such rows up. What lies between in the order and
+does not need the chain goes before it, what needs it and cannot join after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+from dualflow.base.records import entity
+from dualflow.ir.graph import Value
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.op import Kind
+from dualflow.ir.types import View
+
+from .loops import Repeated
+from .shaping import Lowered
+from .units import Library
+
+#: Less than so many bytes between the works stay in the cache anyway.
+WORTH = 512 << 10
+#: What a block holds should stay in the second cache beside the matrices that it meets.
+IN_CACHE = 384 << 10
+#: Rows of a block: a tile of products at least, at most so many that more gain nothing; so many
+#: blocks are wanted where they have as many rows as the third; rows are taken so many at a time.
+LEAST, MOST, WANTED, ENOUGH, TILE = 12, 192, 8, 48, 6
+#: A right matrix of more bytes is read anew from further away for each block: only high ones pay.
+FAR, HIGH = 1 << 20, 96
+#: So many works are looked at after the last one that joined.
+AHEAD = 8
+#: A sum over rows keeps the rows of its batch on one thread: from so many batches on that is none.
+BATCHES = 4
+
+Work = Lowered | Library | Repeated
+Moves = tuple[tuple[int, ...] | None, ...]
+
+
+class Use(NamedTuple):
+    """Memory that a work uses: the value that lies there first, seen how, and written or not."""
+
+    home: Value
+    view: View
+    written: bool
+
+
+@entity
+class Chained:
+    """Works that are one step.
+
+    Attributes:
+        works, numbers: what runs for each block, in order, and where it was.
+        rows, tall, moves: see `ir.program.Chain`.
+        inner: what lies in blocks alone, and the bytes of a row.
+    """
+
+    works: tuple[Lowered | Library, ...]
+    numbers: tuple[int, ...]
+    rows: tuple[int, ...]
+    tall: int
+    moves: tuple[Moves, ...]
+    inner: dict[Value, int]
+
+
+class _Along(NamedTuple):
+    """An axis that walks rows: its number, rows from point to point, rows in all, points of a row
+    where it walks columns too."""
+
+    axis: int
+    step: int
+    span: int
+    points: int = 1
+
+
+def height(rows: Sequence[int], held: Iterable[int]) -> int:
+    """Rows of a block that holds so many bytes of each: as sizes alone say, for sums depend on it.
+
+    >>> height((8, 4096), [4096 * 4])
+    24
+    """
+    length = rows[-1]
+    most = max(LEAST, min(MOST, IN_CACHE // max(1, sum(held)), max(ENOUGH, prod(rows) // WANTED)))
+    count = -(-length // most)
+    tall = -(-length // count)
+    return min(length, -(-tall // TILE) * TILE) if count > 1 else tall
+
+
+def rows_of(view: View, axes: Iterable[int], row: int, count: int) -> tuple[_Along, ...] | None:
+    """How `axes` of a view walk `count` rows of `row` elements that lie one after the other; None
+    if they see other elements than all of these rows, in order, each with its own columns."""
+    found, last = [], view.offset
+    for axis in axes:
+        size, stride = view.shape[axis], view.strides[axis]
+        if size == 1 or not stride:
+            continue
+        if stride < 0:
+            return None
+        if stride % row == 0:
+            found.append(_Along(axis, stride // row, stride // row * size))
+        elif stride * size <= row:
+            last += stride * (size - 1)
+        elif row % stride == 0 and stride * size % row == 0:
+            found.append(_Along(axis, 1, stride * size // row, row // stride))
+        else:
+            return None
+    found.sort(key=lambda along: -along.step)
+    steps = [*(along.span for along in found), 1]
+    whole = steps[0] == count and all(
+        along.step == inner for along, inner in zip(found, steps[1:], strict=True)
+    )
+    return tuple(found) if whole and 0 <= last < row else None
+
+
+class _Growth:
+    """A chain in the making.
+
+    Attributes:
+        count: rows in all.
+        made: what its works wrote, and the elements of a row.
+        cuts: numbers of rows after which some work begins anew: blocks do not reach over these.
+    """
+
+    def __init__(self, finder: _Finder, count: int) -> None:
+        self.finder, self.count = finder, count
+        self.numbers: list[int] = []
+        self.walks: list[tuple[_Along, ...] | tuple[int, bool]] = []
+        self.made: dict[Value, int] = {}
+        self.cuts: set[int] = {count}
+        self.touched: set[Value] = set()
+
+    def rows(self, cuts: Iterable[int] = ()) -> tuple[int, ...] | None:
+        """The axes of rows; None if works begin anew at numbers that do not fit together."""
+        ends = sorted({*self.cuts, *cuts} - {1})
+        if any(high % low for low, high in pairwise(ends)):
+            return None
+        return (*reversed([high // low for low, high in pairwise(ends)]), ends[0])
+
+    def joins(self, number: int) -> bool:
+        """Let the work of this number join, if it can."""
+        work, uses = self.finder.works[number], self.finder.uses[number]
+        if isinstance(work, Repeated):
+            return False
+        written = [use for use in uses if use.written]
+        if any(use.home in self.touched and use.home not in self.made for use in written):
+            return False  # what was read as a whole, or at other rows
+        if isinstance(work, Lowered):
+            walk, cuts = self._kernel(work, uses)
+        else:
+            walk, cuts = self._product(work, uses)
+        rows = None if walk is None else self.rows(cuts)
+        if walk is None or rows is None or rows[-1] < LEAST:
+            return False
+        rowed = {use.home: use.home.type.size // self.count for use in written
+                 if use.home.type.size % self.count == 0}  # fmt: skip
+        held = self._held({**self.made, **rowed}, {*self.numbers, number})
+        if isinstance(work, Library) and not self._is_near(work, rows, held):
+            return False
+        self.made |= rowed
+        self.cuts |= cuts
+        self.touched |= {use.home for use in uses}
+        self.numbers.append(number)
+        self.walks.append(walk)
+        return True
+
+    def _held(self, made: dict[Value, int], members: set[int]) -> dict[Value, int]:
+        """What no work but `members` uses, and the bytes of a row."""
+        return {
+            home: row * home.dtype.itemsize for home, row in made.items()
+            if self.finder.users[home] <= members
+        }  # fmt: skip
+
+    def _is_near(self, work: Library, rows: tuple[int, ...], held: dict[Value, int]) -> bool:
+        """Whether the right matrix is not read too often from too far away."""
+        _, right = work.node.operands
+        k, n = right.shape[-2:]
+        far = k * n * right.dtype.itemsize > FAR
+        return not far or height(rows, held.values()) >= min(HIGH, rows[-1])
+
+    def _kernel(
+        self, work: Lowered, uses: Sequence[Use]
+    ) -> tuple[tuple[_Along, ...] | None, set[int]]:
+        """How the grid of a kernel walks rows, if it computes row by row."""
+        kernel = work.kernel
+        gathered = _gathered(kernel)
+        if kernel.totals or work.may_fail:
+            return None, set()
+        walks = set()
+        for access, use in zip(kernel.accesses, uses, strict=True):
+            row = self.made.get(use.home)
+            if row is None:
+                continue
+            axes = range(len(kernel.axes))
+            walk = None if access.name in gathered else rows_of(use.view, axes, row, self.count)
+            if walk is None or any(along.axis >= len(kernel.grid) for along in walk):
+                return None, set()
+            walks.add(walk)
+        if len(walks) != 1:
+            return None, set()
+        (walk,) = walks
+        return walk, {along.step for along in walk} | {along.span for along in walk}
+
+    def _product(
+        self, work: Library, uses: Sequence[Use]
+    ) -> tuple[tuple[int, bool] | None, set[int]]:
+        """How a product of matrices walks rows: the number of the axis and whether it sums."""
+        left, right, result = (use.view for use in uses)
+        if not is_product(work.node.op.kind, work.node.result):
+            return None, set()
+        *outer, m = result.shape[:-1]
+        sums = uses[1].home in self.made or not self._in_rows(uses[0], (*range(len(outer) + 1),))
+        rank = len(outer)
+        if not sums:
+            if prod(outer) * m != self.count or (self.numbers and uses[0].home not in self.made):
+                return None, set()
+            steps = [left.strides[: rank + 1], (*right.strides[:rank], 0)]
+            return (m, False), _cuts((*outer, m), [*steps, result.strides[: rank + 1]])
+        k = left.shape[-1]
+        if prod(outer) * k != self.count or not self._pays(uses, prod(outer)):
+            return None, set()
+        along = (*range(rank), rank + 1), (*range(rank), rank)
+        if not all(map(self._in_rows, uses, along)):
+            return None, set()
+        steps = [(*left.strides[:rank], left.strides[-1]), right.strides[: rank + 1]]
+        return (k, True), _cuts((*outer, k), [*steps, (*result.strides[:rank], 0)])
+
+    def _in_rows(self, use: Use, axes: tuple[int, ...]) -> bool:
+        """Whether these axes of a view walk rows and the others columns, if the chain made it."""
+        row = self.made.get(use.home)
+        if row is None:
+            return True
+        walk = rows_of(use.view, range(len(use.view.shape)), row, self.count)
+        return walk is not None and all(a.axis in axes and a.points == 1 for a in walk)
+
+    def _pays(self, uses: Sequence[Use], batches: int) -> bool:
+        """Whether a sum over rows may join: it keeps the rows of a batch on one thread."""
+        made = [use for use in uses[:2] if use.home in self.made]
+        large = max((use.home.type.size for use in made), default=0)
+        return bool(made) and (batches >= BATCHES or large >= 4 * uses[2].home.type.size)
+
+    def finished(self) -> Chained | None:
+        """The chain; None where it is not worth it."""
+        held, rows = self._held(self.made, set(self.numbers)), self.rows()
+        size = self.count * sum(held.values())
+        if len(self.numbers) < 2 or size < WORTH or rows is None:
+            return None
+        works, moves = [], []
+        for number, walk in zip(self.numbers, self.walks, strict=True):
+            work = self.finder.works[number]
+            assert not isinstance(work, Repeated)
+            works.append(work)
+            if isinstance(work, Lowered):
+                moves.append(_grid_moves(work.kernel, walk, rows))  # type: ignore[arg-type]
+            else:
+                views = [use.view for use in self.finder.uses[number]]
+                moves.append(_product_moves(views, walk[1], rows))  # type: ignore[arg-type]
+        tall = height(rows, held.values())
+        return Chained(tuple(works), tuple(self.numbers), rows, tall, tuple(moves), held)
+
+
+def is_product(kind: Kind, result: Value) -> bool:
+    """Whether an op of this kind is a product of matrices that texts of our own compute."""
+    floats = result.dtype.name in ("float32", "float64")
+    return kind is Kind.CONTRACTION and floats and len(result.shape) >= 2 and result.type.size > 0
+
+
+def _gathered(kernel: Kernel) -> set[str]:
+    """The accesses that are read anywhere."""
+    stages = (*kernel.stages, *kernel.closing)
+    return {let.arguments[0] for stage in stages for let in stage.lets if let.op == "gather"}
+
+
+def _cuts(sizes: Sequence[int], steps: Sequence[Sequence[int]]) -> set[int]:
+    """After how many rows one of the operands, with such strides along the axes, begins anew."""
+    found, inner = set(), 1
+    for axis in range(len(sizes) - 1, 0, -1):
+        inner *= sizes[axis]
+        together = all(each[axis - 1] == each[axis] * sizes[axis] for each in steps)
+        if sizes[axis - 1] > 1 and not together:
+            found.add(inner)
+    return found
+
+
+def _steps(rows: Sequence[int]) -> list[int]:
+    """How many rows a step along each axis of rows is."""
+    return [prod(rows[d + 1 :]) for d in range(len(rows))]
+
+
+def _grid_moves(kernel: Kernel, walk: tuple[_Along, ...], rows: tuple[int, ...]) -> Moves:
+    found: list[tuple[int, ...] | None] = [None] * len(kernel.grid)
+    for along in walk:
+        found[along.axis] = tuple(
+            step // along.step * along.points if along.step <= step < along.span else 0
+            for step in _steps(rows)
+        )
+    return tuple(found)
+
+
+def _product_moves(views: Sequence[View], sums: bool, rows: tuple[int, ...]) -> Moves:
+    """Elements that the left, the right and the resulting matrix move by."""
+    left, right, result = views
+    rank = len(result.shape) - 2
+    cut = left.shape[-1] if sums else result.shape[-2]
+    strides = left.strides, right.strides, result.strides
+    axes = list(zip(result.shape[:rank], *strides, strict=False))
+    axes.append((cut, left.strides[-1], right.strides[-2], 0) if sums
+                else (cut, left.strides[-2], 0, result.strides[-2]))  # fmt: skip
+    found: list[tuple[int, ...]] = []
+    for step in _steps(rows):
+        inner, moves = 1, (0, 0, 0)
+        for n, *strides in reversed(axes):
+            if inner <= step < inner * n:
+                moves = tuple(stride * (step // inner) for stride in strides)
+            inner *= n
+        found.append(moves)
+    return tuple(zip(*found, strict=True))
+
+
+class _Finder:
+    """All works of a program with the memory they use."""
+
+    def __init__(self, works: Sequence[Work], uses: Sequence[Sequence[Use]]) -> None:
+        self.works, self.uses = works, uses
+        self.users: dict[Value, set[int]] = {}
+        for number, mine in enumerate(uses):
+            for use in mine:
+                self.users.setdefault(use.home, set()).add(number)
+        self.reads = [{use.home for use in mine if not use.written} for mine in uses]
+        self.writes = [{use.home for use in mine if use.written} for mine in uses]
+
+    def conflict(self, one: int, two: int) -> bool:
+        """Whether the order of two works matters."""
+        return not (
+            self.writes[one].isdisjoint(self.reads[two] | self.writes[two])
+            and self.reads[one].isdisjoint(self.writes[two])
+        )
+
+    def grow(self, numbers: Sequence[int]) -> tuple[Chained, list[int], list[int]] | None:
+        """The chain that begins with the first of `numbers`, what goes before it and what after;
+        None if it is none."""
+        first = self.works[numbers[0]]
+        if not isinstance(first, Library) or not is_product(first.node.op.kind, first.node.result):
+            return None
+        count = prod(first.node.result.shape[:-1])
+        growth = _Growth(self, count)
+        if count < LEAST or not growth.joins(numbers[0]):
+            return None
+        before, after, rest, end = [], [], [], 1
+        for at, number in enumerate(numbers[1:], 1):
+            if at - end > AHEAD or _stays(self.works[number]):
+                break
+            if not any(self.conflict(number, other) for other in after) and growth.joins(number):
+                end = at
+                before += rest
+                rest = []
+            elif any(self.conflict(number, other) for other in (*growth.numbers, *after)):
+                after.append(number)
+            else:
+                rest.append(number)
+        chain = growth.finished()
+        taken = {*growth.numbers, *before}
+        return None if chain is None else (chain, before, [n for n in numbers if n not in taken])
+
+
+def _stays(work: Work) -> bool:
+    """Whether nothing is moved over the work: it may raise."""
+    if isinstance(work, Lowered):
+        return work.may_fail
+    return isinstance(work, Library) and work.node.may_raise
+
+
+def chained(
+    works: Sequence[Work], uses: Callable[[Work], list[Use]], kept: Iterable[Value]
+) -> list[tuple[Work | Chained, tuple[int, ...]]]:
+    """The works in an order in which they can run, some as chains, each with its numbers before.
+
+    Args:
+        works: in order.
+        uses: what a work uses: for a kernel in the order of its accesses, for a product its two
+            operands and the result.
+        kept: homes of values that are used after all works.
+    """
+    finder = _Finder(works, [uses(work) for work in works])
+    for home in kept:
+        finder.users.setdefault(home, set()).add(-1)
+    left, found = list(range(len(works))), []
+    while left:
+        made = finder.grow(left)
+        if made is None:
+            found.append((works[left[0]], (left[0],)))
+            left = left[1:]
+            continue
+        chain, before, left = made
+        found += [(works[number], (number,)) for number in before]
+        found.append((chain, chain.numbers))
+    return found
