@@ -6,12 +6,15 @@ Comes in: what `pipeline.plan` made for a device. Goes out: its compilation.
 from __future__ import annotations
 
 from dualflow.codegen.triton import emit
+from dualflow.codegen.triton_forms import forms
 from dualflow.codegen.triton_variants import choose
 from dualflow.ir.backend import TRITON
 from dualflow.runtime.behind import Planned
-from dualflow.runtime.gpu.program import Compilation, prepare
+from dualflow.runtime.gpu.program import Compilation, Ways, prepare
 
 __all__ = ["TRITON", "Compilation", "emit", "start"]
+
+WAYS = Ways(choose, forms)
 
 
 def start(planned: Planned, device: str) -> Compilation:
@@ -21,6 +24,6 @@ def start(planned: Planned, device: str) -> Compilation:
         DeviceError: there is no such device.
     """
     number = int(device.partition(":")[2])
-    compilation = prepare(planned.program, planned.texts, choose, number, planned.reasons)
+    compilation = prepare(planned.program, planned.texts, WAYS, number, planned.reasons)
     compilation.rolled = planned.rolled
     return compilation

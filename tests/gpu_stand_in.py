@@ -29,7 +29,7 @@ from dualflow.array import kernels, on_device
 from dualflow.ops import door
 from dualflow.runtime import builds
 from dualflow.runtime.gpu import compile as gpu_compile
-from dualflow.runtime.gpu import images, launching, libraries
+from dualflow.runtime.gpu import images, launching, libraries, tuning
 
 #: The names of CuPy 14.
 NAMES = frozenset((Path(__file__).parent / "cupy_names.txt").read_text().split())
@@ -284,11 +284,24 @@ class Graph:
             launch()
 
 
-class Event:
-    def record(self, stream: Any = None) -> None:
-        pass
+class Clock:
+    """What launches take, in milliseconds: by the text and the variant, or what it is."""
 
-    synchronize = record
+    now = 0.0
+
+    @staticmethod
+    def cost(what: Any) -> float:
+        return 0.25
+
+
+class Event:
+    time = 0.0
+
+    def record(self, stream: Any = None) -> None:
+        self.time = Clock.now
+
+    def synchronize(self) -> None:
+        pass
 
 
 class Pool:
@@ -300,6 +313,28 @@ class Pool:
 
     def free_all_blocks(self) -> None:
         pass
+
+
+def set_device(number: int) -> None:
+    Device.current = number
+
+
+def asked(stream: int, what: Any, run: Any) -> None:
+    """Something was asked of a stream: it is done at once, but while the stream is captured."""
+
+    def timed() -> None:
+        Clock.now += Clock.cost(what)
+        run()
+
+    if stream in Stream.capturing:
+        Stream.capturing[stream].append(timed)
+    else:
+        timed()
+
+
+def copy_bytes(target: int, source: int, nbytes: int, kind: int, stream: int) -> None:
+    assert kind == 3, "from the device to the device"
+    asked(stream, "copy", lambda: ctypes.memmove(target, source, nbytes))
 
 
 def module(name: str, **contents: Any) -> types.ModuleType:
@@ -321,11 +356,15 @@ def make_cupy() -> types.ModuleType:
                      getDeviceCount=lambda: DEVICES, driverGetVersion=lambda: 13000,
                      runtimeGetVersion=lambda: 13000,
                      getDeviceProperties=lambda number: {"name": b"Stand-in"},
+                     getDevice=lambda: Device.current, setDevice=set_device,
+                     free=lambda address: None, memcpyAsync=copy_bytes,
                      memGetInfo=lambda: (1 << 30, 1 << 31))  # fmt: skip
     cuda = module("cupy.cuda", runtime=runtime, Device=Device, Stream=Stream, Event=Event,
                   get_current_stream=lambda: Stream.current[-1],
                   alloc_pinned_memory=lambda nbytes: bytearray(nbytes),
-                  get_elapsed_time=lambda a, b: 0.5)  # fmt: skip
+                  get_elapsed_time=lambda a, b: b.time - a.time,
+                  cublas=make_cublas(),
+                  device=module("cupy.cuda.device", get_cublas_handle=lambda: 7))  # fmt: skip
 
     def asarray(value: Any, dtype: Any = None) -> Array:
         if isinstance(value, Array):
@@ -357,6 +396,49 @@ def functions(name: str, of: Any) -> types.ModuleType:
     return made
 
 
+# cuBLAS: matrices column by column, on bare addresses. ----------------------------------------
+
+TYPES = {0: np.float32, 1: np.float64, 2: np.float16}
+
+
+def make_cublas() -> types.ModuleType:
+    """The module cupy.cuda.cublas."""
+
+    def matrices(address: int, kind: int, rows: int, columns: int, leading: int, following: int,
+                 count: int) -> np.ndarray:  # fmt: skip
+        """Views of `count` matrices whose columns lie `leading` elements apart."""
+        dtype = np.dtype(TYPES[kind])
+        assert leading >= max(1, rows), "cuBLAS refuses a leading dimension below the rows"
+        extent = (count - 1) * following + (columns - 1) * leading + rows
+        raw = (ctypes.c_char * (extent * dtype.itemsize)).from_address(address)
+        flat = np.frombuffer(raw, dtype)
+        strides = tuple(n * dtype.itemsize for n in (following, 1, leading))
+        return np.lib.stride_tricks.as_strided(flat, (count, rows, columns), strides)
+
+    def multiply(handle: int, turn_a: int, turn_b: int, m: int, n: int, k: int, alpha: int, a: int,
+                 a_type: int, lda: int, a_next: int, b: int, b_type: int, ldb: int, b_next: int,
+                 beta: int, c: int, c_type: int, ldc: int, c_next: int, count: int, adds: int,
+                 algorithm: int) -> None:  # fmt: skip
+        assert (handle, algorithm) == (7, -1)
+        word = {70: ctypes.c_double}.get(adds, ctypes.c_float)
+        assert (word.from_address(alpha).value, word.from_address(beta).value) == (1, 0)
+        assert adds == {0: 68, 1: 70, 2: 68}[a_type] or (a_type, adds) == (0, 77)
+
+        def run() -> None:
+            x = matrices(a, a_type, *((k, m) if turn_a else (m, k)), lda, a_next, count)
+            y = matrices(b, b_type, *((n, k) if turn_b else (k, n)), ldb, b_next, count)
+            out = matrices(c, c_type, m, n, ldc, c_next, count)
+            wide = np.float64 if a_type == 1 else np.float32
+            x, y = (part.swapaxes(1, 2) if turn else part
+                    for part, turn in ((x, turn_a), (y, turn_b)))  # fmt: skip
+            with np.errstate(all="ignore"):
+                out[...] = np.matmul(x.astype(wide), y.astype(wide))
+
+        asked(Stream.current[-1].ptr, "gemm", run)
+
+    return module("cupy.cuda.cublas", gemmStridedBatchedEx=multiply)
+
+
 # The driver: what is launched runs in the interpreter. ---------------------------------------
 
 
@@ -383,10 +465,7 @@ def make_driver(interpreter: Interpreter) -> types.ModuleType:
         def run() -> None:
             interpret(interpreter, text, chosen, gx, given)
 
-        if stream in Stream.capturing:
-            Stream.capturing[stream].append(run)
-        else:
-            run()
+        asked(stream, function, run)
         return (Result.CUDA_SUCCESS,)
 
     ok = Result.CUDA_SUCCESS
@@ -463,6 +542,7 @@ def forget() -> None:
     """Drop what was imported, loaded and compiled."""
     for cached in (libraries.cupy, libraries.driver, libraries.capability, launching.function):
         cached.cache_clear()
+    tuning.forget()
     images.forget()
     builds.forget()
     kernels._programs.clear()

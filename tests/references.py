@@ -15,6 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import references_attention
 import references_convolution
 import references_linalg
 
@@ -666,5 +667,7 @@ SAMPLES["polygamma"] = Sample(
     "f",
     lambda arrays, attributes, dtype: 12 * np.finfo(dtype).eps * (1 + 1 / arrays[0] ** 3.0),
 )
+REFERENCES |= references_attention.REFERENCES
+SAMPLES |= references_attention.samples(Sample)
 REFERENCES |= references_convolution.REFERENCES
 SAMPLES |= references_convolution.samples(Sample)

@@ -104,6 +104,9 @@ ELSEWHERE = dict.fromkeys(
      "qr", "eigh", "eigvalsh", "eig", "eigvals", "svd", "svdvals"), "test_linalg.py",
 ) | dict.fromkeys(("fft", "ifft", "rfft", "irfft"), "test_fft.py") | dict.fromkeys(
     ("convolve", "spread", "correlate"), "test_convolution.py")  # fmt: skip
+ELSEWHERE |= dict.fromkeys(
+    ("attention", "attention_queries", "attention_keys"), "test_attention_primitive.py"
+)
 
 DIFFERENTIABLE = [op for op in CATALOGUE.values() if op.gradient is not None]
 ELEMENTWISE = [op for op in DIFFERENTIABLE if op.kind is Kind.ELEMENTWISE and op.name != "cast"]

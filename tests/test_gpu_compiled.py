@@ -155,14 +155,20 @@ def test_programs_become_graphs_when_addresses_repeat():
         return (y * y).sum(axis=0)
 
     expected = f(x.to("cpu")).tolist()
-    kept = [f(x) for _ in range(4)]  # held: the outputs lie elsewhere each time
+    kept = [f(x) for _ in range(2)]  # held: the outputs lie elsewhere each time
     assert counted("graph_launches", lambda: kept.append(f(x))) == [0]
+    kept.append(f(x))  # from here on a graph with memory of its own, from which outputs are copied
+    assert counted("graph_launches", lambda: kept.append(f(x * 2))) == [1]
+    assert counted("graph_launches", lambda: kept.append(f(x))) == [1]
+    np.testing.assert_allclose(kept[-2].tolist(), f(x.to("cpu") * 2).tolist(), rtol=1e-5)
+    for made in (*kept[:-2], kept[-1]):  # none of them is memory of another
+        np.testing.assert_allclose(made.tolist(), expected, rtol=1e-5)
     held = gpu_stand_in.Memory.reuse = {}
     try:
         for _ in range(3):
             f(x)
         moved = counted("graph_launches kernel_launches", lambda: kept.append(f(x)))
-        assert moved[0] == 1
+        assert moved == [1, 2]
         x[0] = 3.0  # the same address, other values
         kept.append(f(x))
     finally:

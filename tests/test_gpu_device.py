@@ -23,12 +23,11 @@ from harness import cases, check_against_reference, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schedule_graphs import arrays_for, graphs
-from test_triton_products import CASES, F16, F32, exact, product_of
+from test_triton_products import CASES, F16, F32, attend, operands_of, product_of
 from triton_graphs import GRAPHS
 
 import dualflow as df
 from dualflow import errors
-from dualflow.codegen.triton_attention import attention_grid, attention_variant, emit_attention
 from dualflow.codegen.triton_products import emit_product, product_grid, product_variants
 from dualflow.inspect import demonstration
 from dualflow.ir.interpret import interpret
@@ -145,39 +144,18 @@ def test_products_with_an_epilogue(dtype):
 
 @pytest.mark.parametrize("attention", CASES, ids=str)
 def test_attention_and_its_gradients(attention):
-    xp, rng = cupy(), np.random.default_rng(1)
-    heads, ni, nj, d = 4 * attention.group, 200, 230, attention.width
-    dtype = attention.dtype
-    q, g = (rng.standard_normal((heads, ni, d)).astype(dtype) for _ in range(2))
-    k, v = (rng.standard_normal((4, nj, d)).astype(dtype) for _ in range(2))
-    mask = rng.standard_normal((ni, nj)).astype(F32) if attention.masked else None
-    wanted, w, wide_k, wide_v = exact(q, k, v, mask, attention.causal, attention.group)
-    texts = emit_attention(attention)
-    extra, steps = ([xp.asarray(mask)], [0, nj, 1]) if mask is not None else ([], [])
-    scale, sizes = [1 / np.sqrt(d)], [ni, nj, *steps]
-    q_, k_, v_, g_ = map(xp.asarray, (q, k, v, g))
-    out, to_q, to_k, to_v = (xp.zeros_like(x) for x in (q_, q_, k_, v_))
-    row, delta = xp.zeros((heads, ni), F32), xp.zeros((heads, ni), F32)
+    xp = cupy()
+    given = operands_of(attention, 200, 230)
 
-    def run(name: str, arrays: list[Any], count: int, n: int, *numbers: list) -> None:
-        chosen = attention_variant(attention, name, len(arrays))
-        launch(texts[name], chosen, attention_grid(name, count, n, chosen), arrays, *numbers)
+    def run(text: KernelText, chosen: Variant, grid: int, arrays: list[Any], *numbers: Any) -> None:
+        there = [xp.asarray(array) for array in arrays]
+        launch(text, chosen, grid, there, *numbers)
+        for array, moved_there in zip(arrays, there, strict=True):
+            array[...] = moved_there.get()
 
-    run("forward", [q_, k_, v_, *extra, out, row], heads, ni, scale, sizes)
-    run("rows", [out, g_, delta], heads, ni, [], [ni])
-    run("queries", [q_, k_, v_, *extra, g_, row, delta, to_q], heads, ni, scale, sizes)
-    run("keys", [q_, k_, v_, *extra, g_, row, delta, to_k, to_v], 4, nj, scale, sizes)
-    close = {"rtol": 1e-2, "atol": 1e-2} if dtype == F16 else {"rtol": 2e-4, "atol": 2e-4}
-    np.testing.assert_allclose(out.get(), wanted, **close)
-    wide_g = g.astype(np.float64)
-    to_w = wide_g @ wide_v.transpose(0, 2, 1)
-    to_s = w * (to_w - (to_w * w).sum(-1, keepdims=True)) / np.sqrt(d)
-    np.testing.assert_allclose(to_q.get(), to_s @ wide_k, **close)
-    shared = (4, attention.group, nj, d)
-    found_k = (to_s.transpose(0, 2, 1) @ q.astype(np.float64)).reshape(shared).sum(1)
-    found_v = (w.transpose(0, 2, 1) @ wide_g).reshape(shared).sum(1)
-    np.testing.assert_allclose(to_k.get(), found_k, **close)
-    np.testing.assert_allclose(to_v.get(), found_v, **close)
+    close = {"rtol": 1e-2, "atol": 1e-2} if attention.dtype == F16 else {"rtol": 2e-4, "atol": 2e-4}
+    for name, found in attend(run, attention, given).items():
+        np.testing.assert_allclose(found, given[name], **close, err_msg=name)
 
 
 # Programs of users ----------------------------------------------------------------------------

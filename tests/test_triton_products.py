@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,14 @@ from triton_interpreter import Job
 from dualflow.codegen.triton_attention import (
     Attention,
     attention_grid,
-    attention_variant,
+    attention_variants,
     emit_attention,
+    integers,
+    names,
 )
 from dualflow.codegen.triton_products import (
+    PRODUCT,
+    Code,
     Product,
     emit_product,
     product_grid,
@@ -28,6 +33,7 @@ from dualflow.codegen.triton_products import (
 )
 from dualflow.ir.kernel import Access, Let
 from dualflow.ir.text import KernelText, Variant
+from dualflow.ops import attending
 from dualflow.runtime.gpu.compile import build
 
 F16, F32 = np.dtype("float16"), np.dtype("float32")
@@ -48,7 +54,7 @@ def run(process, text: KernelText, chosen: Variant, grid: int, arrays: Sequence[
 
 GELU = (
     Let("bias", "load", ("B",), F32),
-    Let("x", "add", ("product", "bias"), F32),
+    Let("x", "add", ("wide", "bias"), F32),
     Let("root", "constant", ("0.7071067811865476",), F32),
     Let("half", "constant", ("0.5",), F32),
     Let("one", "constant", ("1.0",), F32),
@@ -62,12 +68,14 @@ GELU = (
 
 def product_of(dtype: np.dtype, fused: bool, fast: bool = False) -> Product:
     """a as it lies, b transposed; with a bias and gelu."""
-    left = Access("L", dtype, "in", ("s", "s", 1))
-    right = Access("R", dtype, "in", ("s", 1, "s"))
-    out = Access("O", dtype, "out", ("s", "s", 1))
-    if not fused:
-        return Product(left, right, out, fast=fast)
-    return Product(left, right, out, (Access("B", F32, "in", (0, 0, 1)),), GELU, "y", fast)
+    left = Code.of(Access("L", dtype, "in", ("s", "s", 1)))
+    right = Code.of(Access("R", dtype, "in", ("s", 1, "s")))
+    outs = (Access("O", dtype, "out", ("s", "s", 1)),)
+    code = Code((), (), (PRODUCT,))
+    if fused:
+        wide = Let("wide", "cast", (PRODUCT,), F32)
+        code = Code((Access("B", F32, "in", (0, 0, 1)),), (wide, *GELU), ("y",))
+    return Product(left, right, outs, code, dtype, fast=fast)
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -80,10 +88,10 @@ def test_products_with_an_epilogue(interpreter, dtype, fused):  # noqa: F811
     out = np.zeros((2, 70, 50), dtype)
     product = product_of(dtype, fused)
     text = emit_product(product)
-    integers = [2, 70, 50, 90, 70 * 90, 90, 50 * 90, 90, 70 * 50, 50]
-    chosen = product_variants(product, integers, [True] * (3 + fused))[3]
+    sizes = [2, 70, 50, 90, 70 * 90, 90, 50 * 90, 90, 70 * 50, 50]
+    chosen = product_variants(product, sizes, [True] * (3 + fused))[3]
     arrays = [a, b, out, *([bias] if fused else [])]
-    run(interpreter, text, chosen, product_grid(integers, chosen), arrays, [], integers)
+    run(interpreter, text, chosen, product_grid(sizes, chosen), arrays, [], sizes)
     wide = a.astype(np.float64) @ b.transpose(0, 2, 1).astype(np.float64)
     if fused:
         x = wide + bias
@@ -91,72 +99,89 @@ def test_products_with_an_epilogue(interpreter, dtype, fused):  # noqa: F811
     np.testing.assert_allclose(out, wide, rtol=3e-3 if dtype == F16 else 3e-5, atol=1e-3)
 
 
-def exact(q, k, v, mask, causal, group):
-    """Attention and the weights, in float64."""
-    q, k, v = (x.astype(np.float64) for x in (q, k, v))
-    k, v = (np.repeat(x, group, axis=0) for x in (k, v))
-    s = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
-    if mask is not None:
-        s = s + mask
-    if causal:
-        i, j = np.ogrid[: s.shape[1], : s.shape[2]]
-        s = np.where(j <= i + s.shape[2] - s.shape[1], s, -np.inf)
-    e = np.exp(s - s.max(-1, keepdims=True))
-    w = e / e.sum(-1, keepdims=True)
-    return w @ v, w, k, v
+def operands_of(attention: Attention, ni: int, nj: int, batch: int = 2) -> dict[str, np.ndarray]:
+    """Random operands, and what comes out in float64, by the names of the texts."""
+    random, d, dtype = np.random.default_rng(1), attention.width, attention.dtype
+    heads, kept = 2 * attention.group, 2
+    found = {name: random.standard_normal((batch, heads, ni, d)).astype(dtype) for name in "qg"}
+    found |= {name: random.standard_normal((batch, kept, nj, d)).astype(dtype) for name in "kv"}
+    rest = []
+    if attention.masked:
+        found["mask"] = random.standard_normal((1, heads, ni, nj)).astype(F32)
+        rest.append(found["mask"])
+    if attention.ragged:
+        found["lengths"] = random.integers(0, nj + 1, batch)
+        rest.append(found["lengths"])
+    how = {"scale": 1 / math.sqrt(d), "causal": attention.causal, "masked": attention.masked,
+           "ragged": attention.ragged}  # fmt: skip
+    q, k, v, g = (found[name].astype(np.float64) for name in "qkvg")
+    found["out"], found["row"] = attending.attention(np, q, k, v, *rest, **how)
+    found["delta"] = (found["out"] * g).sum(-1)
+    more = (*rest, g, found["row"], found["delta"])
+    found["to_q"] = attending.queries(np, q, k, v, *more, **how)
+    found["to_k"], found["to_v"] = attending.keys(np, q, k, v, *more, **how)
+    return found
 
 
+OPS = ("attention", "attention_queries", "attention_keys")
 CASES = [
     Attention(F32, 16), Attention(F32, 32, causal=True), Attention(F32, 16, masked=True),
-    Attention(F32, 16, causal=True, group=2), Attention(F16, 16, causal=True, masked=True, group=2),
+    Attention(F32, 16, causal=True, group=2), Attention(F32, 16, ragged=True),
+    Attention(F16, 16, causal=True, masked=True, ragged=True, group=2),
 ]  # fmt: skip
+
+
+def packed_numbers(attention: Attention, op: str, given: dict[str, np.ndarray]) -> list[int]:
+    """The integers of a launch on packed operands."""
+    owner = given["k" if op == "attention_keys" else "q"]
+    numbers = [owner.shape[1], given["q"].shape[2], given["k"].shape[2]]
+    for name in names(attention, op):
+        if name in "qkvg":
+            numbers += [stride // given[name].itemsize for stride in given[name].strides[:3]]
+        elif name == "mask":
+            numbers += [0, *(stride // 4 for stride in given[name].strides[1:])]
+    return numbers
+
+
+def attend(launch: Any, attention: Attention, given: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What the three texts give; `launch(text, variant, grid, arrays, scalars, integers)`."""
+    made: dict[str, Any] = {}
+    for op in OPS:
+        results = {"attention": ("out", "row"), "attention_queries": ("to_q",)}.get(
+            op, ("to_k", "to_v"))  # fmt: skip
+        arrays = []
+        for name in names(attention, op):
+            wide = name in ("row", "delta")
+            if name in results:
+                made[name] = np.zeros(given[name].shape, F32 if wide else attention.dtype)
+            arrays.append(made[name] if name in results else
+                          given[name].astype(F32) if wide else given[name])  # fmt: skip
+        numbers = packed_numbers(attention, op, given)
+        chosen = attention_variants(attention, op, numbers, [True] * len(arrays))[0]
+        owner = given["k" if op == "attention_keys" else "q"]
+        grid = attention_grid(op, owner.shape[0] * owner.shape[1], owner.shape[2], chosen)
+        scale = [1 / math.sqrt(attention.width)]
+        launch(emit_attention(attention, op), chosen, grid, arrays, scale, numbers)
+    return made
 
 
 @pytest.mark.parametrize("attention", CASES, ids=str)
 def test_attention_and_its_gradients(interpreter, attention):  # noqa: F811
-    heads, ni, nj, d = 2 * attention.group, 40, 55, attention.width
-    random = np.random.default_rng(1)
-    dtype = attention.dtype
-    q, g = (random.standard_normal((heads, ni, d)).astype(dtype) for _ in range(2))
-    k, v = (random.standard_normal((2, nj, d)).astype(dtype) for _ in range(2))
-    mask = random.standard_normal((ni, nj)).astype(F32) if attention.masked else None
-    wanted, w, wide_k, wide_v = exact(q, k, v, mask, attention.causal, attention.group)
-    texts = emit_attention(attention)
-    extra, steps = ([mask], [0, nj, 1]) if mask is not None else ([], [])
-    scale, sizes = [1 / np.sqrt(d)], [ni, nj, *steps]
-    out, row = np.zeros_like(q), np.zeros((heads, ni), F32)
-    to_q, to_k, to_v = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
-    delta = np.zeros((heads, ni), F32)
+    given = operands_of(attention, 40, 55)
 
-    def launch(name: str, arrays: list[np.ndarray], count: int, n: int, *numbers: list) -> None:
-        chosen = attention_variant(attention, name, len(arrays))
-        small = tuple(min(block, 32) for block in chosen.constexprs)
-        chosen = Variant(small, "i32", chosen.divisible, chosen.warps)
-        run(interpreter, texts[name], chosen, attention_grid(name, count, n, chosen), arrays,
-            *numbers)  # fmt: skip
+    def launch(*args: Any) -> None:
+        run(interpreter, *args)
 
-    launch("forward", [q, k, v, *extra, out, row], heads, ni, scale, sizes)
-    close = {"rtol": 5e-3, "atol": 5e-3} if dtype == F16 else {"rtol": 2e-5, "atol": 2e-5}
-    np.testing.assert_allclose(out, wanted, **close)
-    launch("rows", [out, g, delta], heads, ni, [], [ni])
-    launch("queries", [q, k, v, *extra, g, row, delta, to_q], heads, ni, scale, sizes)
-    launch("keys", [q, k, v, *extra, g, row, delta, to_k, to_v], 2, nj, scale, sizes)
-    wide_g = g.astype(np.float64)
-    to_w = wide_g @ wide_v.transpose(0, 2, 1)
-    to_s = w * (to_w - (to_w * w).sum(-1, keepdims=True)) / np.sqrt(d)
-    shared = (2, attention.group, nj, d)
-    np.testing.assert_allclose(to_q, to_s @ wide_k, **close)
-    found_k = (to_s.transpose(0, 2, 1) @ q.astype(np.float64)).reshape(shared).sum(1)
-    found_v = (w.transpose(0, 2, 1) @ wide_g).reshape(shared).sum(1)
-    np.testing.assert_allclose(to_k, found_k, **close)
-    np.testing.assert_allclose(to_v, found_v, **close)
+    close = {"rtol": 5e-3, "atol": 5e-3} if attention.dtype == F16 else {"rtol": 2e-5, "atol": 2e-5}
+    for name, found in attend(launch, attention, given).items():
+        np.testing.assert_allclose(found, given[name], **close, err_msg=name)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target[1]))
 def test_products_compile_for_tensor_cores(target):
     product = product_of(F16, fused=True)
-    integers = [1, 4096, 4096, 1024, 2**22, 1024, 2**22, 1024, 2**24, 4096]
-    chosen = product_variants(product, integers, [True] * 4)[0]
+    sizes = [1, 4096, 4096, 1024, 2**22, 1024, 2**22, 1024, 2**24, 4096]
+    chosen = product_variants(product, sizes, [True] * 4)[0]
     asm = build(emit_product(product), chosen, target).asm
     if target[0] == "hip":
         assert "mfma" in asm["amdgcn"]
@@ -167,24 +192,25 @@ def test_products_compile_for_tensor_cores(target):
 
 
 def test_float32_products_are_not_rounded_to_tf32():
-    integers = [1, 512, 512, 512, 2**18, 512, 2**18, 512, 2**18, 512]
+    sizes = [1, 512, 512, 512, 2**18, 512, 2**18, 512, 2**18, 512]
     for fast in (False, True):
         product = product_of(F32, fused=False, fast=fast)
-        chosen = product_variants(product, integers, [True] * 3)[3]
+        chosen = product_variants(product, sizes, [True] * 3)[3]
         ptx = build(emit_product(product), chosen, ("cuda", 80, 32)).asm["ptx"]
         assert ("tf32" in ptx) is fast
 
 
 @pytest.mark.parametrize(
-    ("name", "target"),
-    [("forward", TARGETS[0]), ("keys", TARGETS[2])]
-    + [(name, TARGETS[1]) for name in ("forward", "rows", "queries", "keys")],
+    ("op", "target"),
+    [("attention", TARGETS[0]), ("attention_keys", TARGETS[2])] + [(op, TARGETS[1]) for op in OPS],
 )
-def test_attention_compiles(name, target):
+def test_attention_compiles(op, target):
     attention = Attention(F16, 64, causal=True)
-    text = emit_attention(attention)[name]
-    chosen = attention_variant(attention, name, len(text.pointers))
+    text = emit_attention(attention, op)
+    numbers = [16, 1024, 1024, *[2**20, 2**16, 64] * (len(integers(attention, op)) // 3 - 1)]
+    chosen = attention_variants(attention, op, numbers, [True] * len(text.pointers))[0]
     asm = build(text, chosen, target).asm
     assert len(asm["hsaco" if target[0] == "hip" else "cubin"]) > 1000
-    if target[0] == "cuda" and name != "rows":
+    if target[0] == "cuda":
         assert re.search(r"wgmma|mma\.sync", asm["ptx"])
+        assert "ld.global.v4" in asm["ptx"] or "cp.async" in asm["ptx"]  # 16 bytes at a time

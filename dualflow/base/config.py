@@ -36,6 +36,8 @@ class Config:
             before it is co-executed.
         threads: how many threads compute at once, in kernels and in BLAS; None leaves BLAS as it
             is and gives kernels the processors that this process may use.
+        tuning: seconds that this process may spend on measuring which of several kernels of a GPU
+            is fastest; with 0 a rule chooses, always alike.
     """
 
     on_compiler_error: str = "eager"
@@ -45,6 +47,7 @@ class Config:
     retraces: int = 16
     autocast: str = ""
     threads: int | None = None
+    tuning: float = 10.0
 
 
 def _from_environment() -> Config:
@@ -111,8 +114,9 @@ def set_config(**settings: object) -> Config:
         settings: any of mode ("compiled" or "eager": whether `df.compile` does anything), numerics
             ("strict", "exact" or "fast": how far from eager results compiled ones may be, see
             the README), on_compiler_error ("eager" or "raise"), cache (the folder of compiled
-            kernels), retraces (recordings for changing Python values at one place) and threads
-            (how many compute at once, in kernels and in BLAS).
+            kernels), retraces (recordings for changing Python values at one place), threads
+            (how many compute at once, in kernels and in BLAS) and tuning (seconds that measuring
+            kernels of a GPU may take; 0: none are measured).
 
     Raises:
         ConfigError: a setting that does not exist, or a value that it does not take.
@@ -129,6 +133,8 @@ def set_config(**settings: object) -> Config:
             raise ConfigError(f"{name}={value!r}", instead="one of " + ", ".join(CHOICES[name]))
         if name == "threads" and value is not None and not (type(value) is int and value > 0):
             raise ConfigError(f"threads={value!r}", instead="a number from 1 on, or None")
+        if name == "tuning" and not (isinstance(value, (int, float)) and value >= 0):
+            raise ConfigError(f"tuning={value!r}", instead="seconds, from 0 on")
     before = _active
     _put(replace(before, **settings))  # type: ignore[arg-type]
     return before

@@ -1,27 +1,36 @@
 """Attention as Triton text: softmax(q k' * scale + mask) v in one pass, and its gradients.
 
-    forward    out and the logarithm of each row's sum, over blocks of keys (Dao et al. 2022)
-    rows       delta = sum(out * gradient) of each row
-    queries    the gradient of q, over blocks of keys
-    keys       the gradients of k and v, over blocks of queries and the heads that share a key
+    attention           out and the logarithm of each row's sum, over blocks of keys (Dao et al.
+                        2022)
+    attention_queries   the gradient of q, over blocks of keys
+    attention_keys      those of k and v, over blocks of queries and the heads that share a key
 
-q is (heads, ni, d), k and v are (heads / GROUP, nj, d), all batches among the heads; what lies
-along d is contiguous. A mask is added to the scores: (heads or 1, ni or 1, nj), by its strides.
-Causal: query i sees keys up to i + nj - ni. Comes in: an `Attention`. Goes out: KernelTexts.
+Operands are (batch, heads, length, D), by their strides, packed along D; results are packed. A mask
+is added to the scores; where they are ragged, a number for each batch says how many keys there are.
+Comes in: an `Attention`, or a Call. Goes out: KernelTexts, variants, and the Call's `Form`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
+from dualflow.base import config
+from dualflow.ir.form import Form
+from dualflow.ir.op import CATALOGUE
+from dualflow.ir.program import Call, Operand
 from dualflow.ir.text import KernelText, Variant
+from dualflow.ir.types import View
 
 from .triton import OPTIONS
 from .triton_prelude import HEADER
 
-FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
+FLOAT16, FLOAT32, INT64 = np.dtype("float16"), np.dtype("float32"), np.dtype("int64")
+#: Widths of a head that the templates take.
+WIDTHS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,10 @@ class Attention:
 
     Attributes:
         dtype: of q, k, v and the result: float16 or float32.
-        width: of a head, a power of two.
-        causal: whether later keys are hidden.
+        width: of a head, one of `WIDTHS`.
+        causal: whether query i sees keys 0 to i only.
         masked: whether a float32 mask is added to the scores.
+        ragged: whether each batch has a number of keys.
         group: how many heads of q share one of k and v.
         fast: whether float32 may be multiplied in tf32.
     """
@@ -41,6 +51,7 @@ class Attention:
     width: int
     causal: bool = False
     masked: bool = False
+    ragged: bool = False
     group: int = 1
     fast: bool = False
 
@@ -55,7 +66,7 @@ def scores_of(q, k, i, j, mask, mi, mj, ni, nj, scale,
         s += tl.load(mask + i[:, None] * mi + j[None, :] * mj, mask=inside, other=0.0)
     seen = j[None, :] < nj
     if CAUSAL:
-        seen = seen & (j[None, :] <= i[:, None] + (nj - ni))
+        seen = seen & (j[None, :] <= i[:, None])
     return tl.where(seen, s, float("-inf"))
 """
 _PARTS = """\
@@ -65,161 +76,229 @@ def parts_of(s, row):
 """
 _ROWS = """\
 @triton.jit
-def rows_of(x, start, n, BLOCK: tl.constexpr, D: tl.constexpr):
+def rows_of(x, start, n, step, BLOCK: tl.constexpr, D: tl.constexpr):
     i = start + tl.arange(0, BLOCK)
-    return tl.load(x + i[:, None] * D + tl.arange(0, D)[None, :], mask=i[:, None] < n, other=0.0)
+    place = x + i[:, None] * step + tl.arange(0, D)[None, :]
+    return tl.load(place, mask=i[:, None] < n, other=0.0)
 """
 _HEAD = """\
     h = tl.program_id(0) // tl.cdiv({n}, {block})
     start = tl.program_id(0) % tl.cdiv({n}, {block}) * {block}
+    z, y = (h // {heads}).to(tl.int64), (h % {heads}).to(tl.int64)
+    h = h.to(tl.int64)
+    seen = {seen}
 """
 _FORWARD = """\
 @triton.jit
-def kernel(q, k, v, {mask}out, row, scale, ni, nj, {strides}BI: tl.constexpr, BJ: tl.constexpr):
+def kernel({parameters}):
 {head}
-    kv = (h // GROUP).to(tl.int64) * nj * D
-    h = h.to(tl.int64)
+    q += z * qz + y * qh
+    k += z * kz + y // GROUP * kh
+    v += z * vz + y // GROUP * vh
     i = start + tl.arange(0, BI)
-    x = rows_of(q + h * ni * D, start, ni, BI, D)
+    x = rows_of(q, start, ni, qi, BI, D)
     top = tl.full([BI], float("-inf"), tl.float32)
     total = tl.zeros([BI], tl.float32)
     made = tl.zeros([BI, D], tl.float32)
-    end = min(nj, start + BI + nj - ni) if CAUSAL else nj
+    end = min(seen, start + BI) if CAUSAL else seen
     for at in range(0, end, BJ):
         j = at + tl.arange(0, BJ)
-        s = scores_of(x, rows_of(k + kv, at, nj, BJ, D), i, j, {at_mask}, ni, nj, scale,
+        s = scores_of(x, rows_of(k, at, seen, kj, BJ, D), i, j, {mask}, ni, seen, scale,
                       CAUSAL, MASKED, PRECISION)
         above = tl.maximum(top, tl.max(s, 1))
         safe = tl.where(above == float("-inf"), 0.0, above)
         e = {exp}(s - safe[:, None])
         kept = {exp}(top - safe)
         total = total * kept + tl.sum(e, 1)
-        y = rows_of(v + kv, at, nj, BJ, D)
-        made = tl.dot(e.to(y.dtype), y, made * kept[:, None], input_precision=PRECISION)
+        w = rows_of(v, at, seen, vj, BJ, D)
+        made = tl.dot(e.to(w.dtype), w, made * kept[:, None], input_precision=PRECISION)
         top = above
     made = made / tl.where(total == 0, 1.0, total)[:, None]
     to = out + h * ni * D + i[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(to, made.to(out.dtype.element_ty), mask=i[:, None] < ni)
     tl.store(row + h * ni + i, top + tl.log(total), mask=i < ni)
 """
-_DELTA = """\
-@triton.jit
-def kernel(out, g, delta, ni, BI: tl.constexpr):
-{head}
-    h = h.to(tl.int64)
-    i = start + tl.arange(0, BI)
-    x = rows_of(out + h * ni * D, start, ni, BI, D).to(tl.float32)
-    y = rows_of(g + h * ni * D, start, ni, BI, D).to(tl.float32)
-    tl.store(delta + h * ni + i, tl.sum(x * y, 1), mask=i < ni)
-"""
 _QUERIES = """\
 @triton.jit
-def kernel(q, k, v, {mask}g, row, delta, to_q, scale, ni, nj, {strides}BI: tl.constexpr, \
-BJ: tl.constexpr):
+def kernel({parameters}):
 {head}
-    kv = (h // GROUP).to(tl.int64) * nj * D
-    h = h.to(tl.int64)
+    q += z * qz + y * qh
+    g += z * gz + y * gh
+    k += z * kz + y // GROUP * kh
+    v += z * vz + y // GROUP * vh
     i = start + tl.arange(0, BI)
-    x = rows_of(q + h * ni * D, start, ni, BI, D)
-    y = rows_of(g + h * ni * D, start, ni, BI, D)
+    x = rows_of(q, start, ni, qi, BI, D)
+    to = rows_of(g, start, ni, gi, BI, D)
     ends = tl.load(row + h * ni + i, mask=i < ni, other=0.0)
     less = tl.load(delta + h * ni + i, mask=i < ni, other=0.0)
     made = tl.zeros([BI, D], tl.float32)
-    end = min(nj, start + BI + nj - ni) if CAUSAL else nj
+    end = min(seen, start + BI) if CAUSAL else seen
     for at in range(0, end, BJ):
         j = at + tl.arange(0, BJ)
-        key = rows_of(k + kv, at, nj, BJ, D)
-        s = scores_of(x, key, i, j, {at_mask}, ni, nj, scale, CAUSAL, MASKED, PRECISION)
+        key = rows_of(k, at, seen, kj, BJ, D)
+        s = scores_of(x, key, i, j, {mask}, ni, seen, scale, CAUSAL, MASKED, PRECISION)
         part = parts_of(s, ends)
-        to_part = tl.dot(y, tl.trans(rows_of(v + kv, at, nj, BJ, D)), input_precision=PRECISION)
+        w = rows_of(v, at, seen, vj, BJ, D)
+        to_part = tl.dot(to, tl.trans(w), input_precision=PRECISION)
         to_s = part * (to_part - less[:, None])
         made = tl.dot(to_s.to(key.dtype), key, made, input_precision=PRECISION)
-    to = to_q + h * ni * D + i[:, None] * D + tl.arange(0, D)[None, :]
-    tl.store(to, (made * scale).to(to_q.dtype.element_ty), mask=i[:, None] < ni)
+    place = to_q + h * ni * D + i[:, None] * D + tl.arange(0, D)[None, :]
+    tl.store(place, (made * scale).to(to_q.dtype.element_ty), mask=i[:, None] < ni)
 """
 _KEYS = """\
 @triton.jit
-def kernel(q, k, v, {mask}g, row, delta, to_k, to_v, scale, ni, nj, {strides}BI: tl.constexpr, \
-BJ: tl.constexpr):
+def kernel({parameters}):
 {head}
     j = start + tl.arange(0, BJ)
-    kv = h.to(tl.int64) * nj * D
-    key = rows_of(k + kv, start, nj, BJ, D)
-    value = rows_of(v + kv, start, nj, BJ, D)
+    key = rows_of(k + z * kz + y * kh, start, seen, kj, BJ, D)
+    value = rows_of(v + z * vz + y * vh, start, seen, vj, BJ, D)
     made_k = tl.zeros([BJ, D], tl.float32)
     made_v = tl.zeros([BJ, D], tl.float32)
-    first = max(0, start - (nj - ni)) // BI * BI if CAUSAL else 0
+    first = start // BI * BI if CAUSAL else 0
     for member in range(GROUP):
-        h_q = h.to(tl.int64) * GROUP + member
+        u = y * GROUP + member
+        place = (h * GROUP + member) * ni
         for at in range(first, ni, BI):
             i = at + tl.arange(0, BI)
-            x = rows_of(q + h_q * ni * D, at, ni, BI, D)
-            y = rows_of(g + h_q * ni * D, at, ni, BI, D)
-            ends = tl.load(row + h_q * ni + i, mask=i < ni, other=float("-inf"))
-            less = tl.load(delta + h_q * ni + i, mask=i < ni, other=0.0)
-            s = scores_of(x, key, i, j, {at_mask_q}, ni, nj, scale, CAUSAL, MASKED, PRECISION)
+            x = rows_of(q + z * qz + u * qh, at, ni, qi, BI, D)
+            to = rows_of(g + z * gz + u * gh, at, ni, gi, BI, D)
+            ends = tl.load(row + place + i, mask=i < ni, other=float("-inf"))
+            less = tl.load(delta + place + i, mask=i < ni, other=0.0)
+            s = scores_of(x, key, i, j, {mask_u}, ni, seen, scale, CAUSAL, MASKED, PRECISION)
             part = parts_of(s, ends)
-            made_v = tl.dot(tl.trans(part).to(y.dtype), y, made_v, input_precision=PRECISION)
-            to_part = tl.dot(y, tl.trans(value), input_precision=PRECISION)
+            made_v = tl.dot(tl.trans(part).to(to.dtype), to, made_v, input_precision=PRECISION)
+            to_part = tl.dot(to, tl.trans(value), input_precision=PRECISION)
             to_s = part * (to_part - less[:, None])
             made_k = tl.dot(tl.trans(to_s).to(x.dtype), x, made_k, input_precision=PRECISION)
-    place = kv + j[:, None] * D + tl.arange(0, D)[None, :]
+    place = h * nj * D + j[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(to_k + place, (made_k * scale).to(to_k.dtype.element_ty), mask=j[:, None] < nj)
     tl.store(to_v + place, made_v.to(to_v.dtype.element_ty), mask=j[:, None] < nj)
 """
+#: By op: the text, which axis is cut into blocks and its block, further operands and the results.
+_KINDS = {
+    "attention": (_FORWARD, "ni", "BI", (), ("out", "row")),
+    "attention_queries": (_QUERIES, "ni", "BI", ("g", "row", "delta"), ("to_q",)),
+    "attention_keys": (_KEYS, "nj", "BJ", ("g", "row", "delta"), ("to_k", "to_v")),
+}
+#: The axes whose strides are given, but for D; what has none is packed.
+_AXES = {"q": "zhi", "k": "zhj", "v": "zhj", "g": "zhi", "mask": "zhij"}
+_WIDE = ("row", "delta", "mask")  # float32
 
 
-def emit_attention(attention: Attention) -> dict[str, KernelText]:
-    """The texts "forward", "rows", "queries" and "keys".
+def names(attention: Attention, op: str) -> tuple[str, ...]:
+    """The operands of the text, in order: those of the op, then its results."""
+    more = ("mask",) * attention.masked + ("lengths",) * attention.ragged
+    return ("q", "k", "v", *more, *_KINDS[op][3], *_KINDS[op][4])
 
-    The parameters are those of the texts, in order: pointers, `scale` (float32), integers.
-    """
+
+def integers(attention: Attention, op: str) -> tuple[str, ...]:
+    """What the text is given: heads (of k in `attention_keys`, else of q), lengths, strides."""
+    strides = [f"{name[0]}{axis}" for name in names(attention, op) for axis in _AXES.get(name, "")]
+    return ("heads", "ni", "nj", *strides)
+
+
+def emit_attention(attention: Attention, op: str) -> KernelText:
+    """The text for an op; its parameters are pointers, `scale` (float32), integers, BI and BJ."""
     constants = {
         "D": attention.width, "GROUP": attention.group, "CAUSAL": attention.causal,
         "MASKED": attention.masked,
         "PRECISION": "tf32" if attention.fast and attention.dtype == FLOAT32 else "ieee",
     }  # fmt: skip
     head = "\n".join(f"{name} = tl.constexpr({value!r})" for name, value in constants.items())
-    mask = attention.masked
+    template, n, block, _, _ = _KINDS[op]
     exact = attention.dtype == FLOAT32 and not attention.fast
-    words = {
-        "exp": "libdevice.exp" if exact else "tl.exp",
-        "mask": "mask, " if mask else "",
-        "strides": "mh, mi, mj, " if mask else "",
-        "at_mask": "mask + h * mh, mi, mj" if mask else "q, 0, 0",
-        "at_mask_q": "mask + h_q * mh, mi, mj" if mask else "q, 0, 0",
-    }
-    dtype, pointers = attention.dtype, (FLOAT32,) * mask
-    shapes = {
-        "forward": (_FORWARD, "ni", "BI", (dtype,) * 3 + pointers + (dtype, FLOAT32), True),
-        "rows": (_DELTA, "ni", "BI", (dtype, dtype, FLOAT32), False),
-        "queries": (_QUERIES, "ni", "BI",
-                    (dtype,) * 3 + pointers + (dtype, FLOAT32, FLOAT32, dtype), True),
-        "keys": (_KEYS, "nj", "BJ",
-                 (dtype,) * 3 + pointers + (dtype, FLOAT32, FLOAT32, dtype, dtype), True),
-    }  # fmt: skip
-    found = {}
-    for name, (template, n, block, types, whole) in shapes.items():
-        body = template.format(head=_HEAD.format(n=n, block=block).rstrip(), **words)
-        parts = _PARTS.format(exp=words["exp"])
-        source = "\n\n".join([HEADER + head + "\n", _SCORES, parts, _ROWS, body])
-        scalars = (FLOAT32,) if whole else ()
-        integers = 2 + 3 * mask if whole else 1
-        found[name] = KernelText(source, "kernel", types, scalars, integers, OPTIONS)
-    return found
+    exp = "libdevice.exp" if exact else "tl.exp"
+    operands = names(attention, op)
+    blocks = ["BI: tl.constexpr", "BJ: tl.constexpr"]
+    seen = "tl.minimum(nj, tl.load(lengths + z)).to(tl.int32)" if attention.ragged else "nj"
+    mask = "mask + z * mz + {} * mh, mi, mj" if attention.masked else "q, 0, 0"
+    body = template.format(
+        parameters=", ".join([*operands, "scale", *integers(attention, op), *blocks]),
+        head=_HEAD.format(n=n, block=block, heads="heads", seen=seen).rstrip(),
+        exp=exp, mask=mask.format("y"), mask_u=mask.format("u"),
+    )  # fmt: skip
+    source = "\n\n".join([HEADER + head + "\n", _SCORES, _PARTS.format(exp=exp), _ROWS, body])
+    dtypes = tuple(FLOAT32 if name in _WIDE else INT64 if name == "lengths" else attention.dtype
+                   for name in operands)  # fmt: skip
+    count = len(integers(attention, op))
+    return KernelText(source, "kernel", dtypes, (FLOAT32,), count, OPTIONS)
 
 
-def attention_variant(attention: Attention, name: str, pointers: int) -> Variant:
-    """The compilation of one of the texts, for memory that is aligned as CuPy's."""
-    small = attention.width > 64 or attention.dtype == FLOAT32
-    blocks = {"forward": (128, 32 if small else 64), "rows": (64,), "queries": (64, 32),
-              "keys": (32, 64)}[name]  # fmt: skip
-    if attention.dtype == FLOAT32:
-        blocks = tuple(min(block, 64 if attention.width <= 64 else 32) for block in blocks)
-    divisible = tuple((n, 16) for n in range(pointers))
-    return Variant(blocks, "i32", divisible, 4 if attention.width <= 64 else 8, 2)
+#: Blocks of queries and keys, warps and stages that are worth a measurement, by op; the first is
+#: the default. Wide heads and float32 take half of each.
+_BLOCKS = {
+    "attention": (((128, 64), 4, 3), ((128, 32), 4, 3), ((64, 64), 4, 3), ((128, 128), 8, 2)),
+    "attention_queries": (((64, 32), 4, 2), ((64, 64), 4, 2), ((128, 32), 8, 2)),
+    "attention_keys": (((32, 64), 4, 2), ((64, 64), 4, 2), ((32, 128), 8, 2)),
+}  # fmt: skip
 
 
-def attention_grid(name: str, heads: int, n: int, chosen: Variant) -> int:
-    """How many program instances: a block of `n` rows (keys: of k) of each head."""
-    return heads * -(-n // chosen.constexprs[-1 if name == "keys" else 0])
+def attention_variants(
+    attention: Attention, op: str, numbers: Sequence[int], aligned: Sequence[bool]
+) -> list[Variant]:
+    """The compilations worth a measurement, the best guess first."""
+    divisible = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]
+    first = len(aligned) + 1
+    divisible += [(first + n, 16) for n, value in enumerate(numbers)
+                  if n > 2 and value and value % 16 == 0]  # fmt: skip
+    indices = "i32" if max(map(abs, numbers)) < 2**31 else "i64"
+    narrow = (attention.width > 64) + (attention.dtype == FLOAT32)
+    found: dict[Variant, None] = {}
+    for blocks, warps, stages in _BLOCKS[op]:
+        cut = tuple(max(16, block >> narrow) for block in blocks)
+        found[Variant(cut, indices, tuple(divisible), warps, stages)] = None
+    return list(found)
+
+
+def attention_grid(op: str, heads: int, n: int, chosen: Variant) -> int:
+    """How many program instances: a block of `n` rows (keys: of k) of each head of each batch."""
+    return heads * -(-n // chosen.constexprs[op == "attention_keys"])
+
+
+def attention_form(number: int, step: Call) -> Form | None:
+    """The form of a call; None for dtypes, widths and strides that the texts do not take."""
+    op, how = step.op.name, step.attributes
+    q, k, v = step.operands[:3]
+    width = q.view.shape[-1]
+    if q.dtype not in (FLOAT16, FLOAT32) or width not in WIDTHS or v.view.shape[-1] != width:
+        return None
+    heads, (ni, nj) = q.view.shape[-3], (q.view.shape[-2], k.view.shape[-2])
+    attention = Attention(
+        q.dtype, width, how["causal"], how["masked"], how["ragged"],
+        heads // k.view.shape[-3], config.active().numerics == "fast",
+    )  # fmt: skip
+    operands = (*step.operands, *step.results)
+    strides: list[int] = []
+    for name, operand in zip(names(attention, op), operands, strict=True):
+        found = _strides(name, operand)
+        if found is None:
+            return None
+        strides += found
+    owner = k if op == "attention_keys" else q
+    numbers = (owner.view.shape[-3], ni, nj, *strides)
+    count, along = prod(owner.view.shape[:-2]), nj if op == "attention_keys" else ni
+    return Form(
+        f"{op} in one pass", (number,), emit_attention(attention, op), operands,
+        (how["scale"],), numbers,
+        lambda aligned: attention_variants(attention, op, numbers, aligned),
+        lambda chosen: attention_grid(op, count, along, chosen), True, True,
+    )  # fmt: skip
+
+
+def _strides(name: str, operand: Operand) -> list[int] | None:
+    """The strides that a text is given of an operand; None where it would have to be copied."""
+    view, axes = operand.view, _AXES.get(name, "")
+    if not axes:
+        return [] if view.is_contiguous else None
+    if name == "mask" and operand.dtype != FLOAT32:
+        return None
+    inner = view.shape[-3:]
+    reshape = CATALOGUE["reshape"].view
+    assert reshape is not None
+    flat: View | None = reshape(view, shape=(prod(view.shape[:-3]), *inner))
+    if flat is None:
+        return None
+    found = [0 if n == 1 else step for n, step in zip(flat.shape, flat.strides, strict=True)]
+    if name == "mask":
+        return found
+    return found[:3] if flat.strides[-1] == 1 else None

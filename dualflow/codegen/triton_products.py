@@ -1,6 +1,6 @@
-"""Matrix products as Triton text, with scalar code fused behind them.
+"""Matrix products as Triton text, with scalar code fused before and behind them.
 
-    out[z, i, j] = epilogue(sum over k of a[z, i, k] * b[z, k, j], further operands at (z, i, j))
+    out[z, i, j] = epilogue(sum over k of left(z, i, k) * right(z, k, j), operands at (z, i, j))
 
 Tiles are counted in bands of rows, so that neighbouring instances share what they read. float32
 is multiplied in full precision unless `fast`. Comes in: a `Product`. Goes out: KernelText, and the
@@ -9,12 +9,12 @@ variants worth trying on a device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dualflow.ir.kernel import Access, Let
+from dualflow.ir.kernel import Access, Let, Scalar
 from dualflow.ir.text import KernelText, Variant
 
 from .spelling import spelling
@@ -24,6 +24,29 @@ from .triton_prelude import HEADER, used_by
 FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
 #: Sizes of the batch, rows, columns and the summed axis.
 SIZES = ("nz", "ni", "nj", "nk")
+#: What scalar code behind a product calls the element of the product.
+PRODUCT = "product"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Scalar code over tensors; as a side of a product, what is multiplied.
+
+    Attributes:
+        accesses: what is read (or, for stores, written); a stride that is literally 1 is what lets
+            loads be wide and early.
+        lets: what is computed of the elements.
+        values: the names of what comes out; a side has one.
+    """
+
+    accesses: tuple[Access, ...]
+    lets: tuple[Let, ...]
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, access: Access) -> Code:
+        """The elements as they are."""
+        return cls((access,), (Let("element", "load", (access.name,), access.dtype),), ("element",))
 
 
 @dataclass(frozen=True)
@@ -31,27 +54,28 @@ class Product:
     """A batch of products and what is computed of each element.
 
     Attributes:
-        left, right, out: a over the axes (z, i, k), b over (z, k, j), the result over (z, i, j), of
-            float16 or float32. A stride that is literally 1 is what lets loads be wide and early.
-        operands: further tensors over the axes (z, i, j).
-        lets: scalar code; it may name "product" (float32) and load from `operands`.
-        value: the name of what is stored.
+        left, right: over the axes (z, i, k) and (z, k, j).
+        outs: what is stored, over the axes (z, i, j), one for each value of `behind`.
+        behind: over the axes (z, i, j); its code may name `PRODUCT`, of `dtype`.
+        dtype: of what is multiplied: float16 or float32.
+        scalars: numbers that any of the code names.
         fast: whether float32 may be multiplied in tf32.
     """
 
-    left: Access
-    right: Access
-    out: Access
-    operands: tuple[Access, ...] = ()
-    lets: tuple[Let, ...] = ()
-    value: str = "product"
+    left: Code
+    right: Code
+    outs: tuple[Access, ...]
+    behind: Code
+    dtype: np.dtype
+    scalars: tuple[Scalar, ...] = ()
     fast: bool = False
 
     @property
     def accesses(self) -> tuple[tuple[Access, str], ...]:
         """All operands, in the order of the pointers, with the names of their axes."""
-        further = tuple((operand, "zij") for operand in self.operands)
-        return (self.left, "zik"), (self.right, "zkj"), (self.out, "zij"), *further
+        parts = ((self.left.accesses, "zik"), (self.right.accesses, "zkj"), (self.outs, "zij"),
+                 (self.behind.accesses, "zij"))  # fmt: skip
+        return tuple((access, axes) for accesses, axes in parts for access in accesses)
 
     def integers(self) -> tuple[str, ...]:
         """What a launch is given: sizes, then each stride "s"."""
@@ -61,16 +85,28 @@ class Product:
                       if step == "s"]  # fmt: skip
         return tuple(found)
 
-    def place(self, n: int, **positions: str) -> str:
-        """The address of operand `n` at positions along its axes."""
-        access, axes = self.accesses[n]
-        terms = [f"p{n}"]
+    def place(self, access: Access) -> str:
+        """The address of an operand at the positions of a tile along its axes."""
+        n, axes = next((n, axes) for n, (one, axes) in enumerate(self.accesses) if one is access)
+        terms, still = [f"p{n}"], []
         for axis, step in zip(axes, access.strides, strict=True):
-            if step and axis in positions:
-                terms.append(positions[axis] + (f" * s{n}{axis}" if step == "s" else ""))
-        return " + ".join(terms)
+            position = _POSITIONS[axes][axis]
+            if step == "s":
+                wide = position if axis == "z" else f"{position}.to(tl.int64)"
+                terms.append(f"{wide} * s{n}{axis}")
+            elif step:
+                terms.append(position)
+            elif axis != "z":
+                still.append(f"{position} * 0")
+        return " + ".join(terms + still)
 
 
+#: How tiles of each operand name their positions.
+_POSITIONS = {
+    "zik": {"z": "z", "i": "i", "k": "k[None, :]"},
+    "zkj": {"z": "z", "k": "k[:, None]", "j": "j"},
+    "zij": {"z": "z", "i": "i", "j": "j"},
+}
 _HEAD = """\
 @triton.jit
 def kernel({parameters}):
@@ -86,60 +122,91 @@ def kernel({parameters}):
     total = tl.zeros([BI, BJ], tl.float32)
     for start in range(0, nk, BK):
         k = start + tl.arange(0, BK)
-        x = tl.load({left}, mask=(i < ni) & (k[None, :] < nk), other=0.0)
-        y = tl.load({right}, mask=(j < nj) & (k[:, None] < nk), other=0.0)
+{sides}
         total = tl.dot(x, y, total, input_precision="{precision}")
     inside = (i < ni) & (j < nj)
 """
 
 
 def emit_product(product: Product) -> KernelText:
-    """The text of a product: `kernel(a, b, out, operands, sizes, strides, BI, BJ, BK, BAND)`.
+    """The text: `kernel(left, right, outs, operands, scalars, sizes, strides, BI, BJ, BK, BAND)`.
 
     Raises:
         NotImplementedError: a dtype that tensor cores do not multiply, or an op without a spelling.
     """
     dtypes = tuple(access.dtype for access, _ in product.accesses)
-    if dtypes[0] != dtypes[1] or dtypes[0] not in (FLOAT16, FLOAT32):
-        raise NotImplementedError(f"products of {dtypes[0].name} and {dtypes[1].name}")
-    names = [f"p{n}" for n in range(len(dtypes))] + list(product.integers())
+    if product.dtype not in (FLOAT16, FLOAT32):
+        raise NotImplementedError(f"products of {product.dtype.name}")
+    names = [f"p{n}" for n in range(len(dtypes))]
+    names += [scalar.name for scalar in product.scalars]
+    names += product.integers()
     names += [f"{name}: tl.constexpr" for name in ("BI", "BJ", "BK", "BAND")]
+    sides = _side(product, product.left, "x", "(i < ni) & (k[None, :] < nk)")
+    sides += _side(product, product.right, "y", "(j < nj) & (k[:, None] < nk)")
     body = _HEAD.format(
         parameters=", ".join(names), precision="tf32" if product.fast else "ieee",
-        left=product.place(0, z="z", i="i.to(tl.int64)", k="k[None, :]"),
-        right=product.place(1, z="z", k="k[:, None].to(tl.int64)", j="j"),
+        sides="\n".join(f"        {line}" for line in sides),
     )  # fmt: skip
     body += "\n".join(f"    {line}" for line in _epilogue(product))
     source = "\n\n".join([HEADER, *used_by(body), body + "\n"])
-    return KernelText(source, "kernel", dtypes, (), len(product.integers()), OPTIONS)
+    scalars = tuple(scalar.dtype for scalar in product.scalars)
+    integers = len(product.integers())
+    return KernelText(source, "kernel", dtypes, scalars, integers, OPTIONS)
+
+
+def _side(product: Product, code: Code, name: str, mask: str) -> list[str]:
+    """Lines that make a tile of what is multiplied; zero outside."""
+    if len(code.lets) == 1:
+        return [f"{name} = tl.load({product.place(code.accesses[0])}, mask={mask}, other=0.0)"]
+    lines, values = _scalar_code(
+        product, code, {}, lambda place: f"tl.load({place}, mask=in_{name}, other=0.0)", name
+    )
+    last = f"{name} = tl.where(in_{name}, {values[0]}, 0.0).to({dtype_name(product.dtype)})"
+    return [f"in_{name} = {mask}", *lines, last]
 
 
 def _epilogue(product: Product) -> list[str]:
     """Lines that compute what is stored, and store it."""
-    lines, known = [], {"product": "total"}
-    dtypes = {"product": FLOAT32}
-    places = {operand.name: n for n, operand in enumerate(product.operands)}
-    for let in product.lets:
+    known = {PRODUCT: ("made", product.dtype)}
+    lines, values = _scalar_code(
+        product, product.behind, known, lambda place: f"tl.load({place}, mask=inside)", "v"
+    )
+    lines.insert(0, f"made = total.to({dtype_name(product.dtype)})")
+    for access, value in zip(product.outs, values, strict=True):
+        value = f"{value}.to({dtype_name(access.dtype)})"
+        lines.append(f"tl.store({product.place(access)}, {value}, mask=inside)")
+    return lines
+
+
+def _scalar_code(
+    product: Product, code: Code, given: Mapping[str, tuple[str, np.dtype]],
+    load: Callable[[str], str], prefix: str,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """Lines for `code`, and what the text calls its values."""
+    lines: list[str] = []
+    known = {scalar.name: (scalar.name, scalar.dtype) for scalar in product.scalars} | dict(given)
+    places = {access.name: access for access in code.accesses}
+    for let in code.lets:
         if let.op == "load":
-            n = places[let.arguments[0]]
-            text = product.place(3 + n, z="z", i="i.to(tl.int64)", j="j")
-            text = f"tl.load({text} + (i + j) * 0, mask=inside)"
+            text = load(product.place(places[let.arguments[0]]))
         elif let.op == "constant":
             text = literal(parse(let.arguments[0]), let.dtype)
         else:
-            template = spelling(let.op, "triton", dtypes[let.arguments[0]])
-            values = [known[name] for name in let.arguments]
-            if "{dtype}" not in template:
-                values = [f"{v}.to(tl.float32)" if dtypes[name] == FLOAT16 else v
-                          for v, name in zip(values, let.arguments, strict=True)]  # fmt: skip
-            text = template.format(*values, dtype=dtype_name(let.dtype))
-            text = f"({text}).to(tl.float16)" if let.dtype == FLOAT16 else text
-        known[let.name], dtypes[let.name] = f"v{len(known)}", let.dtype
-        lines.append(f"{known[let.name]} = {text}")
-    value = f"{known[product.value]}.to({dtype_name(product.out.dtype)})"
-    place = product.place(2, z="z", i="i.to(tl.int64)", j="j")
-    lines.append(f"tl.store({place}, {value}, mask=inside)")
-    return lines
+            text = _computed(let, [known[name] for name in let.arguments])
+        name = f"{prefix}{len(lines)}"
+        known[let.name] = name, let.dtype
+        lines.append(f"{name} = {text}")
+    return lines, [known[value][0] for value in code.values]
+
+
+def _computed(let: Let, operands: Sequence[tuple[str, np.dtype]]) -> str:
+    """An elementwise op of values of these names and dtypes."""
+    template = spelling(let.op, "triton", operands[0][1])
+    if "{dtype}" in template:
+        return template.format(*(name for name, _ in operands), dtype=dtype_name(let.dtype))
+    values = [f"{name}.to(tl.float32)" if dtype == FLOAT16 else name for name, dtype in operands]
+    text = template.format(*values)
+    return f"({text}).to(tl.float16)" if let.dtype == FLOAT16 else text
 
 
 #: Tiles (BI, BJ, BK), warps and stages that are worth a measurement; the first is the default.
@@ -150,22 +217,28 @@ TILES = (
 BAND = 8
 #: Bytes of shared memory that a block may have on the smallest device (sm_86: 99 KiB).
 SHARED = 99 << 10
+#: How many variants are tried.
+TRIED = 4
+#: Program instances that keep a GPU busy: tiles that give fewer come last.
+BUSY = 128
 
 
 def product_variants(
     product: Product, integers: Sequence[int], aligned: Sequence[bool]
 ) -> list[Variant]:
     """The variants worth trying for a launch, the best guess first."""
-    found = []
-    width = product.left.dtype.itemsize
+    nz, ni, nj, _ = integers[:4]
+    fitting = [
+        (tile, warps, stages) for tile, warps, stages in TILES
+        if (tile[0] + tile[1]) * tile[2] * product.dtype.itemsize * (stages - 1) <= SHARED
+    ]  # fmt: skip
+    fitting.sort(key=lambda t: nz * -(-ni // t[0][0]) * -(-nj // t[0][1]) < BUSY)
     wide = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]
-    first = len(aligned)
+    first = len(aligned) + len(product.scalars)
     wide += [(first + n, 16) for n, value in enumerate(integers) if value and value % 16 == 0]
     indices = "i32" if max(map(abs, integers), default=0) < 2**31 else "i64"
-    for (i, j, k), warps, stages in TILES:
-        if (i + j) * k * width * (stages - 1) <= SHARED:
-            found.append(Variant((i, j, k, BAND), indices, tuple(wide), warps, stages))
-    return found
+    return [Variant((*tile, BAND), indices, tuple(wide), warps, stages)
+            for tile, warps, stages in fitting[:TRIED]]  # fmt: skip
 
 
 def product_grid(integers: Sequence[int], chosen: Variant) -> int:

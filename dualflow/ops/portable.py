@@ -16,6 +16,7 @@ import numpy as np
 
 from dualflow.ir.op import Op
 
+from . import attending
 from .convolving_portable import convolve, correlate, spread
 from .primitives.indexing import out_of_bounds
 from .primitives.reduction import wide
@@ -188,5 +189,7 @@ TABLE: dict[str, Function] = {
     "fft": _transform("fft"), "ifft": _transform("ifft"),
     "rfft": _transform("rfft"), "irfft": _transform("irfft"),
     "convolve": convolve, "spread": spread, "correlate": correlate,
+    "attention": attending.attention, "attention_queries": attending.queries,
+    "attention_keys": attending.keys,
     "eigvalsh": lambda xp, x: xp.linalg.eigvalsh(x),
 }  # fmt: skip

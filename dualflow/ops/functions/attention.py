@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dualflow.base.dtypes import bool_, int64
+from dualflow.base.dtypes import bool_, float16, float32, int64
 from dualflow.base.errors import ShapeError
-from dualflow.base.shapes import broadcast
+from dualflow.base.shapes import Shape, broadcast, size_of
 
-from .. import composites
+from .. import composites, door
 from .. import primitives as p
 from ..devices import near
 from ..generator import Generator
@@ -31,6 +31,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    key_lengths: Tensor | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
     """softmax(query @ key^T * scale + mask) @ value (Vaswani et al., arXiv:1706.03762).
@@ -46,6 +47,7 @@ def scaled_dot_product_attention(
         scale: None for 1 / sqrt(e).
         enable_gqa: whether `key` and `value` may have fewer heads, each for several of `query`
             that follow one another.
+        key_lengths: for each batch, (...), how many keys there are; those that follow fill up.
         generator: of random numbers for dropout.
 
     Returns:
@@ -61,8 +63,11 @@ def scaled_dot_product_attention(
     """
     q, k, v = map(floats, promoted("attention", query, key, value))
     _check(q, k, v, enable_gqa)
-    groups = q.shape[-3] // k.shape[-3] if enable_gqa and k.shape[-3] else 1
     scale = 1.0 / math.sqrt(q.shape[-1] or 1) if scale is None else scale
+    grouped = enable_gqa or q.shape[-3:-2] == k.shape[-3:-2]
+    if dropout_p == 0.0 and grouped and _has_template(q, k, v, attn_mask):
+        return _in_one_pass(q, k, v, attn_mask, is_causal, scale, key_lengths)
+    groups = q.shape[-3] // k.shape[-3] if enable_gqa and k.shape[-3] else 1
     length, heads = q.shape[-2], q.shape[-3] if enable_gqa else 0
     q = q * scale
     if groups > 1:  # heads of one key become rows of one product
@@ -70,7 +75,7 @@ def scaled_dot_product_attention(
     scores = matmul(q, k.mT)
     if groups > 1:
         scores = p.reshape(scores, shape=(*q.shape[:-3], heads, length, k.shape[-2]))
-    scores = _masked(scores, attn_mask, is_causal)
+    scores = _masked(scores, attn_mask, is_causal, key_lengths)
     largest = max(scores.detach(), -1, keepdims=True) if k.shape[-2] else 0.0
     largest = where(isfinite(largest), largest, 0.0) if k.shape[-2] else 0.0
     weights = exp(scores - largest)
@@ -95,8 +100,54 @@ def _check(q: Tensor, k: Tensor, v: Tensor, grouped: bool) -> None:
         raise ShapeError(shapes, why="the heads of queries are a multiple of those of keys")
 
 
+#: widths of heads that templates take, and dtypes
+_WIDTHS, _NARROW = (16, 32, 64, 128, 256), (float16, float32)
+
+
+def _has_template(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> bool:
+    """Whether a kernel of the device computes all of it, without a matrix of scores in memory."""
+    if not door.away or q.device == "cpu" or q.dtype not in _NARROW:
+        return False
+    if getattr(mask, "requires_grad", False) or not k.shape[-2] or not q.shape[-2]:
+        return False
+    return q.shape[-1] == v.shape[-1] and q.shape[-1] in _WIDTHS and q.shape[:-3] == k.shape[:-3]
+
+
 @near
-def _masked(scores: Tensor, mask: Any, causal: bool) -> Tensor:
+def _in_one_pass(
+    q: Tensor, k: Tensor, v: Tensor, mask: Any, causal: bool, scale: float, lengths: Any
+) -> Tensor:
+    """Attention as one primitive, of operands (batch, heads, length, size)."""
+    shape = q.shape
+    batch = size_of(shape[:-3])
+    rest = []
+    if mask is not None:
+        mask = tensor(mask)
+        wide = (*shape[:-1], k.shape[-2])
+        if broadcast(mask.shape, wide, of="attention by a mask") != wide:
+            raise ShapeError(f"a mask of {mask.shape} for scores of {wide}")
+        added = where(mask, 0.0, -math.inf) if mask.dtype == bool_ else mask
+        full = (1,) * (len(shape) - added.ndim) + added.shape
+        if 1 < size_of(full[:-3]) < batch:  # a part of the batches: each is given its own
+            full = (*shape[:-3], *full[-3:])
+            added = p.expand(p.reshape(added, shape=(1,) * (len(shape) - added.ndim)
+                             + added.shape), shape=full)  # fmt: skip
+        full = (1,) * (3 - len(full)) + full
+        rest.append(p.reshape(added.astype(float32), shape=(size_of(full[:-3]), *full[-3:])))
+    if lengths is not None:
+        rest.append(p.reshape(tensor(lengths).astype(int64), shape=(batch,)))
+    parts = [_shaped(x, (batch, *((1,) if x.ndim < 3 else ()), *x.shape[-3:])) for x in (q, k, v)]
+    out, _ = p.attention(*parts, *rest, scale=float(scale), causal=causal,
+                         masked=mask is not None, ragged=lengths is not None)  # fmt: skip
+    return _shaped(out, shape)
+
+
+def _shaped(x: Tensor, shape: Shape) -> Tensor:
+    return x if x.shape == shape else p.reshape(x, shape=shape)
+
+
+@near
+def _masked(scores: Tensor, mask: Any, causal: bool, lengths: Any) -> Tensor:
     """`scores` with the mask added, and -inf where a query may not look."""
     if mask is not None:
         mask = tensor(mask)
@@ -107,4 +158,12 @@ def _masked(scores: Tensor, mask: Any, causal: bool) -> Tensor:
         shape = scores.shape[-2:]
         row, column = (p.iota(shape=shape, axis=axis, dtype=int64) for axis in (0, 1))
         scores = where(column <= row, scores, -math.inf)
+    if lengths is not None:
+        seen = tensor(lengths)
+        if seen.shape != scores.shape[: seen.ndim] or seen.ndim > scores.ndim - 2:
+            raise ShapeError(f"numbers of keys {seen.shape} for scores of {scores.shape}",
+                             instead="one for each batch")  # fmt: skip
+        places = p.iota(shape=scores.shape[-1:], axis=0, dtype=int64)
+        fits = (*seen.shape, *(1,) * (scores.ndim - seen.ndim))
+        scores = where(places < p.reshape(seen, shape=fits), scores, -math.inf)
     return scores

@@ -3,6 +3,7 @@
 Tensors are given by position, attributes by name. `p.add.op` is the record.
 """
 
+from .attention import attention, attention_keys, attention_queries
 from .contraction import matmul
 from .control import branch, loop
 from .convolution import convolve, correlate, spread
@@ -111,6 +112,9 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "attention",
+    "attention_keys",
+    "attention_queries",
     "bitcast",
     "bitwise_and",
     "bitwise_invert",

@@ -1,60 +1,165 @@
 """CUDA graphs of whole programs: captured once addresses repeat, launched by one call.
 
-A graph holds the addresses of its launches, so it is kept under all of them: what does not lie
+A graph holds the addresses of its launches, so it is kept under all of them. Where only small
+operands lie elsewhere at each call, the graph works on memory of its own for these: they are
+copied there before it and from there after it, in the order of the stream. What else does not lie
 where it lay is launched kernel by kernel, and captured in turn when it comes a second time.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from dualflow.base.counters import count
 
 from .libraries import cupy
+from .steps import Work
 
 #: Graphs of one program; the one used longest ago goes first.
 MOST = 8
 #: Sets of addresses that are remembered as seen once.
 SEEN = 64
+#: Bytes of operands that are copied, at most, and calls without a graph before that is tried.
+COPIED, PATIENCE = 4 << 20, 3
+_ON_DEVICE = 3  # cudaMemcpyDeviceToDevice
+
+
+class _Staged(NamedTuple):
+    """A graph on memory of its own: by number of the base, an array of that memory."""
+
+    graph: Any
+    own: dict[int, Any]
+    fixed: tuple[tuple[int, int], ...]  # the bases that have to lie where they lay, and where
 
 
 class Graphs:
     """The graphs of one program."""
 
-    def __init__(self) -> None:
+    def __init__(self, launch_all: Callable[[Work], None], inputs: int, replaced: set[int]) -> None:
+        """`inputs`: how many of the bases are inputs; `replaced`: those that are written."""
+        self._launch_all, self._inputs, self._replaced = launch_all, inputs, replaced
         self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._seen: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self._staged: dict[int, _Staged] = {}
+        self._misses = 0
+        self._lock = threading.Lock()
 
-    def run(
-        self, key: tuple[int, ...], stream: Any, steps: Sequence[Any], pointers: Sequence[int]
-    ) -> bool:
-        """Whether the steps ran as a graph; `key` is the stream and all addresses."""
+    def run(self, work: Work, stream: Any) -> bool:
+        """Whether the program ran as a graph."""
+        key = (work.stream, *work.pointers)
         graph = self._kept.get(key)
-        if graph is None:
-            if key not in self._seen:
-                self._seen[key] = None
-                if len(self._seen) > SEEN:
-                    self._seen.popitem(last=False)
+        if graph is not None:
+            self._kept.move_to_end(key)
+            graph.launch(stream)
+            count("graph_launches")
+            return True
+        with self._lock:
+            return self._run_copied(work, stream) or self._run_new(key, work, stream)
+
+    def _run_new(self, key: tuple[int, ...], work: Work, stream: Any) -> bool:
+        """With a graph for these addresses, if they were seen before."""
+        if key not in self._seen:
+            self._seen[key] = None
+            self._misses += 1
+            if len(self._seen) > SEEN:
+                self._seen.popitem(last=False)
+            if self._misses < PATIENCE or not self._stage(work, key):
                 return False
-            graph = self._kept[key] = _captured(steps, pointers)
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
+            return self._run_copied(work, stream)
+        graph = self._kept[key] = self._captured(work)
+        self._misses = 0
+        if len(self._kept) > MOST:
+            self._kept.popitem(last=False)
         graph.launch(stream)
         count("graph_launches")
         return True
 
+    def _stage(self, work: Work, key: tuple[int, ...]) -> bool:
+        """Make a graph in which what lay elsewhere in the last calls has memory of its own."""
+        others = [seen[1:] for seen in list(self._seen)[-PATIENCE:] if seen[0] == work.stream]
+        moving = [n for n, pointer in enumerate(key[1:])
+                  if any(other[n] != pointer for other in others)]  # fmt: skip
+        arrays = [work.arrays[n] for n in moving]
+        small = sum(array.nbytes for array in arrays) <= COPIED
+        packed = all(array.flags.c_contiguous for array in arrays)
+        if not moving or not small or not packed or self._replaced.intersection(moving):
+            return False
+        own = {n: cupy().empty_like(work.arrays[n]) for n in moving}
+        bases = [own.get(n, array) for n, array in enumerate(work.arrays)]
+        graph = self._captured(work._replace(
+            arrays=bases, pointers=[base.data.ptr for base in bases]))  # fmt: skip
+        fixed = tuple((n, p) for n, p in enumerate(work.pointers) if n not in own)
+        self._staged[work.stream] = _Staged(graph, own, fixed)
+        return True
 
-def _captured(steps: Sequence[Any], pointers: Sequence[int]) -> Any:
-    """The launches as a graph; on a stream of their own, as the default one cannot be captured."""
+    def _run_copied(self, work: Work, stream: Any) -> bool:
+        """With the graph that has memory of its own, if all else lies where it lay."""
+        staged = self._staged.get(work.stream)
+        if staged is None or any(work.pointers[n] != p for n, p in staged.fixed):
+            return False
+        for n, array in staged.own.items():
+            if n < self._inputs:
+                self._copy(array.data.ptr, work.pointers[n], array.nbytes, work.stream)
+        staged.graph.launch(stream)
+        for n, array in staged.own.items():
+            if n >= self._inputs:
+                self._copy(work.pointers[n], array.data.ptr, array.nbytes, work.stream)
+        count("graph_launches")
+        return True
+
+    @staticmethod
+    def _copy(target: int, source: int, nbytes: int, stream: int) -> None:
+        if nbytes:
+            cupy().cuda.runtime.memcpyAsync(target, source, nbytes, _ON_DEVICE, stream)
+
+    def _captured(self, work: Work) -> Any:
+        """The launches as a graph."""
+        return captured(lambda stream: self._launch_all(work._replace(stream=stream)))
+
+
+def captured(launch: Callable[[int], None]) -> Any:
+    """What `launch(stream)` launches, as a graph; on a stream of its own, as the default one cannot
+    be captured."""
     stream = cupy().cuda.Stream(non_blocking=True)
     with stream:
         stream.begin_capture()
         try:
-            for step in steps:
-                step.launch(stream.ptr, pointers, 0)
-        finally:
-            graph = stream.end_capture()
-    return graph
+            launch(stream.ptr)
+        except BaseException:
+            _abandon(stream)
+            raise
+        return stream.end_capture()
+
+
+def _abandon(stream: Any) -> None:
+    """End a capture in which something was raised; what CUDA says of it is of no interest."""
+    try:
+        stream.end_capture()
+    except Exception as error:
+        if type(error).__name__ != "CUDARuntimeError":
+            raise
+
+
+def seconds_of(launch: Callable[[int], None], times: int, stream: Any) -> float:
+    """The time that the GPU takes for one of `times` launches, as a graph."""
+    graph = captured(lambda number: _repeat(launch, number, times))
+    graph.launch(stream)
+    start, end = (cupy().cuda.Event() for _ in range(2))
+    start.record(stream)
+    graph.launch(stream)
+    end.record(stream)
+    end.synchronize()
+    return float(cupy().cuda.get_elapsed_time(start, end)) * 1e-3 / times
+
+
+def _repeat(launch: Callable[[int], None], stream: int, times: int) -> None:
+    for _ in range(times):
+        launch(stream)
+
+
+def held(graphs: Sequence[Graphs]) -> int:
+    """How many graphs are kept (tests)."""
+    return sum(len(each._kept) + len(each._staged) for each in graphs)

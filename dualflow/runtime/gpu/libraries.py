@@ -5,6 +5,7 @@ Goes out: the modules; a DeviceError that says what is missing, never an ImportE
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -109,6 +110,24 @@ def capability(index: int) -> int:
             instead="df.config(mode='eager'), where CuPy runs every operation",
         )
     return found
+
+
+class _Ready(threading.local):
+    """The GPU whose context is current in this thread, for CUDA's driver; -1 for none."""
+
+    index = -1
+
+
+_ready = _Ready()
+
+
+def make_current(index: int) -> None:
+    """Let the driver's calls of this thread go to the GPU `index`, which is in use: CuPy makes a
+    context current when it first needs one, a launch of ours may come before that."""
+    if _ready.index != index:
+        cupy().cuda.runtime.setDevice(index)
+        cupy().cuda.runtime.free(0)
+        _ready.index = index
 
 
 @contextmanager

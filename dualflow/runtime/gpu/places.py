@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.ir.program import Launch, Operand, Program
+from dualflow.ir.program import Operand, Program
 
 from .libraries import cupy
 from .memory import view
@@ -21,11 +21,16 @@ from .memory import view
 WIDE = 16
 
 
+#: What parts of an arena are aligned to, as CuPy's memory is.
+PAGE = 512
+
+
 class Places:
     """The memory of one program.
 
     Attributes:
-        buffers: shape and dtype of each output buffer to allocate.
+        buffers: shape and dtype of each output buffer to allocate: those of the output itself where
+            it is packed.
         arena: bytes of all intermediates.
     """
 
@@ -35,11 +40,31 @@ class Places:
         found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
         for operand in program.outputs:
             if operand.buffer.place == "output":
-                found[operand.buffer.index] = ((operand.buffer.nbytes,), np.dtype("uint8"))
+                whole = operand.view.is_contiguous and not operand.view.offset
+                found.setdefault(
+                    operand.buffer.index,
+                    (operand.view.shape, operand.dtype) if whole
+                    else ((operand.buffer.nbytes,), np.dtype("uint8")),
+                )  # fmt: skip
         self._slots = {index: slot for slot, index in enumerate(sorted(found))}
         self.buffers = [found[index] for index in sorted(found)]
         self._first_buffer = len(program.inputs)
         self._arena_base = self._first_buffer + len(self.buffers)
+        self._given = [self._given_by(operand) for operand in program.outputs]
+
+    def reserved(self, nbytes: int) -> int:
+        """The offset of so many more bytes at the end of the arena."""
+        start = -(-self.arena // PAGE) * PAGE
+        self.arena = start + nbytes
+        return start
+
+    def _given_by(self, operand: Operand) -> int:
+        """The number of the output buffer that is the operand as it is; -1 where it is a view."""
+        if operand.buffer.place != "output":
+            return -1
+        slot = self._slots[operand.buffer.index]
+        whole = operand.view.is_contiguous and not operand.view.offset
+        return slot if whole and self.buffers[slot] == (operand.view.shape, operand.dtype) else -1
 
     def place(self, operand: Operand) -> tuple[int, int]:
         """The number of the base, and the offset of the operand's first element."""
@@ -52,10 +77,6 @@ class Places:
             return self._first_buffer + self._slots[buffer.index], offset
         return self._arena_base, buffer.index + offset
 
-    def aligned(self, launch: Launch) -> tuple[bool, ...]:
-        """Which operands allow wide accesses, if every base does."""
-        return tuple(self.place(operand)[1] % WIDE == 0 for operand in launch.operands)
-
     def array(self, operand: Operand, bases: Sequence[Any]) -> Any:
         """The operand as an array, on the memory of a call."""
         if 0 in operand.view.shape:
@@ -66,5 +87,7 @@ class Places:
 
     def outputs(self, arrays: Sequence[Any], buffers: Sequence[Any]) -> list[Any]:
         """The program's outputs, when it has run."""
-        bases = [*arrays, *buffers]
-        return [self.array(operand, bases) for operand in self.program.outputs]
+        return [
+            buffers[slot] if slot >= 0 else self.array(operand, [*arrays, *buffers])
+            for slot, operand in zip(self._given, self.program.outputs, strict=True)
+        ]

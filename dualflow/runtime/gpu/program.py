@@ -1,38 +1,49 @@
 """Programs on a GPU: launches and calls of libraries one after the other, behind Python.
 
-    prepare(program, texts, choose, index) -> Compilation   polled while kernels are compiled
-    Compilation.result()                   -> Executable    run(arrays) -> outputs
+    prepare(program, texts, ways, index) -> Compilation   polled while kernels are compiled
+    Compilation.result()                 -> Executable    run(arrays) -> outputs
 
 Each launch is bound once: its numbers packed, its machine code chosen by how its operands are
-aligned. A program of launches alone that meets the same addresses again is captured as a CUDA
-graph, which costs one call however many kernels it has; other addresses are launched one by one.
+aligned. A program of nothing but launches and products that meets the same addresses again is
+captured as a CUDA graph, which costs one call however many kernels it has (`graphs.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dualflow.base.counters import count
+from dualflow.ir.form import Form
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Check, Kernel
-from dualflow.ir.program import Call, Launch, Program
+from dualflow.ir.program import Call, Launch, Loop, Program, Step
 from dualflow.ir.text import KernelText, Variant
 
-from . import images
+from .gemm import gemm
 from .graphs import Graphs
-from .libraries import capability, cupy, told
+from .libraries import capability, cupy, make_current, translated
 from .places import Places
-from .steps import Bound, LibraryCall, RepeatedBody
+from .steps import LibraryCall, RepeatedBody, Work, bound, work_on
+from .tuning import Tuned
 
-#: The compilation that serves a launch whose operands are aligned so, and its grid.
-Choose = Callable[[Launch, Sequence[bool]], tuple[Variant, int]]
+
+class Ways(NamedTuple):
+    """What the code generator decides.
+
+    Attributes:
+        choose: the compilation that serves a launch whose operands are aligned so, and its grid.
+        forms: of steps of a program, by the last step that each stands for.
+    """
+
+    choose: Callable[[Launch, Sequence[bool]], tuple[Variant, int]]
+    forms: Callable[[Program], Mapping[int, Form]]
 
 
 def prepare(
-    program: Program, texts: Mapping[Kernel, KernelText], choose: Choose, index: int = 0,
+    program: Program, texts: Mapping[Kernel, KernelText], ways: Ways, index: int = 0,
     reasons: Sequence[str] = (),
 ) -> Compilation:  # fmt: skip
     """Start compiling the kernels of `program` for the GPU `index`.
@@ -40,7 +51,7 @@ def prepare(
     Raises:
         DeviceError: there is no such GPU.
     """
-    return Compilation(program, texts, choose, index, reasons)
+    return Compilation(program, texts, ways, index, reasons)
 
 
 class Compilation:
@@ -53,23 +64,24 @@ class Compilation:
     rolled: Graph | None = None
 
     def __init__(
-        self, program: Program, texts: Mapping[Kernel, KernelText], choose: Choose, index: int,
+        self, program: Program, texts: Mapping[Kernel, KernelText], ways: Ways, index: int,
         reasons: Sequence[str],
     ) -> None:  # fmt: skip
-        self.program, self.texts, self.reasons = program, texts, tuple(reasons)
-        self._choose, self._index = choose, index
-        target = capability(index)
-        places = Places(program)
-        self._builds = [
-            images.start(texts[launch.kernel], choose(launch, places.aligned(launch))[0], target)
-            for launch in program.launches
-        ]
-        self._executable: Executable | None = None
+        self.program, self.texts, self._reasons = program, texts, tuple(reasons)
+        capability(index)
+        self._executable = Executable(program, texts, ways, index)
+        self._builds = self._executable.start()
+        self._loaded = False
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What was planned and why, and which steps run in which way by now."""
+        return *self._reasons, *self._executable.lines()
 
     @property
     def done(self) -> bool:
         """Whether `result()` will not have to wait."""
-        return self._executable is not None or all(build.poll() for build in self._builds)
+        return self._loaded or all(build.poll() for build in self._builds)
 
     def result(self) -> Executable:
         """The program ready to run; waits for its kernels.
@@ -77,10 +89,11 @@ class Compilation:
         Raises:
             CompileError: a kernel's text could not be compiled.
         """
-        if self._executable is None:
+        if not self._loaded:
             for build in self._builds:
                 build.result()
-            self._executable = Executable(self.program, self.texts, self._choose, self._index)
+            self._executable.load()
+            self._loaded = True
         return self._executable
 
 
@@ -88,37 +101,73 @@ class Executable:
     """A program in machine code of one GPU. Calls may overlap: each has its own arena."""
 
     def __init__(
-        self, program: Program, texts: Mapping[Kernel, KernelText], choose: Choose, index: int
-    ) -> None:
+        self, program: Program, texts: Mapping[Kernel, KernelText], ways: Ways, index: int,
+        measures: bool = True,
+    ) -> None:  # fmt: skip
         self.program, self.index = program, index
         self._places = places = Places(program)
-        self._steps: list[Bound | LibraryCall | RepeatedBody] = []
-        for step in program.steps:
-            if isinstance(step, Launch):
-                self._steps.append(Bound(step, texts[step.kernel], places, choose, index))
-            elif isinstance(step, Call):
-                self._steps.append(LibraryCall(step, places))
-            else:
-                body = Executable(step.body, texts, choose, index)
-                self._steps.append(RepeatedBody(step, body, places))
-        with told("loading kernels"), cupy().cuda.Device(index):
-            cupy().zeros(1, np.int64)  # makes the device's context current, for the driver
-            for step, bound in zip(program.steps, self._steps, strict=True):
-                if isinstance(step, Launch) and isinstance(bound, Bound):
-                    bound.load(places.aligned(step))
+        forms = ways.forms(program)
+        covered = {number for form in forms.values() for number in form.covers}
+        made = [_bound(step, texts, ways, places, index) for step in program.steps]
+        self._steps: list[Any] = []
+        for number, step in enumerate(made):
+            form = forms.get(number)
+            if form is not None:
+                steps = [made[n] for n in form.covers]
+                self._steps.append(Tuned(form, steps, places, index, measures))
+            elif number not in covered:
+                self._steps.append(step)
+        self._tuned = [step for step in self._steps if isinstance(step, Tuned)]
+        self._open = [step for step in self._tuned if not step.settled]
         self._checks = _may_fail(program)
-        launches = all(isinstance(step, Bound) for step in self._steps)
-        self._graphs = Graphs() if launches and len(self._steps) > 1 else None
-        self._arenas: list[Any] = []
+        self._stretches = self._stretches_of()
+        self._spare: list[tuple[Any, Any]] = []
         self._launches, self._calls = program.runs
+
+    def _stretches_of(self) -> list[Stretch]:
+        """The steps, in one stretch; in two where a check comes before an input is replaced: what
+        fails has to leave the inputs as they were."""
+        replaced = {operand.buffer.index for operand in self.program.outputs
+                    if operand.buffer.place == "input"}  # fmt: skip
+        parts = [self._steps]
+        if self._checks and replaced:
+            last = max(n for n, step in enumerate(self._steps) if step.may_fail)
+            parts = [self._steps[: last + 1], self._steps[last + 1 :]]
+        inputs = len(self.program.inputs)
+        return [Stretch(part, inputs, replaced, bool(self._open)) for part in parts if part]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is made of launches and products alone, which a CUDA graph can hold."""
+        return all(step.is_plain for step in self._steps)
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether a check of a kernel may set the status."""
+        return self._checks
 
     @property
     def native(self) -> bool:
         """Whether nothing can fail half-way once it has begun."""
-        return not self._checks and all(isinstance(step, Bound) for step in self._steps)
+        return not self._checks and self.is_plain
 
     def parts_of_call(self) -> None:
         """None: Python launches, so a call is never one native function."""
+
+    def lines(self) -> list[str]:
+        """For people: which steps run in which way."""
+        return [step.line() for step in self._tuned]
+
+    def start(self) -> list[Any]:
+        """Begin to compile its kernels; the builds that have to be there before it can run."""
+        return [build for step in self._steps for build in step.start()]
+
+    def load(self) -> None:
+        """Load its machine code; DeviceError if the GPU cannot take it."""
+        with cupy().cuda.Device(self.index):
+            make_current(self.index)
+            for step in self._steps:
+                step.load()
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """The outputs for `arrays`, which must have the dtypes, shapes and strides of
@@ -129,49 +178,85 @@ class Executable:
             DeviceError, OutOfMemoryError: what went wrong on the GPU.
         """
         xp = cupy()
-        with told("a compiled program"), xp.cuda.Device(self.index):
-            given = [xp.asarray(a) if isinstance(a, (np.ndarray, np.generic)) else a
-                     for a in arrays]  # fmt: skip
-            buffers = [xp.empty(shape, dtype) for shape, dtype in self._places.buffers]
-            arena = self._arena(xp)
-            status = xp.zeros(1, np.int64) if self._checks else None
-            self.run_on(given, buffers, arena, status)
-            if arena is not None:
-                self._arenas.append(arena)
+        try:
+            if xp.cuda.runtime.getDevice() == self.index:
+                return self._run(xp, arrays)
+            with xp.cuda.Device(self.index):
+                return self._run(xp, arrays)
+        except Exception as cause:
+            found = translated(cause, "a compiled program")
+            if found is None:
+                raise
+            raise found from cause
+
+    def _run(self, xp: Any, arrays: Sequence[Any]) -> list[Any]:
+        make_current(self.index)
+        given = [xp.asarray(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays]
+        buffers = [xp.empty(shape, dtype) for shape, dtype in self._places.buffers]
+        try:
+            spare = arena, status = self._spare.pop()
+        except IndexError:  # the first call, or one beside another
+            arena = xp.empty(self._places.arena, np.uint8) if self._places.arena else None
+            spare = arena, status = arena, xp.zeros(1, np.int64) if self._checks else None
+        bases = [*given, *buffers] if arena is None else [*given, *buffers, arena]
+        stream = xp.cuda.get_current_stream()
+        work = work_on(stream.ptr, bases, status)
+        if self._open:
+            self._open[0].asked = True
+        for stretch in self._stretches:
+            stretch.run(work, stream)
             if status is not None and (code := int(status[0])):
+                status[...] = 0
+                self._spare.append(spare)
                 error, message = self.program.errors[code - 1]
                 raise error(message)
-            if self._launches:
-                count("kernel_launches", self._launches)
-            if self._calls:
-                count("library_calls", self._calls)
-            return self._places.outputs(given, buffers)
+        self._spare.append(spare)
+        if self._open and self._open[0].settled:
+            self._open.pop(0)
+            if not self._open:  # from now on graphs are captured
+                self._stretches = self._stretches_of()
+        if self._launches:
+            count("kernel_launches", self._launches)
+        if self._calls:
+            count("library_calls", self._calls)
+        return self._places.outputs(given, buffers)
 
-    def _arena(self, xp: Any) -> Any:
-        if not self._places.arena:
-            return None
-        try:
-            return self._arenas.pop()
-        except IndexError:  # the first call, or one beside another
-            return xp.empty(self._places.arena, np.uint8)
-
-    def run_on(
-        self, arrays: Sequence[Any], buffers: Sequence[Any], arena: Any, status: Any
-    ) -> None:
+    def launch_all(self, work: Work) -> None:
         """Launch all steps on given memory, in order, on the stream in use."""
-        bases = [*arrays, *buffers, *([] if arena is None else [arena])]
-        pointers = [base.data.ptr for base in bases]
-        word = 0 if status is None else status.data.ptr
-        stream = cupy().cuda.get_current_stream()
-        key = (stream.ptr, *pointers)
-        may_capture = self._graphs is not None and status is None
-        if may_capture and self._graphs.run(key, stream, self._steps, pointers):  # type: ignore[union-attr]
-            return
         for step in self._steps:
-            if isinstance(step, Bound):
-                step.launch(stream.ptr, pointers, word)
-            else:
-                step.run(bases, status)
+            step.launch(work)
+
+
+class Stretch:
+    """Steps that run one after the other, as a graph where one can hold them."""
+
+    def __init__(
+        self, steps: Sequence[Any], inputs: int, replaced: set[int], is_open: bool
+    ) -> None:  # fmt: skip
+        self._steps = steps
+        many = sum(step.launches for step in steps) > 1
+        plain = many and not is_open and all(step.is_plain for step in steps)
+        self._graphs = Graphs(self.launch, inputs, replaced) if plain else None
+
+    def run(self, work: Work, stream: Any) -> None:
+        """Run them on the memory of a call."""
+        if self._graphs is None or not self._graphs.run(work, stream):
+            self.launch(work)
+
+    def launch(self, work: Work) -> None:
+        """Launch them one by one."""
+        for step in self._steps:
+            step.launch(work)
+
+
+def _bound(step: Step, texts: Any, ways: Ways, places: Places, index: int) -> Any:
+    """What launches a step."""
+    if isinstance(step, Launch):
+        return bound(step, texts[step.kernel], ways.choose, places, index)
+    if isinstance(step, Call):
+        return (None if step.exact else gemm(step, places)) or LibraryCall(step, places)
+    assert isinstance(step, Loop), "programs of a GPU have no chains"
+    return RepeatedBody(step, Executable(step.body, texts, ways, index, False), places)
 
 
 def _may_fail(program: Program) -> bool:

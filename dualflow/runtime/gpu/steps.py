@@ -1,6 +1,7 @@
 """The steps of a program on a GPU, bound to where their operands lie.
 
-Bound         a launch: machine code by alignment, numbers packed
+Work          the memory and the stream of one run
+Bound         a launch of a text: machine code by alignment, numbers packed
 LibraryCall   an op run whole, by CuPy
 RepeatedBody  a loop: its body's launches again and again, on memory that moves
 """
@@ -8,73 +9,135 @@ RepeatedBody  a loop: its body's launches again and again, on memory that moves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dualflow.ir.program import Call, Launch, Loop
-from dualflow.ir.text import KernelText
+from dualflow.ir.kernel import Kernel
+from dualflow.ir.program import Call, Launch, Loop, Operand
+from dualflow.ir.text import KernelText, Variant
 from dualflow.runtime.layout import scalar_word
 
 from . import images
 from .launching import Launcher
-from .libraries import capability, cupy
+from .libraries import capability
 from .library_ops import evaluate
 from .memory import view
 from .places import WIDE, Places
 
+#: For pointers that are aligned so: the compilation, and how many program instances it starts.
+Choose = Callable[[Sequence[bool]], tuple[Variant, int]]
+
+
+class Work(NamedTuple):
+    """One run of a program.
+
+    Attributes:
+        stream: on which it is launched; the stream in use.
+        arrays, pointers: inputs, output buffers and the arena, and where they begin.
+        status: the word that checks set, if there are any, and its address.
+    """
+
+    stream: int
+    arrays: Sequence[Any]
+    pointers: Sequence[int]
+    status: Any
+    word: int
+
+
+def work_on(stream: int, arrays: Sequence[Any], status: Any) -> Work:
+    """A run on the memory of these arrays."""
+    word = 0 if status is None else status.data.ptr
+    return Work(stream, arrays, [array.data.ptr for array in arrays], status, word)
+
 
 class Bound:
-    """A launch of a kernel."""
+    """Launches of a text on the same operands.
+
+    Attributes:
+        is_plain: whether a CUDA graph can hold it: nothing is allocated or read back.
+        may_fail: whether a check of it may set the status.
+        launches: how many there are in a run.
+    """
+
+    is_plain, launches = True, 1
 
     def __init__(
-        self, step: Launch, text: KernelText, places: Places, choose: Callable[..., Any], index: int
-    ) -> None:
-        self._step, self._text, self._choose, self._index = step, text, choose, index
-        self._places = [places.place(operand) for operand in step.operands]
-        self._status = len(text.pointers) > len(step.operands)
-        scalars = zip(step.kernel.scalars, step.scalars, strict=True)
-        self._numbers = [scalar_word(value, scalar.dtype) for scalar, value in scalars]
-        self._numbers += step.integers
+        self, text: KernelText, operands: Sequence[Operand], numbers: Sequence[int],
+        choose: Choose, places: Places, index: int,
+    ) -> None:  # fmt: skip
+        """`numbers`: the bits of the scalars, then the integers."""
+        self._text, self._numbers, self._choose, self._index = text, numbers, choose, index
+        self._places = [places.place(operand) for operand in operands]
+        self._aligned = tuple(offset % WIDE == 0 for _, offset in self._places)
+        self.may_fail = len(text.pointers) > len(operands)
         self._launchers: dict[tuple[bool, ...], Launcher | None] = {}
 
-    def load(self, aligned: tuple[bool, ...]) -> None:
-        """Load the machine code for operands aligned so, so that what is wrong with it shows before
-        anything runs; DeviceError if the GPU cannot take it."""
-        self._launchers[aligned] = self._launcher(aligned)
+    def start(self) -> list[images.Build]:
+        """Begin to compile it for bases that are aligned as CuPy's memory is."""
+        chosen, _ = self._choose(self._aligned)
+        return [images.start(self._text, chosen, capability(self._index))]
 
-    def launch(self, stream: int, bases: Sequence[int], status: int) -> None:
-        """Launch it on a stream, with operands in the memory at these addresses."""
+    def load(self) -> None:
+        """Load that machine code, so that what is wrong with it shows before anything runs;
+        DeviceError if the GPU cannot take it."""
+        self._launchers[self._aligned] = self._launcher(self._aligned)
+
+    def launch(self, work: Work) -> None:
+        """Launch it."""
+        bases = work.pointers
         pointers = [bases[base] + offset for base, offset in self._places]
-        aligned = tuple(pointer % WIDE == 0 for pointer in pointers)
+        aligned = tuple([pointer % WIDE == 0 for pointer in pointers])
         try:
             launcher = self._launchers[aligned]
         except KeyError:
             launcher = self._launchers[aligned] = self._launcher(aligned)
         if launcher is None:
             return
-        if self._status:
-            pointers.append(status)
-        launcher(stream, *pointers)
+        if self.may_fail:
+            pointers.append(work.word)
+        launcher(work.stream, *pointers)
 
     def _launcher(self, aligned: tuple[bool, ...]) -> Launcher | None:
         """What launches it for operands aligned so; None for a grid without points."""
-        chosen, grid = self._choose(self._step, aligned)
+        chosen, grid = self._choose(aligned)
         if not grid:
             return None
         image = images.start(self._text, chosen, capability(self._index)).result()
         return Launcher(self._text, chosen, image, grid, self._index, self._numbers)
 
 
+def bound(step: Launch, text: KernelText, choose: Callable[..., Any], places: Places, index: int,
+          ) -> Bound:  # fmt: skip
+    """The launch of a kernel."""
+    numbers = [*words(step.kernel, step.scalars), *step.integers]
+    return Bound(text, step.operands, numbers, lambda aligned: choose(step, aligned), places, index)
+
+
+def words(kernel: Kernel, scalars: Sequence[bool | int | float]) -> list[int]:
+    """The bits of the scalars of a kernel."""
+    pairs = zip(kernel.scalars, scalars, strict=True)
+    return [scalar_word(value, scalar.dtype) for scalar, value in pairs]
+
+
 class LibraryCall:
     """An op run whole."""
+
+    is_plain, may_fail, launches = False, False, 1
 
     def __init__(self, step: Call, places: Places) -> None:
         self._step, self._places = step, places
 
-    def run(self, bases: Sequence[Any], status: Any) -> None:
-        """Compute it on the memory of a call; raises what the op raises."""
-        step = self._step
+    def start(self) -> list[images.Build]:
+        """Nothing is compiled."""
+        return []
+
+    def load(self) -> None:
+        """Nothing is loaded."""
+
+    def launch(self, work: Work) -> None:
+        """Compute it on the memory of a run; raises what the op raises."""
+        step, bases = self._step, work.arrays
         operands = [self._places.array(operand, bases) for operand in step.operands]
         made = evaluate(step.op, operands, step.attributes)
         made = made if isinstance(made, tuple) else (made,)
@@ -83,22 +146,41 @@ class LibraryCall:
 
 
 class RepeatedBody:
-    """A loop: Python counts, the GPU computes."""
+    """A loop: Python counts, the GPU computes. Its body works in memory at the end of the arena."""
 
     def __init__(self, step: Loop, body: Any, places: Places) -> None:
         self._step, self._body, self._places = step, body, places
-        self._inputs = len(step.body.inputs)
+        self._inputs, self.launches = len(step.body.inputs), step.count * len(step.body.steps)
+        self._arena = places.reserved(step.body.arena) if step.body.arena else None
 
-    def run(self, bases: Sequence[Any], status: Any) -> None:
-        """All steps, on the memory of a call."""
-        step, array = self._step, self._places.array
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is made of launches alone."""
+        return self._body.is_plain
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether a check in it may set the status."""
+        return self._body.may_fail
+
+    def start(self) -> list[images.Build]:
+        """Begin to compile its kernels."""
+        return self._body.start()
+
+    def load(self) -> None:
+        """Load their machine code."""
+        self._body.load()
+
+    def launch(self, work: Work) -> None:
+        """All steps, on the memory of a run."""
+        step, array, bases = self._step, self._places.array, work.arrays
         for source, target in step.copies:
             array(target, bases)[...] = array(source, bases)
         places = [array(operand, bases) for operand in step.places]
         offsets = [0] * len(places)
         arena = None
-        if step.body.arena:
-            arena = cupy().empty(step.body.arena, np.uint8)
+        if self._arena is not None:
+            arena = view(bases[-1], self._arena, (step.body.arena,), np.dtype("uint8"), (1,))
         for number in range(step.count):
             seen = [
                 view(place, offset, place.shape, place.dtype,
@@ -106,7 +188,8 @@ class RepeatedBody:
                 for place, offset in zip(places, offsets, strict=True)
             ]  # fmt: skip
             seen[0][...] = number
-            self._body.run_on(seen[: self._inputs], seen[self._inputs :], arena, status)
+            inner = [*seen, *([] if arena is None else [arena])]
+            self._body.launch_all(work_on(work.stream, inner, work.status))
             places = [places[place] for place in step.following]
             offsets = [offsets[place] + move
                        for place, move in zip(step.following, step.moves, strict=True)]  # fmt: skip
