@@ -168,6 +168,44 @@ def test_state_is_saved_copied_and_pickled():
         R.set_state("elsewhere")
 
 
+def _again(g):
+    saved = g.state
+    first = g.normal((2,))
+    g.state = saved
+    return first - g.normal((2,)), g.counter
+
+
+def _all_again(g):
+    saved = R.get_state()
+    first = R.normal((2,))
+    R.set_state(saved)
+    return first - R.normal((2,)), R.get_state()
+
+
+def _moved(g):
+    g.counter += 3
+    g.uniform(())
+    return g.uniform((2,)), g.counter
+
+
+def _spawned(g):
+    g.spawn(2)
+    return g.uniform((2,)), g.key
+
+
+@pytest.mark.parametrize("function", [_again, _all_again, _moved, _spawned])
+def test_states_read_and_set_within_a_compiled_function(function):
+    def four(fn):
+        g = R.Generator(5)
+        R.seed(3)
+        made = [fn(g) for _ in range(4)]
+        return [(x.tolist(), rest) for x, rest in made], g.state, R.get_state()
+
+    f = df.compile(function, wait=True)
+    assert four(f) == four(function)
+    assert f.stats()["co_executions"] == 3
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_exact_functions_are_within_an_ulp(dtype):
     x = np.exp(np.random.default_rng(1).uniform(-80, 80, 20_000)).astype(dtype)

@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
+from dualflow.ops.generator import Generator
 
 from .classes import guard_raw, lookup, ordinary
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
@@ -119,6 +120,8 @@ def _storable(recorder: Recorder, kind: type, name: str) -> bool:
 def storable_directly(recorder: Recorder, kind: type, name: str) -> bool:
     """Whether `object.__setattr__` stores in the instance, or a slot; guarded."""
     found, raw, _ = lookup(kind, name)
+    if kind is Generator:  # draws move it as well
+        return False
     if found and recorder.classes.stored(kind, name) is not None:
         return False
     if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
@@ -145,7 +148,7 @@ def set_by_property(
     raw = lookup(kind, name)[1]
     if recorder.dead or type(raw) is not property or type(raw.fset) is not types.FunctionType:
         return False
-    own = kind is Tensor or kind.__module__.startswith("dualflow.capture")
+    own = kind in (Tensor, Generator) or kind.__module__.startswith("dualflow.capture")
     if own or kind.__setattr__ not in _STORES or not recorder.classes.is_plain(kind):
         return False
     recorder.typed(origin, owner)

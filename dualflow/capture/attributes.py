@@ -16,6 +16,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.hooks import Hook
+from dualflow.ops.generator import Generator
 
 from . import numpy_calls
 from .classes import lookup
@@ -31,6 +32,7 @@ from .values import Unchanging, is_value_class
 if TYPE_CHECKING:
     from .operators import Operators
 
+_STREAM = ("key", "counter", "spawned", "state")
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 
 
@@ -46,6 +48,9 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         return _of_tensor(recorder, owner, origin, name)
     if kind in TYPES or kind is np.ufunc or is_generator(owner):
         return numpy_calls.attribute(recorder, owner, origin, name)
+    if kind is Generator and name in _STREAM:  # draws move it, before and after
+        recorder.refuse(f"the {name} of a random generator")
+        return getattr(owner, name), None
     if kind is types.ModuleType:
         recorder.pin(origin, owner)
         try:

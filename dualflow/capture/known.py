@@ -43,7 +43,8 @@ def trusted(call: Call) -> Plan | None:
         return None
     f = call.function
     name = getattr(f, "__name__", "")
-    if name in _CHANGES and not (call.origins and isinstance(call.origins[0], Born)):
+    born = call.origins and isinstance(call.origins[0], Born)
+    if name in _STATES or (name in _CHANGES and not born):
         call.refuse()
         return None
     if name in _READS and len(call.args) == 1 and type(call.args[0]) is Tensor:
@@ -91,8 +92,10 @@ def _lent(call: Call) -> Call:
                       call.kwargs, call.where)  # fmt: skip
 
 
-#: functions of dualflow that change something no operation shows
-_CHANGES = frozenset(["requires_grad_", "retain_grad", "seed", "manual_seed", "default_generator"])
+#: functions of dualflow that change something no operation shows, if that is not born in the call
+_CHANGES = frozenset(["requires_grad_", "retain_grad"])
+#: functions of dualflow that read or change what calls leave behind
+_STATES = frozenset(["seed", "get_state", "set_state", "spawn", "default", "memory_summary"])
 _READS = frozenset(["item", "__bool__", "__int__", "__float__", "__index__"])
 
 
