@@ -589,3 +589,23 @@ def test_rows_are_put_aside_only_for_a_dear_last_stage():
     late = replace(plain, stages=(plain.stages[0], last))
     assert "late_f0" in emit(late).source
     assert "late_f0" not in emit(plain).source
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_positions_of_equal_extremes_are_the_first(dtype):
+    """Zeros of both signs are equal, and of NaNs the first counts."""
+    rows = np.array([[0.0, -0.0, 1, 2], [-0.0, 0.0, -1, -1], [3, np.nan, 1, np.nan], [7, 7, 7, 7]])
+    x = np.tile(rows, (3, 5)).astype(dtype)
+    x[1, ::2] *= -1
+
+    @df.compile(wait=True)
+    def f(x):
+        return x.argmin(axis=1), x.argmax(axis=1), abs(x).argmin(axis=1)
+
+    given = df.asarray(x)
+    f(given)
+    lowest, highest, nearest = f(given)
+    assert f.stats()["replays"] == 1
+    same(lowest.numpy(), x.argmin(1))
+    same(highest.numpy(), x.argmax(1))
+    same(nearest.numpy(), abs(x).argmin(1))

@@ -15,7 +15,6 @@ from dualflow.ir.op import CATALOGUE
 
 from .numba_rows import SUM_BLOCK, RowEmitter
 from .numba_values import (
-    BETTER,
     BOOL,
     FLOAT64,
     INT64,
@@ -50,8 +49,8 @@ class ColumnEmitter(RowEmitter):
         for fold in self.folds:
             dtype = stored_as(self._accumulator(fold))
             self.put(f"{self.arrays[fold.name]} = stack({dtype.name}, {COLUMN_BLOCK})")
-            value = self._value_dtype(fold)
-            if spelling(fold.op, value) in BETTER:
+            if CATALOGUE[fold.op].position_of:
+                value = self._value_dtype(fold)
                 name = f"best_{self.names[fold.name]}"
                 self.put(f"{name} = stack({stored_as(held_as(value)).name}, {COLUMN_BLOCK})")
 
@@ -102,7 +101,7 @@ class ColumnEmitter(RowEmitter):
 
     def _combines(self, fold: Fold) -> bool:
         """Whether the fold may combine rows among themselves first: exact ones, and sums."""
-        if spelling(fold.op, self._value_dtype(fold)) in BETTER:
+        if CATALOGUE[fold.op].position_of:
             return False
         return (
             fold.dtype.kind != "f"
@@ -113,8 +112,8 @@ class ColumnEmitter(RowEmitter):
     def _start_cell(self, fold: Fold) -> None:
         array = self.arrays[fold.name] + self.cell
         self.dtypes[fold.name] = fold.dtype
-        value = self._value_dtype(fold)
-        if spelling(fold.op, value) in BETTER:
+        if CATALOGUE[fold.op].position_of:
+            value = self._value_dtype(fold)
             self.put(f"{array} = {literal(-1, INT64)}")
             cell = f"best_{self.names[fold.name]}{self.cell}"
             self.put(f"{cell} = {boxed(literal(0, value), value)}")
@@ -174,7 +173,7 @@ class ColumnEmitter(RowEmitter):
 
     def _accumulate_cell(self, fold: Fold, stage: Stage, values: list[str]) -> None:
         cell, given = self.arrays[fold.name] + self.cell, self.dtypes[fold.value]
-        if spelling(fold.op, given) in BETTER:
+        if CATALOGUE[fold.op].position_of:
             self._replace_cell(fold, stage, values[0])
             return
         dtype, held = self._accumulator(fold), held_as(fold.dtype)
@@ -192,7 +191,7 @@ class ColumnEmitter(RowEmitter):
         position, best = self.arrays[fold.name] + self.cell, f"best_{self.names[fold.name]}"
         where = self._position(stage.over)
         held = f"({best}{self.cell} != 0)" if given == BOOL else f"{best}{self.cell}"
-        better = BETTER[spelling(fold.op, given)].format(value, held)
+        better = spelling(fold.op, given).format(value, held)
         self.put(f"better = ({position} < 0) | {better}")
         self.put(f"{position} = select(better, {where}, {position})")
         self.put(f"{best}{self.cell} = {boxed(f'select(better, {value}, {held})', given)}")

@@ -30,9 +30,7 @@ from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
 from .numba_values import (
-    BETTER,
     BOOL,
-    EXTREME,
     FLOAT16,
     FLOAT64,
     INT64,
@@ -315,12 +313,15 @@ class RowEmitter:
         folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
         walked = self.kernel.lanes in stage.over
         blocked = [fold for fold in folds if walked and self._in_blocks(fold)]
-        for fold in folds:
+        searched = walked and self._is_position(stage)
+        for fold in folds if not searched else ():
             for _ in self._points(fold.name):
                 self._start(fold, fold in blocked)
+        if searched:
+            self._start_search(folds[0])
         *outer, last = stage.over or ("",)
         with self.block(*(self._loop(axis) for axis in outer)):
-            if walked and self._is_position(stage):
+            if searched:
                 self._find_in_blocks(stage, self.axes[last], folds[0])
             elif walked and any(map(self._is_dear, self.kernel.stages)):
                 with self.block(f"if {self._is_short(stage, self.integers[f'n_{last}'])}:"):
@@ -382,32 +383,49 @@ class RowEmitter:
         """Whether the stage does nothing but look for the position of an extreme."""
         if len(stage.sinks) != 1 or not isinstance(fold := stage.sinks[0], Fold):
             return False
-        value = self._value_dtype(fold)
-        return value != BOOL and spelling(fold.op, value) in EXTREME
+        return bool(CATALOGUE[fold.op].position_of) and self._value_dtype(fold) != BOOL
+
+    def _start_search(self, fold: Fold) -> None:
+        name, dtype = self.names[fold.name], self._value_dtype(fold)
+        self.dtypes[fold.name] = fold.dtype
+        worst_rank = self._search_rank(fold).format(worst(CATALOGUE[fold.op].position_of, dtype))
+        self.put(f"{name} = {literal(-1, INT64)}")
+        self.put(f"best{name} = {worst_rank}")
+
+    def _search_rank(self, fold: Fold) -> str:
+        """How a value becomes what the extreme is looked for among: floats integers of the same
+        order, in which zeros of both signs are one."""
+        dtype = self._value_dtype(fold)
+        extreme = spelling(CATALOGUE[fold.op].position_of, dtype)
+        if dtype.kind != "f":
+            return "{0}"
+        return RANKED[extreme].format("{0} + " + literal(0, dtype))
 
     def _find_in_blocks(self, stage: Stage, i: str, fold: Fold) -> None:
         """The extreme of each block, and its position only where it is better than before."""
-        name, dtype = self.names[fold.name], self._value_dtype(fold)
-        spelled = spelling(fold.op, dtype)
+        name, dtype, rank = self.names[fold.name], self._value_dtype(fold), self._search_rank(fold)
+        best = CATALOGUE[fold.op].position_of
+        extreme = spelling(best, dtype)
         blocks, inside = self._blocks(i, POSITION_BLOCK)
+
+        def seen() -> str:
+            self._read_keeps(stage)
+            self._lets(stage)
+            return rank.format(self.names[fold.value])
+
         with self.block(blocks):
-            self.put(f"top{name} = {worst(spelled, dtype)}")
+            self.put(f"top{name} = {rank.format(worst(best, dtype))}")
             with self.block(inside):
-                self._read_keeps(stage)
-                self._lets(stage)
-                value = self.names[fold.value]
-                self.put(f"top{name} = {EXTREME[spelled].format(f'top{name}', value)}")
-            better = BETTER[spelled].format(f"top{name}", f"best{name}")
+                self.put(f"top{name} = {extreme.format(f'top{name}', seen())}")
+            better = spelling(fold.op, dtype).format(f"top{name}", f"best{name}")
             with self.block(f"if {name} < 0 or {better}:"):
-                n = f"n{i[1:]}"
-                self.put(f"first = {n}")
+                none = f"np.int32({POSITION_BLOCK})"
+                self.put(f"first = {none}")
                 with self.block(inside):
-                    self._read_keeps(stage)
-                    self._lets(stage)
-                    value = self.names[fold.value]
-                    found = f"({value} == top{name}) | ({value} != {value})"
-                    self.put(f"first = minimum(first, select({found}, {i}, {n}))")
-                self.put(f"{name} = {self._position(stage.over, 'first')}")
+                    found, here = f"{seen()} == top{name}", f"np.int32({i} - b{i[1:]})"
+                    self.put(f"first = minimum(first, select({found}, {here}, {none}))")
+                place = f"b{i[1:]} + np.int64(first)"
+                self.put(f"{name} = {self._position(stage.over, f'({place})')}")
                 self.put(f"best{name} = top{name}")
 
     def _loop(self, axis: str) -> str:
@@ -529,7 +547,7 @@ class RowEmitter:
             self.put(f"t{name} = {literal(0, FLOAT64)}")
             if fold.dtype == FLOAT64:
                 self.put(f"e{name} = {literal(0, FLOAT64)}")
-        elif spelling(fold.op, value) in BETTER:
+        elif CATALOGUE[fold.op].position_of:
             self.put(f"{name} = {literal(-1, INT64)}")
             self.put(f"best{name} = {literal(0, value)}")
         else:
@@ -551,8 +569,7 @@ class RowEmitter:
     def _accumulate(self, fold: Fold | Total, over: tuple[str, ...]) -> None:
         name, value = self.names[fold.name], self.names[fold.value]
         given = self.dtypes[fold.value]
-        spelled = spelling(fold.op, given)
-        if spelled in BETTER:
+        if CATALOGUE[fold.op].position_of:
             self._accumulate_position(fold, over)
             return
         value = converted(value, given, fold.dtype)
@@ -568,7 +585,7 @@ class RowEmitter:
     def _accumulate_position(self, fold: Fold | Total, over: tuple[str, ...]) -> None:
         name, value = self.names[fold.name], self.names[fold.value]
         position = self._position(over)
-        better = BETTER[spelling(fold.op, self.dtypes[fold.value])]
+        better = spelling(fold.op, self.dtypes[fold.value])
         self.put(f"better = ({name} < 0) | {better.format(value, f'best{name}')}")
         self.put(f"{name} = select(better, {position}, {name})")
         self.put(f"best{name} = select(better, {value}, best{name})")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualflow.ir.op import CATALOGUE
+
 from .spelling import spelling as spelling_of
 
 BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
@@ -15,12 +17,8 @@ BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
 
 #: Combinations that may be reordered when they accumulate floats; the others keep their order.
 REORDERED = {"{0} + {1}": "radd({0}, {1})"}
-#: Position folds (their spelling is a bare name): when a candidate replaces the best so far.
-BETTER = {"argmax": "better_high({0}, {1})", "argmin": "better_low({0}, {1})"}
 #: Folds of floats that compare integers of the same order, and how a float becomes one.
 RANKED = {"maximum({0}, {1})": "rank_high({0})", "minimum({0}, {1})": "rank_low({0})"}
-#: The fold of values that finds what a position fold looks for.
-EXTREME = {"argmax": "maximum({0}, {1})", "argmin": "minimum({0}, {1})"}
 
 
 def spelling(op: str, dtype: np.dtype) -> str:
@@ -43,13 +41,11 @@ def literal(value: bool | int | float, dtype: np.dtype) -> str:
     return f"np.{held_as(dtype).name}({text.replace('nan', 'np.nan')})"
 
 
-def worst(spelled: str, dtype: np.dtype) -> str:
-    """What every value is at least as good as, for the position fold `spelled`."""
-    high = EXTREME[spelled].startswith("minimum")
-    if dtype.kind == "f":
-        return literal(np.inf if high else -np.inf, dtype)
-    limits = np.iinfo(dtype)
-    return literal(int(limits.max if high else limits.min), dtype)
+def worst(op: str, dtype: np.dtype) -> str:
+    """What every value is at least as good as, for the reduction `op` of values."""
+    identity = CATALOGUE[op].identity
+    assert identity is not None, f"{op} has no identity to start from"
+    return literal(identity(dtype), dtype)
 
 
 def held_as(dtype: np.dtype) -> np.dtype:

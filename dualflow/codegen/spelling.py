@@ -15,8 +15,6 @@ from dualflow.ir.op import CATALOGUE
 def spelling(op: str, backend: str, dtype: np.dtype) -> str:
     """The template of `op`: `{0}`, `{1}`... stand for operands, `{dtype}` for the result's dtype.
 
-    A position fold is spelled by a bare word, the name of its comparison.
-
     Raises:
         NotImplementedError: the record has no spelling for this backend and dtype.
 

@@ -60,6 +60,8 @@ class Op:
             that lacks an op's spelling runs it by `numpy`.
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
         combine: reductions: the elementwise op that folds two values of the result's dtype.
+        position_of: reductions that give a position: the reduction that gives the value there. They
+            spell whether one value is better than another (Triton: the name of a function).
         view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
             output in the input's buffer, or None where that input's strides do not allow it.
         update: the inverse of `view`: `update(apply, base, value, **attributes)` gives `base` with
@@ -89,6 +91,7 @@ class Op:
     spelling: Mapping[str, Any] = MappingProxyType({})
     identity: Callable[[Any], Any] | None = None
     combine: str = ""
+    position_of: str = ""
     view: Callable[..., Any] | None = None
     update: Callable[..., Any] | None = None
     placement: Callable[..., Any] | None = None

@@ -17,7 +17,7 @@ from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
 from .products.tiles import NAMESPACE as PRODUCTS
 from .translation import kinds as types
-from .translation.words import Made, word
+from .translation.words import Made, Word, word
 
 HALF = ir.HalfType()
 INT16 = ir.IntType(16)
@@ -43,8 +43,7 @@ def logical_not(x: Any) -> Any:
     return Made(types.boolean, (types.boolean,), generate)
 
 
-def _better(sign: str) -> Any:
-    @word
+def _better(name: str, sign: str) -> Any:
     def better(x: Any, best: Any) -> Any:
         """Whether `x` beats the best so far: a NaN beats all but a NaN."""
 
@@ -59,7 +58,7 @@ def _better(sign: str) -> Any:
 
         return Made(types.boolean, (x, x), generate)
 
-    return better
+    return Word(better, name, 2)
 
 
 def _to_integer(builder: Any, value: Any, target: Any) -> Any:
@@ -214,8 +213,8 @@ NAMESPACE: dict[str, Any] = {
     **PRODUCTS,
     "radd": radd,
     "logical_not": logical_not,
-    "better_high": _better(">"),
-    "better_low": _better("<"),
+    "better_high": _better("better_high", ">"),
+    "better_low": _better("better_low", "<"),
     "cast": cast,
     "bitcast": bitcast,
     "round_half": round_half,

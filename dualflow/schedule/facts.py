@@ -12,7 +12,7 @@ from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
-from dualflow.ir.op import CATALOGUE, Kind, Op
+from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import View
 
 #: How dear an elementwise op that no backend computes exactly (exp, tanh) is beside an addition.
@@ -173,18 +173,12 @@ def is_exact(node: Node) -> bool:
 
 
 def folds(op: Op, node: Node, backend: str) -> bool:
-    """Whether the backend folds this reduction. One that gives a position (its spelling is a bare
-    word) is folded along one axis only: the order of the points counts."""
-    text = spelled(op, node, backend)
-    if text is None:
+    """Whether the backend folds this reduction. One that gives a position is folded along one axis
+    only: the order of the points counts."""
+    if spelled(op, node, backend) is None:
         return False
     sizes = [node.operands[0].shape[axis] for axis in node.attributes["axes"]]  # type: ignore[union-attr]
-    return "{1}" in text or sum(n != 1 for n in sizes) <= 1
-
-
-def folds_positions(op: str, backend: str) -> bool:
-    """Whether a reduction that the backend folds gives a position, not a value."""
-    return "{1}" not in str(CATALOGUE[op].spelling[backend])
+    return not op.position_of or sum(n != 1 for n in sizes) <= 1
 
 
 def _assembles(node: Node) -> bool:

@@ -28,10 +28,10 @@ from dualflow.ir.kernel import (
     Store,
     Total,
 )
+from dualflow.ir.op import CATALOGUE
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 
-from .facts import folds_positions
 from .lowering import Look, Lowering, Term
 
 #: Fewer points of the grid or of the loop do not run side by side.
@@ -142,8 +142,7 @@ class _Shaping:
             return []
         if not 1 < self._size(self.kept[-1]) <= self.most:
             return []
-        backend = self.lowering.fusion.facts.backend
-        if any(t.op == "fold" and folds_positions(str(t.key), backend) for t in self.used):
+        if any(t.op == "fold" and CATALOGUE[str(t.key)].position_of for t in self.used):
             return []
         differing = sum(1 for t in self.used if t.axes.intersection(self.kept[-1]))
         if len(self.used) + differing * (self._size(self.kept[-1]) - 1) > MOST_WRITTEN:

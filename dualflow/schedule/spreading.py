@@ -18,10 +18,10 @@ from dualflow.base.dtypes import bool_, int64
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import Backend, Spreading
 from dualflow.ir.graph import Graph, Node, Value
-from dualflow.ir.op import Kind
+from dualflow.ir.op import CATALOGUE, Kind
 from dualflow.ops import primitives as p
 
-from .facts import folds_positions, role_of
+from .facts import role_of
 
 #: An even cut is looked for up to so many times as many parts as are wanted.
 EVEN = 8
@@ -80,7 +80,7 @@ class _Spreading:
         count = parts(shape, axes[0], self.backend.spreading)
         if count < 2:
             return None
-        if folds_positions(node.op.name, self.backend.name):
+        if node.op.position_of:
             if self.backend.totals:
                 return None
             return self._position(node, x, next(axis for axis in axes if x.shape[axis] != 1))
@@ -105,7 +105,7 @@ class _Spreading:
 
     def _position(self, node: Node, x: Value, axis: int) -> Value:
         """The first place of the extreme: a fold of places, after a fold of values."""
-        op = {p.argmax.op: p.max.op, p.argmin.op: p.min.op}[node.op]
+        op = CATALOGUE[node.op.position_of]
         axes = _axes(node.attributes)
         best = self._folded(node, op, x, axes)
         kept = tuple(1 if a in axes else size for a, size in enumerate(x.shape))

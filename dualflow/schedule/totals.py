@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 
 from dualflow.base.shapes import size_of
 from dualflow.ir.graph import Value
+from dualflow.ir.op import CATALOGUE
 from dualflow.ir.types import View
 
-from .facts import folds_positions
 from .fusion import MOST_MEMBERS, Fusion
 from .lowering import Look, Lowering, Term
 from .maps import Map, Position, combine, is_onto, padded, positions, tidy
@@ -152,7 +152,7 @@ class _Closing:
     def _is_movable(self, term: Term) -> bool:
         """Whether the term means the same at the points of the outer grid."""
         if term.op == "fold":
-            by_place = folds_positions(term.key, self.outer.fusion.facts.backend)
+            by_place = bool(CATALOGUE[term.key].position_of)
             return not term.arguments[0].depth and not (by_place and len(self.totalled) > 1)
         if term.op not in ("load", "gather") or term.key.value not in self.outer.group.stores:
             return True

@@ -191,13 +191,15 @@ argmax = _reduction(
     "argmax", _position(np.argmax),
     "the position (row by row over axes) of the first largest, or of the first NaN",
     dtype_of=lambda dtype: int64, empty=False, no_gradient="the result is a position",
-    spelling={"numba": "argmax", "triton": "argmax"}, domain=domains.FEW_VALUES,
+    spelling={"numba": "better_high({0}, {1})", "triton": "argmax"}, position_of="max",
+    domain=domains.FEW_VALUES,
 )  # fmt: skip
 argmin = _reduction(
     "argmin", _position(np.argmin),
     "the position (row by row over axes) of the first smallest, or of the first NaN",
     dtype_of=lambda dtype: int64, empty=False, no_gradient="the result is a position",
-    spelling={"numba": "argmin", "triton": "argmin"}, domain=domains.FEW_VALUES,
+    spelling={"numba": "better_low({0}, {1})", "triton": "argmin"}, position_of="min",
+    domain=domains.FEW_VALUES,
 )  # fmt: skip
 
 
