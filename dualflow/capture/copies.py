@@ -15,6 +15,7 @@ from weakref import ref
 
 from dualflow.base.digest import hashed
 from dualflow.runtime import cache as disk
+from dualflow.runtime import helper
 
 from .expressions import Refused
 from .instrument import Copy, instrument
@@ -57,6 +58,7 @@ def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
     data = disk.fetch(name, disk.COPY)
     if data is not None:
         return Copy(*marshal.loads(data))
+    helper.begin()  # what is recorded for the first time has no kernels on disk either
     made = instrument(code, text, ends)
     disk.store(name, marshal.dumps(tuple(made)), "", disk.COPY)
     return made

@@ -6,6 +6,7 @@ never waits for a pipe to drain. Nothing but frames goes to stdout.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import sys
@@ -17,6 +18,8 @@ from .frames import frame, read_frames, read_job
 
 def main() -> None:
     """Serve until the parent closes our input."""
+    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 1:
+        os.nice(10)  # a parent that computes meanwhile keeps nine tenths of the one core
     output = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to stderr
     jobs: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
@@ -27,6 +30,8 @@ def main() -> None:
     # Loops are vectorised and interleaved already: this took a sixth of the time, for no speed.
     llvm.set_option("", "-unroll-runtime=false")
 
+    gc.freeze()
+    gc.set_threshold(100_000)  # modules under construction are large, and garbage as a whole
     writer = threading.Thread(target=_write, args=(output, frames), daemon=True)
     writer.start()
     while (item := jobs.get()) is not None:

@@ -1,14 +1,13 @@
 """The compiler's helper process, as its parent sees it: jobs in, their results out.
 
 One process, `python -m dualflow.runtime.compiler_process`, talks through pipes: no multiprocessing,
-no fork of this process, no thread. It starts with the first job, ends when this
-process does, and results are taken in when somebody polls or waits. Where it cannot start, or dies,
-jobs end with None and the caller does them in its own process; that is counted. Nobody ever waits
-for the pipe either: what it cannot take yet is sent when somebody polls.
+no fork of this process, no thread. It starts with the first job, or when one is to be expected,
+ends when this process does, and results are taken in when somebody polls or waits. Where it cannot
+start, or dies, jobs end with None and the caller does them in its own process; that is counted.
+Nobody ever waits for the pipe either: what it cannot take yet is sent when somebody polls.
 
-A caller that waits uses it too. Measured (2 cores, one softmax): the first text takes 0.52 s by the
-helper and 0.40 s in this process, most of it Numba's import; later texts take the same. For those
-0.12 s, once, this process stays free of Numba, and there is one way that everybody tests.
+A caller that waits uses it too: this process stays free of LLVM, and there is one way
+that everybody tests.
 """
 
 from __future__ import annotations
@@ -161,28 +160,39 @@ _started = 0.0
 _PAUSE = 10.0
 
 
+def begin() -> None:
+    """Start the helper, if it does not run: its compiler takes a moment to load."""
+    with _lock, suppress(OSError, ValueError):
+        _running()
+
+
 def submit(task: str, given: bytes) -> Job | None:
     """Let the helper, started if need be, call the function `task` ("module:name"), which makes
     bytes of bytes; None where there is no helper."""
-    global _helper, _started
     with _lock:
-        if _helper is not None and _helper.owner != os.getpid():
-            _helper = None  # this process was forked: the pipes belong to the parent
-        if _helper is not None and not _helper.alive:
-            _helper.close()
-            _helper = None
         try:
-            if _helper is None:
-                if time.monotonic() - _started < _PAUSE and _started:
-                    raise OSError("the helper failed a moment ago")
-                _started = time.monotonic()
-                _helper = Helper()
-            return _helper.submit(task, given)
+            return _running().submit(task, given)
         except (OSError, ValueError):
             if _helper is not None:
                 _helper.alive = False
             count("helper_failures")
             return None
+
+
+def _running() -> Helper:
+    """The helper; OSError where it cannot be started, or failed a moment ago."""
+    global _helper, _started
+    if _helper is not None and _helper.owner != os.getpid():
+        _helper = None  # this process was forked: the pipes belong to the parent
+    if _helper is not None and not _helper.alive:
+        _helper.close()
+        _helper = None
+    if _helper is None:
+        if time.monotonic() - _started < _PAUSE and _started:
+            raise OSError("the helper failed a moment ago")
+        _started = time.monotonic()
+        _helper = Helper()
+    return _helper
 
 
 def current() -> Helper | None:
