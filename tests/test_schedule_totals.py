@@ -13,6 +13,7 @@ import pytest
 from kernel_interpreter import run
 from schedule_graphs import Builder
 
+import dualflow as df
 from dualflow.base.dtypes import bool_, float16, float32, float64, int32, int64
 from dualflow.base.errors import IndexingError
 from dualflow.codegen import numba, triton
@@ -286,3 +287,22 @@ def test_kernels_with_totals_are_verified():
         without.verify()
     assert "kernel grid() total(i0) loop(j0) lanes j0" in str(kernel)
     assert "closing:" in str(kernel)
+
+
+def test_a_group_that_folds_nothing_closes_none():
+    """Numbers and columns of tangents of tangents, which share a kernel, beside rows of them."""
+    x = df.asarray(np.random.default_rng(1).normal(size=6)).copy()
+
+    def scanned(x):
+        c, made = df.scan(lambda c, t: (df.sin(c) * t + c, c * t), x.sum(), x)
+        return c + (made * made).sum()
+
+    @df.compile(wait=True)
+    def second(x):
+        return df.jacfwd(df.jacfwd(scanned))(x)
+
+    with df.config(on_compiler_error="raise"):
+        second(x)
+        found = second(x)
+    assert second.stats()["replays"] == 1
+    np.testing.assert_allclose(found.numpy(), df.jacfwd(df.jacfwd(scanned))(x).numpy(), 1e-12)

@@ -132,6 +132,8 @@ class _Closing:
         outer, inner = self.outer, self.inner
         if self.steps is None or self.totalled & self.kept:
             return False
+        if not any(term.op == "fold" for term in self.used):
+            return False
         if outer.group.closing and outer.totalled != self.totalled:
             return False
         late = [t for look, t in inner.stores if self._is_inside(look.strides)] + [*inner.checks]
