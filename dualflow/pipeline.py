@@ -23,7 +23,7 @@ from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
 from dualflow.runtime import cache, cpu
-from dualflow.runtime.behind import Behind, Planned, Unplanned, answer
+from dualflow.runtime.behind import Behind, Planned, Unplanned, answer, kept
 from dualflow.schedule import plan_with_reasons
 
 Layouts = Sequence[View] | None
@@ -50,7 +50,8 @@ def compile_graph(
         DeviceError: there is no such device.
     """
     if device != "cpu":
-        return _gpu().start(plan(graph, layouts, into, most, device), device)
+        name = digest(graph, layouts, into, device)
+        return _gpu().start(kept(name, lambda: plan(graph, layouts, into, most, device)), device)
     if behind:
         name = digest(graph, layouts, into)
         return Behind(
@@ -98,13 +99,16 @@ def plan_pickled(given: bytes) -> bytes:
             return answer(why, name)
 
 
-def digest(graph: Graph, layouts: Layouts = None, into: Into = None) -> str | None:
+def digest(
+    graph: Graph, layouts: Layouts = None, into: Into = None, device: str = "cpu"
+) -> str | None:
     """Equal for what is compiled to equal programs, now and by later processes with this compiler;
     None for graphs that have no name outside this process."""
     if graph.digest is None:
         return None
     views = None if layouts is None else [tuple(view) for view in layouts]
-    given = (graph.digest, views, sorted((into or {}).items()), config.active().numerics)
+    kind = device.partition(":")[0]
+    given = (graph.digest, views, sorted((into or {}).items()), config.active().numerics, kind)
     return hashed(repr((given, cache.stamp(*_COMPILER))).encode()).hexdigest()
 
 

@@ -19,7 +19,8 @@ from dualflow.inspect import demonstration
 from dualflow.ir.graph import Graph
 from dualflow.ops import primitives as p
 from dualflow.pipeline import compile_graph
-from dualflow.runtime.gpu import images, launching
+from dualflow.runtime.gpu import compile as gpu_compile
+from dualflow.runtime.gpu import launching
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -183,10 +184,11 @@ def test_machine_code_comes_from_the_disk_cache_without_triton(monkeypatch):
     make = lambda: df.compile(lambda x: df.exp(x) * 3, wait=True)  # noqa: E731
     assert counted("kernels_compiled kernels_loaded", lambda: make()(x)) == [1, 0]
     gpu_stand_in.forget()
-    monkeypatch.setattr(images.compile, "compile_text", None)
+    monkeypatch.setattr(gpu_compile, "compile_text", None)
     f = make()
     before = {name for name in sys.modules if name.partition(".")[0] == "triton"}
-    assert counted("kernels_compiled kernels_loaded", lambda: f(x)) == [0, 1]
+    names = "kernels_compiled kernels_loaded plans_loaded"
+    assert counted(names, lambda: f(x)) == [0, 1, 1]
     assert before == {name for name in sys.modules if name.partition(".")[0] == "triton"}
     np.testing.assert_allclose(f(x).tolist(), (np.exp(x.to("cpu").numpy()) * 3).tolist(), rtol=1e-6)
 
@@ -298,3 +300,42 @@ def test_a_convolutional_network_in_mixed_precision_on_the_device():
         return found
 
     np.testing.assert_allclose(losses("cuda"), losses("cpu"), rtol=5e-3)
+
+
+def test_the_host_pays_for_a_replay_not_for_its_kernels(gpu, monkeypatch):  # noqa: F811
+    """Pure host cost of a replay: CuPy's and the driver's functions do nothing."""
+    import time
+
+    def microseconds(rounds: int) -> float:
+        @df.compile(wait=True)
+        def f(x):
+            for axis in (0, 1) * rounds:
+                x = x - df.max(x, axis=axis, keepdims=True)
+            return x
+
+        made = x = df.ones((4, 4), device="cuda")
+        for _ in range(6):
+            made = f(x)
+        array, stream, found = made.array, gpu.cuda.get_current_stream(), []
+        with monkeypatch.context() as patch:
+            patch.setattr(gpu, "empty", lambda shape, dtype: array, raising=False)
+            patch.setattr(gpu.cuda, "get_current_stream", lambda: stream)
+            patch.setattr(gpu_stand_in.Graph, "launch", lambda self, stream: None)
+            for _ in range(6):
+                f(x)
+            before = df.stats()["graph_launches"]
+            for _ in range(15):
+                start = time.perf_counter()
+                for _ in range(100):
+                    f(x)
+                found.append((time.perf_counter() - start) / 100)
+        assert df.stats()["graph_launches"] == before + 1500
+        return min(found) * 1e6
+
+    gpu_stand_in.Memory.reuse = {}
+    try:
+        few, many = microseconds(1), microseconds(20)
+    finally:
+        gpu_stand_in.Memory.reuse = None
+    assert many < 2 * few
+    assert many < 60  # 7 where nothing else runs

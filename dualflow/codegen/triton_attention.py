@@ -13,12 +13,12 @@ Comes in: an `Attention`, or a Call. Goes out: KernelTexts, variants, and the Ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from dualflow.base import config
+from dualflow.base.records import record
 from dualflow.ir.form import Form
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.program import Call, Operand
@@ -33,7 +33,7 @@ FLOAT16, FLOAT32, INT64 = np.dtype("float16"), np.dtype("float32"), np.dtype("in
 WIDTHS = (16, 32, 64, 128, 256)
 
 
-@dataclass(frozen=True)
+@record
 class Attention:
     """What is the same for all launches of a text.
 

@@ -10,10 +10,10 @@ variants worth trying on a device.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from dualflow.base.records import record
 from dualflow.ir.kernel import Access, Let, Scalar
 from dualflow.ir.text import KernelText, Variant
 
@@ -28,7 +28,7 @@ SIZES = ("nz", "ni", "nj", "nk")
 PRODUCT = "product"
 
 
-@dataclass(frozen=True)
+@record
 class Code:
     """Scalar code over tensors; as a side of a product, what is multiplied.
 
@@ -49,7 +49,7 @@ class Code:
         return cls((access,), (Let("element", "load", (access.name,), access.dtype),), ("element",))
 
 
-@dataclass(frozen=True)
+@record
 class Product:
     """A batch of products and what is computed of each element.
 

@@ -163,6 +163,20 @@ class Behind:
         return self._here(), {}
 
 
+def kept(name: str | None, make: Callable[[], Planned]) -> Planned:
+    """The plan that is kept on disk under `name`, or what `make` gives, kept from now on.
+
+    Raises:
+        Unplanned: it is not planned.
+    """
+    found = _read(name) if name is not None and cache.holds(name, cache.PLAN) else None
+    if found is None:
+        found = make()
+        if name is not None:
+            cache.store(name, pickle.dumps(found), "", cache.PLAN)
+    return _sound(found)
+
+
 def _sound(planned: Planned | Unplanned) -> Planned:
     if isinstance(planned, Unplanned):
         raise planned

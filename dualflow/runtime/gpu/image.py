@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 import numpy as np
 
+from dualflow.base.records import record
 from dualflow.ir.text import KernelText, Variant
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Image:
     """Machine code, and what a launch has to know of it.
 
@@ -27,15 +25,15 @@ class Image:
     warps: int
 
     def written(self) -> bytes:
-        """As bytes: a line of JSON, then the code."""
-        head = json.dumps({"name": self.name, "shared": self.shared, "warps": self.warps})
-        return head.encode() + b"\n" + self.code
+        """As bytes: a line of the rest, then the code."""
+        return f"{self.name} {self.shared} {self.warps}\n".encode() + self.code
 
     @classmethod
     def read(cls, data: bytes) -> Image:
         """The image that was written so."""
         head, _, code = data.partition(b"\n")
-        return cls(code, **json.loads(head))
+        name, shared, warps = head.decode().split()
+        return cls(code, name, int(shared), int(warps))
 
 
 def parameter_types(text: KernelText, chosen: Variant) -> list[str]:

@@ -6,7 +6,6 @@ life of the process; another process compiles, as for the CPU.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import pickle
 import threading
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from dualflow.base.counters import count
+from dualflow.base.digest import hashed
 from dualflow.base.errors import CompileError
 from dualflow.ir.text import KernelText, Variant
 from dualflow.runtime import cache
 from dualflow.runtime.helper import submit
 
-from . import compile
 from .image import Image, parameter_types
 
 #: what the helper does with a text
@@ -85,7 +84,8 @@ class Build:
         if self._job is not None:
             count("helper_failures")
         try:
-            return compile.compile_text(*self.given).written()
+            room = importlib.import_module("dualflow.runtime.gpu.compile")  # slow to import
+            return room.compile_text(*self.given).written()
         except Exception as error:  # whatever Triton raises; told to the user in `result`
             self.failure = f"{type(error).__name__}: {error}"
             return None
@@ -115,7 +115,7 @@ def key(text: KernelText, chosen: Variant, capability: int) -> str:
     """The name in the disk cache: a hash of all that decides the machine code."""
     types = parameter_types(text, chosen)
     parts = text.source, text.name, text.options, types, chosen, capability, _triton()
-    return hashlib.sha256(repr(("triton", *parts)).encode()).hexdigest()
+    return hashed(repr(("triton", *parts)).encode()).hexdigest()
 
 
 @once

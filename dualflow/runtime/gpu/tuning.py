@@ -7,7 +7,6 @@ process, is the setting `tuning`; with 0 the rule of the form decides, always al
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -172,7 +171,7 @@ class Tuned:
             self.way = min(self.seconds, key=self.seconds.__getitem__)
         self.settled = True
         if not self._open():
-            disk.store(self._name(), json.dumps(self.way).encode(), "", disk.TUNED)
+            disk.store(self._name(), str(self.way).encode(), "", disk.TUNED)
 
     # On disk -------------------------------------------------------------------------------------
 
@@ -186,10 +185,11 @@ class Tuned:
 
     def _kept(self) -> int | None:
         found = disk.fetch(self._name(), disk.TUNED)
-        way = json.loads(found) if found is not None else None
-        if way == STEPS and self.form.alone:
+        if found is None:
             return None
-        return way if isinstance(way, int) and STEPS <= way < len(self.variants) else None
+        way = int(found)
+        least = 0 if self.form.alone else STEPS
+        return way if least <= way < len(self.variants) else None
 
     def line(self) -> str:
         """For people: what runs these steps, and why."""
