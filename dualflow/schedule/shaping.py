@@ -172,7 +172,7 @@ class _Shaping:
         along = self.lies_along_loop()
         if not along:
             along = points < NARROW
-        elif folded < NARROW and not self.total:
+        elif folded < NARROW and self.kept and not self.total:
             along = False
         return self.loop_names[-1] if along else self.names[-1]
 
