@@ -21,7 +21,7 @@ from dualflow.ops.generator import Generator
 from . import numpy_calls
 from .classes import lookup
 from .instances import guard_absent, of_instance, of_super
-from .kinds import FIXED, TYPES
+from .kinds import CACHED, FIXED, TYPES
 from .namespaces import guard_absent_name, of_module
 from .numpy_random import is_generator
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
@@ -81,6 +81,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     if kind is types.MethodType:
         inner, where = _of_method(recorder, owner, origin, "__func__")
         return read(frame, inner, where, name)
+    if kind is CACHED and name.startswith("cache_"):
+        return getattr(owner, name), Born("method", (None, origin))
     if kind is functools.partial:
         return _of_partial(recorder, owner, origin, name)
     if compiled:
@@ -260,7 +262,7 @@ def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Rea
         return value, recorder.found(node, value)
     built_in_method = (
         types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
-        classmethod,
+        types.ClassMethodDescriptorType, classmethod,
     )  # fmt: skip
     if isinstance(raw, built_in_method) or is_value_class(owner):
         return value, CONSTANT

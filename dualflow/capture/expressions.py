@@ -326,7 +326,7 @@ class Expressions:
         return self.hook(node, "func", slot, slots, made), slot
 
     def x_Call(self, node: ast.Call, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
-        function, sf = self.e(node.func)
+        function, sf = self.named(node) or self.e(node.func)
         arguments, slots, keywords = [], [], []
         for argument in node.args:
             value, slot = self.e(argument)
@@ -345,6 +345,15 @@ class Expressions:
         stars = at(ast.keyword(None, self.hook(node, "keywords", slot)), node)
         call = at(ast.Call(before, [star], [stars]), node)
         return self.hook(node, "post", slot, call), slot
+
+    def named(self, node: ast.Call) -> tuple[ast.expr, int] | None:
+        """The function of `vars(x)` and `dir(x)`, which look at no frame."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        one = len(node.args) == 1 and not isinstance(node.args[0], ast.Starred)
+        if name not in ("vars", "dir") or not one or self.kind(name) != "glob":
+            return None
+        slot = self.slot()
+        return self.hook(node.func, "glob", slot, name, node.func), slot
 
     def x_Yield(self, node: ast.Yield, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         value, sv = (node.value and self.e(node.value)) or (at(ast.Constant(None), node), CONSTANT)

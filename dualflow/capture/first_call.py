@@ -17,12 +17,15 @@ from . import (
     calls,
     derivatives,
     dispatching,
+    known_caches,
     known_collections,
     known_containers,
+    known_copying,
     known_dicts,
     known_iterators,
     known_itertools,
     known_numbers,
+    known_order,
     known_sets,
     known_text,
     known_time,
@@ -36,8 +39,9 @@ from .recording import Recording, line_of, strip
 
 #: imported for what they enter into the tables
 TABLES = (
-    derivatives, dispatching, known_collections, known_containers, known_dicts, known_iterators,
-    known_itertools, known_numbers, known_sets, known_text, known_time,
+    derivatives, dispatching, known_caches, known_collections, known_containers, known_copying,
+    known_dicts, known_iterators, known_itertools, known_numbers, known_order, known_sets,
+    known_text, known_time,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from . import descriptors
 from .classes import guard_raw, lookup, ordinary, special
+from .kinds import CACHED
 from .provenance import CONSTANT, Born, Node, Origin, Read
 from .recorder import Recorder
 
@@ -62,7 +63,7 @@ def of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read
     if stored is not None:
         if held:
             value = getattr(owner, name)
-            return value, _instance_part(recorder, owner, origin, name, value, True)
+            return value, instance_part(recorder, owner, origin, name, value, True)
         guard_absent(recorder, origin, owner, name)
         return getattr(owner, name), stored
     node = recorder.classes.find(kind, name)
@@ -83,7 +84,7 @@ def of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read
         if node is not None:
             guard_raw(recorder, node, raw)
         value = inside[name]  # type: ignore[index]
-        part = _instance_part(recorder, owner, origin, name, value, hidden=found)
+        part = instance_part(recorder, owner, origin, name, value, hidden=found)
         if isinstance(origin, Node) and not recorder.dead:
             recorder.reads[id(owner), name] = (
                 owner, origin, inside, value, part, (id(owner), name)
@@ -133,7 +134,7 @@ def of_super(recorder: Recorder, owner: Any, name: str) -> Read:
     return value, None
 
 
-def _instance_part(
+def instance_part(
     recorder: Recorder, owner: Any, origin: Origin, name: str, value: Any, hidden: bool
 ) -> Origin:
     stored = recorder.stored.get((id(owner), name))
@@ -154,6 +155,9 @@ def _instance_part(
 def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
     """`owner.__dict__`, to be read only."""
     value = owner.__dict__
+    if isinstance(origin, Born) and origin.kind == "instance" and set(origin.parts) == set(value):
+        recorder.opened[id(value)] = owner
+        return value, recorder.known(value) or recorder.born(value, "dict", origin.parts)
     changed = any(key[0] == id(owner) for key in recorder.stored)
     if changed or not isinstance(origin, Node):
         recorder.refuse("the __dict__ of an object that the call changed")
@@ -183,7 +187,7 @@ def _of_slot(
         assert found is not None
         return value, recorder.read(recorder.nodes(f"{{0}}.{name}", (found,)), value)
     if isinstance(raw, types.MemberDescriptorType):
-        return value, _instance_part(recorder, owner, origin, name, value, hidden=False)
+        return value, instance_part(recorder, owner, origin, name, value, hidden=False)
     recorder.refuse(f"the descriptor {name} of {type(owner).__name__}")
     return value, None
 
@@ -194,6 +198,8 @@ def _bound(frame: Operators, owner: Any, origin: Origin, name: str, raw: Any, no
     if descriptors.follows(raw):
         return descriptors.read(frame, owner, origin, name, raw, node)
     value = recorder.guarded(getattr, owner, name)
+    if type(raw) is CACHED:
+        return value, Born("method", (recorder.found(node, raw), origin))
     if isinstance(raw, types.FunctionType):
         method = Born("method", (recorder.found(node, raw), origin))
         inside = getattr(owner, "__dict__", {})

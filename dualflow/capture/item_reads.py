@@ -62,14 +62,17 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
 def _of_sequence(
     recorder: Recorder, owner: Any, key: Any, origin: Origin, key_origin: Origin
 ) -> Read:
+    if type(key) is Tensor and key.shape == () and key.dtype.kind in "iu":  # asked by __index__
+        key, key_origin = recorder.late.value_of(key, int)
+        recorder.pin(key_origin, key)
     recorder.understand(key_origin, key)
     if recorder.dead:
         return owner[key], None
-    shadow = recorder.lists.get(id(owner))
+    kind, shadow = type(owner), recorder.lists.get(id(owner))
     if type(key) is slice and not isinstance(owner, deque):
         parts = [part for _, part in recorder.items(owner, origin)]
         value = owner[key]
-        return value, recorder.born(value, type(owner).__name__, parts[key])
+        return value, recorder.born(value, "list" if kind is list else "tuple", parts[key])
     if type(key) is not int and type(key) is not bool:
         recorder.refuse(f"a {type(key).__name__} as an index")
         return operator.getitem(owner, key), None

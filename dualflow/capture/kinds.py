@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 
@@ -24,6 +25,8 @@ DICTS = (dict, Counter, defaultdict, OrderedDict)
 VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 SEQUENCES = (list, tuple, deque)
 SIZED = frozenset([*DICTS, *SEQUENCES, set, frozenset, str, bytes])
+#: functions with a cache
+CACHED: type = type(functools.cache(len))
 #: what is not there
 MISSING = object()
 #: the types of NumPy scalars that stand-ins can have

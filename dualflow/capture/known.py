@@ -273,6 +273,22 @@ def _getattr(call: Call) -> Plan | None:
     return call.plan(lambda out: found[0], run)
 
 
+@known(vars)
+def _vars(call: Call) -> Plan | None:
+    """`vars(x)`: the `__dict__` of an object."""
+    frame, (owner, *_), (origin, *_) = call.frame, call.args, call.origins
+    found: list[Origin] = [None]
+
+    def run(owner: Any) -> Any:
+        value, found[0] = attributes.read(frame, owner, origin, "__dict__")
+        return value
+
+    if len(call.args) != 1 or isinstance(owner, (type, types.ModuleType)):
+        call.refuse("vars of a class or module")
+        return None
+    return call.plan(lambda out: found[0], run)
+
+
 @known(setattr)
 def _setattr(call: Call) -> Plan | None:
     recorder = call.recorder

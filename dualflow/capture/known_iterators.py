@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import calls, iteration, shadows, twins
+from . import calls, iteration, twins
 from .classes import special
-from .provenance import CONSTANT, SCALARS, Born, Origin
+from .provenance import CONSTANT, Born, Origin
 from .tables import known, methods
 
 if TYPE_CHECKING:
@@ -22,28 +22,42 @@ if TYPE_CHECKING:
 
 
 @final
-class _Tap:
-    """The values of something; `last` is the origin of the one given last."""
+class Tap:
+    """The values of something.
 
-    __slots__ = ("last", "recorder", "source", "value")
+    Attributes:
+        given, last: the value given last, and its origin; `two` that and the one before.
+        over: whether there are no more.
+    """
+
+    __slots__ = ("given", "last", "over", "recorder", "source", "two", "value")
 
     def __init__(self, call: Call, value: Any, origin: Origin) -> None:
         self.value, self.recorder = value, call.recorder
+        self.given: Any = None
         self.last: Origin = None
+        self.two: tuple[Origin, Origin] = (None, None)
+        self.over = False
         followed = isinstance(origin, Born) and origin.kind == "iterator"
         self.source = (
             origin.parts() if followed else iteration.elements(call.frame, value, origin)  # type: ignore[union-attr]
         )
 
-    def __iter__(self) -> _Tap:
+    def __iter__(self) -> Tap:
         return self
 
     def __next__(self) -> Any:
         if getattr(self.source, "gi_running", False):
             self.recorder.refuse("an iterator that is asked while it is asked")
             return next(self.value)
-        value, self.last = next(self.source)
-        return value
+        before = self.last
+        try:
+            self.given, self.last = next(self.source)
+        except StopIteration:
+            self.over = True
+            raise
+        self.two = before, self.last
+        return self.given
 
 
 def lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origin]]]) -> Plan:
@@ -78,7 +92,7 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
             recorder.pin(origin, value)
             found.append((value, lambda _: CONSTANT))
         else:
-            tap = _Tap(call, value, origin)
+            tap = Tap(call, value, origin)
             found.append((tap, lambda _, tap=tap: tap.last))
     return None if recorder.dead else found
 
@@ -234,57 +248,6 @@ def _send(call: Call) -> Plan | None:
 def _close(call: Call) -> Plan | None:
     f = call.function
     return call.plan(lambda out: CONSTANT, lambda _: f())
-
-
-@methods(list, "sort")
-def _sort(call: Call) -> Plan | None:
-    owner, recorder = call.args[0], call.recorder
-    shadow = shadows.shadow_of(recorder, owner, call.origins[0])
-    born = shadow if isinstance(shadow, Born) else shadow.whole(recorder)
-    if recorder.dead:
-        return None
-    made = _in_order(call)
-    values, parts = [value for value, _ in made], [part for _, part in made]
-
-    def run(*args: Any, **kwargs: Any) -> None:
-        owner[:] = values
-        if not recorder.dead:
-            born.parts[:] = parts
-            shadows.replaced(recorder, shadow, slice(None), values, parts)
-
-    return call.plan(lambda out: CONSTANT, run)
-
-
-@known(sorted)
-def _sorted(call: Call) -> Plan | None:
-    made = _in_order(call)
-    return call.plan(
-        lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),
-        lambda *a, **k: [value for value, _ in made],
-    )
-
-
-def _in_order(call: Call) -> list[tuple[Any, Origin]]:
-    """The items of an iterable by their ranks, which are pinned."""
-    recorder, frame = call.recorder, call.frame
-    key = call.kwargs.get("key")
-    iteration.hinted(recorder, call.args[0])
-    pairs = list(iteration.elements(frame, call.args[0], call.origins[0]))
-    ranks = []
-    for value, origin in pairs:
-        rank, where = value, origin
-        if key is not None:
-            rank, where = frame.invoke(key, call.where["key"], (value,), (origin,))
-        recorder.pin(where, rank)
-        ranks.append(rank)
-    if "reverse" in call.kwargs:
-        recorder.pin(call.where["reverse"], call.kwargs["reverse"])
-    if not all(type(rank) in SCALARS or type(rank) is tuple for rank in ranks):
-        call.refuse("sorted by keys that are no plain values")
-    order = sorted(
-        range(len(pairs)), key=ranks.__getitem__, reverse=call.kwargs.get("reverse", False)
-    )
-    return [pairs[i] for i in order]
 
 
 @known(functools.reduce)

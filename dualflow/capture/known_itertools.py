@@ -7,15 +7,16 @@ may be copied, or asked for more while it gives); the origins are found by posit
 from __future__ import annotations
 
 import itertools
-import types
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import iteration, twins
+from . import iteration, shadows, twins
 from .classes import special
-from .provenance import CONSTANT, Origin
+from .known_iterators import Tap
+from .provenance import CONSTANT, SCALARS, Origin
 from .tables import known
 
 if TYPE_CHECKING:
@@ -38,50 +39,59 @@ def _source(call: Call, i: int) -> tuple[Any, Callable[[], Origin]] | None:
     generator or iterator itself."""
     recorder, value = call.recorder, call.args[i]
     origin = recorder.origin(call.origins[i], value)
-    last: list[Any] = [None, -1]
+    last = [-1]
     if type(value) in (list, tuple):
         for _ in recorder.items(value, origin):  # guards the length
             pass
 
         def part() -> Origin:
-            last[1] += 1
-            return iteration.part_now(recorder, value, origin, last[1])
+            last[0] += 1
+            return iteration.part_now(recorder, value, origin, last[0])
 
         return value, part
     if type(value) in (range, str):
         recorder.pin(origin, value)
         return value, lambda: CONSTANT
-    generator = type(value) is types.GeneratorType and not twins.closing(origin)
-    if not generator or not iteration.followed(value, origin):
-        call.refuse(f"{call.name} of a {type(value).__name__}")
-        return None
-
-    def tap() -> Iterator[Any]:
-        for item, last[0] in iteration.elements(call.frame, value, origin):
-            yield item
-
-    return tap(), lambda: last[0]
+    tap = _tap(call, value, call.origins[i])
+    return None if tap is None else (tap, lambda: tap.last)
 
 
 @known(itertools.chain)
 def _chain(call: Call) -> Plan | None:
-    found = [_source(call, i) for i in range(len(call.args))]
-    sources = [source for source in found if source is not None]
-    lists = all(type(value) in (list, tuple, range, str) for value in call.args)
-    if call.kwargs or call.recorder.dead or not (lists or len(sources) == 1):
+    if call.kwargs:
         call.refuse()
+        return None
+    if not all(type(value) in (list, tuple, range, str) for value in call.args):
+        taps = [_tap(call, *pair) for pair in zip(call.args, call.origins, strict=True)]
+        return None if None in taps else _one_by_one(call, itertools.chain, taps)
+    sources = [source for i in range(len(call.args)) if (source := _source(call, i)) is not None]
+    if call.recorder.dead:
         return None
     real = itertools.chain(*(given for given, _ in sources))
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         k = given = 0
         for value in real:
-            while lists and given >= len(call.args[k]):
+            while given >= len(call.args[k]):
                 k, given = k + 1, 0
             yield value, sources[k][1]()
             given += 1
 
     return _lazily(call, real, follow)
+
+
+def _one_by_one(call: Call, make: Any, taps: Iterable[Any]) -> Plan:
+    """What `make` makes of one iterator over the items of all taps."""
+    last: list[Origin] = [None]
+
+    def inner() -> Iterator[Any]:
+        for tap in taps:
+            for value in tap:
+                last[0] = tap.last
+                yield value
+
+    real = make(inner())
+    return _lazily(call, real, lambda: ((value, last[0]) for value in real))
 
 
 @known(itertools.islice)
@@ -156,3 +166,170 @@ def _numbers(call: Call) -> Plan | None:
         recorder.pin(origin, value)
     real = recorder.certain(call.function, call.args, (CONSTANT,) * len(call.args))
     return _lazily(call, real, lambda: ((value, part) for value in real))
+
+
+# Over what is asked one by one --------------------------------------------------------------------
+
+
+def _tap(call: Call, value: Any, where: Origin) -> Tap | None:
+    """What gives the items of an iterable one by one, and knows where the last came from."""
+    origin = call.recorder.origin(where, value)
+    asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
+    if asked or twins.closing(origin) or not iteration.followed(value, origin):
+        call.refuse(f"{call.name} of a {type(value).__name__}")
+        return None
+    return Tap(call, value, origin)
+
+
+@known(itertools.accumulate)
+def _accumulate(call: Call) -> Plan | None:
+    frame, named = call.frame, {**dict(zip(("func",), call.args[1:], strict=False)), **call.kwargs}
+    where = {**dict(zip(("func",), call.origins[1:], strict=False)), **call.where}
+    tap = _tap(call, call.args[0], call.origins[0]) if len(call.args) in (1, 2) else None
+    if tap is None:
+        call.refuse()
+        return None
+    f = named.get("func") or operator.add
+    total: list[Origin] = [where.get("initial")]
+
+    def add(a: Any, b: Any) -> Any:
+        out, total[0] = frame.invoke(f, where.get("func", CONSTANT), (a, b), (total[0], tap.last))
+        return out
+
+    initial = named.get("initial")
+    real = itertools.accumulate(tap, add, initial=initial)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for i, value in enumerate(real):
+            if i == 0 and initial is None:
+                total[0] = tap.last
+            yield value, total[0]
+
+    return _lazily(call, real, follow)
+
+
+@known(itertools.starmap)
+def _starmap(call: Call) -> Plan | None:
+    recorder, frame = call.recorder, call.frame
+    tap = _tap(call, call.args[1], call.origins[1])
+    if tap is None:
+        return None
+    found: list[Origin] = [None]
+
+    def apply(*values: Any) -> Any:
+        origin = recorder.origin(tap.last, tap.given)
+        parts = tuple(part for _, part in recorder.items(values, origin))
+        if len(parts) != len(values) or not isinstance(tap.given, (list, tuple)):
+            recorder.refuse("starmap over something that is no list or tuple")
+            return call.args[0](*values)
+        out, found[0] = frame.invoke(call.args[0], call.origins[0], values, parts)
+        return out
+
+    real = itertools.starmap(apply, tap)
+    return _lazily(call, real, lambda: ((value, found[0]) for value in real))
+
+
+@known(itertools.takewhile, itertools.dropwhile, itertools.filterfalse)
+def _while(call: Call) -> Plan | None:
+    frame, (f, value), (origin, where) = call.frame, call.args, call.origins
+    tap = _tap(call, value, where)
+    if tap is None:
+        return None
+
+    def test(value: Any) -> bool:
+        out, part = value, tap.last
+        if f is not None:
+            out, part = frame.invoke(f, origin, (value,), (part,))
+        return bool(out) if frame.recorder.dead else frame._truth(part, out)
+
+    real = call.function(test, tap)
+    return _lazily(call, real, lambda: ((value, tap.last) for value in real))
+
+
+@known(itertools.pairwise)
+def _pairwise(call: Call) -> Plan | None:
+    tap = _tap(call, call.args[0], call.origins[0])
+    if tap is None:
+        return None
+    real = itertools.pairwise(tap)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for pair in real:
+            yield pair, call.recorder.born(pair, "tuple", list(tap.two))
+
+    return _lazily(call, real, follow)
+
+
+@known(itertools.zip_longest)
+def _zip_longest(call: Call) -> Plan | None:
+    taps = [_tap(call, *pair) for pair in zip(call.args, call.origins, strict=True)]
+    fill = call.where.get("fillvalue", CONSTANT)
+    if None in taps or set(call.kwargs) - {"fillvalue"}:
+        call.refuse()
+        return None
+    real = itertools.zip_longest(*taps, **call.kwargs)  # type: ignore[arg-type]
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for made in real:
+            parts = [fill if tap.over else tap.last for tap in taps]  # type: ignore[union-attr]
+            yield made, call.recorder.born(made, "tuple", parts)
+
+    return _lazily(call, real, follow)
+
+
+@known(itertools.chain.from_iterable)
+def _flattened(call: Call) -> Plan | None:
+    outer = _tap(call, call.args[0], call.origins[0])
+    if outer is None:
+        return None
+    taps = (Tap(call, value, call.recorder.origin(outer.last, value)) for value in outer)
+    return _one_by_one(call, lambda items: itertools.chain.from_iterable([items]), taps)
+
+
+@known(itertools.cycle)
+def _cycle(call: Call) -> Plan | None:
+    tap = _tap(call, call.args[0], call.origins[0])
+    if tap is None:
+        return None
+    real = itertools.cycle(tap)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        seen: list[Origin] = []
+        for i, value in enumerate(real):
+            if not tap.over:
+                seen.append(tap.last)
+            yield value, seen[i % len(seen)]
+
+    return _lazily(call, real, follow)
+
+
+@known(itertools.groupby)
+def _groupby(call: Call) -> Plan | None:
+    """Runs of items of equal keys, which are pinned."""
+    recorder, frame = call.recorder, call.frame
+    named = {**dict(zip(("key",), call.args[1:], strict=False)), **call.kwargs}
+    where = {**dict(zip(("key",), call.origins[1:], strict=False)), **call.where}
+    tap = _tap(call, call.args[0], call.origins[0]) if call.args else None
+    if tap is None:
+        call.refuse()
+        return None
+    f = named.get("key")
+
+    def key(value: Any) -> Any:
+        out, part = value, tap.last
+        if f is not None:
+            out, part = frame.invoke(f, where["key"], (value,), (part,))
+        if not recorder.dead and not (type(out) in SCALARS or shadows.plain_tuple(out)):
+            recorder.refuse("groupby with keys that are no plain values")
+        recorder.pin(part, out)
+        return out
+
+    real = itertools.groupby(tap, key)
+
+    def follow() -> Iterator[tuple[Any, Origin]]:
+        for pair in real:
+            group = ((value, tap.last) for value in pair[1])
+            inside = recorder.born(pair[1], "iterator", lambda group=group: group)
+            yield pair, recorder.born(pair, "tuple", [CONSTANT, inside])
+
+    return _lazily(call, real, follow)

@@ -17,7 +17,8 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import iteration, numpy_calls, templates
+from . import iteration, known_order, numpy_calls, templates
+from .classes import special
 from .kinds import SCALAR_TYPES, TYPES
 from .known import constant_only, reading, trusted
 from .operators import BINARY, COMPARE, UNARY
@@ -49,6 +50,8 @@ def _arithmetic(call: Call) -> Plan | None:
         return trusted(call)
     if call.function is divmod and numpy_calls.concerned(*call.args):
         return numpy_calls.ufunc(call, np.divmod)
+    if call.function is hash and special(type(call.args[0]), "__hash__") is not None:
+        return _hashed(call)
     numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES
     if call.kwargs or not all(type(value) in numbers for value in call.args):
         return constant_only(call)
@@ -64,6 +67,20 @@ def _arithmetic(call: Call) -> Plan | None:
         return _expression(call)
 
     return call.plan(finish, lambda *args: recorder.certain(call.function, args, call.origins))
+
+
+def _hashed(call: Call) -> Plan:
+    """`hash(x)` by a method written in Python."""
+    frame, (value, *_), (origin, *_) = call.frame, call.args, call.origins
+    call.recorder.classes.guard_special(origin, value, "__hash__")
+
+    def run(value: Any) -> Any:
+        method = special(type(value), "__hash__")
+        out, found = frame.invoke(method, CONSTANT, (value,), (origin,))
+        call.recorder.pin(found, out)
+        return hash(out)
+
+    return call.plan(lambda out: CONSTANT, run)
 
 
 def _expression(call: Call) -> Origin:
@@ -162,7 +179,7 @@ def _folding(call: Call) -> Plan | None:
     if call.function in (any, all) and len(args) == 1:
         return call.plan(*_any_all(call))
     if set(kwargs) == {"key"} and kwargs["key"] is not None:
-        return _chosen(call)
+        return known_order.chosen(call)
     if set(kwargs) - {"default"} or not args or (kwargs and len(args) > 1):
         return constant_only(call)
     if len(args) == 1:
@@ -203,31 +220,6 @@ def _greatest(call: Call, pairs: list[tuple[Any, Origin]]) -> Plan:
         return best[0][0]
 
     return call.plan(lambda out: best[0][1], run)
-
-
-def _chosen(call: Call) -> Plan | None:
-    """`min` and `max` by a key, which is followed and pinned."""
-    recorder, frame, key = call.recorder, call.frame, call.kwargs["key"]
-    found: list[Origin] = [None]
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        given: Any = zip(args, call.origins, strict=True)
-        if len(args) == 1:
-            given = iteration.elements(frame, args[0], call.origins[0])
-        pairs, ranks = [], []
-        for value, origin in given:
-            rank, where = frame.invoke(key, call.where["key"], (value,), (origin,))
-            if not recorder.dead and type(rank) not in SCALARS:
-                recorder.refuse(f"{call.name} by keys that are no plain values")
-            recorder.pin(where, rank)
-            pairs.append((value, origin))
-            ranks.append(rank)
-        if not pairs:
-            return call.function((), key=key)  # raises
-        value, found[0] = pairs[call.function(range(len(ranks)), key=ranks.__getitem__)]
-        return value
-
-    return call.plan(lambda out: found[0], run)
 
 
 def _sum(call: Call) -> tuple[Any, Any]:

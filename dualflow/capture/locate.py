@@ -19,6 +19,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from . import generated
+
 _FUTURE = 0
 for _name in __future__.all_feature_names:
     _FUTURE |= getattr(__future__, _name).compiler_flag
@@ -112,6 +114,9 @@ def text_of(code: CodeType, namespace: dict[str, Any]) -> str:
         file = namespace.get("__file__") or file
     linecache.checkcache(file)
     lines = linecache.getlines(file, namespace)
+    made = None if lines else generated.source(code)
+    if made is not None:
+        return made
     if not lines:
         raise NoSource(f"no source for {code.co_filename}")
     return "".join(lines)

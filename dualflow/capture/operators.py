@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import operator
+import types
 from collections import deque
 from functools import cache
 from typing import Any
@@ -51,6 +52,25 @@ _ORDERS = frozenset(["Lt", "LtE", "Gt", "GtE", "Eq", "NotEq"])
 UNARY: dict[str, tuple[Any, str]] = {
     "USub": (o.neg, "-"), "UAdd": (o.pos, "+"), "Invert": (o.invert, "~"), "Not": (o.not_, "not "),
 }  # fmt: skip
+
+
+_REFLECTED = {
+    "__lt__": "__gt__", "__le__": "__ge__", "__gt__": "__lt__", "__ge__": "__le__",
+    "__eq__": "__eq__", "__ne__": "__ne__",
+}  # fmt: skip
+#: what compares itself with others of its kind alone
+_COMPARED = frozenset([*SCALARS, list, tuple, dict])
+
+
+def _comparable(value: Any, name: str) -> bool:
+    """Whether it is known what a value makes of a comparison with one of another kind: a method
+    written in Python does it, or it says that it cannot."""
+    kind = type(value)
+    if kind in _COMPARED:
+        return True
+    raw = classes.lookup(kind, name)[1]
+    plain = isinstance(raw, types.FunctionType) or raw is vars(object)[name]
+    return plain and bool(kind.__flags__ & (1 << 9))
 
 
 @cache
@@ -156,6 +176,9 @@ class Operators(Variables):
                 return out
             if isinstance(origin, Node):
                 recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
+        if methods:
+            shown = "** or pow()" if symbol == "**" else symbol
+            raise self._unfit(f"unsupported operand type(s) for {shown}: {{}} and {{}}", a, b)
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
 
@@ -263,6 +286,11 @@ class Operators(Variables):
         elif type(a) is complex or isinstance(a, Unchanging):
             recorder.pin(pa, a)
             out, self.slots[slot] = recorder.guarded(function, a), CONSTANT
+        elif classes.special(type(a), f"__{function.__name__}__") is not None:
+            name = f"__{function.__name__}__"
+            recorder.classes.guard_special(pa, a, name)
+            method = classes.special(type(a), name)
+            out, self.slots[slot] = self.invoke(method, CONSTANT, (a,), (pa,))
         else:
             recorder.refuse(f"{symbol} of a {type(a).__name__}")
             out = function(a)
@@ -314,7 +342,7 @@ class Operators(Variables):
             if made is not None:
                 self.slots[slot] = CONSTANT
                 return made
-        asked = self._compared(f"__{function.__name__}__", a, b, pa, pb)
+        asked = self._compared(f"__{function.__name__}__", symbol, a, b, pa, pb)
         if asked is not None:
             out, self.slots[slot] = asked
             return out
@@ -330,29 +358,46 @@ class Operators(Variables):
                 self.recorder.pin(part, value[key])
         return f(a, b)
 
-    def _compared(self, name: str, a: Any, b: Any, pa: Origin, pb: Origin) -> Any:
-        """What a method written in Python makes of a comparison, and its origin; None if there is
-        no such method, or the other operand is asked."""
-        recorder, kind = self.recorder, type(a)
-        if kind is not type(b) and issubclass(type(b), kind):
+    def _compared(self, name: str, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin) -> Any:
+        """What methods written in Python make of a comparison, asked as Python asks them, and its
+        origin; None if others decide, and nothing was called."""
+        sides = [(name, a, b, pa, pb), (_REFLECTED[name], b, a, pb, pa)]
+        if not all(_comparable(x, asked) for asked, x, *_ in sides):
             return None
-        method = classes.special(kind, name)
-        opposite = name == "__ne__" and classes.lookup(kind, name)[1] is object.__ne__
-        if opposite:
-            method = classes.special(kind, "__eq__")
-            recorder.classes.guard_special(pa, a, "__eq__")
-        if method is None:
-            return None
+        if type(a) is not type(b) and type(a) in type(b).__mro__:  # not what an ABC says
+            sides.reverse()
+        for side in sides:
+            out, origin = self._asked(*side)
+            if out is not NotImplemented:
+                return out, origin
+            if isinstance(origin, Node):
+                self.recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
+        if name in ("__eq__", "__ne__"):
+            return (a is b) is (name == "__eq__"), self._identity(a, b, pa, pb)
+        text = f"'{symbol}' not supported between instances of {{}} and {{}}"
+        raise self._unfit(text, a, b)
+
+    def _asked(self, name: str, a: Any, b: Any, pa: Origin, pb: Origin) -> tuple[Any, Origin]:
+        """What `a.__name__(b)` gives, and its origin."""
+        recorder = self.recorder
         recorder.classes.guard_special(pa, a, name)
         recorder.typed(pb, b)
         recorder.classes.guard_order(type(b))
-        out, origin = self.invoke(method, CONSTANT, (a, b), (pa, pb))
+        method = classes.special(type(a), name)
+        if method is not None:
+            return self.invoke(method, CONSTANT, (a, b), (pa, pb))
+        if name != "__ne__" or type(a) in _COMPARED:
+            return NotImplemented, CONSTANT
+        out, origin = self._asked("__eq__", a, b, pa, pb)
         if out is NotImplemented:
-            return None
-        if opposite:
-            truth = bool(out) if recorder.dead else self._truth(origin, out)
-            return not truth, CONSTANT
-        return out, origin
+            return out, origin
+        return not (out if recorder.dead else self._truth(origin, out)), CONSTANT
+
+    def _unfit(self, text: str, a: Any, b: Any) -> TypeError:
+        """What Python raises where no method takes both operands, whose types are guarded."""
+        error = TypeError(text.format(f"'{type(a).__name__}'", f"'{type(b).__name__}'"))
+        self.recorder.born(error, "error", "constant")
+        return error
 
     def _fixed(self, f: Any, a: Any, b: Any) -> bool:
         """Whether `f` compares constants by no code of a program; guarded."""
@@ -373,9 +418,13 @@ class Operators(Variables):
                     recorder.guard(text, py, constants=(x,))
                 return CONSTANT
         numbers = (int, float, complex, str, bytes, *SCALAR_TYPES)
-        if type(a) in numbers or type(b) in numbers:
+        if type(a) in numbers and type(b) in numbers:
             recorder.refuse("`is` of numbers or text")
             return None
+        if type(a) in numbers or type(b) in numbers:  # never the same, while it is a number
+            for value, origin in ((a, pa), (b, pb)):
+                recorder.typed(origin, value)
+            return CONSTANT
         if isinstance(pa, Born) != isinstance(pb, Born) or isinstance(pa, Born):
             return CONSTANT
         if pa is CONSTANT and pb is CONSTANT:

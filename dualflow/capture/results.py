@@ -132,7 +132,7 @@ class Planner:
             items = [self.plan(x, part) for x, part in zip(value, parts, strict=True)]
             return ("deque", value.maxlen, items) if kind is deque else ("sequence", kind, items)
         if origin.kind == "dict":
-            if kind not in DICTS or set(parts) != set(value):
+            if kind not in DICTS or set(parts) != set(value) or id(value) in self.recorder.opened:
                 raise Unsupported(f"a {kind.__name__} whose parts are not known")
             pairs = [(key, self.plan(value[key], parts[key])) for key in value]
             if kind is defaultdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,11 @@ _FORMS: dict[Any, Callable[..., None]] = {
     range: lambda start, stop=0, step=1, /: None,
     slice: lambda start, stop=0, step=1, /: None,
     dict: lambda x=(), /, **named: None,
+    OrderedDict: lambda x=(), /, **named: None,
+    defaultdict: lambda factory=None, x=(), /, **named: None,
+    deque: lambda x=(), maxlen=None: None,
+    set: lambda x=(), /: None,
+    frozenset: lambda x=(), /: None,
     zip: lambda *xs, strict=False: None,
     map: lambda f, x, /, *xs: None,
     filter: lambda f, x, /: None,

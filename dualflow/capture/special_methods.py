@@ -21,7 +21,7 @@ def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.Func
     """The methods that `a + b` asks, in order: their names, whether the left operand's, and they;
     none if that is not known. Operands are instances of plain Python classes, and numbers."""
     name, kinds = METHODS.get(f.__name__), (type(a), type(b))
-    if name is None or (issubclass(kinds[1], kinds[0]) and kinds[0] is not kinds[1]):
+    if name is None or kinds[0] in kinds[1].__mro__[1:]:
         return []
     found = []
     for left, kind, method in ((True, kinds[0], name), (False, kinds[1], "__r" + name[2:])):
