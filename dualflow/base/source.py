@@ -8,7 +8,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -57,8 +57,13 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
             break
         here = here.f_back
     code = last.f_code
-    key = code.co_filename, last.f_lineno, code.co_name
-    return _lines.get(key) or _keep(_lines, key, SourceLine(*key))
+    place = id(code), last.f_lasti
+    known_line = _places.get(place)
+    if known_line is None:  # the number of a line is searched for in a table of the code
+        key = code.co_filename, last.f_lineno, code.co_name
+        line = _lines.get(key) or _keep(_lines, key, SourceLine(*key))
+        known_line = _keep(_places, place, (line, code))
+    return known_line[0]
 
 
 def called(otherwise: str = "an operation") -> str:
@@ -102,6 +107,8 @@ def inside_package(file: str) -> bool:
 #: what is known of files; every line ever given (each operation asks for one)
 _inside: dict[str, bool] = {}
 _lines: dict[tuple[str, int, str], SourceLine] = {}
+#: the same by the instruction; the code is kept, so that its id means nothing else
+_places: dict[tuple[int, int], tuple[SourceLine, CodeType]] = {}
 
 
 def _keep(found: dict[Any, Any], key: Any, value: Any) -> Any:

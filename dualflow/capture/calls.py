@@ -32,6 +32,7 @@ from .plans import Call, Plan
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
 from .signatures import fits
+from .tables import Handler
 from .twins import twin
 from .values import is_value_class
 
@@ -295,21 +296,28 @@ def trusted(f: Any) -> bool:
 
 
 def _function(call: Call) -> Plan | None:
-    f, recorder = call.function, call.recorder
-    handler = tables.TABLE.get(f)
-    if handler is None:
-        handler = tables.BY_CODE.get(id(f.__code__))
-    if handler is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
-        handler = construct.replaced
-    if handler is None:
-        handler = known_logging.handler(f) or known_values.handler(f)
+    f, origin, recorder = call.function, call.origin, call.recorder
+    before = recorder.handlers.get(f)
+    if before is not None and before[0] is origin:
+        return before[1](call)
+    handler = _handler(call)
+    if handler is not twin:
+        _same_function(recorder, origin, f)
+    if f.__name__ != "_replace" and not recorder.dead:
+        recorder.handlers[f] = origin, handler
+    return handler(call)
+
+
+def _handler(call: Call) -> Handler:
+    """What follows calls of a function written in Python."""
+    f = call.function
+    found = tables.TABLE.get(f) or tables.BY_CODE.get(id(f.__code__))
+    if found is None and f.__name__ == "_replace" and construct.is_named_tuple(call.args[:1]):
+        found = construct.replaced
+    handler = found or known_logging.handler(f) or known_values.handler(f)
     if handler is not None:
-        _same_function(recorder, call.origin, f)
-        return handler(call) if fits(call, f) else None
-    if trusted(f):
-        _same_function(recorder, call.origin, f)
-        return known.trusted(call)
-    return twin(call)
+        return lambda call: handler(call) if fits(call, f) else None
+    return known.trusted if trusted(f) else twin
 
 
 def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:

@@ -53,6 +53,14 @@ class Frame(Matching):
             origin = self.origin(so, owner)
             if recorder.dead:
                 return getattr(owner, name)
+            function = recorder.methods.get(name)
+            if (
+                type(function) is types.FunctionType
+                and type(owner) is Tensor
+                and vars(Tensor).get(name) is function
+            ):
+                slots[slot] = Born("method", (None, origin))
+                return types.MethodType(function, owner)
         before = recorder.reads.get((id(owner), name))
         if before is not None and before[1] is origin and before[5] not in recorder.stored:
             held = before[2].get(name, MISSING)  # all guards are there: only its value may differ

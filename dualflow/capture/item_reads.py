@@ -20,7 +20,7 @@ from .iteration import keys
 from .kinds import DICTS, MISSING, SEQUENCES, TYPES
 from .provenance import CONSTANT, Born, Node, Origin, Read
 from .recorder import Recorder
-from .shadows import Shadow, key_node, plain_keys
+from .shadows import Shadow, key_node, plain_keys, plain_names
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -106,6 +106,17 @@ def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Or
 
 def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
     recorder, kind = frame.recorder, type(owner)
+    here = id(owner), "item", key if type(key) is str else None
+    before = recorder.reads.get(here)
+    if (
+        before is not None
+        and before[1] is origin
+        and before[5] is key_origin
+        and id(owner) not in recorder.lists
+    ):
+        value = owner.get(key, MISSING)
+        if value is before[3]:
+            return value, before[4]
     if not key_node(recorder, key_origin, key):
         return owner[key], None
     if kind is not dict and not plain_keys(recorder, owner):
@@ -131,7 +142,10 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         return _missing(frame, owner, key, origin)
     if kind is not dict:  # a guard that asks for a key must not make it
         recorder.guard("{k0} in {0}", node, constants=(key,))
-    return value, recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+    found = recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
+    if kind is dict and here[2] is not None and plain_names(recorder, owner):
+        recorder.reads[here] = (owner, origin, owner, value, found, key_origin)
+    return value, found
 
 
 def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:

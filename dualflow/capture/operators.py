@@ -104,7 +104,13 @@ class Operators(Variables):
 
     def binop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         function, _, symbol = BINARY[name]
-        if self.recorder.dead:
+        recorder, slots = self.recorder, self.slots
+        if type(a) in SCALARS:
+            known = recorder.expressions.get(_operation(symbol, slots[sa], slots[sb], a, b))
+            if known is not None:  # it has succeeded with these values before
+                slots[slot] = known
+                return function(a, b)
+        if recorder.dead:
             return function(a, b)
         return self._binary(slot, function, symbol, sa, sb, a, b)
 
@@ -150,9 +156,7 @@ class Operators(Variables):
             self.slots[slot] = recorder.origin(None, out)
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
-            out = recorder.certain(f, (a, b), (pa, pb))
-            self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
-            return out
+            return self._scalar(slot, f, symbol, a, b, pa, pb)
         if numpy_calls.concerned(a, b):
             out, self.slots[slot] = numpy_calls.operator(recorder, f, (a, b), (pa, pb))
             return out
@@ -181,6 +185,19 @@ class Operators(Variables):
             raise self._unfit(f"unsupported operand type(s) for {shown}: {{}} and {{}}", a, b)
         recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
         return f(a, b)
+
+    def _scalar(
+        self, slot: int, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
+    ) -> Any:
+        """An operator on Python's own scalars."""
+        recorder = self.recorder
+        out = recorder.certain(f, (a, b), (pa, pb))
+        self.slots[slot] = made = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
+        if type(made) is Node:
+            key = _operation(symbol, pa, pb, a, b)
+            if CONSTANT not in key:
+                recorder.expressions[key] = made
+        return out
 
     def _formatted(self, text: str, values: Any, pa: Origin, pb: Origin) -> tuple[str, Origin]:
         """`text % values`, of which some are tensors."""
@@ -301,9 +318,14 @@ class Operators(Variables):
     def compare(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         function, symbol = COMPARE[name]
         recorder, slots = self.recorder, self.slots
+        pa, pb = slots[sa], slots[sb]
+        if type(a) in SCALARS:
+            known = recorder.expressions.get(_operation(symbol, pa, pb, a, b))
+            if known is not None:
+                slots[slot] = known
+                return function(a, b)
         if recorder.dead:
             return function(a, b)
-        pa, pb = slots[sa], slots[sb]
         if pa is CONSTANT is pb and type(a) in NUMBERS and type(b) in NUMBERS and name in _ORDERS:
             slots[slot] = CONSTANT
             return function(a, b)
@@ -326,9 +348,7 @@ class Operators(Variables):
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a, b), (pa, pb))
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
-            out = recorder.certain(function, (a, b), (pa, pb))
-            self.slots[slot] = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
-            return out
+            return self._scalar(slot, function, symbol, a, b, pa, pb)
         plain = (*SCALARS, list, tuple, set, frozenset)
         named = all(type(x) in plain or shadows.plain_tuple(x) for x in (a, b))
         if named or self._fixed(function, a, b):
@@ -471,6 +491,9 @@ class Operators(Variables):
         if kind in SCALARS:
             out = bool(value)
             assert isinstance(origin, Node)
+            if (origin, out, "truth") in recorder.done:
+                return out
+            recorder.done.add((origin, out, "truth"))
             if origin.late:
                 recorder.check(recorder.nodes("bool({0})", (origin,)), out)
             else:
@@ -503,6 +526,16 @@ class Operators(Variables):
                 return bool(size)
         recorder.refuse(f"the truth of a {kind.__name__}")
         return bool(value)
+
+
+def _operation(symbol: str, pa: Origin, pb: Origin, a: Any, b: Any) -> tuple[Any, ...]:
+    """What is the same for an operator on values of the same origins: an integer of the code is
+    itself, of other constants nothing is the same."""
+    return (
+        symbol,
+        a if pa is CONSTANT and type(a) is int else pa,
+        b if pb is CONSTANT and type(b) is int else pb,
+    )
 
 
 def _same_range(dtype: np.dtype) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, final
 from weakref import ref
 
 from dualflow.array.tensor import Tensor
@@ -43,7 +43,11 @@ from .provenance import (
 )
 from .reasons import Reason
 
+#: what a path may lead to another one of next time
+_REPLACED = (*FIXED, types.FunctionType, tuple)
 
+
+@final
 class Recorder:
     """Everything known of one recorded call.
 
@@ -94,9 +98,12 @@ class Recorder:
         self.plain: dict[int, dict] = {}  # dicts all of whose keys are plain
         # what was read before, by object and name: the object, its origin, the namespace that holds
         # the value, the value (or a `Method` of the class), its origin, the key that a store has
-        self.reads: dict[tuple[int, str], tuple[Any, ...]] = {}
+        # (of an item, by a name: the origin of the name)
+        self.reads: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self.methods: dict[str, Any] = {}  # of tensors, guarded
         self.followed: dict[int, tuple[Origin, types.CodeType]] = {}  # functions that are guarded
+        self.handlers: dict[Any, tuple[Origin, Any]] = {}  # of functions, guarded
+        self.expressions: dict[tuple[Any, ...], Node] = {}  # of operators on numbers
         self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self.deleted: set[Any] = set()  # attributes taken from objects from outside
         # those made in the call, and whether it is visible when they die; whether one is so
@@ -116,7 +123,10 @@ class Recorder:
             line = line or user_line()
             own = None if line is None or is_own(line.file) else own_line()
             self.reason, self.dead = Reason(why, line, own), True
-            for kept in (self._objects, self._keep, self.reads, self.plain, self.followed):
+            for kept in (
+                self._objects, self._keep, self.reads, self.plain, self.followed, self.handlers,
+                self.expressions,
+            ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
 
@@ -126,7 +136,7 @@ class Recorder:
         for kept in (
             self._objects, self._keep, self.reads, self._ids, self.written, self.lists,
             self.shadowed, self.opened, self.effects, self.inputs, self.plain, self.events,
-            self.draws.taken, self.computed, self.followed,
+            self.draws.taken, self.computed, self.followed, self.handlers,
         ):  # fmt: skip
             kept.clear()
         for part in (self.notes, self.outside, self.classes, self.late):
@@ -233,8 +243,8 @@ class Recorder:
             if kind is Tensor:
                 self.outside.register(node, value)
             return node
-        if isinstance(value, (*FIXED, types.FunctionType, tuple)) and isinstance(before, Node):
-            return node  # may be another one next time, which this path then leads to
+        if isinstance(before, Node) and isinstance(value, _REPLACED):
+            return node
         if isinstance(before, Node) and before is not node:
             self.guard("{0} is {1}", before, node)
         return before

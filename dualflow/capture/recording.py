@@ -34,9 +34,14 @@ class Recording:
 
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         out = self.eager.apply(op, inputs, attributes)
-        if op.view is not None and not self.recorder.dead:
-            self.recorder.outside.guard(inputs[0])  # nothing else may be noted of a view
-        self._note(self.notes.apply, op, inputs, attributes, out)
+        recorder = self.recorder
+        if not recorder.dead:
+            if op.view is not None:
+                recorder.outside.guard(inputs[0])  # nothing else may be noted of a view
+            try:
+                self.notes.apply(op, inputs, attributes, out, user_line(sys._getframe(2)))
+            except Exception as error:
+                self._failed(error)
         return out
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:

@@ -16,6 +16,9 @@ from .kinds import FIXED, VIEWS
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
 
+#: How many keys of a dict are looked at, at most, so that one of them is found again faster.
+MOST_NAMES = 100
+
 
 @final
 class Shadow:
@@ -107,6 +110,16 @@ def plain_keys(recorder: Recorder, owner: dict) -> bool:
             return False
         recorder.plain[id(owner)] = owner
     return True
+
+
+def plain_names(recorder: Recorder, owner: dict) -> bool:
+    """Whether a small dict has strings alone as keys, so that no look-up in it runs Python."""
+    if id(owner) in recorder.plain:
+        return True
+    plain = len(owner) <= MOST_NAMES and all(type(key) is str for key in owner)
+    if plain:
+        recorder.plain[id(owner)] = owner
+    return plain
 
 
 def replaced(recorder: Recorder, shadow: Any, key: slice, values: list, parts: list) -> None:

@@ -43,9 +43,10 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
     cells["_df_"] = types.CellType(frame)
     copy = types.FunctionType(
         made.code, f.__globals__, f.__name__, f.__defaults__,
-        tuple(cells[name] for name in made.code.co_freevars),
+        tuple([cells[name] for name in made.code.co_freevars]),
     )  # fmt: skip
-    copy.__kwdefaults__ = f.__kwdefaults__
+    if f.__kwdefaults__:
+        copy.__kwdefaults__ = f.__kwdefaults__
     copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
 
     def finish(out: Any) -> Origin:
@@ -121,8 +122,12 @@ def _bind(call: Call, frame: Operators) -> bool:
     f, code = call.function, call.function.__code__
     count, only = code.co_argcount, code.co_kwonlyargcount
     names = code.co_varnames[: count + only]
-    args, kwargs = call.args, dict(call.where)
-    slots, recorder = frame.slots, call.recorder
+    args, slots, recorder = call.args, frame.slots, call.recorder
+    if len(args) == count and not (only or call.where or code.co_flags & (4 | 8)):
+        for name, origin in zip(names, call.origins, strict=True):
+            slots[frame.names[name]] = origin
+        return True
+    kwargs = dict(call.where)
     for i, name in enumerate(names[:count]):
         if i < len(args):
             slots[frame.names[name]] = call.origins[i]
@@ -184,7 +189,9 @@ def _keyword_default(call: Call, name: str) -> Origin:
 def _cells(call: Call, frame: Operators) -> dict[str, Any]:
     """The cells of the function, and where each came from."""
     f, recorder = call.function, call.recorder
-    found = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+    if f.__closure__ is None:
+        return {}
+    found = dict(zip(f.__code__.co_freevars, f.__closure__, strict=True))
     node = None if isinstance(call.origin, Born) else recorder.as_node(call.origin, f)
     for i, (name, cell) in enumerate(found.items()):
         before = recorder.known(cell)

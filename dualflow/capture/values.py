@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from weakref import WeakKeyDictionary
 
 _NAMES = {
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
@@ -29,7 +28,6 @@ _IMPURE = {
     "uuid": frozenset(["is_safe"]),
     "zoneinfo": frozenset(["clear_cache", "no_cache", "from_file"]),
 }  # fmt: skip
-_kinds: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
 
 class _Kinds(type):
@@ -43,13 +41,10 @@ class Unchanging(metaclass=_Kinds):
 
 def is_value_class(kind: type) -> bool:
     """Whether instances of a class never change, and do nothing but what the library says."""
-    found = _kinds.get(kind)
-    if found is None:
-        module, name = kind.__module__, kind.__name__
-        listed = name in _NAMES.get(module, ())
-        found = listed and getattr(sys.modules.get(module), name, None) is kind
-        _kinds[kind] = found
-    return found
+    names = _NAMES.get(kind.__module__)
+    if names is None or kind.__name__ not in names:
+        return False
+    return getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 
 def by_identity(value: Any) -> bool:

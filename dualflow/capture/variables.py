@@ -132,12 +132,18 @@ class Variables:
             self.slots[slot] = CONSTANT
             return value
         cell, origin = self.cells.get(name, (None, None))
-        stored = recorder.stored.get((id(cell), "cell"))
+        key = id(cell), "cell"
+        stored = recorder.stored.get(key)
         if stored is not None:
             self.slots[slot] = stored
+            return value
+        before = recorder.reads.get(key)
+        if before is not None and before[1] is origin and before[3] is value:
+            self.slots[slot] = before[4]
         elif isinstance(origin, Node):
             node = recorder.nodes("{0}.cell_contents", (origin,))
-            self.slots[slot] = recorder.found(node, value)
+            self.slots[slot] = found = recorder.found(node, value)
+            recorder.reads[key] = (cell, origin, None, value, found, key)
         else:
             self.slots[slot] = recorder.known(value)
         return value
