@@ -29,7 +29,7 @@ from dualflow.array import kernels, on_device
 from dualflow.ops import door
 from dualflow.runtime import builds
 from dualflow.runtime.gpu import compile as gpu_compile
-from dualflow.runtime.gpu import images, launching, libraries, tuning
+from dualflow.runtime.gpu import gemm, graphs, images, launching, libraries, tuning
 
 #: The names of CuPy 14.
 NAMES = frozenset((Path(__file__).parent / "cupy_names.txt").read_text().split())
@@ -153,7 +153,7 @@ def _method(name: str) -> Any:
 for _name in ("astype", "copy", "reshape", "transpose", "view", "fill", "min", "max", "sum", "any",
               "all", "item", "tolist"):  # fmt: skip
     setattr(Array, _name, _method(_name))
-_OPERATORS = """add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul
+_OPERATORS = """add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul rtruediv
                 neg invert"""
 for _name in _OPERATORS.split():
     setattr(Array, f"__{_name}__", _method(f"__{_name}__"))
@@ -363,7 +363,6 @@ def make_cupy() -> types.ModuleType:
                   get_current_stream=lambda: Stream.current[-1],
                   alloc_pinned_memory=lambda nbytes: bytearray(nbytes),
                   get_elapsed_time=lambda a, b: b.time - a.time,
-                  cublas=make_cublas(),
                   device=module("cupy.cuda.device", get_cublas_handle=lambda: 7))  # fmt: skip
 
     def asarray(value: Any, dtype: Any = None) -> Array:
@@ -377,7 +376,7 @@ def make_cupy() -> types.ModuleType:
     own = {"cuda": cuda, "ndarray": Array, "asarray": asarray, "asnumpy": asnumpy,
            "from_dlpack": lambda value: value.__dlpack__(),
            "get_default_memory_pool": Pool,
-           "linalg": functions("cupy.linalg", np.linalg),
+           "linalg": functions("cupy.linalg", np.linalg, may_call),
            "fft": functions("cupy.fft", np.fft)}  # fmt: skip
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - the hook's name
@@ -390,10 +389,39 @@ def make_cupy() -> types.ModuleType:
     return made
 
 
-def functions(name: str, of: Any) -> types.ModuleType:
+#: functions of linear algebra that have a result for every matrix
+TOTAL = {"det", "slogdet", "qr"}
+
+
+def may_call(item: str) -> bool:
+    return ErrState.raising or item in TOTAL
+
+
+def functions(name: str, of: Any, is_allowed: Any = lambda item: True) -> types.ModuleType:
+    """A module with the functions of NumPy's."""
+
+    def find(item: str) -> Function:
+        assert is_allowed(item), "what cuSOLVER cannot do would not be seen"
+        return Function(getattr(of, item))
+
     made = module(name)
-    made.__getattr__ = lambda item: Function(getattr(of, item))  # type: ignore[method-assign]
+    made.__getattr__ = find  # type: ignore[method-assign]
     return made
+
+
+class ErrState:
+    """cupyx.errstate: whether what cuSOLVER cannot do is looked at."""
+
+    raising = False
+
+    def __init__(self, linalg: str) -> None:
+        assert linalg == "raise"
+
+    def __enter__(self) -> None:
+        ErrState.raising = True
+
+    def __exit__(self, *raised: object) -> None:
+        ErrState.raising = False
 
 
 # cuBLAS: matrices column by column, on bare addresses. ----------------------------------------
@@ -401,8 +429,8 @@ def functions(name: str, of: Any) -> types.ModuleType:
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16}
 
 
-def make_cublas() -> types.ModuleType:
-    """The module cupy.cuda.cublas."""
+def make_cublas() -> Any:
+    """The library, as ctypes shows it."""
 
     def matrices(address: int, kind: int, rows: int, columns: int, leading: int, following: int,
                  count: int) -> np.ndarray:  # fmt: skip
@@ -415,11 +443,24 @@ def make_cublas() -> types.ModuleType:
         strides = tuple(n * dtype.itemsize for n in (following, 1, leading))
         return np.lib.stride_tricks.as_strided(flat, (count, rows, columns), strides)
 
+    streams: list[int] = []
+
+    def on(handle: int, stream: int) -> int:
+        streams[:] = [stream]
+        return 0
+
+    def workspace(handle: int, address: int, nbytes: int) -> int:
+        assert streams[0] in Stream.capturing
+        assert any(m.ptr == address and m.size == nbytes for m in Memory.live)
+        streams.append(address)
+        return 0
+
     def multiply(handle: int, turn_a: int, turn_b: int, m: int, n: int, k: int, alpha: int, a: int,
                  a_type: int, lda: int, a_next: int, b: int, b_type: int, ldb: int, b_next: int,
                  beta: int, c: int, c_type: int, ldc: int, c_next: int, count: int, adds: int,
-                 algorithm: int) -> None:  # fmt: skip
+                 algorithm: int) -> int:  # fmt: skip
         assert (handle, algorithm) == (7, -1)
+        assert streams[0] not in Stream.capturing or len(streams) == 2, "memory of cuBLAS's own"
         word = {70: ctypes.c_double}.get(adds, ctypes.c_float)
         assert (word.from_address(alpha).value, word.from_address(beta).value) == (1, 0)
         assert adds == {0: 68, 1: 70, 2: 68}[a_type] or (a_type, adds) == (0, 77)
@@ -434,9 +475,11 @@ def make_cublas() -> types.ModuleType:
             with np.errstate(all="ignore"):
                 out[...] = np.matmul(x.astype(wide), y.astype(wide))
 
-        asked(Stream.current[-1].ptr, "gemm", run)
+        asked(streams[0], "gemm", run)
+        return 0
 
-    return module("cupy.cuda.cublas", gemmStridedBatchedEx=multiply)
+    return types.SimpleNamespace(cublasSetStream_v2=on, cublasSetWorkspace_v2=workspace,
+                                 cublasGemmStridedBatchedEx=multiply)  # fmt: skip
 
 
 # The driver: what is launched runs in the interpreter. ---------------------------------------
@@ -527,8 +570,11 @@ def installed(interpreter: Interpreter, monkeypatch: Any) -> Iterator[types.Modu
     cupy, driver = make_cupy(), make_driver(interpreter)
     bindings = module("cuda.bindings", driver=driver)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", module("cupyx", errstate=ErrState))
     monkeypatch.setitem(sys.modules, "cuda", module("cuda", bindings=bindings))
     monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    library = make_cublas()
+    monkeypatch.setattr(gemm, "cublas", lambda: library)
     monkeypatch.setattr(images, "submit", lambda task, given: None)
     monkeypatch.setattr(gpu_compile, "compile_text", compile_text)
     forget()
@@ -543,6 +589,7 @@ def forget() -> None:
     for cached in (libraries.cupy, libraries.driver, libraries.capability, launching.function):
         cached.cache_clear()
     tuning.forget()
+    graphs._workspaces.clear()
     images.forget()
     builds.forget()
     kernels._programs.clear()

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dualflow"
 FORBIDDEN = {"utils", "helpers", "common", "core", "misc"}
-HEAVY = {"cuda", "numba", "llvmlite", "triton", "rich", "cupy", "scipy"}
+HEAVY = {"cuda", "numba", "llvmlite", "triton", "rich", "cupy", "cupyx", "scipy"}
 #: where an import inside a function may stand: heavy or optional packages only
 LAZY_ROOMS = {"runtime", "inspect", "codegen", "array", "cli"}
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from dualflow.ir.op import Op
 
-from . import attending
+from . import attending, portable_linalg
 from .convolving_portable import convolve, correlate, spread
 from .primitives.indexing import out_of_bounds
 from .primitives.reduction import wide
@@ -191,5 +191,5 @@ TABLE: dict[str, Function] = {
     "convolve": convolve, "spread": spread, "correlate": correlate,
     "attention": attending.attention, "attention_queries": attending.queries,
     "attention_keys": attending.keys,
-    "eigvalsh": lambda xp, x: xp.linalg.eigvalsh(x),
 }  # fmt: skip
+TABLE |= portable_linalg.TABLE

@@ -1,12 +1,17 @@
 """Matrix products by cuBLAS on addresses: nothing is allocated, so a CUDA graph may hold them.
 
+cuBLAS splits long sums over memory of its own; a graph is given memory for that (`Work.workspace`),
+as what cuBLAS would take is anyone's once the graph was captured.
+
 Comes in: a Call of a contraction. Goes out: what launches it, or None for operands that cuBLAS
 does not take as they lie (CuPy then copies them).
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,7 +22,7 @@ from dualflow.ir.op import CATALOGUE, Kind
 from dualflow.ir.program import Call, Operand
 from dualflow.ir.types import View
 
-from .libraries import cupy, told
+from .libraries import cupy, failed
 from .places import Places
 from .steps import Work
 
@@ -88,14 +93,38 @@ class Gemm:
         """Nothing is loaded."""
 
     def launch(self, work: Work) -> None:
-        """Ask for it on the stream in use; raises what cuBLAS says."""
+        """Ask for it on the stream of the work; DeviceError if cuBLAS refuses it."""
         a, b, c = (work.pointers[base] + offset for base, offset in self._places)
-        cuda = cupy().cuda
-        with told("a matrix product"):
-            cuda.cublas.gemmStridedBatchedEx(
-                cuda.device.get_cublas_handle(), *self._head, b, *self._right,
-                a, *self._left, self._zero, c, *self._tail, _DEFAULT_ALGORITHM,
-            )  # fmt: skip
+        library, handle = cublas(), cupy().cuda.device.get_cublas_handle()
+        status = library.cublasSetStream_v2(handle, work.stream)
+        if work.workspace is not None and not status:
+            memory = work.workspace
+            status = library.cublasSetWorkspace_v2(handle, memory.data.ptr, memory.nbytes)
+        status = status or library.cublasGemmStridedBatchedEx(
+            handle, *self._head, b, *self._right, a, *self._left, self._zero, c, *self._tail,
+            _DEFAULT_ALGORITHM,
+        )  # fmt: skip
+        if status:
+            raise failed("a matrix product", f"cuBLAS says {status}")
+
+
+@cache
+def cublas() -> Any:
+    """cuBLAS as CuPy has loaded it; CuPy's own functions refuse to become part of a graph."""
+    cupy().cuda.device.get_cublas_handle()
+    with open("/proc/self/maps") as maps:
+        paths = {line.split()[-1] for line in maps if "/libcublas.so" in line}
+    if not paths:
+        raise failed("a matrix product", "CuPy has not loaded cuBLAS")
+    library = ctypes.CDLL(min(paths))
+    address, number, wide = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
+    matrix = [address, number, number, wide]
+    library.cublasSetStream_v2.argtypes = [address, address]
+    library.cublasSetWorkspace_v2.argtypes = [address, address, ctypes.c_size_t]
+    library.cublasGemmStridedBatchedEx.argtypes = [
+        address, *[number] * 5, address, *matrix, *matrix, address, *matrix, *[number] * 3,
+    ]  # fmt: skip
+    return library
 
 
 def gemm(step: Call, places: Places) -> Gemm | None:

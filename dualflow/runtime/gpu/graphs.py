@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dualflow.base.counters import count
@@ -117,17 +117,25 @@ class Graphs:
 
     def _captured(self, work: Work) -> Any:
         """The launches as a graph."""
-        return captured(lambda stream: self._launch_all(work._replace(stream=stream)))
+        return captured(self._launch_all, work)
 
 
-def captured(launch: Callable[[int], None]) -> Any:
-    """What `launch(stream)` launches, as a graph; on a stream of its own, as the default one cannot
-    be captured."""
+#: Memory for cuBLAS, as much as it wants on the largest devices; by stream and device.
+WORKSPACE = 32 << 20
+_workspaces: dict[tuple[int, int], Any] = {}
+
+
+def captured(launch: Callable[[Work], None], work: Work) -> Any:
+    """What `launch(work)` launches, as a graph for the stream of the work; captured on a stream of
+    its own, as the default one cannot be."""
+    key = work.stream, cupy().cuda.runtime.getDevice()
+    if key not in _workspaces:  # graphs of one stream run one after the other
+        _workspaces[key] = cupy().empty(WORKSPACE, "uint8")
     stream = cupy().cuda.Stream(non_blocking=True)
     with stream:
         stream.begin_capture()
         try:
-            launch(stream.ptr)
+            launch(work._replace(stream=stream.ptr, workspace=_workspaces[key]))
         except BaseException:
             _abandon(stream)
             raise
@@ -143,9 +151,14 @@ def _abandon(stream: Any) -> None:
             raise
 
 
-def seconds_of(launch: Callable[[int], None], times: int, stream: Any) -> float:
+def seconds_of(launch: Callable[[Work], None], work: Work, times: int, stream: Any) -> float:
     """The time that the GPU takes for one of `times` launches, as a graph."""
-    graph = captured(lambda number: _repeat(launch, number, times))
+
+    def repeat(on: Work) -> None:
+        for _ in range(times):
+            launch(on)
+
+    graph = captured(repeat, work)
     graph.launch(stream)
     start, end = (cupy().cuda.Event() for _ in range(2))
     start.record(stream)
@@ -153,13 +166,3 @@ def seconds_of(launch: Callable[[int], None], times: int, stream: Any) -> float:
     end.record(stream)
     end.synchronize()
     return float(cupy().cuda.get_elapsed_time(start, end)) * 1e-3 / times
-
-
-def _repeat(launch: Callable[[int], None], stream: int, times: int) -> None:
-    for _ in range(times):
-        launch(stream)
-
-
-def held(graphs: Sequence[Graphs]) -> int:
-    """How many graphs are kept (tests)."""
-    return sum(len(each._kept) + len(each._staged) for each in graphs)

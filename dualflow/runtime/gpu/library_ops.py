@@ -19,6 +19,13 @@ from .libraries import cupy, told
 from .memory import to_host
 
 
+def _raising() -> Any:
+    """A context in which cuSOLVER's failures raise LinAlgError: by default CuPy ignores them."""
+    import cupyx
+
+    return cupyx.errstate(linalg="raise")
+
+
 def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
     """`op` of arrays on the GPU in use; an array, or a tuple of them.
 
@@ -28,6 +35,9 @@ def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> An
     """
     xp, function = cupy(), portable(op, arrays[0].dtype.kind if arrays else "f")
     with told(op.name):
+        if function is not None and op.may_raise:
+            with _raising():
+                return function(xp, *arrays, **attributes)
         if function is not None:
             return function(xp, *arrays, **attributes)
         count("host_fallbacks")

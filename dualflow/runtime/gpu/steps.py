@@ -36,6 +36,7 @@ class Work(NamedTuple):
         stream: on which it is launched; the stream in use.
         arrays, pointers: inputs, output buffers and the arena, and where they begin.
         status: the word that checks set, if there are any, and its address.
+        workspace: memory for libraries, while a graph is captured.
     """
 
     stream: int
@@ -43,6 +44,7 @@ class Work(NamedTuple):
     pointers: Sequence[int]
     status: Any
     word: int
+    workspace: Any = None
 
 
 def work_on(stream: int, arrays: Sequence[Any], status: Any) -> Work:
@@ -189,7 +191,8 @@ class RepeatedBody:
             ]  # fmt: skip
             seen[0][...] = number
             inner = [*seen, *([] if arena is None else [arena])]
-            self._body.launch_all(work_on(work.stream, inner, work.status))
+            on = work_on(work.stream, inner, work.status)
+            self._body.launch_all(on._replace(workspace=work.workspace))
             places = [places[place] for place in step.following]
             offsets = [offsets[place] + move
                        for place, move in zip(step.following, step.moves, strict=True)]  # fmt: skip

@@ -143,7 +143,7 @@ class Tuned:
                 step.launch(work)  # loads what it needs
             if all(step.is_plain for step in steps):
                 self.seconds[number] = seconds_of(
-                    lambda on: _launch(steps, work, on), TIMES, stream
+                    lambda on: _launch(steps, on), work, TIMES, stream
                 )
             else:
                 self.seconds[number] = self._seconds_behind(steps, work, stream)
@@ -208,9 +208,9 @@ class Tuned:
         return f"{numbers}: {self.form.what}: run by {names[self.way]} ({why}{state})"
 
 
-def _launch(steps: Sequence[Any], work: Work, stream: int) -> None:
+def _launch(steps: Sequence[Any], work: Work) -> None:
     for step in steps:
-        step.launch(work._replace(stream=stream))
+        step.launch(work)
 
 
 @cache
