@@ -34,6 +34,7 @@ from .fusion import Fusion
 from .loops import Repeated, repeat
 from .lowering import Lowering
 from .memory import Life, Room, needed, place, place_well
+from .recomputing import recompute_scores
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
 from .spreading import spread_folds
@@ -135,6 +136,7 @@ class _Assembly:
     ) -> None:
         self.exact = exact = config.active().numerics == "exact"
         graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
+        graph = recompute_scores(graph, backend, exact)
         self.graph, self.layouts = graph, layouts
         self.backend = backend
         self.fusion = fusion = Fusion(graph, layouts, backend.name, exact)

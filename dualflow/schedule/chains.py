@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dualflow.base.records import entity
-from dualflow.ir.graph import Value
+from dualflow.ir.graph import Node, Value
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
@@ -39,7 +39,7 @@ FAR, HIGH = 1 << 20, 96
 #: So many works are looked at after the last one that joined.
 AHEAD = 8
 #: A sum over rows keeps the rows of its batch on one thread: from so many batches on that is none.
-BATCHES = 4
+BATCHES = 2
 
 Work = Lowered | Library | Repeated
 Moves = tuple[tuple[int, ...] | None, ...]
@@ -125,7 +125,8 @@ class _Growth:
 
     Attributes:
         count: rows in all.
-        made: what its works wrote, and the elements of a row.
+        made: what its works wrote row by row, and the elements of a row.
+        whole: what they wrote otherwise: there is all of it after the last block.
         cuts: numbers of rows after which some work begins anew: blocks do not reach over these.
     """
 
@@ -134,6 +135,7 @@ class _Growth:
         self.numbers: list[int] = []
         self.walks: list[tuple[_Along, ...] | tuple[int, bool]] = []
         self.made: dict[Value, int] = {}
+        self.whole: set[Value] = set()
         self.cuts: set[int] = {count}
         self.touched: set[Value] = set()
 
@@ -144,32 +146,51 @@ class _Growth:
             return None
         return (*reversed([high // low for low, high in pairwise(ends)]), ends[0])
 
-    def joins(self, number: int) -> bool:
-        """Let the work of this number join, if it can."""
+    def joins(self, number: int, after: Sequence[int] = ()) -> bool:
+        """Let the work of this number join, if it can, where those of `after` follow the chain."""
         work, uses = self.finder.works[number], self.finder.uses[number]
-        if isinstance(work, Repeated):
+        if isinstance(work, Repeated) or (isinstance(work, Library) and not is_product(work.node)):
             return False
         written = [use for use in uses if use.written]
-        if any(use.home in self.touched and use.home not in self.made for use in written):
-            return False  # what was read as a whole, or at other rows
+        if any(use.home in self.whole for use in uses) or any(
+            use.home in self.touched and use.home not in self.made for use in written
+        ):  # what was read as a whole, or at other rows
+            return False
         if isinstance(work, Lowered):
             walk, cuts = self._kernel(work, uses)
-        else:
+        elif self._belongs(uses, after):
             walk, cuts = self._product(work, uses)
+        else:
+            return False
         rows = None if walk is None else self.rows(cuts)
         if walk is None or rows is None or rows[-1] < LEAST:
             return False
-        rowed = {use.home: use.home.type.size // self.count for use in written
-                 if use.home.type.size % self.count == 0}  # fmt: skip
+        rowed = self._rowed(work, written, walk)
         held = self._held({**self.made, **rowed}, {*self.numbers, number})
-        if isinstance(work, Library) and not self._is_near(work, rows, held):
+        if isinstance(work, Library) and not walk[1] and not self._is_near(work, rows, held):
             return False
         self.made |= rowed
+        self.whole |= {use.home for use in written} - rowed.keys()
         self.cuts |= cuts
         self.touched |= {use.home for use in uses}
         self.numbers.append(number)
         self.walks.append(walk)
         return True
+
+    def _rowed(
+        self, work: Lowered | Library, written: Sequence[Use], walk: Any
+    ) -> dict[Value, int]:
+        """What the work writes row by row, as it walks them, and the elements of a row."""
+        found: dict[Value, int] = {}
+        for use in written:
+            row, rest = divmod(use.home.type.size, self.count)
+            axes = range(len(use.view.shape))
+            seen = None if rest or not row else rows_of(use.view, axes, row, self.count)
+            if isinstance(work, Library):
+                seen = None if walk[1] else walk
+            if seen == walk:
+                found[use.home] = row
+        return found
 
     def _held(self, made: dict[Value, int], members: set[int]) -> dict[Value, int]:
         """What no work but `members` uses, and the bytes of a row."""
@@ -213,13 +234,11 @@ class _Growth:
     ) -> tuple[tuple[int, bool] | None, set[int]]:
         """How a product of matrices walks rows: the number of the axis and whether it sums."""
         left, right, result = (use.view for use in uses)
-        if not is_product(work.node.op.kind, work.node.result):
-            return None, set()
         *outer, m = result.shape[:-1]
         sums = uses[1].home in self.made or not self._in_rows(uses[0], (*range(len(outer) + 1),))
         rank = len(outer)
         if not sums:
-            if prod(outer) * m != self.count or (self.numbers and uses[0].home not in self.made):
+            if prod(outer) * m != self.count:
                 return None, set()
             steps = [left.strides[: rank + 1], (*right.strides[:rank], 0)]
             return (m, False), _cuts((*outer, m), [*steps, result.strides[: rank + 1]])
@@ -232,6 +251,15 @@ class _Growth:
         steps = [(*left.strides[:rank], left.strides[-1]), right.strides[: rank + 1]]
         return (k, True), _cuts((*outer, k), [*steps, (*result.strides[:rank], 0)])
 
+    def _belongs(self, uses: Sequence[Use], after: Sequence[int]) -> bool:
+        """Whether a product reads rows of the chain, or a reader of them that can join reads its
+        result too."""
+        if not self.numbers or any(use.home in self.made for use in uses[:2]):
+            return True
+        others = set().union(*(self.finder.users[home] for home in self.made))
+        readers = [reader for reader in self.finder.users[uses[2].home] & others if reader >= 0]
+        return bool(readers) and not self.finder.follows(min(readers), after)
+
     def _in_rows(self, use: Use, axes: tuple[int, ...]) -> bool:
         """Whether these axes of a view walk rows and the others columns, if the chain made it."""
         row = self.made.get(use.home)
@@ -242,9 +270,7 @@ class _Growth:
 
     def _pays(self, uses: Sequence[Use], batches: int) -> bool:
         """Whether a sum over rows may join: it keeps the rows of a batch on one thread."""
-        made = [use for use in uses[:2] if use.home in self.made]
-        large = max((use.home.type.size for use in made), default=0)
-        return bool(made) and (batches >= BATCHES or large >= 4 * uses[2].home.type.size)
+        return batches >= BATCHES and any(use.home in self.made for use in uses[:2])
 
     def finished(self) -> Chained | None:
         """The chain; None where it is not worth it."""
@@ -266,10 +292,12 @@ class _Growth:
         return Chained(tuple(works), tuple(self.numbers), rows, tall, tuple(moves), held)
 
 
-def is_product(kind: Kind, result: Value) -> bool:
-    """Whether an op of this kind is a product of matrices that texts of our own compute."""
-    floats = result.dtype.name in ("float32", "float64")
-    return kind is Kind.CONTRACTION and floats and len(result.shape) >= 2 and result.type.size > 0
+def is_product(node: Node) -> bool:
+    """Whether texts of our own compute the node: a product of matrices of floats."""
+    if node.op.kind is not Kind.CONTRACTION:
+        return False
+    kind = node.result.type
+    return kind.dtype.name in ("float32", "float64") and len(kind.shape) >= 2 and kind.size > 0
 
 
 def _gathered(kernel: Kernel) -> set[str]:
@@ -280,12 +308,12 @@ def _gathered(kernel: Kernel) -> set[str]:
 
 def _cuts(sizes: Sequence[int], steps: Sequence[Sequence[int]]) -> set[int]:
     """After how many rows one of the operands, with such strides along the axes, begins anew."""
-    found, inner = set(), 1
-    for axis in range(len(sizes) - 1, 0, -1):
-        inner *= sizes[axis]
-        together = all(each[axis - 1] == each[axis] * sizes[axis] for each in steps)
-        if sizes[axis - 1] > 1 and not together:
-            found.add(inner)
+    found, rows = set(), 1
+    real = [axis for axis, size in enumerate(sizes) if size != 1]
+    for outer, inner in reversed(list(pairwise(real))):
+        rows *= sizes[inner]
+        if any(each[outer] != each[inner] * sizes[inner] for each in steps):
+            found.add(rows)
     return found
 
 
@@ -343,31 +371,66 @@ class _Finder:
             and self.reads[one].isdisjoint(self.writes[two])
         )
 
+    def follows(self, number: int, after: Sequence[int]) -> bool:
+        """Whether a work has to run after one of `after`."""
+        later: list[int] = list(after)
+        for other in range(min(after, default=number), number + 1):
+            if any(each < other and self.conflict(each, other) for each in later):
+                later.append(other)
+        return later[-1:] == [number]
+
     def grow(self, numbers: Sequence[int]) -> tuple[Chained, list[int], list[int]] | None:
         """The chain that begins with the first of `numbers`, what goes before it and what after;
         None if it is none."""
         first = self.works[numbers[0]]
-        if not isinstance(first, Library) or not is_product(first.node.op.kind, first.node.result):
+        if not isinstance(first, Library) or not is_product(first.node):
             return None
         count = prod(first.node.result.shape[:-1])
         growth = _Growth(self, count)
         if count < LEAST or not growth.joins(numbers[0]):
             return None
-        before, after, rest, end = [], [], [], 1
+        before: list[int] = []
+        after: list[int] = []
+        free: list[int] = []  # what may as well run before as after
+        end = 1
         for at, number in enumerate(numbers[1:], 1):
             if at - end > AHEAD or _stays(self.works[number]):
                 break
-            if not any(self.conflict(number, other) for other in after) and growth.joins(number):
+            waits = any(self.conflict(number, other) for other in after)
+            if not waits and growth.joins(number, after):
                 end = at
-                before += rest
-                rest = []
-            elif any(self.conflict(number, other) for other in (*growth.numbers, *after)):
+                needed = self._needed(number, free)
+                before += needed
+                free = [other for other in free if other not in needed]
+            elif waits or any(self.conflict(number, other) for other in growth.numbers):
                 after.append(number)
             else:
-                rest.append(number)
+                free.append(number)
         chain = growth.finished()
         taken = {*growth.numbers, *before}
         return None if chain is None else (chain, before, [n for n in numbers if n not in taken])
+
+    def _needed(self, number: int, free: Sequence[int]) -> list[int]:
+        """Those of `free` that have to run before the work of this number."""
+        found = [number]
+        for other in reversed(free):
+            if any(self.conflict(other, later) for later in found):
+                found.append(other)
+        return found[:0:-1]
+
+    def arranged(self, numbers: Sequence[int]) -> list[tuple[Work | Chained, tuple[int, ...]]]:
+        """These works in an order in which they can run, some as chains."""
+        found: list[tuple[Work | Chained, tuple[int, ...]]] = []
+        left = list(numbers)
+        while left:
+            made = self.grow(left)
+            if made is None:
+                found.append((self.works[left[0]], (left[0],)))
+                left = left[1:]
+            else:
+                chain, before, left = made
+                found += [*self.arranged(before), (chain, chain.numbers)]
+        return found
 
 
 def _stays(work: Work) -> bool:
@@ -391,14 +454,4 @@ def chained(
     finder = _Finder(works, [uses(work) for work in works])
     for home in kept:
         finder.users.setdefault(home, set()).add(-1)
-    left, found = list(range(len(works))), []
-    while left:
-        made = finder.grow(left)
-        if made is None:
-            found.append((works[left[0]], (left[0],)))
-            left = left[1:]
-            continue
-        chain, before, left = made
-        found += [(works[number], (number,)) for number in before]
-        found.append((chain, chain.numbers))
-    return found
+    return finder.arranged(range(len(works)))

@@ -153,6 +153,7 @@ def of_blocks(step: Call, rows: int, sums: bool) -> Product:
     s = _block_sizes(step, rows, sums)
     mode, depth, tall, held = _mode(s), min(s.k, DEPTH), s.m, 0
     if mode != DOTS and s.is_turned:
+        mode = COPY if mode == DIRECT else mode
         tall = min(s.m, _TALLEST)
         held = tall * depth
     return _product((left, right, result), s, -(-s.m // tall), mode, depth, tall, s.n, held)
