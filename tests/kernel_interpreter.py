@@ -199,8 +199,11 @@ class KernelRun:
         self.closed = False  # whether values are one for each point of the total axes no more
 
     def run(self) -> int:
-        for stage in self.kernel.stages:
-            self.stage(stage)
+        for _ in range(self.numbers.get("count", 1)):
+            for stage in self.kernel.stages:
+                self.stage(stage)
+            for seen, stored in self.kernel.repeated or ():
+                self.operands[seen] = self.operands[stored]  # from now on
         self.closed = True
         for stage in self.kernel.closing:
             self.stage(stage)

@@ -2,16 +2,18 @@
 
 import numpy as np
 import pytest
+from kernel_interpreter import run as interpreted
 
 import dualflow as df  # noqa: F401  the catalogue
-from dualflow.base.dtypes import float32, float64, int64
+from dualflow.base.dtypes import bool_, float32, float64, int64
 from dualflow.base.errors import IndexingError, ShapeError
 from dualflow.ir.graph import Graph, GraphBuilder
 from dualflow.ir.interpret import interpret
 from dualflow.ir.op import CATALOGUE
-from dualflow.ir.program import Loop
+from dualflow.ir.program import Launch, Loop
 from dualflow.ir.types import TensorType, View, Window
 from dualflow.pipeline import compile_graph
+from dualflow.runtime import division
 from dualflow.runtime.cpu import Executable
 from dualflow.schedule import plan_with_reasons
 
@@ -182,7 +184,7 @@ def test_products_and_library_steps():
 
 def test_loop_in_a_loop():
     def inner(do, k, u, c):
-        return (do("add", u, c),)
+        return (do("add", do("slice", u, starts=(4,), stops=(-1,), steps=(-1,)), c),)
 
     def outer(do, k, u, c):
         return (do("multiply", do("loop", u, c, body=body_of([ROW] * 2, inner), count=3,
@@ -191,6 +193,51 @@ def test_loop_in_a_loop():
     graph = looping([ROW] * 2, body_of([ROW] * 2, outer), 5, 1)
     executable = check(graph, [np.arange(5.0), np.full(5, 1.5)])
     assert executable.program.runs == (5 * 4, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("shape", [(5,), (3, 300), (70, 2, 9)])
+def test_steps_of_single_points_are_one_kernel(count, shape):
+    """Each point takes all steps at once: state of several types, constants, rows spread out."""
+    types = [TensorType(shape, float32), TensorType(shape, int64), TensorType(shape, bool_),
+             TensorType(shape, float32), TensorType(shape[-1:], float32)]  # fmt: skip
+
+    def step(do, k, x, n, on, c, row):
+        row = do("reshape", row, shape=(1,) * (len(shape) - 1) + shape[-1:])
+        moved = do("add", do("multiply", x, do("expand", row, shape=shape)), c)
+        on = do("logical_and", on, do("less", moved, c))
+        return moved, do("add", n, do("cast", on, dtype=int64)), on
+
+    graph = looping(types, body_of(types, step), count, 3)
+    rng = np.random.default_rng(count)
+    given = [rng.normal(size=shape), rng.integers(0, 9, shape), rng.normal(size=shape) > 0,
+             rng.normal(size=shape), rng.normal(size=shape[-1:])]  # fmt: skip
+    arrays = [x.astype(t.dtype) for x, t in zip(given, types, strict=True)]
+    wanted = interpret(graph, arrays)
+    compilation = compile_graph(graph)
+    (launch,) = compilation.program.steps
+    assert isinstance(launch, Launch)
+    assert len(launch.kernel.repeated or ()) == 3
+    assert f"range({count})" not in next(iter(compilation.texts.values())).source
+    for run in (compilation.result().run, lambda x: interpreted(compilation.program, x)):
+        for got, want in zip(run(arrays), wanted, strict=True):
+            np.testing.assert_array_equal(got, want, strict=True)
+
+
+def test_repeated_kernels_are_divided_over_threads(monkeypatch):
+    def step(do, k, x):
+        return (do("add", do("multiply", x, x), do("sin", x)),)
+
+    types = [TensorType((5000,), float32)]
+    graph = looping(types, body_of(types, step), 50, 1)
+    (launch,) = compile_graph(graph).program.steps
+    monkeypatch.setattr(division.threads, "most", lambda: 4)
+    found = division.divide(launch)
+    assert found is not None
+    assert found.parts > 2
+    once = [TensorType((5000,), float32)]
+    (launch,) = compile_graph(looping(once, body_of(once, step), 1, 1)).program.steps
+    assert division.divide(launch) is None
 
 
 def test_an_index_out_of_bounds_stops_it():

@@ -19,7 +19,7 @@ from dualflow.base.dtypes import float32, float64, int64
 from dualflow.base.errors import IndexingError
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.interpret import interpret
-from dualflow.ir.program import Loop
+from dualflow.ir.program import Launch, Loop, Step
 from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 from dualflow.passes import rolling, simplify, steps
@@ -54,8 +54,15 @@ def rolled(graph: Graph, seed: int = 0, native: bool = True) -> Graph:
     executable = compile_graph(graph).result()
     assert executable.native or not native
     same(executable.run(arrays), wanted)
-    assert any(isinstance(step, Loop) for step in executable.program.steps) == bool(loops(found))
+    assert any(map(repeats, executable.program.steps)) == bool(loops(found))
     return found
+
+
+def repeats(step: Step) -> bool:
+    """Whether a step of a program is run several times, or runs its kernel several times."""
+    return isinstance(step, Loop) or (
+        isinstance(step, Launch) and step.kernel.repeated is not None
+    )  # fmt: skip
 
 
 def row(b: Builder, table: Value, at: int) -> Value:

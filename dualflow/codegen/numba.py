@@ -3,6 +3,7 @@
 map     no loop axis                 nested loops over the grid; transposed accesses in tiles
 row     lanes = the last loop axis   stages one after the other inside each grid point; a dear
                                      last stage without a loop for a block of points at once
+repeated no loop axis                all steps of a block of lanes, whose state stays in the cache
 column  lanes = the last grid axis,  blocks of lanes with accumulators in an array, and several
         with folds                   rows a pass
 """
@@ -14,6 +15,7 @@ from dualflow.ir.text import KernelText
 
 from .numba_columns import ColumnEmitter
 from .numba_late import LateEmitter
+from .numba_repeated import RepeatedEmitter
 from .numba_rows import RowEmitter
 
 
@@ -25,6 +27,8 @@ def emit(kernel: Kernel) -> KernelText:
     Raises:
         NotImplementedError: an op of the kernel has no spelling for this backend.
     """
+    if kernel.repeated is not None:
+        return RepeatedEmitter(kernel).text()
     if kernel.folds_across_lanes:
         return ColumnEmitter(kernel).text()
     return (LateEmitter if LateEmitter.suits(kernel) else RowEmitter)(kernel).text()

@@ -42,6 +42,7 @@ class Backend:
         complex: whether kernels hold complex numbers; else NumPy runs such nodes.
         lends: whether intermediates may lie in outputs that are not yet written.
         chains: whether programs may hold Chains.
+        repeats: whether a kernel may be repeated within itself.
         short: axes of at most so many points may be written out in the text of a kernel.
     """
 
@@ -52,6 +53,7 @@ class Backend:
     complex: bool
     lends: bool
     chains: bool
+    repeats: bool
     short: int
 
 
@@ -65,6 +67,7 @@ NUMBA = Backend(
     complex=True,
     lends=True,
     chains=True,
+    repeats=True,
     short=4,
 )
 TRITON = Backend(
@@ -75,6 +78,7 @@ TRITON = Backend(
     complex=False,
     lends=False,
     chains=False,
+    repeats=False,
     short=0,
 )
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -2,7 +2,7 @@
 
     Kernel = axes: Axis* (grid, total, short, loop; outermost first), accesses: Access*,
              scalars: Scalar*, stages: Stage*, closing: Stage*,
-             lanes: the axis whose points run side by side
+             lanes: the axis whose points run side by side, repeated: (in, out)*
     Stage  = over: loop axes (() = once per grid point), lets: Let*, sinks: Sink*
     Sink   = Fold | Keep | Total | Store | Check
     Let    = name = op(arguments): dtype       one value per point of grid and stage loops
@@ -13,7 +13,8 @@ are written out: what differs between them is computed for one after the other, 
 Values live along the axes of their stage; a Fold makes one value per grid point, a Keep one per
 loop point, both for later stages. A Total folds one value per grid point over the total axes, for
 the closing stages, which run once for each point of the other grid axes. Whoever divides the range
-of a total axis has to join the totals of its parts. Sizes and strides are arguments, so one kernel
+of a total axis has to join the totals of its parts. The stages of a *repeated* kernel run `count`
+times at a point, on what the time before stored. Sizes and strides are arguments, so one kernel
 serves every batch size. Comes in: `schedule/`. Goes out: `codegen/`.
 """
 
@@ -158,6 +159,7 @@ class Kernel:
     stages: tuple[Stage, ...]
     lanes: str
     closing: tuple[Stage, ...] = ()
+    repeated: tuple[tuple[str, str], ...] | None = None
 
     @property
     def grid(self) -> tuple[str, ...]:
@@ -194,12 +196,14 @@ class Kernel:
 
     def integers(self) -> tuple[str, ...]:
         """The int64 arguments in order: `lo_a, hi_a` of each grid axis a, `n_a` of each loop axis,
-        then `X_a` for each stride "s" of access X along axis a."""
+        `X_a` for each stride "s" of access X along axis a; `count` of a repeated kernel."""
         found = [f"{end}_{axis}" for axis in self.grid for end in ("lo", "hi")]
         found += [f"n_{axis}" for axis in self.loops]
         for access in self.accesses:
             strides = zip(self.axes, access.strides, strict=True)
             found += [f"{access.name}_{axis.name}" for axis, stride in strides if stride == "s"]
+        if self.repeated is not None:
+            found.append("count")
         return tuple(found)
 
     def verify(self) -> Kernel:
@@ -221,6 +225,9 @@ class Kernel:
         for stage in self.stages:
             assert set(stage.over) <= set(self.loops), f"a stage loops over {stage.over}"
             self._verify_stage(stage, self.grid + short + stage.over, lasting)
+        for one, two in self.repeated or ():
+            seen, stored = self.access(one), self.access(two)
+            assert (seen.strides, seen.dtype) == (stored.strides, stored.dtype), "what is repeated"
         totals = [sink for sink in self.sinks if isinstance(sink, Total)]
         assert bool(totals) == bool(self.totals), "totals fold over total axes"
         closed |= {total.name: total.dtype for total in totals}
@@ -280,6 +287,8 @@ def _lines(kernel: Kernel) -> Iterator[str]:
     totals = f" total({', '.join(kernel.totals)})" if kernel.totals else ""
     totals += "".join(f" {axis.name} of {axis.size}" for axis in kernel.short)
     yield f"kernel grid({kept}){totals} loop({', '.join(kernel.loops)}) lanes {kernel.lanes}"
+    for one, two in kernel.repeated or ():
+        yield f"  repeated, {two} as {one}"
     for access in kernel.accesses:
         steps = zip(kernel.axes, access.strides, strict=True)
         where = " + ".join(f"{axis.name}*{stride}" for axis, stride in steps if stride != 0)

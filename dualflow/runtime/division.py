@@ -115,6 +115,7 @@ def cost_of(launch: Launch) -> float:
         _stage_cost(kernel, stage) * prod(numbers[f"n_{axis}"] for axis in stage.over)
         for stage in kernel.stages
     )
+    inside *= numbers.get("count", 1)
     return points * inside + outside * sum(_stage_cost(kernel, s) for s in kernel.closing)
 
 

@@ -35,6 +35,7 @@ from .loops import Repeated, repeat
 from .lowering import Lowering
 from .memory import Life, Room, needed, place, place_well
 from .recomputing import recompute_scores
+from .registers import in_registers
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
 from .spreading import spread_folds
@@ -211,7 +212,7 @@ class _Assembly:
         self.works.append(shape_kernel(lowering))
         self.nodes.append(tuple(lowering.nodes))  # type: ignore[arg-type]
 
-    def _repeated(self, unit: Library) -> Repeated | None:
+    def _repeated(self, unit: Library) -> Repeated | Lowered | None:
         """A loop whose body is planned here; None for other nodes, and loops that NumPy runs."""
         if unit.node.op.kind is not Kind.LOOP or not self.backend.loops:
             return None
@@ -221,6 +222,8 @@ class _Assembly:
             unit.node, operands,
             lambda graph, layouts: plan_with_reasons(graph, layouts, inner),
         )  # fmt: skip
+        if made is not None and self.backend.repeats and (alone := in_registers(made)):
+            return alone
         if made is not None:
             self.lies.update((value, View.contiguous(value.shape)) for value in made.spare)
         return made
