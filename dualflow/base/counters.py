@@ -32,6 +32,7 @@ COUNTERS: dict[str, str] = {
     "cache_rebuilds": "cache entries found damaged and made anew",
     "cache_errors": "times the cache folder could not be read or written",
     "helper_failures": "jobs done in this process because the helper process failed",
+    "portable_blocks": "stretches of replays with a step that the native call lacks",
     "portable_parts": "native parts that do not work on this machine: portable code serves",
     "audits": "calls and co-executed segments checked against eager results",
     "audit_mismatches": "audits that found a difference",

@@ -22,7 +22,6 @@ from dualflow.runtime.behind import Unplanned
 
 from .emit import MISS, PYTHON
 from .reasons import Reason
-from .whole import Plain
 
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
@@ -53,7 +52,7 @@ class Block:
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
-        plain: of a leaf whose replay may be one native call: what that has to do.
+        native: what the machine that replays calls has of it (`whole.py`).
         effects, text: for readers.
     """
 
@@ -76,7 +75,7 @@ class Block:
         self.exports: list[Any] = []
         self.drops: list[Any] = []
         self.slow: bool | None = None
-        self.plain: Plain | None = None
+        self.native: Any = None
 
     @property
     def ready(self) -> bool:

@@ -32,6 +32,7 @@ from . import (
     tree,
     trials,
 )
+from . import whole as whole_calls
 from .audit import Audit
 from .blocks import Block
 from .coexecute import coexecute
@@ -76,7 +77,8 @@ class CompiledFunction:
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
-        "_plain", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_whole",
+        "_made", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_waited",
+        "_whole",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -108,7 +110,8 @@ class CompiledFunction:
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
         self._trial: trials.Trial | None = None
         self._whole: Callable[..., Any] | None = None
-        self._plain: Block | None = None
+        self._made: whole_calls.Whole | None = None
+        self._waited = 0
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return by_name(self) or (CompiledFunction, self._made_of(self._fn))
@@ -134,8 +137,8 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         whole = self._whole
-        if whole is not None and not kwargs:
-            out = whole(*args)
+        if whole is not None:
+            out = whole(*args, **kwargs) if kwargs else whole(*args)
             if out is not MISS:
                 return out
             self._settle()
@@ -160,24 +163,28 @@ class CompiledFunction:
             at = replays % trials.AGAIN
             if (at == trials.AFTER or at == trials.EARLY) and not self._wait:
                 self._trial = trials.Trial(at)
-            elif block.plain is not None and self._audit is None:
-                self._offer(block, MANY if self._wait else trials.until(replays))
+            elif self._audit is None and whole_calls.possible():
+                self._offer(MANY if self._wait else trials.until(replays))
             return out
         self._count("calls")
         return self._otherwise(out, block, args, kwargs)
 
-    def _offer(self, block: Block, calls: int) -> None:
-        """Let so many calls of this path be native calls as a whole, if it can be."""
-        assert block.plain is not None
+    def _offer(self, calls: int) -> None:
+        """Let so many calls be native calls as a whole, if they can be."""
         self._settle()
-        self._whole = block.plain.whole(block.run, self._counts, calls)
-        self._plain = block
+        made = self._made
+        if made is None or made.stale(self._blocks):
+            self._waited += 1
+            if self._waited >= whole_calls.READY:
+                made = self._made = whole_calls.Whole(self._root, self._blocks, self._counts)
+                self._waited = 0
+        self._whole = None if made is None else made.allow(calls)
 
     def _settle(self) -> None:
         """Count the calls that were native as a whole."""
-        block = self._plain
-        if block is not None and block.plain is not None and block.plain.settle():
-            self._last = ("replay", None, block)
+        made = self._made
+        if made is not None and made.settle():
+            self._last = ("replay", None, made.last)
 
     def _unlike(self, trial: trials.Trial | None, args: tuple, kwargs: dict) -> Any:
         """A call that is not simply replayed: NumPy's errors are told, or replays are on trial."""

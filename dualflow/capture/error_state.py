@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 #: NumPy's error state, as one object that changes whenever the state does
-_error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
+error_state: Any = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
 
 _quiet: list[Any] = []
 
 
 def errors_are_quiet() -> bool:
     """Whether NumPy ignores or warns of floating-point errors, and does nothing more."""
-    state = _error_state.get() if _error_state is not None else None
+    state = error_state.get() if error_state is not None else None
     if state is not None:
         for known_state in _quiet:
             if state is known_state:

@@ -30,7 +30,6 @@ from .provenance import Node, Origin
 from .recorder import Recorder
 from .results import Planner, Unsupported
 from .rows import rows
-from .whole import plain
 from .writing import Writer
 
 FindBlock = Callable[[Sequence[Block]], Block | None]
@@ -228,7 +227,7 @@ class Builder:
                 emitter.node(node)
         self.commit.check(emitter)
         emitter.line("if check: return FITS")
-        self.outside, after = [], len(emitter.lines)
+        self.outside = []
         self.undo = recorder.drawn.write(emitter)
         numbers = self._late_of(list(self.planner.nodes))
         outputs = list(self.planner.outputs)
@@ -256,8 +255,6 @@ class Builder:
         writer.write_histories()
         emitter.line(f"return {result}")
         block.key = (tuple(keys), "leaf")
-        if not self.path and self.place is None:
-            block.plain = plain(guards, self.outside, emitter.lines[after:], recorder.grad_enabled)
         self._finish(block, emitter, "replay")
         return block
 
@@ -366,8 +363,8 @@ class Builder:
 
         def gone(_: Any) -> None:  # ids in the key may come to mean something else
             block.key = object()
-            if block.plain is not None:
-                block.plain.end()
+            if block.native is not None:
+                block.native.end()
 
         for name, target in emitter.weak:
             block._namespace[name] = ref(target, gone)

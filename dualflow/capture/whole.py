@@ -1,15 +1,13 @@
-"""Leaves whose replay is one native call: guards, memory, program, result (`runtime/native_call`).
+"""Replays that are one native call: guards, programs, results and effects of all paths of a tree.
 
-Comes in: the events and the text of a leaf. Goes out: `Plain`, addresses of what its guards look
-at; made into a built-in once its program is there. A leaf with anything else in it has none, and
-its Python text does the same for all.
+Comes in: the trace tree of a compiled function, whose blocks have their programs. Goes out:
+`Whole`, a built-in that takes the arguments and gives the result, or MISS where a call is one that
+Python replays: nothing has happened then. Each block is assembled once, from its own text.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -21,125 +19,188 @@ from dualflow.base import config
 from dualflow.base.counters import before_stats, count
 from dualflow.ops import door
 from dualflow.runtime import native_call
-from dualflow.runtime.native_call import CODE, GLOBALS, HELD, IS, TYPE, WholeCall
+from dualflow.runtime.machine import ALIVE, HITS, REGISTERS
+from dualflow.runtime.native_call import WholeCall
 
-from .emit import ABSENT, MISS, is_array
-from .provenance import Namespace, Node
+from .assembly import Assembler, Other
+from .blocks import Block
+from .emit import MISS, Marker
+from .error_state import error_state
+from .tree import Alternative, Fork
 
-_ARGUMENT, _COUNT = "args[{k0}]", "len(args) == {k0} and tuple(kwargs) == {k1}"
-_IN_NAMESPACE, _ITSELF = "{k0}[{k1}]", "{k0}"
-#: What guards ask of something in a namespace.
-_ASKED = {
-    "{0} is {k0}": IS, "{0}.__code__ is {k0}": CODE, "{0}.__globals__ is {k0}": GLOBALS,
-    "type({0}) is {k0}": TYPE,
-}  # fmt: skip
-#: The lines of a leaf that runs its program and returns one tensor, its array, or its element.
-_RUNS = ["try: {out} = run(({given}))", "except Exception: return RAISED",
-         "except GuardErrors: return MISS"]  # fmt: skip
-_TENSOR = ["{a} = new(Tensor)", "{a}._array = {out}[0]", "return {a}"]
-_ARRAY = [*_TENSOR[:2], "{b} = {a}._array", "return {b}"]
-_ELEMENT = [*_TENSOR[:2], "return {a}._array[()]"]
-
-_NOWHERE: tuple[()] = ()
-Check = tuple[int, int, int, int]
-Input = tuple[int, type, Any]
+#: After so many calls in a row that it gave back it is not asked again until the tree changes.
+IDLE = 32
+#: Replays by Python after which a tree is made, or made anew: about what it costs.
+READY = 8
+#: How many arguments a call has, and the names of the last of them.
+Given = tuple[int, tuple[str, ...]]
 
 
-class Other(Exception):  # noqa: N818 - no error: a leaf that Python replays
-    """Something that the native call does not do."""
+class Native:
+    """A block as the machine takes it.
 
-
-class Plain:
-    """What a native call checks and gives, as addresses: the block ends it before one is void.
-
-    Args:
-        arguments: how many there are.
-        checks: kind, object, key, wanted.
-        inputs: for each input of the program the argument, its type, and its layout.
-        grad: whether gradients have to be enabled.
-        result: whether it is a "tensor", its "array", or the "element" of that.
-        names: the keys among the addresses.
+    Attributes:
+        words: see `runtime/native_call`.
+        given: how many arguments a call has, and the names of the last of them.
+        late: whether it keeps values for the blocks below.
+        settings: those that it was made for.
     """
 
-    def __init__(
-        self, arguments: int, checks: Sequence[Check], inputs: Sequence[Input], grad: bool,
-        result: str, names: Sequence[str],
-    ) -> None:  # fmt: skip
-        self._arguments, self._checks, self._inputs = arguments, checks, inputs
-        self._grad, self._result, self._names = grad, result, names
-        self._whole: WholeCall | None = None
-        self._settings: config.Config | None = None
-        self._over = False
-        self._counts: dict[str, int] = {}
-        self._runs = (0, 0)
-
-    def whole(self, run: Any, counts: dict[str, int], calls: int) -> Callable[..., Any] | None:
-        """The built-in that replays the block, whose program is `run`, so many times; None if it
-        cannot. It adds to `counts` in the end (`settle`)."""
-        settings = config.active()
-        if self._settings is not settings:
-            self.settle()
-            self._settings, self._counts = settings, counts
-            self._whole = self._made(run, settings)
-        if self._whole is None or self._over:
-            return None
-        self._whole.allow(calls)
-        return self._whole.call
+    def __init__(self, block: Block, given: Given) -> None:
+        run = block.run
+        executable: Any = getattr(run, "__self__", None)
+        program = executable.parts_of_call() if hasattr(executable, "parts_of_call") else None
+        made = Assembler(block.text, block._namespace, program, given, block.leaf)
+        self.words, self.given, self.late = made.words(), made.given, made.late
+        self.settings = config.active()
+        self._keep = made.keep, executable
+        self._runs = executable.program.runs if program is not None else (0, 0)
+        self._seen = 0
 
     def end(self) -> None:
         """Something that it looks at is no more."""
-        self._over = True
-        if self._whole is not None:
-            self._whole.end()
+        self.words[ALIVE] = 0
+
+    def settle(self) -> None:
+        """Count what its program launched since."""
+        hits = int(self.words[HITS])
+        taken, self._seen = hits - self._seen, hits
+        for name, each in zip(("kernel_launches", "library_calls"), self._runs, strict=True):
+            if each and taken:
+                count(name, each * taken)
+
+
+class Whole:
+    """The built-in of one compiled function, for its tree as it is now.
+
+    Attributes:
+        call: the built-in; None if it would take no call.
+    """
+
+    def __init__(self, root: Fork, blocks: int, counts: dict[str, int]) -> None:
+        self._blocks, self._counts = blocks, counts
+        self._settings = config.active()
+        self._natives: list[Native] = []
+        self._leaves: dict[int, Block] = {}
+        self._waiting: list[Alternative] = []  # those that had no program
+        self._forks: list[np.ndarray] = []
+        self._late = False
+        self._whole: WholeCall | None = None
+        self._idle = 0
+        first = self._fork(root)
+        self._fill(root, first)
+        if self._leaves:
+            registers = max(int(native.words[REGISTERS]) for native in self._natives)
+            keep = self._natives, self._forks
+            self._whole = machine(first, registers, self._late, keep)
+            live.add(self)
+        self.call = None if self._whole is None else self._whole.call
+
+    def stale(self, blocks: int) -> bool:
+        """Whether the tree, which has so many blocks, or the settings are others now."""
+        waiting = self._waiting and any(alternative.linked for alternative in self._waiting)
+        return bool(waiting) or blocks != self._blocks or config.active() is not self._settings
+
+    def allow(self, calls: int) -> Any:
+        """The built-in, which takes so many calls now; None where it only loses time."""
+        self._idle += 1
+        if self._whole is None or self._idle > IDLE:
+            return None
+        self._whole.allow(calls, error_state.get())
+        return self._whole.call
+
+    @property
+    def last(self) -> Block | None:
+        """The leaf that the last call took."""
+        return None if self._whole is None else self._leaves.get(self._whole.last)
 
     def settle(self) -> int:
         """Count the calls that were taken since; how many there were."""
-        taken = self._whole.taken() if self._whole is not None else 0
-        if taken:
-            self._counts["calls"] += taken
-            self._counts["replays"] += taken
-            count("calls", taken, also="replays")
-            for name, each in zip(("kernel_launches", "library_calls"), self._runs, strict=True):
-                if each:
-                    count(name, each * taken)
+        taken, failed = self._whole.taken() if self._whole is not None else (0, 0)
+        if not taken:
+            return 0
+        self._idle = 0
+        self._counts["calls"] += taken
+        self._counts["replays"] += taken - failed
+        count("calls", taken)
+        count("replays", taken - failed)
+        for native in self._natives:
+            native.settle()
         return taken
 
-    __del__ = settle
+    def __del__(self) -> None:
+        if count is not None:  # as it is while the interpreter ends
+            self.settle()
 
-    def _made(self, run: Any, settings: config.Config) -> WholeCall | None:
-        executable: Any = getattr(run, "__self__", None)
-        variable = getattr(np._core._ufunc_config, "_extobj_contextvar", None)  # type: ignore[attr-defined]
-        if executable is None or variable is None or not native_call.works():
+    # Making ---------------------------------------------------------------------------------
+
+    def _fork(self, fork: Fork) -> np.ndarray:
+        words = np.zeros(1 + 2 * len(fork.alternatives), np.int64)
+        words[0] = len(fork.alternatives)
+        self._forks.append(words)
+        return words
+
+    def _fill(self, root: Fork, first: np.ndarray) -> None:
+        """Enter the blocks of all forks; those behind one without a program are never reached."""
+        todo: list[tuple[Fork, np.ndarray, Given]] = [(root, first, (-1, ()))]
+        while todo:
+            fork, words, given = todo.pop()
+            for n, alternative in enumerate(fork.alternatives):
+                native = self._native(alternative, given)
+                if native is None:
+                    break
+                words[1 + 2 * n] = native.words.ctypes.data
+                if alternative.block.leaf:
+                    self._leaves[native.words.ctypes.data] = alternative.block
+                    continue
+                outcomes = [0]
+                for key, below in alternative.below.items():
+                    outcome = _object_of(key)
+                    if outcome is not None and below.alternatives:
+                        following = self._fork(below)
+                        outcomes += [id(outcome[0]), following.ctypes.data]
+                        todo.append((below, following, native.given))
+                outcomes[0] = len(outcomes) // 2
+                self._forks.append(np.array(outcomes, np.int64))
+                words[2 + 2 * n] = self._forks[-1].ctypes.data
+
+    def _native(self, alternative: Alternative, given: Given) -> Native | None:
+        block = alternative.block
+        if not alternative.linked or block.reason is not None:
+            self._waiting.append(alternative)
             return None
-        parts = executable.parts_of_call()
-        if parts is None:
-            return None
-        code, make, arena = parts
-        self._runs = executable.program.runs
-        errors, names = variable.get(), sys.intern
-        own = (IS, id(vars(config)), id(names("_active")), id(settings))
-        words = [word for check in (own, *self._checks) for word in check]
-        for number, kind, (shape, dtype, strides) in self._inputs:
-            words += [number, id(kind), len(shape), id(dtype), *shape, *strides]
-        head = {
-            "arguments": self._arguments, "alive": 1, "left": 0, "hits": 0,
-            "checks": 1 + len(self._checks), "inputs": len(self._inputs),
-            "code": code.ctypes.data, "make": id(make), "arena": arena,
-            "tensor": id(Tensor) if self._result == "tensor" else 0,
-            "item": id(_NOWHERE) if self._result == "element" else 0,
-            "array_name": id(names("_array")), "grad_name": id(names("requires_grad")),
-            "grad": id(False), "miss": id(MISS),
-            "state": id(door.state), "mode_name": id(names("mode")), "mode": id(EagerMode),
-            "enabled_name": id(names("grad_enabled")), "enabled": id(self._grad),
-            "device_name": id(names("device")), "device": id(None), "variable": id(variable),
-            "error_state": id(errors),
-        }  # fmt: skip
-        live.add(self)
-        return WholeCall(head, words, (executable, code, make, settings, variable, errors))
+        native = block.native
+        if native is None or native.settings is not self._settings:
+            if native is not None:
+                native.end()
+            try:
+                native = block.native = Native(block, given)
+            except Other:
+                count("portable_blocks")
+                return None
+        self._natives.append(native)
+        self._late |= native.late
+        return native
+
+
+def machine(first: np.ndarray, registers: int, late: bool, keep: Any) -> WholeCall:
+    """The built-in of a tree whose first fork is given, whose blocks have at most so many
+    registers, and some of which may keep values for others; for the settings of now."""
+    settings, names = config.active(), sys.intern
+    head = {
+        "frame": registers + 1, "fork": first.ctypes.data, "late_wanted": late,
+        "miss_object": id(MISS), "active": id(vars(config)), "active_name": id(names("_active")),
+        "settings": id(settings), "state": id(door.state), "mode_name": id(names("mode")),
+        "mode": id(EagerMode), "variable": id(error_state),
+        "tensor_type": id(Tensor), "array_name": id(names("_array")),
+        "storage_name": id(names("_storage")), "exposed_name": id(names("exposed")),
+        "marker": id(Marker), "error_name": id(names("error")),
+    }  # fmt: skip
+    return WholeCall(head, (first, settings, keep))
 
 
 #: those that may have calls to count
-live: WeakSet[Plain] = WeakSet()
+live: WeakSet[Whole] = WeakSet()
 
 
 def settle_all() -> None:
@@ -151,113 +212,17 @@ def settle_all() -> None:
 before_stats.append(settle_all)
 
 
-def plain(
-    guards: Sequence[tuple[Any, ...]],
-    inputs: Sequence[Node | None],
-    lines: Sequence[str],
-    grad: bool,
-) -> Plain | None:
-    """What a native call does for a leaf with these guards, inputs of its program, and lines from
-    the last guard on; None where it would have to do more."""
-    try:
-        return _plain(guards, inputs, lines, grad)
-    except Other:
+def possible() -> bool:
+    """Whether the machine works here."""
+    return error_state is not None and native_call.works()
+
+
+def _object_of(key: Any) -> tuple[Any] | None:
+    """The one object that has this key as an outcome, if there is only one."""
+    if key is None:
+        return (None,)
+    if type(key) is not tuple or len(key) != 2:
         return None
-
-
-def _plain(
-    guards: Sequence[tuple[Any, ...]],
-    inputs: Sequence[Node | None],
-    lines: Sequence[str],
-    grad: bool,
-) -> Plain:
-    result = _result(lines)
-    arguments = -1
-    checks: list[Check] = []
-    layouts: dict[int, Input] = {}
-    guarded = {parent for event in guards if event[0] == "guard" for parent in event[1].parents}
-    for event in guards:
-        node = event[1]
-        if event[0] == "guard" and node.template == _COUNT:
-            arguments, named = node.constants
-            if named:
-                raise Other
-        elif event[0] == "guard":
-            checks.append(_check(node))
-        elif event[0] == "value":
-            if node not in guarded:
-                checks.append((HELD, *_place(node), 0))
-        else:
-            _, node, layout, requires, _ = event
-            if requires:
-                raise Other
-            number, kind = _argument(node)
-            layouts[number] = number, kind, layout
-    numbers = [_argument(node)[0] for node in inputs]
-    if arguments < 0 or set(numbers) != set(layouts):
-        raise Other  # guards look at a tensor that the program does not take
-    nodes = [node for event in guards for node in (event[1], *event[1].parents)]
-    names = tuple(c for node in nodes for c in node.constants if type(c) is str)
-    found = tuple(layouts[number] for number in numbers)
-    return Plain(arguments, tuple(checks), found, grad, result, names)
-
-
-def _result(lines: Sequence[str]) -> str:
-    """What the lines return."""
-    stripped = [line.strip() for line in lines]
-    for tail, what in ((_TENSOR, "tensor"), (_ARRAY, "array"), (_ELEMENT, "element")):
-        if len(stripped) != len(_RUNS) + len(tail):
-            continue
-        names = {"out": stripped[0][5:].partition(" ")[0], "a": stripped[3].partition(" ")[0]}
-        names["b"] = stripped[5].partition(" ")[0]
-        names["given"] = stripped[0].partition(" = run((")[2][:-2]
-        if [line.format(**names) for line in (*_RUNS, *tail)] == stripped:
-            return what
-    raise Other
-
-
-def _argument(node: Node | None) -> tuple[int, type]:
-    """The number of an argument that is a tensor or an array, and its type."""
-    if node is not None and node.template == _ARGUMENT:
-        return node.constants[0], Tensor
-    if node is not None and is_array(node) and node.parents[0].template == _ARGUMENT:
-        return node.parents[0].constants[0], np.ndarray
-    raise Other
-
-
-def _check(node: Node) -> Check:
-    if node.template == ABSENT:
-        space, name = node.constants
-        return IS, _namespace(space), _name(name), 0
-    kind = _ASKED.get(node.template)
-    if kind is None or len(node.parents) != 1:
-        raise Other
-    (parent,), wanted = node.parents, node.constants[0]
-    if parent.template == _ITSELF:
-        return kind, id(parent.constants[0]), 0, id(wanted)
-    return kind, *_place(parent), id(wanted)
-
-
-def _place(node: Node) -> tuple[int, int]:
-    """A namespace and a name in it."""
-    if node.template != _IN_NAMESPACE:
-        raise Other
-    space, name = node.constants
-    return _namespace(space), _name(name)
-
-
-def _name(name: Any) -> int:
-    if type(name) is not str:
-        raise Other
-    return id(name)
-
-
-def _namespace(space: Any) -> int:
-    """The address of a dict, or of the one behind the namespace of a class."""
-    if type(space) is dict:
-        return id(space)
-    owner = space.owner() if type(space) is Namespace else None
-    found = [x for x in gc.get_referents(vars(owner)) if type(x) is dict] if owner else []
-    if len(found) != 1:
-        raise Other
-    return id(found[0])
+    kind, value = key
+    small = kind == "int" and -5 <= value <= 256
+    return (value,) if kind == "bool" or small else None

@@ -11,6 +11,7 @@ NumPy implementation between native stretches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -26,8 +27,9 @@ from .chains import Blocks, chain_step, scratch_bytes
 from .division import WORTH_PYTHON, Division, PythonThreads, divide_product, native_step
 from .layout import Layout, scalar_word
 from .loops import PythonLoop, loop_step
-from .memory import Arena, allocator, arenas
+from .memory import POOLED, Arena, allocator, arenas
 from .native_call import MOST_ARENA
+from .native_call import Program as NativeProgram
 
 
 def prepare(
@@ -117,13 +119,18 @@ class Executable:
         `program.errors` tells of."""
         return self._only is not None
 
-    def parts_of_call(self) -> tuple[np.ndarray, Callable[[], np.ndarray], int] | None:
-        """Code for the dispatcher, what makes the only output, and bytes of arena, if a run is
-        no more than that; None if it is."""
-        small = self._layout.arena <= MOST_ARENA and self._layout.traffic <= RELEASE_BYTES
-        if self._only is None or not self._whole or len(self._allocators) != 1 or not small:
+    def parts_of_call(self) -> NativeProgram | None:
+        """What a run is, if it is one native call; None if it is more."""
+        layout, outputs = self._layout, self._layout.owners()
+        if self._only is None or outputs is None or layout.arena > MOST_ARENA:
             return None
-        return self.code, self._allocators[0], self._layout.arena
+        small = [prod(shape) * dtype.itemsize < POOLED for shape, dtype in layout.buffers]
+        buffers = [
+            (*buffer, None if quick else make)
+            for buffer, quick, make in zip(layout.buffers, small, self._allocators, strict=True)
+        ]
+        release = layout.traffic > RELEASE_BYTES
+        return NativeProgram(self.code, tuple(buffers), layout.arena, release, outputs)
 
     @property
     def working(self) -> int:

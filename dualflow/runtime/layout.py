@@ -122,6 +122,22 @@ class Layout:
         """Where scratch begins: the body of a loop has its arena there."""
         return self._arena_base, self._scratch_at
 
+    def owners(self) -> tuple[tuple[str, int], ...] | None:
+        """For each output the buffer ("output") or the input that it is; None where one is a part
+        of it, or a constant."""
+        found: list[tuple[str, int]] = []
+        for operand in self.program.outputs:
+            place, index, view = operand.buffer.place, operand.buffer.index, operand.view
+            if place == "output":
+                index = self._slots[index]
+                whole = view.is_contiguous and self.buffers[index] == (view.shape, operand.dtype)
+            else:
+                whole = place == "input" and self.program.inputs[index].view == view
+            if not whole:
+                return None
+            found.append((place, index))
+        return tuple(found)
+
     # NumPy views, for steps that Python runs and outputs that are no buffer of their own.
 
     def view(self, operand: Operand) -> Reader:

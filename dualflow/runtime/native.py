@@ -31,7 +31,7 @@ STATUS, FIRST_ARRAY = 1, 2
 #: An argument that is a plain number counts from this base, which is 0.
 NUMBER = 0
 
-METH_FASTCALL = 0x80
+METH_FASTCALL, METH_KEYWORDS = 0x80, 0x02
 WRONG_ARRAYS = -1
 
 Argument = tuple[int, int]
@@ -266,11 +266,11 @@ def _builtin(code: np.ndarray, arrays: int, release: bool) -> Binding:
     return _function(_definition(), struct.pack("6q", *words), code)
 
 
-def built_in(address: int, words: np.ndarray) -> Callable[..., Any]:
-    """The METH_FASTCALL function at `address` as a built-in; its `self` holds the address of
-    `words`, which live as long."""
-    definition = _MethodDefinition(b"call", address, METH_FASTCALL, None)
-    return _function(definition, struct.pack("q", words.ctypes.data), (definition, words))
+def built_in(address: int, words: np.ndarray, keep: Any) -> Callable[..., Any]:
+    """The function at `address`, which takes names, as a built-in; its `self` holds the address of
+    `words`, which live as long, as does `keep`."""
+    definition = _MethodDefinition(b"call", address, METH_FASTCALL | METH_KEYWORDS, None)
+    return _function(definition, struct.pack("q", words.ctypes.data), (definition, words, keep))
 
 
 def _function(definition: _MethodDefinition, words: bytes, keep: Any) -> Callable[..., Any]:
