@@ -2,8 +2,8 @@
 
 Comes in: a recorded Graph. Goes out: a Graph with equal outputs, bit for bit. `rewriter` holds the
 passes that need no rules, `patterns` how rules are written and applied, `rules` the rules;
-`rolling` makes loops of repeated stretches (`periods` finds them, `steps` says what a step takes
-and gives, `bodies` writes the loop).
+`rolling` makes loops of repeated stretches (`placements` takes sums of parts apart before,
+`periods` finds them, `steps` says what a step takes and gives, `bodies` writes the loop).
 """
 
 from __future__ import annotations

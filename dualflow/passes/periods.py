@@ -96,21 +96,30 @@ class Table:
         for table in (self.operands, self.positions):
             moved = table[period:] - table[:-period]
             right &= (moved[period:] == moved[:-period]).all(axis=1)
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], right, [False])).astype(np.int8)))
-        for low, high in edges.reshape(-1, 2).tolist():
+        for low, high in _edges(right):
             count = (high - low + 2 * period) // period
             if count >= least:
                 yield Stretch(low, period, count)
 
 
 def repeated(nodes: Sequence[Node], least: int) -> float:
-    """The share of nodes that have the op and the line of the one a step before, for steps of the
-    best length: at most so many can be in one stretch."""
+    """The share of nodes that can be in stretches at most: those in `least` steps of some length
+    with the same ops on the same lines."""
     whats = [(node.op, node.line) for node in nodes]
     number = {what: i for i, what in enumerate(dict.fromkeys(whats))}
     tokens = np.array([number[what] for what in whats], np.int64)
-    periods = _proposals(tokens, least)
-    return max([float((tokens[d:] == tokens[:-d]).mean()) for d in periods], default=0.0)
+    inside = np.zeros(len(tokens), bool)
+    for period in _proposals(tokens, least):
+        for low, high in _edges(tokens[period:] == tokens[:-period]):
+            if high - low >= (least - 1) * period:
+                inside[low : high + period] = True
+    return float(inside.mean()) if len(nodes) else 0.0
+
+
+def _edges(right: np.ndarray) -> list[list[int]]:
+    """Where runs of true begin and end."""
+    changes = np.diff(np.concatenate(([False], right, [False])).astype(np.int8))
+    return np.flatnonzero(changes).reshape(-1, 2).tolist()
 
 
 def _proposals(tokens: np.ndarray, least: int) -> list[int]:

@@ -19,6 +19,7 @@ from dualflow.ops import primitives as p
 
 from .bodies import Emission
 from .periods import Stretch, Table, repeated
+from .placements import place_parts
 from .rewriter import Rewriter, merge_equal, remove_dead
 from .steps import LEAST, Outside, Place, Row, Step, understand
 
@@ -46,6 +47,7 @@ def roll(graph: Graph) -> Graph:
     graph = shorten(graph)
     if len(graph.nodes) < WORTH:
         return graph
+    graph = place_parts(graph)
     apart = _views_apart(merge_equal(remove_dead(graph)))
     table = Table(apart.inputs, apart.nodes)
     steps = _choose(apart, table, TRIES)
@@ -59,6 +61,7 @@ def shorten(graph: Graph) -> Graph:
     it; else the graph. Takes some microseconds a node: less than to send it somewhere."""
     if len(graph.nodes) < LONG or repeated(graph.nodes, LEAST) < NEARLY_ALL:
         return graph
+    graph = place_parts(graph)
     table = Table(graph.inputs, graph.nodes)
     steps = _choose(graph, table, FIRST_TRIES)
     inside = sum(step.stretch.stop - step.stretch.start for step in steps)
