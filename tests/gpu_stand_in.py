@@ -153,8 +153,8 @@ def _method(name: str) -> Any:
 for _name in ("astype", "copy", "reshape", "transpose", "view", "fill", "min", "max", "sum", "any",
               "all", "item", "tolist"):  # fmt: skip
     setattr(Array, _name, _method(_name))
-_OPERATORS = """add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul rtruediv
-                neg invert"""
+_OPERATORS = """add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul
+                rtruediv neg invert"""
 for _name in _OPERATORS.split():
     setattr(Array, f"__{_name}__", _method(f"__{_name}__"))
 

@@ -91,6 +91,20 @@ def test_softmax_of_nan_infinities_and_zeros(interpreter, blocks):
     np.testing.assert_allclose(out, exact_softmax(x), rtol=1e-6)
 
 
+def test_long_rows_are_read_twice_for_a_softmax(interpreter):
+    """Once for the maximum and the sum together, once for the result; however the maximum rises."""
+    source = emit(softmax()).source
+    assert source.partition("else:")[2].count("for b1 in range") == 2
+    assert source.count("scaled(f1t, f0o, f0b)") == 1
+    x = np.linspace(-300, 300, 3 * 200, dtype=F32).reshape(3, 200)
+    x[1] = -np.inf
+    x[1, 150] = 5.0
+    x[2, 190] = np.nan
+    out = np.empty_like(x)
+    launch(interpreter, softmax(), [x, out], blocks=(2, 16, 0))
+    np.testing.assert_allclose(out, exact_softmax(x), rtol=1e-6, atol=1e-37)
+
+
 def test_softmax_of_every_second_element_and_of_nothing(interpreter, random):
     x = random.standard_normal((5, 200)).astype(F32)[:, ::2]
     out = np.zeros((5, 100), F32)
@@ -164,7 +178,7 @@ def test_a_sum_over_two_axes_and_of_nothing(interpreter, random):
     kernel = Kernel(axes, accesses, (), stages, "b").verify()
     x = random.standard_normal((3, 5, 40)).astype(F32)
     out, place = np.zeros(3, F32), np.zeros(3, I64)
-    launch(interpreter, kernel, [x, out, place], blocks=(2, 16))
+    launch(interpreter, kernel, [x, out, place], blocks=(2, 16, 0))
     np.testing.assert_allclose(out, x.sum((1, 2)), rtol=1e-5)
     np.testing.assert_array_equal(place, x.reshape(3, -1).argmax(1))
     launch(interpreter, fold_kernel("sum", F32, F32), [x[0, :3, :0].copy(), out])

@@ -12,6 +12,7 @@ which compilations of the text serve a launch. Names are numbered as in `numba.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
 from .spelling import spelling
+from .triton_online import Online, online
 from .triton_prelude import HEADER, used_by
 from .triton_variants import can_be_whole, tile
 
@@ -210,8 +212,56 @@ class _Emitter:
 
     def _stages(self) -> None:
         self.made, self.kept, self.written = {}, {}, set()
-        for stage in self.kernel.stages:
-            self._stage(stage)
+        stages = list(self.kernel.stages)
+        while stages:
+            stage = stages.pop(0)
+            pair = None
+            if stages and not self.whole and len(self.tile) == 2:
+                pair = online(self.kernel, stage, stages[0])
+            if pair is None:
+                self._stage(stage)
+            else:
+                self._pair(pair, stage, stages.pop(0))
+
+    def _pair(self, pair: Online, stage: Stage, second: Stage) -> None:
+        """A maximum and the sum of exponentials below it, tile after tile (`triton_online.py`)."""
+        name, total = self.fold_names[pair.largest.name], self.fold_names[pair.total.name]
+        (lanes,) = stage.over
+        rows = [self._block(axis) if axis in self.kernel.grid else "1" for axis in self.tile]
+        lowest = self._identity(pair.largest)
+        self.put(f"{name} = tl.full([{', '.join(rows)}], {lowest}, tl.float32)")
+        self.put(f"{name}b = {self._values(second, [pair.below])[pair.below]}")
+        self._start(pair.total, second)
+        head = f"for b{self.axes[lanes][1:]} in range(0, {self._end(lanes)}, {self._block(lanes)}):"
+        join = self._join(self._template(pair.largest))
+        with self.block(head):
+            self._place(lanes, f"b{self.axes[lanes][1:]} + ")
+            value = self._values(stage, [pair.largest.value])[pair.largest.value]
+            mask = self._mask(self._over(stage))
+            seen = f"tl.where({mask}, {value}, {lowest})" if mask else value
+            tile = f"tl.reduce({seen}, {self.tile.index(lanes)}, {join}, keep_dims=True)"
+            self.put(f"{name}o = {name}b")
+            self.put(f"{name} = {self._template(pair.largest).format(name, tile)}")
+            self._outdated(name)
+            self.put(f"{name}b = {self._values(second, [pair.below])[pair.below]}")
+            self.put(f"{total}t = scaled({total}t, {name}o, {name}b)")
+            value = self._values(second, [pair.total.value])[pair.total.value]
+            # nothing above -inf was seen yet: exp(-inf - -inf) is no part of the sum so far
+            self.put(f"{name}e = tl.where({name}b == {lowest}, 0.0, {value})")
+            self._accumulate(pair.total, f"{name}e", second)
+        self.put(
+            f"{total}t = no_number({total}t, ({name}b == {lowest}) & ({self._end(lanes)} > 0))"
+        )
+        self._outdated(name)
+        self._finish(pair.total, second)
+
+    def _outdated(self, name: str) -> None:
+        """A variable has another value now: so has what was made of it."""
+        gone = {name}
+        for expression, made in list(self.made.items()):
+            if gone & set(re.findall(r"\w+", expression)):
+                gone.add(made)
+                del self.made[expression]
 
     def _stage(self, stage: Stage) -> None:
         tiled = self.kernel.loops[-1:]

@@ -65,6 +65,17 @@ def two_sum(total, error, value):
 def with_error(total, error):
     return tl.where(error == error, total + error, total)
 """,
+    "scaled": """\
+@triton.jit
+def scaled(total, before, now):
+    less = libdevice.exp((before - now).to(total.dtype))
+    return tl.where((total == 0) | (before == now), total, total * less)
+""",
+    "no_number": """\
+@triton.jit
+def no_number(total, where):
+    return tl.where(where, float("nan"), total)
+""",
     "argmax": _POSITION.format(name="argmax", sign=">"),
     "argmin": _POSITION.format(name="argmin", sign="<"),
     "floor_divide": """\
