@@ -105,6 +105,10 @@ class InPlaceError(GradientError):
     """An in-place write that would make a gradient wrong."""
 
 
+class DonatedError(DualflowError, RuntimeError):
+    """A tensor that was donated to a compiled function, used again."""
+
+
 class CompileError(DualflowError, RuntimeError):
     """The compiler failed on a function; raised only with on_compiler_error="raise"."""
 

@@ -3,7 +3,8 @@
 Comes in: a Python function. Goes out: `compile(fn)`, which behaves as `fn` does, faster.
 """
 
-from .compiled import CompiledFunction, compile
+from .compiled import CompiledFunction
+from .decorator import compile
 from .pure import pure
 
 __all__ = ["CompiledFunction", "compile", "pure"]

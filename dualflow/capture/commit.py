@@ -6,6 +6,7 @@ generators and redo the Python effects in their order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from dualflow.array.storage import may_share
 from dualflow.array.tensor import Tensor
+from dualflow.base.trees import flatten
 from dualflow.ir.graph import Value
+from dualflow.ir.types import TensorType
 from dualflow.ops.door import away
 
 from .emit import Emitter
@@ -30,6 +33,7 @@ class Commit:
         writes: (node of the tensor, value its memory gets, times written).
         grads: (node of the tensor, description of its `.grad`).
         python: effects on Python objects, with descriptions of their values.
+        moved: results that may lie where donated tensors lay -> the nodes of these.
     """
 
     def __init__(self, recorder: Recorder, planner: Planner) -> None:
@@ -37,6 +41,7 @@ class Commit:
         self.writes: list[tuple[Node, Value, int]] = []
         self.grads: list[tuple[Node, Any]] = []
         self.python: list[tuple[Any, ...]] = []
+        self.moved: dict[Value, Node] = {}
         self._inputs: list[Node] = []
 
     def plan(self) -> None:
@@ -51,6 +56,30 @@ class Commit:
             self.python.append(self._plan_effect(effect))
         for _, node, _count in self.recorder.draws.taken.values():
             self.planner.nodes[node] = None
+
+    def donate(self, donated: Sequence[Tensor], result: Any) -> None:
+        """Let new results lie where tensors lay that are dead after the call, each where one of its
+        shape and dtype did; not where anything that stays shows that memory."""
+        plans = list(self.planner.plans.values())
+        shown = {plan[1] for plan in plans if plan[0] in ("node", "alias", "outside view")}
+        shown.update(node for node, _, _ in self.writes)
+        pasts = [plan[4] for plan in plans if plan[0] == "tensor" and plan[4] is not None]
+        shown.update(how[1] for _, saved in pasts for how in saved if how[0] == "outside")
+        shown.update(self.recorder.outside.places)  # of those, a GPU's memory is another's business
+        kept = set(map(id, flatten(result)[0]))
+        free: dict[TensorType, list[Node]] = {}
+        for tensor in donated:
+            _, node = self.recorder.outside.tensors.get(id(tensor), (None, None))
+            stays = node in shown or id(tensor) in kept or tensor.requires_grad
+            if node is not None and not stays:
+                free.setdefault(TensorType(tensor.shape, tensor.dtype), []).append(node)
+        stored = {value for _, value, _ in self.writes}
+        for plan in plans:
+            if plan[0] != "tensor" or plan[1] in stored or plan[1] in self.moved or plan[3]:
+                continue
+            nodes = free.get(plan[1].type)
+            if nodes and plan[5] is None:
+                self.moved[plan[1]] = nodes.pop(0)
 
     def _plan_writes(self) -> None:
         recorder = self.recorder
@@ -134,11 +163,11 @@ class Commit:
         if changed and len(nodes) > 1:  # a `.grad` that is set is that of one tensor alone
             numbers = ", ".join(f"id({emitter.node(node)})" for node in nodes)
             emitter.line(f"if len({{{numbers}}}) != {len(nodes)}: return MISS")
-        if not self.writes:
+        changing = dict.fromkeys([*(node for node, _, _ in self.writes), *self.moved.values()])
+        if not changing:
             return
-        written = [emitter.node(node) for node, _, _ in self.writes]
-        others = [emitter.node(node) for node in self._inputs if node not in
-                  {node for node, _, _ in self.writes}]  # fmt: skip
+        written = [emitter.node(node) for node in changing]
+        others = [emitter.node(node) for node in self._inputs if node not in changing]
         emitter.namespace["apart"] = apart
         texts = ["".join(name + ", " for name in names) for names in (written, others)]
         emitter.line(f"if not apart(({texts[0]}), ({texts[1]})): return MISS")

@@ -1,4 +1,4 @@
-"""`df.compile` and `df.pure`: a function that runs faster and otherwise as before.
+"""What `df.compile` gives: a function that runs faster and otherwise as before.
 
 Comes in: a Python function, method or callable object. Goes out: `CompiledFunction`, which for each
 call takes the fastest way that is proven right: replay, co-execution, or eager with notes taken.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from time import perf_counter
 from typing import Any, final
 
 from dualflow.array import held
 from dualflow.array.eager import EagerMode
+from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
@@ -73,12 +74,13 @@ class CompiledFunction:
 
     Attributes:
         __wrapped__: the function as it was given.
+        donor: the tensors among arguments that are dead after the call; None if none ever are.
     """
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
         "_made", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_waited",
-        "_whole",
+        "_whole", "donor",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -96,6 +98,7 @@ class CompiledFunction:
             fn, wait = fn._fn, wait or fn._wait
         self._audit = None if audit is None else Audit(audit)
         self._fn, self._wait = fn, wait
+        self.donor: Callable[[tuple, dict], Sequence[Tensor]] | None = None
         self.__wrapped__ = fn
         self._reset()
 
@@ -299,9 +302,14 @@ class CompiledFunction:
     def _record(self, args: tuple, kwargs: dict) -> Any:
         self._count("recordings")
         self._last = ("record", None, None)
-        return record(self._fn, args, kwargs, self._keep)
+        keep = self._keep
+        if self.donor is not None:
+            keep = functools.partial(keep, donated=self.donor(args, kwargs))
+        return record(self._fn, args, kwargs, keep)
 
-    def _keep(self, recorder: Recorder, out: Any, origin: Origin) -> None:
+    def _keep(
+        self, recorder: Recorder, out: Any, origin: Origin, donated: Sequence[Tensor] = ()
+    ) -> None:
         """Merge what was recorded into the tree, and start compiling it."""
         if recorder.passing:
             self._last = ("record", recorder.reason, None)
@@ -309,7 +317,7 @@ class CompiledFunction:
         recorder.distinct()
         with self._lock:
             blocks = Builder(
-                recorder, out, origin, lambda path: tree.find(self._root, path)
+                recorder, out, origin, lambda path: tree.find(self._root, path), donated
             ).build()
             new, most, widest = tree.merge(self._root, blocks)
             self._blocks += len(new)
@@ -379,30 +387,6 @@ STATS = (
     "calls", "replays", "co_executions", "eager_calls", "recordings", "traces", "branches",
     "guard_misses",
 )  # fmt: skip
-
-
-def compile(fn: Any = None, *, wait: bool = False, audit: float | None = None) -> Any:
-    """Make a function of tensors faster; nothing else about it changes.
-
-    Args:
-        fn: a function, method, lambda, `functools.partial` or callable object. Left out, the
-            decorator is returned.
-        wait: compile before the first call returns; else calls run eagerly meanwhile. Paths that
-            replay are never timed beside Python then: all calls of a path run in one way.
-        audit: the share of calls that are checked against the function as written, 0.001 say; a
-            difference is logged, counted in `df.stats()` and written down as a script. Such a
-            call takes as long as several, and needs memory for what it reaches once more.
-
-    >>> import dualflow as df
-    >>> @df.compile
-    ... def double(x):
-    ...     return x * 2
-    >>> double(df.tensor([1.0, 2.0])).tolist()
-    [2.0, 4.0]
-    """
-    if fn is None:
-        return lambda function: CompiledFunction(function, wait, audit)
-    return CompiledFunction(fn, wait, audit)
 
 
 # What the recorder does where a recorded function calls one of these ------------------------

@@ -16,6 +16,7 @@ from weakref import ref
 
 import numpy as np
 
+from dualflow.array.tensor import Tensor
 from dualflow.base import collection, config
 from dualflow.ir.graph import Value
 from dualflow.ir.types import View
@@ -44,9 +45,15 @@ class Builder:
     """Makes the blocks of one recorded call."""
 
     def __init__(
-        self, recorder: Recorder, result: Any, origin: Origin, find: FindBlock | None = None
+        self,
+        recorder: Recorder,
+        result: Any,
+        origin: Origin,
+        find: FindBlock | None = None,
+        donated: Sequence[Tensor] = (),
     ) -> None:
         self.recorder, self.result, self.origin = recorder, result, origin
+        self.donated = donated
         self.find = find or (lambda path: None)
         self.path: list[Block] = []
         self.planner = Planner(recorder)
@@ -84,6 +91,7 @@ class Builder:
             try:
                 description = self.planner.plan(self.result, self.origin)
                 self.commit.plan()
+                self.commit.donate(self.donated, self.result)
                 self.planner.nodes.update(dict.fromkeys(recorder.computed))
             except Unsupported as why:
                 recorder.refuse(f"the result is {why}")
@@ -270,6 +278,9 @@ class Builder:
         written = Counter(value for _, value, _ in self.commit.writes)
         for node, value, _ in self.commit.writes:
             if written[value] == 1 and node in inputs and block.graph is not None:
+                block.into[wanted.index(value)] = inputs[node]
+        for value, node in self.commit.moved.items():
+            if node in inputs and block.graph is not None:
                 block.into[wanted.index(value)] = inputs[node]
 
     def _open(self, emitter: Emitter) -> None:
