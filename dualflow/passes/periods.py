@@ -59,24 +59,52 @@ class Table:
 
     def __init__(self, inputs: Sequence[Value], nodes: Sequence[Node]) -> None:
         self.nodes = nodes
-        self.width = width = max((len(node.results) for node in nodes), default=1)
+        self.width = width = max([len(node.results) for node in nodes], default=1)
         self.number = number = {value: OUTSIDE - i * i for i, value in enumerate(inputs)}
         tokens, known = [], _Tokens()
-        operands, positions = _Ragged(), _Ragged()
-        for i, node in enumerate(nodes):
-            tokens.append(known.of(i, node))
-            few = node.operands
-            if len(few) <= MOST_OPERANDS:
-                operands.add(i, [number[value] for value in few])
-            for r, value in enumerate(node.results):
+        seen, positions = known.seen, _Ragged()
+        rows: list[tuple[list[int], list[int]]] = [([], []) for _ in range(MOST_OPERANDS + 1)]
+        for i, node in enumerate(nodes):  # a recording has a hundred thousand
+            op, few, results = node.op, node.operands, node.results
+            count, moving = len(few), MOVING.get(op)
+            if moving is None and count <= MOST_OPERANDS and len(results) == 1:
+                what = (op, count, id(results[0].type), *map(id, node.attributes.values()))
+                token = seen.get(what)
+                tokens.append(known.of(i, node, what) if token is None else token)
+            else:
+                tokens.append(known.of(i, node))
+            if count <= MOST_OPERANDS:
+                places, numbers = rows[count]
+                places.append(i)
+                for value in few:
+                    numbers.append(number[value])
+            for r, value in enumerate(results):
                 number[value] = i * width + r
-            moving = MOVING.get(node.op)
             if moving is not None:
                 at: Any = node.attributes[moving[0]]
                 positions.add(i, at if type(at) is tuple else (at,))
         self.tokens = np.array(tokens, np.int64)
+        operands = _Ragged({length: row for length, row in enumerate(rows) if row[0]})
         self.operands = operands.table(len(nodes))
         self.positions = positions.table(len(nodes))
+
+    def last_uses(self, outputs: Sequence[Value]) -> np.ndarray:
+        """For each node, the last one that takes a result of it; past the end for an output."""
+        ends = np.zeros(len(self.nodes), np.int64)
+        counts = np.array([len(node.operands) for node in self.nodes], np.int64)
+        for a in range(self.operands.shape[1]):
+            users = np.flatnonzero((counts > a) & (counts <= MOST_OPERANDS))
+            makers = self.operands[users, a]
+            inside = makers >= 0
+            np.maximum.at(ends, makers[inside] // self.width, users[inside])
+        taken = [(i, value) for i in np.flatnonzero(counts > MOST_OPERANDS).tolist()
+                 for value in self.nodes[i].operands]  # fmt: skip
+        for i, value in [*taken, *((len(self.nodes), value) for value in outputs)]:
+            number = self.number[value]
+            if number >= 0:
+                maker = number // self.width
+                ends[maker] = max(ends[maker], i)
+        return ends
 
     def stretches(self, least: int) -> list[Stretch]:
         """All stretches of at least `least` steps, the longest first; they may overlap."""
@@ -140,10 +168,10 @@ def _proposals(tokens: np.ndarray, least: int) -> list[int]:
 
 
 class _Ragged:
-    """Rows of numbers, few lengths of many rows."""
+    """Rows of numbers, few lengths of many rows: by their length, the places of rows and them."""
 
-    def __init__(self) -> None:
-        self._rows: dict[int, tuple[list[int], list[int]]] = {}
+    def __init__(self, rows: dict[int, tuple[list[int], list[int]]] | None = None) -> None:
+        self._rows = {} if rows is None else rows
 
     def add(self, i: int, row: Sequence[int]) -> None:
         places, numbers = self._rows.get(len(row)) or self._rows.setdefault(len(row), ([], []))
@@ -160,27 +188,28 @@ class _Ragged:
 
 class _Tokens:
     """Numbers for what nodes do. Attributes are mostly the same few objects, which the graph keeps:
-    what they are is then looked up by where they are."""
+    what they are is then looked up by where they are, in `seen`."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, int] = {}
-        self._seen: dict[Hashable, Hashable] = {}
+        self.seen: dict[Hashable, int] = {}
 
-    def of(self, i: int, node: Node) -> int:
-        """Equal for nodes that do the same to other operands at other positions."""
+    def of(self, i: int, node: Node, what: Hashable = None) -> int:
+        """Equal for nodes that do the same to other operands at other positions; `what` is by which
+        objects this one does it."""
         if len(node.operands) > MOST_OPERANDS:
             return -1 - i
-        types = tuple([id(value.type) for value in node.results])
-        moving = MOVING.get(node.op)
-        if moving is None:
-            values: Hashable = tuple(map(id, node.attributes.values()))
-        else:  # whole numbers
-            values = tuple([v for k, v in node.attributes.items() if k not in moving])
-        seen = node.op, len(node.operands), types, values
-        key = self._seen.get(seen)
-        if key is None:
-            key = self._seen[seen] = self._key(node)
-        return self._known.setdefault(key, len(self._known))
+        if what is None:
+            types = tuple([id(value.type) for value in node.results])
+            moving = MOVING.get(node.op, ())  # whole numbers
+            fixed = tuple([v for k, v in node.attributes.items() if k not in moving])
+            by = fixed if moving else tuple(map(id, fixed))
+            what = node.op, len(node.operands), types, by
+        token = self.seen.get(what)
+        if token is None:
+            token = self._known.setdefault(self._key(node), len(self._known))
+            self.seen[what] = token
+        return token
 
     def _key(self, node: Node) -> Hashable:
         moving = MOVING.get(node.op, ())

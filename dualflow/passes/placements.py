@@ -41,7 +41,8 @@ class _Sum:
 
 def place_parts(graph: Graph) -> Graph:
     """See the module."""
-    parts = {node.result: node for node in graph.nodes if _is_part(node)}
+    updates = [node for node in graph.nodes if node.op is p.slice_update.op]
+    parts = {node.result: node for node in updates if _is_part(node)}
     if len(parts) < 2:
         return graph
     uses = Counter(value for node in graph.nodes for value in node.operands)
@@ -111,8 +112,8 @@ def _put(rewriter: Rewriter, whole: Value, part: Node) -> Value:
 
 
 def _is_part(node: Node) -> bool:
-    """Whether a node places a part in zeros."""
-    if node.op is not p.slice_update.op or min(node.attributes["steps"], default=1) < 1:  # type: ignore[call-overload]
+    """Whether an update places a part in zeros."""
+    if min(node.attributes["steps"], default=1) < 1:  # type: ignore[call-overload]
         return False
     number = constant(node.operands[0])
     return type(number) in (int, float) and number == 0 and copysign(1, number) > 0  # type: ignore[arg-type]

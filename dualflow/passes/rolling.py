@@ -13,6 +13,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from math import gcd
 
+import numpy as np
+
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Kind
 from dualflow.ops import primitives as p
@@ -98,7 +100,7 @@ def _views_apart(graph: Graph) -> Graph:
 
 def _choose(graph: Graph, table: Table, tries: int) -> list[Step]:
     """Stretches that do not overlap and can be loops, in the order of the graph."""
-    ends = _last_uses(graph, table)
+    ends = table.last_uses(graph.outputs)
     candidates = [
         _together(stretch, graph, ends)
         for stretch in table.stretches(LEAST)
@@ -150,21 +152,7 @@ def _computes(graph: Graph, stretch: Stretch) -> bool:
     return any(node.op.view is None and node.op.kind is not Kind.CREATION for node in nodes)
 
 
-def _last_uses(graph: Graph, table: Table) -> list[int]:
-    """For each node, the last one that takes a result of it."""
-    ends = [0] * len(graph.nodes)
-    for i, node in enumerate(graph.nodes):
-        for value in node.operands:
-            number = table.number[value]
-            if number >= 0:
-                ends[number // table.width] = i
-    for value in graph.outputs:
-        if value.node is not None:
-            ends[table.number[value] // table.width] = len(graph.nodes)
-    return ends
-
-
-def _together(stretch: Stretch, graph: Graph, ends: Sequence[int]) -> Stretch:
+def _together(stretch: Stretch, graph: Graph, ends: np.ndarray) -> Stretch:
     """Several steps of elementwise operations as one, if only the last ones are wanted later."""
     start, period, count = stretch
     nodes = [n for n in graph.nodes[start : start + period] if n.op.kind is not Kind.CREATION]
@@ -172,7 +160,7 @@ def _together(stretch: Stretch, graph: Graph, ends: Sequence[int]) -> Stretch:
     if several < 2 or any(node.op.kind is not Kind.ELEMENTWISE for node in nodes):
         return stretch
     last = start + period * (count // several - 1) * several
-    if max(ends[start:last]) >= stretch.stop:
+    if ends[start:last].max(initial=0) >= stretch.stop:
         return stretch
     return Stretch(start, period * several, count // several)
 
