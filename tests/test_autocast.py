@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,27 @@ def test_it_is_a_guard_of_compiled_functions():
             assert f(x).dtype == df.float16
     assert f.stats()["recordings"] == 2
     assert f.stats()["replays"] == 4
+
+
+def test_it_holds_for_one_thread():
+    f = df.compile(lambda x: x @ x, wait=True)
+    x = df.ones((3, 3))
+    found: list[str] = []
+
+    def other() -> None:
+        found.extend([(x @ x).dtype.name, *(f(x).dtype.name for _ in range(3))])
+
+    mixed = df.autocast()
+    for _ in range(3):
+        f(x)
+        with mixed:
+            assert f(x).dtype == df.float16
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+            assert (x @ x).dtype == df.float16
+    assert set(found) == {"float32"}
+    assert f.stats()["recordings"] == 2
 
 
 def test_a_model_learns_in_mixed_precision_as_in_single():

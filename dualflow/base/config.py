@@ -16,7 +16,6 @@ CHOICES = {
     "on_compiler_error": ("eager", "raise"),
     "mode": ("compiled", "eager"),
     "numerics": ("strict", "exact", "fast"),
-    "autocast": ("", "float16"),
 }
 
 
@@ -31,7 +30,6 @@ class Config:
             every op that is not bit-exact), "fast" (contraction and reassociation allowed).
         mode: "compiled"; "eager" turns every `df.compile` off: functions run as they were written.
         cache: where compiled kernels are kept; None keeps none.
-        autocast: the dtype of products of float32 tensors (`df.autocast`); "" for their own.
         retraces: how many recordings a function may make for changing Python values at one place
             before it is co-executed.
         threads: how many threads compute at once, in kernels and in BLAS; None leaves BLAS as it
@@ -45,7 +43,6 @@ class Config:
     mode: str = "compiled"
     cache: str | os.PathLike[str] | None = None
     retraces: int = 16
-    autocast: str = ""
     threads: int | None = None
     tuning: float = 10.0
 

@@ -67,7 +67,7 @@ class Builder:
         self.late: set[int] = set()
         self.arrays: dict[Node, str] = {}
         self.numerics = config.active().numerics
-        self.autocast = config.active().autocast
+        self.autocast = door.state.autocast
         self.place = door.state.device
 
     @cached_property
@@ -289,8 +289,8 @@ class Builder:
         emitter.line(f"if state.grad_enabled is not {self.recorder.grad_enabled}: return MISS")
         emitter.namespace["settings"] = config.active
         emitter.line("now = settings()")
-        wanted = f"now.numerics != {self.numerics!r} or now.autocast != {self.autocast!r}"
-        emitter.line(f"if {wanted}: return MISS")
+        emitter.line(f"if now.numerics != {self.numerics!r}: return MISS")
+        emitter.line(f"if state.autocast != {self.autocast!r}: return MISS")
 
     def _close(self, emitter: Emitter) -> None:
         emitter.indent -= 1

@@ -7,12 +7,13 @@ their gradients stay float32, as casts are operations like any others.
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any, final
 
-from dualflow.base import config
 from dualflow.base.dtypes import as_dtype, float16, float32
 from dualflow.base.errors import DTypeError
 
+from . import door
 from . import primitives as p
 
 
@@ -22,20 +23,20 @@ class Autocast:
 
     def __init__(self, dtype: str) -> None:
         self._dtype = dtype
-        self._before: list[str] = []
+        self._before: dict[int, list[str]] = {}
 
     def __enter__(self) -> None:
-        self._before.append(config.active().autocast)
-        config.set_config(autocast=self._dtype)
+        self._before.setdefault(get_ident(), []).append(door.state.autocast)
+        door.state.autocast = self._dtype
 
     def __exit__(self, *raised: object) -> None:
-        config.set_config(autocast=self._before.pop())
+        door.state.autocast = self._before[get_ident()].pop()
 
 
 def autocast(dtype: Any = float16, enabled: bool = True) -> Autocast:
     """Mixed precision for a `with` block: products of float32 tensors are computed in `dtype`.
 
-    Gradients of float16 may vanish: see `df.optim.GradScaler`. The setting is the process's.
+    Gradients of float16 may vanish: see `df.optim.GradScaler`. It holds for this thread.
 
     Args:
         dtype: float16, the only one.
@@ -57,18 +58,18 @@ def autocast(dtype: Any = float16, enabled: bool = True) -> Autocast:
 
 def narrow(x: Any, y: Any) -> tuple[Any, Any]:
     """Operands of a product, under autocast in half precision."""
-    if not config.active().autocast:
+    if not door.state.autocast:
         return x, y
     return tuple(p.cast(v, dtype=float16) if v.dtype == float32 else v for v in (x, y))  # type: ignore[return-value]
 
 
 def wide(x: Any) -> Any:
     """A tensor that is summed, under autocast in single precision."""
-    if config.active().autocast and x.dtype == float16:
+    if door.state.autocast and x.dtype == float16:
         return p.cast(x, dtype=float32)
     return x
 
 
 def mixes(x: Any, y: Any) -> bool:
     """Whether products of the two are narrowed to one dtype."""
-    return {x.dtype, y.dtype} == {float16, float32} and bool(config.active().autocast)
+    return {x.dtype, y.dtype} == {float16, float32} and bool(door.state.autocast)

@@ -88,7 +88,7 @@ class Tape(Protocol):
 
 
 class State(threading.local):
-    """The mode and the grad mode of a thread.
+    """The modes of a thread.
 
     Attributes:
         mode: the active mode.
@@ -97,6 +97,7 @@ class State(threading.local):
             one since the active mode began: it holds for the modes below as well.
         draws: what gives the states of random generators instead of the mode, if anything does.
         device: where tensors are made that have no operands; None is the CPU.
+        autocast: the dtype of products of float32 tensors (`df.autocast`); "" for their own.
     """
 
     mode: Mode
@@ -104,6 +105,7 @@ class State(threading.local):
     grad_asked: bool | None = None
     draws: Any = None
     device: Any = None
+    autocast: str = ""
 
 
 class NoTape:

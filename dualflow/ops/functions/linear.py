@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dualflow.base.config import active
 from dualflow.base.dtypes import promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, as_integer, broadcast, normal_axis, size_of
@@ -47,7 +46,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     """
     if type(x) not in TENSORS or type(y) not in TENSORS:
         x, y = tensor(x), tensor(y)
-    if active().autocast:
+    if door.state.autocast:
         x, y = narrow(x, y)
     if x.dtype != y.dtype:
         dtype = promote(x.dtype, y.dtype)
