@@ -145,6 +145,10 @@ class Scalar:
         """A signed integer converted to the float of the same width."""
         return self.wrap(self.builder.sitofp(self.value, float_type(self.width)))
 
+    def to_bits(self) -> Scalar:
+        """A float that fits converted to a signed integer of the same width."""
+        return self.wrap(self.builder.fptosi(self.value, ir.IntType(self.width)))
+
     def to_double(self) -> Scalar:
         """A float widened to double."""
         return self.wrap(self.builder.fpext(self.value, ir.DoubleType()))
@@ -200,7 +204,17 @@ def clamp(x: Scalar, low: float, high: float) -> Scalar:
 
 
 def polynomial(x: Scalar, coefficients: Sequence[float]) -> Scalar:
-    """Horner's rule; coefficients lowest power first."""
+    """The polynomial, coefficients lowest power first. The first one is added last, as in Horner's
+    rule; of the rest, even and odd powers go side by side: half the steps wait for each other."""
+    first, *rest = coefficients
+    if len(rest) < 4:
+        return fma(_horner(x, rest), x, first)
+    square = x * x
+    return fma(fma(_horner(square, rest[1::2]), x, _horner(square, rest[::2])), x, first)
+
+
+def _horner(x: Scalar, coefficients: Sequence[float]) -> Scalar:
+    """Horner's rule."""
     result = x.like(coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         result = fma(result, x, coefficient)

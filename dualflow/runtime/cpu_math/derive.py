@@ -9,6 +9,7 @@ the interval; its error is within a small factor of the best possible one (Trefe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import mpmath as mp
@@ -94,9 +95,14 @@ def log_even_short(z: Any) -> Any:
     return (2 * mp.atanh(s) / s - 2 - 2 * z / 3) / z**2
 
 
-def inverse_cube_root(t: Any) -> Any:
-    """`t**(-1/3)`."""
-    return mp.power(t, -mp.mpf(1) / 3)
+def log_tail(per: Any, f: Any) -> Any:
+    """`(log1p(f)/f - 1) / (f*per)`."""
+    return (mp.log1p(f) / f - 1) / (f * per)
+
+
+def cube_root_step(c: Any) -> Any:
+    """`((1 - c)**(-1/3) - 1) / c`."""
+    return (mp.power(1 - c, -mp.mpf(1) / 3) - 1) / c
 
 
 def fits() -> Iterator[Fit]:
@@ -117,6 +123,10 @@ def fits() -> Iterator[Fit]:
     yield Fit("LOG", 64, "(2*atanh(s)/s - 2) / z, z = s*s, |s| <= 3 - sqrt(8)", log_even, 0, top, 6)
     text = "(2*atanh(s)/s - 2 - 2*z/3) / z**2, z = s*s, |s| <= 3 - sqrt(8)"
     yield Fit("LOG_EXTENDED", 64, text, log_even_short, 0, top, 7)
+    for name, base in (("LOG2", 2), ("LOG10", 10)):
+        text = f"(log1p(f)/f - 1) / (f*log({base})), -1/3 <= f <= 1/3"
+        tail = partial(log_tail, mp.log(base))
+        yield Fit(name, 32, text, tail, -third, third, 9)
     text = "2*atanh(s)/(s*log(2)), z = s*s, |s| <= 3 - sqrt(8)"
     yield Fit("LOG2_FOR_POW", 32, text, lambda z: (log_even(z) * z + 2) / ln2, 0, top, 4)
     yield Fit("EXP2_FOR_POW", 32, "2**r, |r| <= 1/2", lambda x: mp.power(2, x), -half, half, 6)
@@ -136,6 +146,8 @@ def fits() -> Iterator[Fit]:
         ("SINH", 64, "sinh", mp.sinh, mp.mpf(1), 6),
         ("ASINH", 32, "asinh", mp.asinh, quarter, 5),
         ("ASINH", 64, "asinh", mp.asinh, quarter, 12),
+        ("ATANH", 32, "atanh", mp.atanh, mp.mpf("0.0548"), 3),
+        ("ATANH", 64, "atanh", mp.atanh, mp.mpf("0.0548"), 8),
     )
     for name, width, text, function, high, degree in odd:
         text = f"({text}(x) - x) / x**3 in s = x*x, 0 <= s <= {mp.nstr(high, 4)}"
@@ -145,8 +157,9 @@ def fits() -> Iterator[Fit]:
         yield Fit("ERF", width, text, erf_excess, 0, high, degree)
     text = "log(erfc(x)), 0.92 <= x <= 4.1"
     yield Fit("LOG_ERFC", 32, text, lambda x: mp.log(mp.erfc(x)), "0.92", "4.1", 8)
+    text = "((1 - c)**(-1/3) - 1) / c, |c| <= 0.104"
     for width in (32, 64):
-        yield Fit("CBRT", width, "t**(-1/3), 1 <= t <= 8", inverse_cube_root, 1, 8, 5)
+        yield Fit("CBRT", width, text, cube_root_step, "-0.104", "0.104", 2)
     low = (mp.mpf("0.78") - 3.5) / (mp.mpf("0.78") + 3.5)
     for width, most, degree in ((32, "10.5", 10), (64, "28", 20)):
         text = f"erfc(t)*exp(t*t)*(1 + 2*t), t = 3.5*(1 + y)/(1 - y), 0.78 <= t <= {most}"

@@ -38,9 +38,7 @@ from .builder import (
     two_sum,
 )
 from .coefficients import CBRT
-from .exponential import EXPONENT_BIAS, MANTISSA_BITS, power_of_two
 from .library_calls import pure, rarely
-from .logarithm import LIFT, SMALLEST_NORMAL
 from .power import log_extended
 from .trigonometric import sine_of_remainder
 
@@ -50,37 +48,34 @@ Sum = tuple[Scalar, Scalar]
 
 # The cube root.
 
-#: Newton's steps that double the digits of the first guess.
-STEPS = {32: 2, 64: 3}
-#: More than any exponent, and a multiple of 3.
-THIRDS = {32: 300, 64: 3000}
+#: Bits of the first guess of x**(-1/3), beside -1/3 of those of x: x times its cube is within 0.104
+#: of 1.
+GUESS = {32: 0x54A20000, 64: 0x553EEAAAAAAAA800}
+#: Numbers below the first are brought up by the second, a cube; the root goes back by the third.
+LIFTED = {32: (2.0**-100, 2.0**48, 2.0**-16), 64: (2.0**-900, 2.0**300, 2.0**-100)}
 
 
 def cbrt(x: Scalar) -> Scalar:
-    """The cube root."""
-    width = x.width
+    """The cube root, without a division: Householder's and Newton's steps for x**(-1/3), whose
+    square times x is the root up to its last bits."""
+    least, up, down = LIFTED[x.width]
     size = absolute(x)
-    small = size < SMALLEST_NORMAL[width]
-    lift = LIFT[width]  # a multiple of 3
-    bits = select(small, size * 2.0**lift, size).bits()
-    # size = 2**(3*q) * t, 1 <= t < 8; division by 3 as a product.
-    e = bits.shift_right(MANTISSA_BITS[width]) - EXPONENT_BIAS[width] + THIRDS[width]
-    q = (e * 21846).shift_right(16)
-    r = e - q * 3
-    one = x.like(1.0).bits()
-    fraction = bits & ((1 << MANTISSA_BITS[width]) - 1)
-    t = (fraction | (one + r.shift_left(MANTISSA_BITS[width]))).as_float()
-    y = polynomial(t, CBRT[width])
-    for _ in range(STEPS[width]):
+    small = size < least
+    t = select(small, size * up, size)
+    third = t.bits().to_float() * (-1.0 / 3.0)
+    y = (third + float(GUESS[x.width])).to_bits().as_float()
+    rest = fma(-(t * y), y * y, 1.0)
+    y = fma(y * rest, polynomial(rest, CBRT[x.width]), y)
+    if x.width == 64:
         y = fma(y * (1.0 / 3.0), fma(-(t * y), y * y, 1.0), y)
-    root = t * (y * y)
-    square, low = two_product(root, root)
-    rest = fma(-low, root, fma(-square, root, t))
-    root = fma(rest * (1.0 / 3.0), y * y, root)
-    power = q - THIRDS[width] // 3 - select(small, q.like(lift // 3), 0)
-    root = copy_sign(root * power_of_two(power), x)
+    square = y * y
+    root = t * square
+    high, low = two_product(root, root)
+    rest = fma(-low, root, fma(-high, root, t))
+    root = fma(rest * (1.0 / 3.0), square, root)
+    root = root * select(small, x.like(down), 1.0)
     plain = size.equals(0.0) | ~(size < math.inf)
-    return select(plain, x, root)
+    return select(plain, x, copy_sign(root, x))
 
 
 # log|gamma|.

@@ -21,8 +21,8 @@ from .builder import (
     two_product,
     two_sum,
 )
-from .coefficients import ASINH, SINH, TANH
-from .exponential import TINY, exp_bounded, exp_quarter
+from .coefficients import ASINH, ATANH, SINH, TANH
+from .exponential import LN2, MANTISSA_BITS, exp_bounded, exp_quarter, power_of_two
 from .logarithm import log_sum
 
 # Above this size x*x + 1 and x*x - 1 are x*x to the last bit.
@@ -41,7 +41,8 @@ def tanh(x: Scalar) -> Scalar:
     """The hyperbolic tangent."""
     size = absolute(x)
     # tanh rounds to 1 above 9.02 (float), 19.1 (double).
-    bounded = clamp(size, 0.0, 10.0 if x.width == 32 else 20.0)
+    most = x.like(10.0 if x.width == 32 else 20.0)
+    bounded = select(size > most, most, size)
     large = 1.0 - 2.0 / (exp_bounded(bounded + bounded) + 1.0)
     return copy_sign(select(size < 0.6, _odd(size, TANH[x.width]), large), x)
 
@@ -94,14 +95,28 @@ def acosh(x: Scalar) -> Scalar:
 
 def atanh(x: Scalar) -> Scalar:
     """The inverse hyperbolic tangent, NaN outside [-1, 1]."""
-    # log(1 + q)/2 with q = 2*a/(1 - a), a = |x|, and the rounding errors of 1 - a and of q.
+    # With t = 1 + a, b = 1 - a, a = |x|: log(t/b)/2 = k*log(2)/2 + atanh(s), where
+    # s = (t - 2**k*b) / (t + 2**k*b) and 2**k is about t/b, as the difference of bits tells. Sums
+    # carry their rounding errors; s is a itself where k is 0, to 0.2, for with k = 1 a part of
+    # log(2)/2 is taken away again.
+    width = x.width
     a = absolute(x)
-    top = a + a
-    bottom = 1.0 - a
-    bottom_low = (1.0 - bottom) - a
+    t, b = a + 1.0, 1.0 - a
+    t_low, b_low = a - (t - 1.0), (1.0 - b) - a
+    part = int(0.4 * 2 ** MANTISSA_BITS[width])
+    k = (t.bits() - b.bits() + part).shift_right(MANTISSA_BITS[width])
+    power = power_of_two(k)
+    scaled = b * power
+    plain = k.equals(0)
+    top = select(plain, a + a, (t - scaled) + fma(-b_low, power, t_low))
+    bottom = select(plain, t.like(2.0), t + scaled)
     inverse = 1.0 / bottom
-    q = top * inverse
-    q_low = fma(-q, bottom_low, fma(-q, bottom, top)) * inverse
-    u, c = two_sum(x.like(1.0), q)
-    value = log_sum(u, c + q_low) * 0.5
-    return copy_sign(select(a < TINY[x.width], a, value), x)
+    s = top * inverse
+    rest = fma(-s, bottom, top) * inverse
+    high, low = LN2[width]
+    n = k.to_float() * 0.5
+    z = s * s
+    tail = fma(s * z, polynomial(z, ATANH[width]), fma(n, low, rest))
+    value = fma(n, high, tail + s)
+    edge = select(a.equals(1.0), x.like(math.inf), math.nan)
+    return copy_sign(select(a < 1.0, value, edge), x)

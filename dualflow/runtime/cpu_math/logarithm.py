@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .builder import Scalar, absolute, fma, intrinsic, polynomial, select, two_sum
-from .coefficients import LOG
+from .coefficients import LOG, LOG2, LOG10
 from .exponential import EXPONENT_BIAS, LN2, MANTISSA_BITS, TINY, exp, power_of_two
 
 # Bits of the smallest z: 2/3 (float), sqrt(1/2) (double).
@@ -98,24 +98,31 @@ def log1p(x: Scalar) -> Scalar:
     return select(absolute(x) < TINY[x.width], x, log_sum(u, c))
 
 
-def _log_in_base(x: Scalar, factor: tuple[float, float], per_k: tuple[float, float]) -> Scalar:
-    """log(x) * factor, where log(2) * factor = per_k."""
+def _log_in_base(x: Scalar, factor: tuple[float, float], per_k: tuple[float, float],
+                 series: dict[int, tuple[float, ...]]) -> Scalar:  # fmt: skip
+    """log(x) * factor, where log(2) * factor = per_k, and for floats the series gives
+    log1p(f)/f * factor as factor + f * series(f)."""
     f, k = decompose_any(x)
     high, low = split_constant(*factor, x.width)
-    head = f * high
-    tail = fma(f, high, -head) + fma(f, low, log1p_tail(f) * high)
+    if x.width == 32:
+        head = f * high
+        tail = fma(f, high, -head) + f * fma(f, polynomial(f, series[32]), low)
+    else:
+        head = f * high
+        tail = fma(f, high, -head) + fma(f, low, log1p_tail(f) * high)
     k_high, k_low = split_constant(*per_k, x.width)
-    return with_limits(x, fma(k, k_high, head + fma(k, k_low, tail)))
+    rest = fma(k, k_low, tail) if k_low else tail
+    return with_limits(x, fma(k, k_high, head + rest))
 
 
 def log2(x: Scalar) -> Scalar:
     """The logarithm to base 2; exact for powers of two."""
-    return _log_in_base(x, PER_LN2, (1.0, 0.0))
+    return _log_in_base(x, PER_LN2, (1.0, 0.0), LOG2)
 
 
 def log10(x: Scalar) -> Scalar:
     """The logarithm to base 10."""
-    return _log_in_base(x, PER_LN10, LOG10_2)
+    return _log_in_base(x, PER_LN10, LOG10_2, LOG10)
 
 
 def logaddexp(x: Scalar, y: Scalar) -> Scalar:
