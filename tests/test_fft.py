@@ -164,3 +164,46 @@ def test_a_filter_compiled_with_its_gradient():
         np.testing.assert_allclose(value.item(), (low**2).sum(), rtol=1e-5)
         np.testing.assert_allclose(gradient.numpy(), 2 * low, atol=1e-5)
     assert f.stats()["replays"] == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
+@pytest.mark.parametrize(("size", "axis"), [(1, 1), (2, 1), (15, 0), (16, 0), (243, 1), (1000, 1)])
+def test_compiled_transforms_are_of_the_precision_of_their_operands(
+    size: int, axis: int, norm: Any, dtype: str
+):
+    rng, how = np.random.default_rng(size), dict[str, Any](axis=axis, norm=norm)
+    shape = (size, 3) if axis == 0 else (3, size)
+    x = rng.standard_normal(shape).astype(dtype)
+    z = (x + 1j * rng.standard_normal(shape)).astype(
+        "complex64" if dtype == "float32" else "complex128"
+    )
+
+    def transforms(x: df.Tensor, z: df.Tensor) -> tuple[df.Tensor, ...]:
+        half = df.fft.rfft(x, **how)
+        return (
+            half, df.fft.irfft(half, n=size, **how), df.fft.fft(z, **how), df.fft.ifft(z, **how)
+        )  # fmt: skip
+
+    fast = df.compile(transforms, wait=True)
+    given = df.tensor(x), df.tensor(z)
+    with df.config(on_compiler_error="raise"):
+        fast(*given)
+        found = fast(*given)
+    assert fast.stats()["replays"] == 1
+    wide = x.astype(np.float64), z.astype(np.complex128)
+    wanted = (np.fft.rfft(wide[0], **how), wide[0], np.fft.fft(wide[1], **how),
+              np.fft.ifft(wide[1], **how))  # fmt: skip
+    for one, two in zip(found, wanted, strict=True):
+        one = np.asarray(one)
+        assert one.dtype.itemsize == two.dtype.itemsize // (2 if dtype == "float32" else 1)
+        assert np.abs(one - two).max() <= 8 * np.finfo(dtype).eps * np.abs(two).max()
+
+
+def test_exact_transforms_are_numpys():
+    x = np.random.default_rng(0).standard_normal(600).astype(np.float32)
+    with df.config(numerics="exact", on_compiler_error="raise"):
+        fast = df.compile(lambda x: df.fft.rfft(x), wait=True)
+        fast(df.tensor(x))
+        assert np.asarray(fast(df.tensor(x))).tobytes() == np.fft.rfft(x).tobytes()
+    assert fast.stats()["replays"] == 1
