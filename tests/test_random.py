@@ -193,6 +193,31 @@ def _spawned(g):
     return g.uniform((2,)), g.key
 
 
+def _two(x, seed):
+    first, second = R.Generator(5), R.Generator(seed=5)
+    return R.normal((2,), generator=first), second.uniform((2,)) + x, first.bits((1,)), second
+
+
+def _by_seed(x, seed):
+    g = R.Generator(seed + 1)
+    if g.uniform(()) > 0.5:
+        return g.uniform((2,)) * x, R.permutation(5, generator=g)
+    return -g.uniform((2,)), R.uniform((2,))
+
+
+@pytest.mark.parametrize("function", [_two, _by_seed])
+def test_generators_made_within_a_compiled_function(function):
+    def six(fn):
+        R.seed(3)
+        made = [fn(df.ones(2) * k, k * 7) for k in range(6)]
+        values = [[v.state if type(v) is R.Generator else v.tolist() for v in m] for m in made]
+        return values, R.get_state()
+
+    f = df.compile(function, wait=True)
+    assert six(f) == six(function)
+    assert f.stats()["replays"] >= 4, f.report().reasons
+
+
 @pytest.mark.parametrize("function", [_again, _all_again, _moved, _spawned])
 def test_states_read_and_set_within_a_compiled_function(function):
     def four(fn):

@@ -14,12 +14,14 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
+from dualflow.ops.generator import Generator
 
-from .provenance import (
-    Node,
-)
+from .provenance import Node
+from .tables import known
+from .trying import guarded
 
 if TYPE_CHECKING:
+    from .plans import Call, Plan
     from .recorder import Recorder
 
 
@@ -59,3 +61,25 @@ class TensorDraws:
                         return node
         self.recorder.refuse("a random generator of unknown origin")
         return self.recorder.constant(None)
+
+
+def _generator(seed: int, number: int) -> Generator:
+    """A generator; another number stands for another one."""
+    return Generator(seed)
+
+
+@known(Generator)
+def _seeded(call: Call) -> Plan | None:
+    """A generator made in the call: a replay makes it anew, of the seed of then."""
+    recorder = call.recorder
+    seeds, origins = [*call.args, *call.kwargs.values()], [*call.origins, *call.where.values()]
+    node = recorder.as_node(origins[0], seeds[0]) if len(seeds) == 1 else None
+    if node is None or type(seeds[0]) is not int:
+        call.refuse("a random generator that the system seeds, or not by an int")
+        return None
+    recorder.typed(origins[0], seeds[0])
+    made = recorder.nodes("{k0}({0}, {k1})", (node,), (_generator, len(recorder.events)))
+    return call.plan(
+        lambda out: recorder.found(made, out),
+        lambda *args, **kwargs: guarded(recorder, Generator, *args, **kwargs),
+    )
