@@ -216,7 +216,8 @@ class Kernel:
         for access in self.accesses:
             assert len(access.strides) == len(self.axes), f"{access.name}: a stride for each axis"
             strides = [s for s in access.strides if isinstance(s, int)]
-            assert all(abs(s) <= LITERAL for s in strides), f"strides of {access.name}"
+            literal = all(-LITERAL <= s <= LITERAL for s in strides)
+            assert literal, f"strides of {access.name}"
             if access.near:
                 near = self.access(access.near[0]).strides
                 assert all(s in (0, t) for s, t in zip(access.strides, near, strict=True)), "near"
