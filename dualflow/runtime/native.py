@@ -12,10 +12,9 @@ it reads them right, else the same through ctypes.
 from __future__ import annotations
 
 import ctypes
-import re
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from . import cache
 from .loader import Native
 from .native_chain import CHAIN
 from .native_loop import LOOP
+from .native_text import llvm_text
 from .once import once, trial
 
 #: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
@@ -37,131 +37,46 @@ WRONG_ARRAYS = -1
 Argument = tuple[int, int]
 Binding = Callable[..., int]
 
-_DISPATCH = """
-define i64 @dualflow_run(ptr %bases, ptr %code) nounwind noinline {
-entry:
-  %status = alloca i64
-  store i64 0, ptr %status
-  %slot = getelementptr i64, ptr %bases, i64 1
-  %address = ptrtoint ptr %status to i64
-  store i64 %address, ptr %slot
-  %steps = load i64, ptr %code
-  %most_at = getelementptr i64, ptr %code, i64 1
-  %most = load i64, ptr %most_at
-  %table = alloca i64, i64 %most
-  %first = getelementptr i64, ptr %code, i64 2
-  br label %step
-step:
-  %at = phi ptr [%first, %entry], [%after, %called]
-  %left = phi i64 [%steps, %entry], [%fewer, %called]
-  %none = icmp eq i64 %left, 0
-  br i1 %none, label %done, label %begin
-begin:
-  %fn_word = load i64, ptr %at
-  %fn = inttoptr i64 %fn_word to ptr
-  %count_at = getelementptr i64, ptr %at, i64 1
-  %count = load i64, ptr %count_at
-  %arguments = getelementptr i64, ptr %at, i64 2
-  br label %fill
-fill:
-  %k = phi i64 [0, %begin], [%k1, %filled]
-  %more = icmp slt i64 %k, %count
-  br i1 %more, label %filled, label %go
-filled:
-  %k2 = shl i64 %k, 1
-  %base_at = getelementptr i64, ptr %arguments, i64 %k2
-  %base = load i64, ptr %base_at
-  %offset_at = getelementptr i64, ptr %base_at, i64 1
-  %offset = load i64, ptr %offset_at
-  %pointer_at = getelementptr i64, ptr %bases, i64 %base
-  %pointer = load i64, ptr %pointer_at
-  %word = add i64 %pointer, %offset
-  %word_at = getelementptr i64, ptr %table, i64 %k
-  store i64 %word, ptr %word_at
-  %k1 = add i64 %k, 1
-  br label %fill
-go:
-  call void %fn(ptr %table)
-  %now = load i64, ptr %status
-  %bad = icmp ne i64 %now, 0
-  br i1 %bad, label %done, label %called
-called:
-  %words = shl i64 %count, 1
-  %after = getelementptr i64, ptr %arguments, i64 %words
-  %fewer = sub i64 %left, 1
-  br label %step
-done:
-  %result = load i64, ptr %status
-  ret i64 %result
-}
+_DISPATCH = '''
+@noinline
+def dualflow_run(bases, code):
+    status = room(1)
+    status[0] = 0
+    bases[1] = status
+    steps = code[0]
+    table = room(code[1])
+    at = code + 16
+    while steps > 0:
+        count = at[1]
+        k = 0
+        while k < count:
+            table[k] = bases[at[2 * k + 2]] + at[2 * k + 3]
+            k += 1
+        call(at[0], table)
+        if status[0] != 0: return status[0]
+        at += 16 * count + 16
+        steps -= 1
+    return 0
 
-define ptr @dualflow_call(ptr %self, ptr %given, i64 %count) nounwind {
-entry:
-  %state = getelementptr i8, ptr %self, i64 PAYLOAD
-  %code = load ptr, ptr %state
-  %wanted_at = getelementptr i64, ptr %state, i64 1
-  %wanted = load i64, ptr %wanted_at
-  %type_at = getelementptr i64, ptr %state, i64 2
-  %type = load ptr, ptr %type_at
-  %make_at = getelementptr i64, ptr %state, i64 3
-  %make = load ptr, ptr %make_at
-  %save_at = getelementptr i64, ptr %state, i64 4
-  %save = load ptr, ptr %save_at
-  %restore_at = getelementptr i64, ptr %state, i64 5
-  %restore = load ptr, ptr %restore_at
-  %right = icmp eq i64 %count, %wanted
-  br i1 %right, label %room, label %wrong
-room:
-  %size = add i64 %count, 2
-  %bases = alloca i64, i64 %size
-  store i64 0, ptr %bases
-  %arrays = getelementptr i64, ptr %bases, i64 2
-  br label %next
-next:
-  %k = phi i64 [0, %room], [%k1, %take]
-  %more = icmp slt i64 %k, %count
-  br i1 %more, label %check, label %go
-check:
-  %object_at = getelementptr ptr, ptr %given, i64 %k
-  %object = load ptr, ptr %object_at
-  %its_type_at = getelementptr i8, ptr %object, i64 TYPE
-  %its_type = load ptr, ptr %its_type_at
-  %is_array = icmp eq ptr %its_type, %type
-  br i1 %is_array, label %take, label %wrong
-take:
-  %data_at = getelementptr i8, ptr %object, i64 DATA
-  %data = load i64, ptr %data_at
-  %base_at = getelementptr i64, ptr %arrays, i64 %k
-  store i64 %data, ptr %base_at
-  %k1 = add i64 %k, 1
-  br label %next
-go:
-  %locked = icmp eq ptr %save, null
-  br i1 %locked, label %run, label %unlock
-run:
-  %status = call i64 @dualflow_run(ptr %bases, ptr %code)
-  %made = call ptr %make(i64 %status)
-  ret ptr %made
-unlock:
-  %thread = call ptr %save()
-  %status2 = call i64 @dualflow_run(ptr %bases, ptr %code)
-  call void %restore(ptr %thread)
-  %made2 = call ptr %make(i64 %status2)
-  ret ptr %made2
-wrong:
-  %no = call ptr %make(i64 WRONG)
-  ret ptr %no
-}
+def dualflow_call(self, given, count):
+    state = self + PAYLOAD
+    if count != state[1]: return call(state[3], WRONG)
+    bases = room(count + 2)
+    bases[0] = 0
+    k = 0
+    while k < count:
+        if given[k].TYPE != state[2]: return call(state[3], WRONG)
+        bases[k + 2] = given[k].DATA
+        k += 1
+    if state[4] == 0: return call(state[3], dualflow_run(bases, state[0]))
+    thread = call(state[4])
+    status = dualflow_run(bases, state[0])
+    call(state[5], thread)
+    return call(state[3], status)
 
-define void @dualflow_copy_word(ptr %table) nounwind {
-  %to_word = load i64, ptr %table
-  %to = inttoptr i64 %to_word to ptr
-  %value_at = getelementptr i64, ptr %table, i64 1
-  %value = load i64, ptr %value_at
-  store i64 %value, ptr %to
-  ret void
-}
-"""
+def dualflow_copy_word(table):
+    table[0][0] = table[1]
+'''
 #: A batch of matrix products by a CBLAS function with 64-bit integers. Its table: the function;
 #: a, b, c; m, n, k; which of a and b are transposed (111 no, 112 yes); their leading dimensions;
 #: the number of products, and the bytes from one to the next in a, b and c.
@@ -311,15 +226,10 @@ def _library() -> Native:
         for n in range(_GEMM_WORDS)
     )
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
-    text = _DISPATCH + LOOP + CHAIN + "".join(products)
-    offsets = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
+    numbers = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
-    return cache.native_part(fill(text, offsets), _SYMBOLS)
-
-
-def fill(text: str, values: Mapping[str, object]) -> str:
-    """LLVM text with words replaced by their values."""
-    return re.sub(r"\b[A-Z_]+\b", lambda found: str(values.get(found[0], found[0])), text)
+    text = llvm_text(_DISPATCH + LOOP + CHAIN, numbers, "".join(products))
+    return cache.native_part(text, _SYMBOLS)
 
 
 def address_of_run() -> int:

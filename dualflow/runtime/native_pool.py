@@ -1,4 +1,4 @@
-"""The native thread pool, as LLVM text: it divides a kernel's range over threads.
+"""The native thread pool, as native text: it divides a kernel's range over threads.
 
     table = kernel, its words (w), index of its `lo` word, points in a part, parts, most threads,
             bytes of scratch a thread, index of the first scratch word, scratch words, whether it
@@ -17,7 +17,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from .native import fill
+from .native_text import llvm_text
 
 MOST_THREADS = 256
 #: How often a thread looks for work, and a caller for the end, before it gives its core away.
@@ -32,362 +32,165 @@ _PAUSES = {
 }
 _ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
-_POOL = """
-declare i32 @pthread_create(ptr, ptr, ptr, ptr)
-declare i32 @pthread_join(i64, ptr)
-declare i32 @pthread_sigmask(i32, ptr, ptr)
-declare i32 @pthread_mutex_init(ptr, ptr)
-declare i32 @pthread_mutex_lock(ptr)
-declare i32 @pthread_mutex_unlock(ptr)
-declare i32 @pthread_cond_init(ptr, ptr)
-declare i32 @pthread_cond_wait(ptr, ptr)
-declare i32 @pthread_cond_signal(ptr)
-declare i32 @pthread_cond_broadcast(ptr)
-declare i32 @sched_yield()
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-DECLARE_PAUSE
+_POOL = '''
+pthread_create: int
 
-@launch = internal global i32 0, align 64
-@claim = internal global i64 0, align 64
-@finished = internal global i64 0, align 64
-@table = internal global ptr null, align 64
-@parts = internal global i64 0
-@most = internal global i64 0
-@joined = internal global i64 0, align 64
-@sleepers = internal global i32 0, align 64
-@busy = internal global i32 0, align 64
-@started = internal global i64 0
-@limit = internal global i64 1
-@stopping = internal global i32 0
-@launches = internal global i64 0
-@missed = internal global i64 0
-@handles = internal global [MOST_THREADS x i64] zeroinitializer
-@mutex = internal global [16 x i64] zeroinitializer, align 64
-@work = internal global [16 x i64] zeroinitializer, align 64
+launch = words(1)
+claim = words(1)
+finished = words(1)
+table = words(1)
+parts = words(1)
+most = words(1)
+joined = words(1)
+sleepers = words(1)
+busy = words(1)
+started = words(1)
+limit = words(1)
+stopping = words(1)
+launches = words(1)
+missed = words(1)
+handles = words(MOST_THREADS)
+mutex = words(16)
+work = words(16)
 
-define internal void @part(ptr %t, i64 %k, i64 %thread) nounwind noinline {
-entry:
-  %fn = load ptr, ptr %t
-HEAD
-  %words = getelementptr i64, ptr %t, i64 WORDS
-  %own = alloca i64, i64 %h1
-  %bytes = shl i64 %h1, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %own, ptr %words, i64 %bytes, i1 false)
-  %lo_at = getelementptr i64, ptr %own, i64 %h2
-  %hi_at = getelementptr i64, ptr %lo_at, i64 1
-  %lo = load i64, ptr %lo_at
-  %hi = load i64, ptr %hi_at
-  %step = mul i64 %k, %h3
-  %from = add i64 %lo, %step
-  %end = add i64 %from, %h3
-  %over = icmp sgt i64 %end, %hi
-  %to = select i1 %over, i64 %hi, i64 %end
-  store i64 %from, ptr %lo_at
-  store i64 %to, ptr %hi_at
-  %moved = mul i64 %thread, %h6
-  %scratch = getelementptr i64, ptr %own, i64 %h7
-  br label %next
-next:
-  %s = phi i64 [0, %entry], [%s1, %move]
-  %more = icmp slt i64 %s, %h8
-  br i1 %more, label %move, label %go
-move:
-  %at = getelementptr i64, ptr %scratch, i64 %s
-  %shared = load i64, ptr %at
-  %mine = add i64 %shared, %moved
-  store i64 %mine, ptr %at
-  %s1 = add i64 %s, 1
-  br label %next
-go:
-  call void %fn(ptr %own)
-  ret void
-}
+@noinline
+def part(t, k, thread):
+    own = room(t[1])
+    copy(own, t + 8 * WORDS, 8 * t[1])
+    bounds = own + 8 * t[2]
+    bounds[0] += k * t[3]
+    if bounds[0] + t[3] < bounds[1]: bounds[1] = bounds[0] + t[3]
+    scratch = own + 8 * t[7]
+    s = 0
+    while s < t[8]:
+        scratch[s] += thread * t[6]
+        s += 1
+    return call(t[0], own)
 
-define internal void @parts_of(i32 %number, i64 %thread) nounwind noinline {
-entry:
-  %wide = zext i32 %number to i64
-  %high = shl i64 %wide, 32
-  br label %look
-look:
-  %v = load atomic i64, ptr @claim acquire, align 8
-  %its_high = and i64 %v, -4294967296
-  %same = icmp eq i64 %its_high, %high
-  br i1 %same, label %check, label %out
-check:
-  %k = and i64 %v, 4294967295
-  %t = load ptr, ptr @table
-  %n = load i64, ptr @parts
-  %left = icmp ult i64 %k, %n
-  br i1 %left, label %take, label %out
-take:
-  %v1 = add i64 %v, 1
-  %r = cmpxchg ptr @claim, i64 %v, i64 %v1 acq_rel acquire
-  %taken = extractvalue { i64, i1 } %r, 1
-  br i1 %taken, label %run, label %look
-run:
-  call void @part(ptr %t, i64 %k, i64 %thread)
-  %d = atomicrmw add ptr @finished, i64 1 acq_rel
-  br label %look
-out:
-  ret void
-}
+@noinline
+def parts_of(number, thread):
+    while True:
+        v = seen(claim)
+        if v >> 32 << 32 != number << 32: return 0
+        k = v & FIRST_32
+        t = table[0]
+        if k >= parts[0]: return 0
+        if exchanged(claim, v, v + 1):
+            part(t, k, thread)
+            added(finished, 1)
 
-define internal ptr @worker(ptr %nothing) nounwind {
-entry:
-  %signals = alloca [128 x i8]
-  call void @llvm.memset.p0.i64(ptr %signals, i8 -1, i64 128, i1 false)
-  %blocked = call i32 @pthread_sigmask(i32 SET_MASK, ptr %signals, ptr null)
-  br label %wait
-wait:
-  %last = phi i32 [0, %entry], [%now, %worked]
-  br label %look
-look:
-  %n = phi i32 [0, %wait], [%n1, %again]
-  %e = load atomic i32, ptr @launch acquire, align 4
-  %new = icmp ne i32 %e, %last
-  br i1 %new, label %go, label %again
-again:
-  PAUSE
-  %n1 = add i32 %n, 1
-  %patient = icmp slt i32 %n1, WORKER_LOOKS
-  br i1 %patient, label %look, label %tired
-tired:
-  %a = call i32 @pthread_mutex_lock(ptr @mutex)
-  %b = atomicrmw add ptr @sleepers, i32 1 seq_cst
-  br label %sleep
-sleep:
-  %e2 = load atomic i32, ptr @launch seq_cst, align 4
-  %new2 = icmp ne i32 %e2, %last
-  br i1 %new2, label %wake, label %sleep_on
-sleep_on:
-  %c = call i32 @pthread_cond_wait(ptr @work, ptr @mutex)
-  br label %sleep
-wake:
-  %d = atomicrmw sub ptr @sleepers, i32 1 seq_cst
-  %f = call i32 @pthread_mutex_unlock(ptr @mutex)
-  br label %go
-go:
-  %now = load atomic i32, ptr @launch acquire, align 4
-  %stop = load atomic i32, ptr @stopping acquire, align 4
-  %ends = icmp ne i32 %stop, 0
-  br i1 %ends, label %exit, label %join
-join:
-  %thread = atomicrmw add ptr @joined, i64 1 acq_rel
-  %most = load i64, ptr @most
-  %wanted = icmp slt i64 %thread, %most
-  br i1 %wanted, label %do, label %worked
-do:
-  call void @parts_of(i32 %now, i64 %thread)
-  br label %worked
-worked:
-  br label %wait
-exit:
-  ret ptr null
-}
+def worker(nothing):
+    signals = room(16)
+    k = 0
+    while k < 16:
+        signals[k] = -1
+        k += 1
+    pthread_sigmask(SET_MASK, signals, 0)
+    last = 0
+    while True:
+        looks = 0
+        while seen(launch) == last and looks < WORKER_LOOKS:
+            pause()
+            looks += 1
+        if seen(launch) == last:
+            pthread_mutex_lock(mutex)
+            added(sleepers, 1)
+            while seen(launch) == last: pthread_cond_wait(work, mutex)
+            added(sleepers, -1)
+            pthread_mutex_unlock(mutex)
+        last = seen(launch)
+        if seen(stopping) != 0: return 0
+        thread = added(joined, 1)
+        if thread < most[0]: parts_of(last, thread)
 
-define internal void @grow(i64 %wanted) nounwind noinline {
-entry:
-  br label %next
-next:
-  %n = load i64, ptr @started
-  %few = icmp slt i64 %n, %wanted
-  br i1 %few, label %start, label %out
-start:
-  %handle = getelementptr i64, ptr @handles, i64 %n
-  %bad = call i32 @pthread_create(ptr %handle, ptr null, ptr @worker, ptr null)
-  %failed = icmp ne i32 %bad, 0
-  br i1 %failed, label %fewer, label %one_more
-one_more:
-  %n1 = add i64 %n, 1
-  store i64 %n1, ptr @started
-  br label %next
-fewer:
-  %with_caller = add i64 %n, 1
-  store i64 %with_caller, ptr @limit
-  br label %out
-out:
-  ret void
-}
+@noinline
+def grow(wanted):
+    while started[0] < wanted:
+        if pthread_create(handles + 8 * started[0], 0, worker, 0) != 0:
+            limit[0] = started[0] + 1
+            return 0
+        started[0] += 1
 
-define internal void @announce(i64 %helpers) nounwind {
-entry:
-  %old = load i32, ptr @launch
-  %number = add i32 %old, 1
-  %wide = zext i32 %number to i64
-  %high = shl i64 %wide, 32
-  store atomic i64 %high, ptr @claim seq_cst, align 8
-  store atomic i32 %number, ptr @launch seq_cst, align 4
-  %asleep = load atomic i32, ptr @sleepers seq_cst, align 4
-  %any = icmp ne i32 %asleep, 0
-  br i1 %any, label %wake, label %out
-wake:
-  %a = call i32 @pthread_mutex_lock(ptr @mutex)
-  br label %signal
-signal:
-  %k = phi i64 [0, %wake], [%k1, %signal]
-  %b = call i32 @pthread_cond_signal(ptr @work)
-  %k1 = add i64 %k, 1
-  %more = icmp slt i64 %k1, %helpers
-  br i1 %more, label %signal, label %woken
-woken:
-  %c = call i32 @pthread_mutex_unlock(ptr @mutex)
-  br label %out
-out:
-  ret void
-}
+def announce(helpers):
+    number = launch[0] + 1
+    show(claim, number << 32)
+    show(launch, number)
+    if seen(sleepers) != 0:
+        pthread_mutex_lock(mutex)
+        while helpers > 0:
+            pthread_cond_signal(work)
+            helpers -= 1
+        pthread_mutex_unlock(mutex)
 
-define void @dualflow_parallel(ptr %t) nounwind {
-entry:
-HEAD
-  %limit = load i64, ptr @limit
-  %fewer = icmp slt i64 %h5, %limit
-  %most = select i1 %fewer, i64 %h5, i64 %limit
-  %alone = icmp slt i64 %most, 2
-  br i1 %alone, label %serial, label %try
-try:
-  %r = cmpxchg ptr @busy, i32 0, i32 1 acq_rel acquire
-  %mine = extractvalue { i32, i1 } %r, 1
-  br i1 %mine, label %start, label %serial
-serial:
-  %fn = load ptr, ptr %t
-  %words = getelementptr i64, ptr %t, i64 WORDS
-  call void %fn(ptr %words)
-  ret void
-start:
-  %heavy = icmp eq i64 %h9, 0
-  br i1 %heavy, label %go, label %awake
-awake:
-  %sleeping = load atomic i32, ptr @sleepers seq_cst, align 4
-  %all = load i64, ptr @started
-  %sleep = sext i32 %sleeping to i64
-  %up = icmp slt i64 %sleep, %all
-  br i1 %up, label %go, label %asleep
-asleep:
-  %missed = load i64, ptr @missed
-  %missed1 = add i64 %missed, 1
-  %enough_missed = icmp sge i64 %missed1, PATIENCE
-  %next_missed = select i1 %enough_missed, i64 0, i64 %missed1
-  store i64 %next_missed, ptr @missed
-  br i1 %enough_missed, label %go, label %let_sleep
-let_sleep:
-  store atomic i32 0, ptr @busy release, align 4
-  br label %serial
-go:
-  %helpers = sub i64 %most, 1
-  %running = load i64, ptr @started
-  %enough = icmp sge i64 %running, %helpers
-  br i1 %enough, label %publish, label %grow
-grow:
-  call void @grow(i64 %helpers)
-  br label %publish
-publish:
-  store atomic i64 -1, ptr @claim seq_cst, align 8
-  store ptr %t, ptr @table
-  store i64 %h4, ptr @parts
-  store i64 %most, ptr @most
-  store atomic i64 1, ptr @joined seq_cst, align 8
-  store atomic i64 0, ptr @finished seq_cst, align 8
-  call void @announce(i64 %helpers)
-  %number = load i32, ptr @launch
-  %launches = load i64, ptr @launches
-  %launches1 = add i64 %launches, 1
-  store i64 %launches1, ptr @launches
-  call void @parts_of(i32 %number, i64 0)
-  br label %wait
-wait:
-  %n = phi i32 [0, %publish], [%n1, %again], [0, %yield]
-  %done = load atomic i64, ptr @finished acquire, align 8
-  %complete = icmp eq i64 %done, %h4
-  br i1 %complete, label %end, label %again
-again:
-  PAUSE
-  %n1 = add i32 %n, 1
-  %patient = icmp slt i32 %n1, CALLER_LOOKS
-  br i1 %patient, label %wait, label %yield
-yield:
-  %y = call i32 @sched_yield()
-  br label %wait
-end:
-  store atomic i32 0, ptr @busy release, align 4
-  ret void
-}
+def lets_sleep(t):
+    if t[9] == 0 or seen(sleepers) < started[0]: return 0
+    missed[0] += 1
+    if missed[0] < PATIENCE: return 1
+    missed[0] = 0
+    return 0
 
-define i64 @dualflow_pool_limit(i64 %threads) nounwind {
-  store i64 %threads, ptr @limit
-  %n = load i64, ptr @launches
-  ret i64 %n
-}
+def alone(t):
+    return call(t[0], t + 8 * WORDS)
 
-define void @dualflow_pool_reset() nounwind {
-  store i32 0, ptr @launch
-  store i32 0, ptr @sleepers
-  store i32 0, ptr @stopping
-  store i64 0, ptr @started
-  %a = call i32 @pthread_mutex_init(ptr @mutex, ptr null)
-  %b = call i32 @pthread_cond_init(ptr @work, ptr null)
-  store atomic i32 0, ptr @busy seq_cst, align 4
-  ret void
-}
+def dualflow_parallel(t):
+    threads = t[5] if t[5] < limit[0] else limit[0]
+    if threads < 2 or not exchanged(busy, 0, 1): return alone(t)
+    if lets_sleep(t):
+        show(busy, 0)
+        return alone(t)
+    if started[0] < threads - 1: grow(threads - 1)
+    show(claim, -1)
+    table[0] = t
+    parts[0] = t[4]
+    most[0] = threads
+    show(joined, 1)
+    show(finished, 0)
+    announce(threads - 1)
+    launches[0] += 1
+    parts_of(launch[0], 0)
+    looks = 0
+    while seen(finished) != t[4]:
+        pause()
+        looks += 1
+        if looks == CALLER_LOOKS:
+            sched_yield()
+            looks = 0
+    show(busy, 0)
 
-define void @dualflow_pool_stop() nounwind {
-entry:
-  br label %try
-try:
-  %r = cmpxchg ptr @busy, i32 0, i32 1 acq_rel acquire
-  %mine = extractvalue { i32, i1 } %r, 1
-  br i1 %mine, label %stop, label %yield
-yield:
-  %y = call i32 @sched_yield()
-  br label %try
-stop:
-  store i64 1, ptr @limit
-  store atomic i32 1, ptr @stopping seq_cst, align 4
-  %a = call i32 @pthread_mutex_lock(ptr @mutex)
-  %old = load i32, ptr @launch
-  %number = add i32 %old, 1
-  store atomic i64 -1, ptr @claim seq_cst, align 8
-  store atomic i32 %number, ptr @launch seq_cst, align 4
-  %b = call i32 @pthread_cond_broadcast(ptr @work)
-  %c = call i32 @pthread_mutex_unlock(ptr @mutex)
-  %n = load i64, ptr @started
-  br label %next
-next:
-  %k = phi i64 [0, %stop], [%k1, %one]
-  %more = icmp slt i64 %k, %n
-  br i1 %more, label %one, label %out
-one:
-  %at = getelementptr i64, ptr @handles, i64 %k
-  %handle = load i64, ptr %at
-  %d = call i32 @pthread_join(i64 %handle, ptr null)
-  %k1 = add i64 %k, 1
-  br label %next
-out:
-  call void @dualflow_pool_reset()
-  ret void
-}
+def dualflow_pool_limit(threads):
+    limit[0] = threads
+    return launches[0]
 
-define void @dualflow_probe(ptr %t) nounwind {
-entry:
-  %to = load ptr, ptr %t
-  %lo_at = getelementptr i64, ptr %t, i64 1
-  %lo = load i64, ptr %lo_at
-  %hi_at = getelementptr i64, ptr %t, i64 2
-  %hi = load i64, ptr %hi_at
-  br label %next
-next:
-  %k = phi i64 [%lo, %entry], [%k1, %one]
-  %more = icmp slt i64 %k, %hi
-  br i1 %more, label %one, label %out
-one:
-  %at = getelementptr i64, ptr %to, i64 %k
-  %d = atomicrmw add ptr %at, i64 1 monotonic
-  %k1 = add i64 %k, 1
-  br label %next
-out:
-  ret void
-}
-"""
+def dualflow_pool_reset():
+    launch[0] = 0
+    sleepers[0] = 0
+    stopping[0] = 0
+    started[0] = 0
+    pthread_mutex_init(mutex, 0)
+    pthread_cond_init(work, 0)
+    show(busy, 0)
+
+def dualflow_pool_stop():
+    while not exchanged(busy, 0, 1): sched_yield()
+    limit[0] = 1
+    show(stopping, 1)
+    pthread_mutex_lock(mutex)
+    show(claim, -1)
+    show(launch, launch[0] + 1)
+    pthread_cond_broadcast(work)
+    pthread_mutex_unlock(mutex)
+    k = 0
+    while k < started[0]:
+        pthread_join(handles[k], 0)
+        k += 1
+    dualflow_pool_reset()
+
+def dualflow_probe(t):
+    k = t[1]
+    while k < t[2]:
+        added(t[0] + 8 * k, 1)
+        k += 1
+'''
 SYMBOLS = (
     "dualflow_parallel", "dualflow_pool_limit", "dualflow_pool_reset", "dualflow_pool_stop",
     "dualflow_probe",
@@ -399,14 +202,11 @@ HEAD = 10
 def pool_text() -> str:
     """The pool for this machine."""
     name = platform.machine().lower()
-    declare, pause = _PAUSES.get(_ALIASES.get(name, name), ("", ""))
-    loads = "\n".join(
-        f"  %g{n} = getelementptr i64, ptr %t, i64 {n}\n  %h{n} = load i64, ptr %g{n}"
-        for n in range(1, HEAD)
-    )
-    words = {
-        "DECLARE_PAUSE": declare, "PAUSE": pause, "HEAD": loads, "MOST_THREADS": MOST_THREADS,
-        "SET_MASK": 3 if sys.platform == "darwin" else 2, "WORKER_LOOKS": WORKER_LOOKS,
-        "CALLER_LOOKS": CALLER_LOOKS, "WORDS": HEAD, "PATIENCE": PATIENCE,
+    declared, pause = _PAUSES.get(_ALIASES.get(name, name), ("", ""))
+    numbers = {
+        "MOST_THREADS": MOST_THREADS, "SET_MASK": 3 if sys.platform == "darwin" else 2,
+        "WORKER_LOOKS": WORKER_LOOKS, "CALLER_LOOKS": CALLER_LOOKS, "WORDS": HEAD,
+        "PATIENCE": PATIENCE, "FIRST_32": (1 << 32) - 1,
     }  # fmt: skip
-    return fill(_POOL, words)
+    waiting = f"{declared}\ndefine internal i64 @pause() {{\n  {pause}\n  ret i64 0\n}}\n"
+    return llvm_text(_POOL, numbers, waiting)

@@ -63,15 +63,15 @@ def llvm_text(text: str, numbers: Mapping[str, int], more: str = "") -> str:
     >>> "define i64 @dualflow_half" in llvm_text("def dualflow_half(n): return n >> 1", {})
     True
     """
-    module = _Module(ast.parse(text), numbers)
+    module = _Module(ast.parse(text), numbers, more)
     return _DECLARED + more + "\n".join(module.lines())
 
 
 class _Module:
     """What the functions of one text know of each other."""
 
-    def __init__(self, tree: ast.Module, numbers: Mapping[str, int]) -> None:
-        self.numbers = numbers
+    def __init__(self, tree: ast.Module, numbers: Mapping[str, int], more: str) -> None:
+        self.numbers, self._more = numbers, more
         self.functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         self.names = {node.name for node in self.functions}
         self.memory: dict[str, int] = {}
@@ -93,6 +93,8 @@ class _Module:
         heads = [f"@{name} = internal global [{size} x i64] zeroinitializer, align 64"
                  for name, size in self.memory.items()]  # fmt: skip
         for name, given in self.outside.items():
+            if f"@{name}(" in self._more:
+                continue
             kind = "i32" if name in self.ints else "i64"
             heads.append(f"declare {kind} @{name}({', '.join(['i64'] * given)})")
         return heads + bodies
