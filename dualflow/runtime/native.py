@@ -37,7 +37,7 @@ WRONG_ARRAYS = -1
 Argument = tuple[int, int]
 Binding = Callable[..., int]
 
-_DISPATCH = '''
+_DISPATCH = """
 @noinline
 def dualflow_run(bases, code):
     status = room(1)
@@ -76,7 +76,7 @@ def dualflow_call(self, given, count):
 
 def dualflow_copy_word(table):
     table[0][0] = table[1]
-'''
+"""
 #: A batch of matrix products by a CBLAS function with 64-bit integers. Its table: the function;
 #: a, b, c; m, n, k; which of a and b are transposed (111 no, 112 yes); their leading dimensions;
 #: the number of products, and the bytes from one to the next in a, b and c.

@@ -13,7 +13,7 @@ step's table.
 
 from __future__ import annotations
 
-CHAIN = '''
+CHAIN = """
 def dualflow_chain(table):
     shift = table[0] - table[1]
     k = table[2]
@@ -59,4 +59,4 @@ def dualflow_chain(table):
             call(function, own)
             s -= 1
         k += 1
-'''
+"""

@@ -9,7 +9,7 @@ Comes in: a step's table. Goes out: the status of the first step that sets one, 
 
 from __future__ import annotations
 
-LOOP = '''
+LOOP = """
 def dualflow_loop(table):
     code = table[1]
     count = table[2]
@@ -39,4 +39,4 @@ def dualflow_loop(table):
             b += 1
         copy(bases, later, 8 * size)
         k += 1
-'''
+"""

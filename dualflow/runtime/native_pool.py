@@ -32,7 +32,7 @@ _PAUSES = {
 }
 _ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
-_POOL = '''
+_POOL = """
 pthread_create: int
 
 launch = words(1)
@@ -190,7 +190,7 @@ def dualflow_probe(t):
     while k < t[2]:
         added(t[0] + 8 * k, 1)
         k += 1
-'''
+"""
 SYMBOLS = (
     "dualflow_parallel", "dualflow_pool_limit", "dualflow_pool_reset", "dualflow_pool_stop",
     "dualflow_probe",
