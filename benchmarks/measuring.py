@@ -16,8 +16,8 @@ from .ceilings import Ceilings
 from .checking import CALLS, Reference
 from .task import Task, Workload
 
-#: how long a sample takes at least, in seconds: calls are repeated in it, so that each library
-#: finds the caches as its own last call left them
+#: how long a sample takes at least, in seconds: calls are repeated in it, after one that does not
+#: count, so that each library finds the caches as its own last call left them
 SAMPLE = 2e-3
 COMPILED = ("dualflow", "torch.compile", "jax.jit", "numba")
 Row = dict[str, Any]
@@ -109,7 +109,8 @@ def timed(
 ) -> list[list[float]]:
     """Samples for each call, in seconds a call: in turns, until each has had its share."""
     share = seconds / len(calls)
-    repeats = [max(1, min(1000, round(SAMPLE / _sample(call, 1, clock)))) for call in calls]
+    single = [min(_sample(call, 1, clock) for _ in range(3)) for call in calls]
+    repeats = [max(1, min(1000, round(SAMPLE / took))) for took in single]
     found: list[list[float]] = [[] for _ in calls]
     spent = [0.0] * len(calls)
     was_on = gc.isenabled()
@@ -119,6 +120,7 @@ def timed(
         while any(wanted := [s < share or len(f) < 3 for s, f in zip(spent, found, strict=True)]):
             for i, call in enumerate(calls):
                 if wanted[i]:
+                    call()
                     sample = _sample(call, repeats[i], clock)
                     spent[i] += sample * repeats[i]
                     found[i].append(sample)
