@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import gc
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
+
+from .thread import Lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +40,7 @@ def put_off(fn: Callable[P, R]) -> Callable[P, R]:
 
 #: Objects made between two collections of the young ones, and so on, while a call is recorded.
 _RARE = (200_000, 10, 10)
-_lock = threading.Lock()
+_lock = Lock()
 _within = 0
 _before: tuple[int, int, int] = gc.get_threshold()
 

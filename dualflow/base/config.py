@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
 
 from .errors import ConfigError
+from .records import entity, replaced
 
 CHOICES = {
     "on_compiler_error": ("eager", "raise"),
@@ -19,7 +19,7 @@ CHOICES = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@entity
 class Config:
     """All settings.
 
@@ -122,7 +122,7 @@ def set_config(**settings: object) -> Config:
     >>> set_config(numerics=before.numerics).numerics
     'exact'
     """
-    names = {field.name for field in fields(Config)}
+    names = set(Config.__annotations__)
     for name, value in settings.items():
         if name not in names:
             raise ConfigError(f"no setting {name!r}", instead="one of " + ", ".join(sorted(names)))
@@ -133,7 +133,7 @@ def set_config(**settings: object) -> Config:
         if name == "tuning" and not (isinstance(value, (int, float)) and value >= 0):
             raise ConfigError(f"tuning={value!r}", instead="seconds, from 0 on")
     before = _active
-    _put(replace(before, **settings))  # type: ignore[arg-type]
+    _put(replaced(before, **settings))
     return before
 
 

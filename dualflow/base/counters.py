@@ -5,10 +5,11 @@ Comes in: `count(name)` from any room. Goes out: `stats()`, a plain dict of the 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-_lock = threading.Lock()
+from .thread import Lock
+
+_lock = Lock()
 
 #: name -> what it counts. A counter that is not in this table is a mistake.
 COUNTERS: dict[str, str] = {
@@ -27,6 +28,7 @@ COUNTERS: dict[str, str] = {
     "kernel_launches": "kernel launches",
     "library_calls": "ops run by a library (BLAS, NumPy) inside a compiled program",
     "host_fallbacks": "ops on tensors of a GPU that NumPy computed on the host",
+    "device_errors": "programs that a GPU refused or broke off: Python ran the call from the start",
     "graph_launches": "programs that the GPU ran as one captured graph",
     "numpy_fallbacks": "functions of NumPy for which dualflow has no operation, computed by NumPy",
     "cache_rebuilds": "cache entries found damaged and made anew",

@@ -77,7 +77,7 @@ def _init(names: tuple[str, ...], defaults: dict[str, Any]) -> list[str]:
 
 def replaced(old: T, **values: Any) -> T:
     """A record like `old` but for some fields."""
-    names = old.__slots__  # type: ignore[attr-defined]
+    names = old.__match_args__  # type: ignore[attr-defined]
     return type(old)(**{name: getattr(old, name) for name in names} | values)
 
 

@@ -7,11 +7,11 @@ their gradients stay float32, as casts are operations like any others.
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import Any, final
 
 from dualflow.base.dtypes import as_dtype, float16, float32
 from dualflow.base.errors import DTypeError
+from dualflow.base.thread import get_ident
 
 from . import door
 from . import primitives as p

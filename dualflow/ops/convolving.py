@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from dualflow.base.shapes import Shape
+from dualflow.base.thread import local
 
 Array = np.ndarray
 Pairs = tuple[tuple[int, int], ...]
@@ -26,7 +26,7 @@ _MOST = 1 << 19
 _KEPT = 16 << 20
 #: images with at least so many places are multiplied one by one, smaller ones together
 _ENOUGH = 64
-_buffers = threading.local()
+_buffers = local()
 
 
 def _buffer(shape: Shape, dtype: np.dtype) -> Array:

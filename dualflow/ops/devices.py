@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
-from threading import get_ident
 from typing import Any, TypeVar
 
 from dualflow.base.errors import DeviceError
+from dualflow.base.thread import get_ident
 
 from . import door
 

@@ -8,12 +8,12 @@ above install themselves: `install_eager` (array), `install_tape` (autograd).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from dualflow.base.errors import GradientError
+from dualflow.base.thread import local
 from dualflow.ir.op import Op
 
 Scalar = bool | int | float | complex
@@ -87,7 +87,7 @@ class Tape(Protocol):
         ...
 
 
-class State(threading.local):
+class State(local):
     """The modes of a thread.
 
     Attributes:

@@ -6,12 +6,12 @@ of `state.on_fallback`, by which a compiled function learns of it.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from dualflow.base.counters import count
+from dualflow.base.thread import local
 
 #: how often each function was computed by NumPy, in this process
 names: Counter[str] = Counter()
@@ -21,7 +21,7 @@ def _nothing(name: str, why: str) -> None:
     pass
 
 
-class State(threading.local):
+class State(local):
     """Who is told, in a thread.
 
     Attributes:
