@@ -19,6 +19,7 @@ import pytest
 import dualflow as df
 from dualflow.base.errors import ConfigError
 from dualflow.runtime import builds, cpu, division, native_pool, openblas, threads
+from dualflow.runtime.native_text import llvm_text
 from dualflow.runtime.once import trial
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,7 +230,7 @@ def test_the_pool_can_be_made_for_arm(monkeypatch):
     llvm.initialize_all_asmprinters()
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
-    module = llvm.parse_assembly(native_pool.pool_text())
+    module = llvm.parse_assembly(llvm_text(*native_pool.pool_text()))
     module.verify()
     text = target.create_target_machine(opt=2, reloc="pic").emit_assembly(module)
     assert "yield" in text  # what the processor is told while it waits

@@ -25,7 +25,7 @@ from dualflow.base.counters import count
 from dualflow.base.digest import hashed
 from dualflow.base.records import record
 
-from . import loader, processor
+from . import loader, native_text, processor
 
 MAGIC = b"dualflow kernel 2\n"
 #: How the names of entries end: of machine code, of what planning made of a graph, of the
@@ -66,7 +66,8 @@ def key(*parts: str) -> str:
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
     words = hashed()
-    names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "products/tiles.py")
+    names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "products/tiles.py",
+             "native_text.py")  # fmt: skip
     rooms = (sorted((_ROOM / room).glob("*.py")) for room in ("translation", "cpu_math"))
     for path in (*(_ROOM / name for name in names), *chain.from_iterable(rooms)):
         words.update(path.read_bytes())
@@ -166,13 +167,13 @@ def clear() -> int:
     return removed
 
 
-def native_part(text: str, symbols: Sequence[str]) -> loader.Native:
-    """LLVM IR `text` of this room, compiled and loaded; its object is kept on disk."""
-    name = key("llvm", text)
+def native_part(part: native_text.Part, symbols: Sequence[str]) -> loader.Native:
+    """A native part of this room, translated, compiled and loaded; its object is kept on disk."""
+    name = key("native", repr(part))
     image = fetch(name)
     if image is None:
-        image = loader.compile_ir(text)
-        store(name, image, text)
+        image = loader.compile_ir(native_text.llvm_text(*part))
+        store(name, image, part.text)
     return loader.load(image, *symbols)
 
 

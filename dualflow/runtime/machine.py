@@ -20,7 +20,7 @@ from enum import IntEnum
 from . import cache
 from .loader import Native
 from .native import payload
-from .native_text import llvm_text
+from .native_text import Part
 from .once import once
 
 #: The words of a call, in order. `left`: so many calls are taken yet; `taken`, `failed`: so many
@@ -602,5 +602,4 @@ def library() -> Native:
     """The machine, loaded; from the disk cache where it is there."""
     head = {name.upper(): n for n, name in enumerate(HEAD)}
     numbers = {**FIELDS, **_NUMBERS, **head, **Do.__members__, "PAYLOAD": payload()}
-    text = llvm_text(_MACHINE, numbers)
-    return cache.native_part(text, ("dualflow_whole_call",))
+    return cache.native_part(Part(_MACHINE, numbers), ("dualflow_whole_call",))

@@ -23,7 +23,7 @@ from . import cache
 from .loader import Native
 from .native_chain import CHAIN
 from .native_loop import LOOP
-from .native_text import llvm_text
+from .native_text import Part
 from .once import once, trial
 
 #: bases[STATUS] is the address of the status word; arrays follow from FIRST_ARRAY on.
@@ -228,8 +228,8 @@ def _library() -> Native:
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
     numbers = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
-    text = llvm_text(_DISPATCH + LOOP + CHAIN, numbers, "".join(products))
-    return cache.native_part(text, _SYMBOLS)
+    part = Part(_DISPATCH + LOOP + CHAIN, numbers, "".join(products))
+    return cache.native_part(part, _SYMBOLS)
 
 
 def address_of_run() -> int:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from .native_text import llvm_text
+from .native_text import Part
 
 MOST_THREADS = 256
 #: How often a thread looks for work, and a caller for the end, before it gives its core away.
@@ -199,7 +199,7 @@ SYMBOLS = (
 HEAD = 10
 
 
-def pool_text() -> str:
+def pool_text() -> Part:
     """The pool for this machine."""
     name = platform.machine().lower()
     declared, pause = _PAUSES.get(_ALIASES.get(name, name), ("", ""))
@@ -209,4 +209,4 @@ def pool_text() -> str:
         "PATIENCE": PATIENCE, "FIRST_32": (1 << 32) - 1,
     }  # fmt: skip
     waiting = f"{declared}\ndefine internal i64 @pause() {{\n  {pause}\n  ret i64 0\n}}\n"
-    return llvm_text(_POOL, numbers, waiting)
+    return Part(_POOL, numbers, waiting)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from itertools import count
+from typing import NamedTuple
 
 _OPERATORS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or",
@@ -54,6 +55,14 @@ _BUILT_IN = {
 _DECLARED = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 """
+
+
+class Part(NamedTuple):
+    """A native part that may be on disk already: what `llvm_text` makes its LLVM text of."""
+
+    text: str
+    numbers: Mapping[str, int]
+    more: str = ""
 
 
 def llvm_text(text: str, numbers: Mapping[str, int], more: str = "") -> str:
