@@ -108,6 +108,17 @@ def test_a_margin_is_written_once(side, at, updates):
     assert left.count("slice_update") == updates
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 3), (2, 3), (1, 2)])
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_middle_between_borders_is_a_write(low, high, moved):
+    b = Builder()
+    x, v = b.tensor(4, 3), b.tensor(high - low, 3)
+    left = b(p.slice, x, starts=(moved, 0), stops=(low + moved, 3), steps=(1, 1))
+    right = b(p.slice, x, starts=(high, 0), stops=(4, 3), steps=(1, 1))
+    found = simplified(b, b(p.concat, left, v, right, axis=0))
+    assert found == (["slice", "slice", "concat"] if moved else ["slice_update"])
+
+
 CHANGING = {
     "plus zero": lambda b, x: b(p.add, x, of(b, x, 0)),
     "minus negative zero": lambda b, x: b(p.subtract, x, of(b, x, -0.0)),

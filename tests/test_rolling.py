@@ -451,3 +451,16 @@ def chain_of(type_: TensorType) -> Graph:
     for _ in range(COUNT):
         x = b(p.subtract, b(p.abs, x), x)
     return b.build([x])
+
+
+def test_a_step_begins_where_one_array_is_carried():
+    """`a, b = f(u); u = concat(a, b)` is recorded from the first f on: what passes is u."""
+    b = Builder()
+    u = b.tensor(6)
+    half = b.full((3,), 0.5)
+    for _ in range(COUNT):
+        parts = [b(p.slice, u, starts=(at,), stops=(at + 3,), steps=(1,)) for at in (0, 3)]
+        u = b(p.concat, *(b(p.multiply, part, half) for part in reversed(parts)), axis=0)
+    (loop,) = loops(rolled(b.build((u,)), native=False))
+    assert loop.attributes["carried"] == 1
+    assert loop.attributes["count"] >= COUNT - 2

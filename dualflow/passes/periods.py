@@ -25,6 +25,8 @@ MOST_OPERANDS = 8
 CONTEXTS = (1, 6, 40)
 #: How many lengths each of them proposes.
 PROPOSALS = 8
+#: Values that are taken more steps later are not carried from step to step.
+FARTHEST = 8
 #: Attributes that may move from step to step, with what follows from them.
 MOVING = {
     p.slice.op: ("starts", "stops"),
@@ -114,6 +116,44 @@ class Table:
             for stretch in self._runs(period, least)
         ]
         return sorted(found, key=lambda s: s.period * (4 - s.count))
+
+    def turned(self, stretch: Stretch) -> Stretch | None:
+        """The stretch with its steps cut where the fewest values pass from one to the next; None if
+        they are cut so. Of `v = f(u); u = g(v)` a step begins where one value is carried."""
+        start, period, count = stretch
+        passing = [0] * period
+        for (offset, _), reach in self._reaches(stretch).items():
+            for place in range(offset + 1, offset + reach + 1):
+                passing[place % period] += 1
+        by = min(range(period), key=passing.__getitem__)
+        if passing[by] == passing[0]:
+            return None
+        whole = stretch.stop + by <= len(self.nodes) and self._goes_on(stretch, by)
+        return Stretch(start + by, period, count if whole else count - 1)
+
+    def _reaches(self, stretch: Stretch) -> dict[tuple[int, int], int]:
+        """For each result of a step, by node and number, how many nodes later it is taken."""
+        start, period, count = stretch
+        found: dict[tuple[int, int], int] = {}
+        middle = start + count // 2 * period
+        for i in range(middle, middle + period):
+            for a in range(min(len(self.nodes[i].operands), self.operands.shape[1])):
+                number = int(self.operands[i, a])
+                maker, result = divmod(number, self.width)
+                moves = int(self.operands[i + period, a]) - number == period * self.width
+                if moves and start <= maker and i - maker <= FARTHEST * period:
+                    place = (maker - start) % period, result
+                    found[place] = max(found.get(place, 0), i - maker)
+        return found
+
+    def _goes_on(self, stretch: Stretch, more: int) -> bool:
+        """Whether as many nodes behind a stretch go on as it does."""
+        stop, period = stretch.stop, stretch.period
+        now, before, first = (slice(stop - k * period, stop - k * period + more) for k in range(3))
+        even = (self.tokens[now] == self.tokens[before]).all()
+        for table in (self.operands, self.positions):
+            even &= (table[now] - table[before] == table[before] - table[first]).all()
+        return bool(even)
 
     def _runs(self, period: int, least: int) -> Iterator[Stretch]:
         """The stretches whose steps have that length."""

@@ -103,8 +103,10 @@ def _choose(graph: Graph, table: Table, tries: int) -> list[Step]:
     ends = table.last_uses(graph.outputs)
     candidates = [
         _together(stretch, graph, ends)
-        for stretch in table.stretches(LEAST)
-        if stretch.period * (stretch.count - 1) >= SAVES and _computes(graph, stretch)
+        for found in table.stretches(LEAST)
+        if found.period * (found.count - 1) >= SAVES and _computes(graph, found)
+        for stretch in (table.turned(found), found)
+        if stretch is not None and stretch.count >= LEAST
     ]
     for _ in range(tries):
         steps: list[Step] = []

@@ -290,3 +290,27 @@ def _writes_again(x, w, a, b, c, starts, stops, steps, **_):
 )  # fmt: skip
 def update_with_what_is_there(x, v, w, a, b, c, starts, stops, steps):
     return p.slice_update(x, v, starts=a, stops=b, steps=c)
+
+
+def _keeps_borders(u, v, a, b, c, d, e, f, axis):
+    """Whether all of `u` is there, in its place, but for what `v` takes the place of."""
+    before = tuple(b[axis] if k == axis else size for k, size in enumerate(u.shape))
+    behind = tuple(b[axis] + v.shape[axis] if k == axis else 0 for k in range(len(u.shape)))
+    return (
+        (*c, *f) == (1,) * 2 * len(u.shape)
+        and not any(a)
+        and (b, d, e) == (before, behind, u.shape)
+        and v.dtype == u.dtype
+    )
+
+
+@rule(
+    lambda u, v, a, b, c, d, e, f, axis: p.concat(
+        p.slice(u, starts=a, stops=b, steps=c), v, p.slice(u, starts=d, stops=e, steps=f), axis=axis
+    ),
+    when=_keeps_borders,
+)
+def middle_between_borders(u, v, a, b, c, d, e, f, axis):  # the step of a stencil
+    stops = tuple(d[axis] if k == axis else size for k, size in enumerate(u.shape))
+    starts = tuple(b[axis] if k == axis else 0 for k in range(len(u.shape)))
+    return p.slice_update(u, v, starts=starts, stops=stops, steps=c)
