@@ -2,12 +2,17 @@
 
 # ruff: noqa: B019 - the programs are what users write
 
+import contextlib
 import copy
 import dataclasses
 import functools
 import heapq
+import io
 import itertools
+import logging
 import operator
+import sys
+import threading
 
 import pytest
 from fidelity_runner import check, parameters, tensor
@@ -228,6 +233,157 @@ def cached_functions(compile, see):
     see(f, tensor(*X), 2)
     see(f, tensor(*X), 2)
     see.that(table.cache_info()[:])
+
+
+# What grows, what is written, what is held ------------------------------------------------------
+
+
+def lists_that_grow(compile, see):
+    losses = [1.5]
+
+    @compile
+    def f(x):
+        losses.append(float(x[0]))
+        recent = losses[-2:]
+        mean = sum(recent) / len(recent)
+        return x - mean, sum(losses), max(losses), min(losses), losses[-1], len(losses) % 2 == 0
+
+    for i in range(8):
+        see(f, tensor(float(i), 2.0))
+    losses[:] = [2, 3]
+    see(f, tensor(1.0, 2.0))
+    losses.clear()
+    see(f, tensor(1.0, 2.0))
+    see(f, tensor(1.0, 2.0))
+    see.that(losses)
+
+
+def functions_that_count(compile, see):
+    def times(k):
+        def decorate(fn):
+            @functools.wraps(fn)
+            def wrapper(*args, **kwargs):
+                wrapper.calls += 1
+                return fn(*args, **kwargs) * k
+
+            wrapper.calls = 0
+            return wrapper
+
+        return decorate
+
+    @times(3)
+    def base(x, b=0):
+        return x + b
+
+    @compile
+    def f(x, b):
+        return base(x, b=b), base.calls, base.__name__
+
+    for b in (1, 2, 1, 2):
+        see(f, tensor(*X), b)
+    see.that(base.calls)
+
+
+def streams(compile, see):
+    log = io.StringIO()
+
+    def table(x, names):
+        out = io.StringIO()
+        for i, name in enumerate(names):
+            print(name.ljust(5), f"{float(x[i]):8.3f}", sep="|", file=out)
+        out.write("end")
+        return out
+
+    @compile
+    def f(x, names):
+        found = io.StringIO()
+        with contextlib.redirect_stdout(found):
+            print("inside", float(x[0]), x)
+        print("outside", end="")
+        log.write(f"{len(names)} ")
+        print(x.shape, file=log)
+        made = table(x, names)
+        return made.getvalue().splitlines(), found.getvalue(), made
+
+    for row, names in ((X, "ab"), (X, "ab"), ((0.5, 2.0, 1.0), "ab"), (X, "a"), (X, "a")):
+        made = see(f, tensor(*row), list(names))[2]
+        made.write("!")
+        see.that([made.getvalue(), log.getvalue()])
+    see.that(sys.stdout is sys.__stdout__)
+
+
+def logging_to_handlers_of_ones_own(compile, see):
+    kept = []
+
+    class Keep(logging.Handler):
+        count = 0
+
+        def emit(self, record):
+            kept.append((record.levelname, record.getMessage(), record.lineno))
+            self.count += 1
+
+    class Text(logging.Handler):
+        def emit(self, record):
+            kept.append(self.format(record))
+
+    log = logging.getLogger("dualflow.tests.handlers")
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    keep, text, stream = Keep(), Text(), logging.StreamHandler(io.StringIO())
+    text.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
+    log.handlers[:] = [keep, text, stream]
+
+    @compile
+    def f(x):
+        log.debug("shape %s", x.shape)
+        log.info("sum %.2f", float(x[0]))
+        if x[0] > 5:
+            log.warning("large: %s", "yes")
+        return x * 2
+
+    def some():
+        for first in (1.0, 2.0, 9.0, 8.0, 1.5):
+            see(f, tensor(first, 2.0))
+        see.that([kept, keep.count, stream.stream.getvalue()])
+
+    some()
+    log.setLevel(logging.DEBUG)
+    some()
+    text.setLevel(logging.WARNING)
+    log.handlers.remove(stream)
+    some()
+
+
+def locks(compile, see):
+    lock, again = threading.Lock(), threading.RLock()
+    total = {"n": 0, "sum": 0.0}
+
+    @compile
+    def f(x):
+        value = float(x[0])
+        with lock:
+            total["n"] += 1
+            with again as taken:
+                total["sum"] += value
+        lock.acquire()
+        try:
+            total["n"] += 1
+        finally:
+            lock.release()
+        with threading.Lock():
+            return x / 2, taken, total["n"]
+
+    for i in range(4):
+        see(f, tensor(float(i), 2.0))
+    see.that([total, lock.locked()])
+    lock.acquire()
+    waiting = threading.Thread(target=lambda: see(f, tensor(5.0, 2.0)))
+    waiting.start()
+    waiting.join(0.05)
+    see.that([total, waiting.is_alive()])
+    lock.release()
+    waiting.join()
+    see.that([total, lock.locked()])
 
 
 # What the standard library iterates -------------------------------------------------------------

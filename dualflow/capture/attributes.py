@@ -21,7 +21,7 @@ from dualflow.ops.generator import Generator
 from . import numpy_calls
 from .classes import lookup
 from .instances import guard_absent, of_instance, of_super
-from .kinds import CACHED, FIXED, TYPES
+from .kinds import CACHED, FIXED, LOCKS, STREAMS, TYPES
 from .namespaces import guard_absent_name, of_module
 from .numpy_random import is_generator
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
@@ -83,6 +83,12 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         return read(frame, inner, where, name)
     if kind is CACHED and name.startswith("cache_"):
         return getattr(owner, name), Born("method", (None, origin))
+    if kind in LOCKS and name in ("acquire", "release"):
+        recorder.typed(origin, owner)
+        return getattr(owner, name), Born("method", (None, origin))
+    if kind in STREAMS and isinstance(origin, Node) and name in ("write", "getvalue", "flush"):
+        recorder.typed(origin, owner)
+        return getattr(owner, name), Born("method", (None, origin))
     if kind is functools.partial:
         return _of_partial(recorder, owner, origin, name)
     if compiled:
@@ -100,7 +106,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             recorder.refuse(f"{name} of a {kind.__name__}")
             return value, None
         return value, recorder.nodes(f"(({{0}}).{name})", (node,))
-    if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque"):
+    if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque", "stream"):
         if origin.kind == "error" and name == "args":
             if origin.parts == "constant" and all(type(x) in SCALARS for x in owner.args):
                 return owner.args, CONSTANT

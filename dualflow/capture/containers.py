@@ -6,6 +6,7 @@ with the origins of its parts.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from dualflow.array.tensor import Tensor
 
 from . import numpy_calls
 from .classes import special
-from .item_reads import dict_items
+from .item_reads import dict_items, item
 from .iteration import keys
 from .kinds import FIXED, SIZED, VIEWS
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
@@ -115,6 +116,15 @@ def arithmetic(
             values, origins = [pair[0] for pair in pairs], tuple(pair[1] for pair in pairs)
             made = recorder.certain(lambda *_: a % b, values, origins)
             return made, frame.expression(text, tuple(values), origins)
+    if type(a) is str and symbol == "%" and type(b) is dict:
+        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)", a)))
+        found = [(key, *item(frame, b, key, pb, CONSTANT)) for key in names]
+        if not recorder.dead and all(type(value) in SCALARS for _, value, _ in found):
+            pairs = "".join(f"{key!r}: {{{i}}}, " for i, key in enumerate(names, 1))
+            values = (a, *(value for _, value, _ in found))
+            origins = (pa, *(part for *_, part in found))
+            made = recorder.certain(lambda *_: a % b, values, origins)
+            return made, frame.expression(f"({{0}} % {{{{{pairs}}}}})", values, origins)
     if any(type(x) is VIEWS[0] for x in (a, b)) and symbol in ("&", "|", "-", "^"):
         for x, origin in ((a, pa), (b, pb)):
             view = viewed(x, origin)

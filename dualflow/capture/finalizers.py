@@ -11,6 +11,7 @@ from weakref import getweakrefcount, getweakrefs
 
 from dualflow.array.tensor import Tensor
 
+from .kinds import STREAMS
 from .numpy_arrays import OwnReference
 from .provenance import SCALARS
 
@@ -28,7 +29,8 @@ def finalized(value: Any) -> str | None:
         if kind in SCALARS or kind is Tensor or isinstance(here, type) or id(here) in seen:
             continue
         seen.add(id(here))
-        if hasattr(kind, "__del__") or _watched(here):
+        told = hasattr(kind, "__del__") and kind not in STREAMS  # which are closed, no more
+        if told or _watched(here):
             return kind.__qualname__
         if len(seen) > _MOST:
             return "so much"

@@ -24,9 +24,11 @@ from . import (
     known_dicts,
     known_iterators,
     known_itertools,
+    known_locks,
     known_numbers,
     known_order,
     known_sets,
+    known_streams,
     known_text,
     known_time,
     leaving,
@@ -40,8 +42,8 @@ from .recording import Recording, line_of, strip
 #: imported for what they enter into the tables
 TABLES = (
     derivatives, dispatching, known_caches, known_collections, known_containers, known_copying,
-    known_dicts, known_iterators, known_itertools, known_numbers, known_order, known_sets,
-    known_text, known_time,
+    known_dicts, known_iterators, known_itertools, known_locks, known_numbers, known_order,
+    known_sets, known_streams, known_text, known_time,
 )  # fmt: skip
 
 

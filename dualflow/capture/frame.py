@@ -27,6 +27,7 @@ from . import (
     item_reads,
     item_stores,
     iteration,
+    known_locks,
     managers,
     twins,
 )
@@ -281,6 +282,10 @@ class Frame(Matching):
                 self.slots[shape] = CONSTANT
             return manager
         origin = self.origin(slot, manager)
+        if known_locks.entered(recorder, manager, origin):
+            if type(shape) is int and shape >= 0:
+                self.slots[shape] = CONSTANT
+            return manager
         if isinstance(origin, Born) and managers.driven(manager, origin):
             return managers.Driven(self, manager, origin, shape)
         if isinstance(origin, Born) and origin.kind != "instance":

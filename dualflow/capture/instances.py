@@ -155,7 +155,7 @@ def instance_part(
 def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
     """`owner.__dict__`, to be read only."""
     value = owner.__dict__
-    if isinstance(origin, Born) and origin.kind == "instance" and set(origin.parts) == set(value):
+    if isinstance(origin, Born) and origin.kind == "instance" and set(origin.parts) <= set(value):
         recorder.opened[id(value)] = owner
         return value, recorder.known(value) or recorder.born(value, "dict", origin.parts)
     changed = any(key[0] == id(owner) for key in recorder.stored)

@@ -69,6 +69,11 @@ def _of_sequence(
     if recorder.dead:
         return owner[key], None
     kind, shadow = type(owner), recorder.lists.get(id(owner))
+    if type(key) is slice and kind is list:
+        last = _last(recorder, owner, key, origin)
+        if last is not None:
+            value = owner[key]
+            return value, recorder.born(value, "list", last)
     if type(key) is slice and not isinstance(owner, deque):
         parts = [part for _, part in recorder.items(owner, origin)]
         value = owner[key]
@@ -94,6 +99,32 @@ def _of_sequence(
     assert isinstance(origin, Node)
     recorder.typed(origin, owner)
     return value, recorder.found(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
+
+
+def _last(recorder: Recorder, owner: list, key: slice, origin: Origin) -> list[Origin] | None:
+    """The origins of the last items of a list from outside, `owner[-3:]`, where it may have any
+    length from there on; None of other slices."""
+    shadow = recorder.lists.get(id(owner))
+    node = origin if shadow is None else shadow.node
+    appended = shadow.parts is None if shadow is not None else isinstance(origin, Node)
+    count = -key.start if type(key.start) is int else 0
+    if (
+        not appended
+        or count < 1
+        or count > len(owner)
+        or key.stop is not None
+        or key.step is not None
+    ):
+        return None
+    added = [] if shadow is None else shadow.added
+    before = max(count - len(added), 0)
+    recorder.typed(node, owner)
+    recorder.guard("len({0}) >= {k0}", node, constants=(before,))  # type: ignore[arg-type]
+    parts: list[Origin] = []
+    for i in range(before, 0, -1):
+        part = recorder.nodes("{0}[{k0}]", (node,), (-i,))  # type: ignore[arg-type]
+        parts.append(recorder.found(part, owner[-i - len(added)]))
+    return parts + added[max(len(added) - count, 0) :]
 
 
 def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Origin:

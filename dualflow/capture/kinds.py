@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import functools
+import io
+import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 
@@ -27,6 +29,9 @@ SEQUENCES = (list, tuple, deque)
 SIZED = frozenset([*DICTS, *SEQUENCES, set, frozenset, str, bytes])
 #: functions with a cache
 CACHED: type = type(functools.cache(len))
+#: streams of text: writing into them changes nothing else
+STREAMS = (io.StringIO, io.TextIOWrapper)
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
 #: what is not there
 MISSING = object()
 #: the types of NumPy scalars that stand-ins can have

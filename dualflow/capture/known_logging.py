@@ -7,7 +7,6 @@ handles it must be Python's own: another handler might change what the call read
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable
@@ -17,14 +16,18 @@ from typing import TYPE_CHECKING, Any
 from dualflow.base.source import inside_package
 
 from . import shadows, templates
-from .provenance import CONSTANT, Origin
+from .classes import lookup, special
+from .kinds import STREAMS
+from .provenance import CONSTANT, Node, Origin
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _PLAIN = (str, int, float, bool, type(None))
-_STREAMS = (io.TextIOWrapper, io.StringIO, type(None))
+_STREAMS = (*STREAMS, type(None))
+#: what a handler does with a record before it emits it
+_HANDLING = ("handle", "acquire", "release", "filter")
 _PARTS = ("_log", "findCaller", "makeRecord", "handle", "callHandlers", "filter", "isEnabledFor")
 
 
@@ -46,8 +49,7 @@ def _logged(call: Call) -> Plan | None:
         call.refuse("logging of something that is no plain value")
         return None
     if not ordinary(logger):
-        call.refuse("logging by handlers, filters or formatters that are a program's own")
-        return None
+        return _followed(call)
     kept = [v for v in values if not (type(v) in _PLAIN or shadows.plain_tuple(v))]
     if kept and not at_once(logger):
         call.refuse("logging of what may change, by handlers that may keep it")
@@ -80,6 +82,125 @@ def _logged(call: Call) -> Plan | None:
     return call.plan(finish)
 
 
+def _followed(call: Call) -> Plan | None:
+    """Logging by handlers of a program's own: what they do with a record is followed."""
+    recorder, (logger, text, *values) = call.recorder, call.args
+    node = recorder.as_node(call.origins[0], logger)
+    level = _LEVELS[call.function.__name__]
+    if node is None or not _library(logger):
+        call.refuse("logging by filters or loggers that are a program's own")
+        return None
+    for name in _PARTS:
+        recorder.classes.guard_special(call.origins[0], logger, name)
+    enabled = logger.isEnabledFor(level)
+    recorder.guard("{0}.isEnabledFor({k0}) is {k1}", node, constants=(level, enabled))
+    recorder.guard("{k0}({0})", node, constants=(_library,))
+    if not enabled:
+        return call.plan(lambda out: CONSTANT)
+    steps = _steps(call, node, level)
+    if steps is None or not all(type(v) in _PLAIN or shadows.plain_tuple(v) for v in values):
+        call.refuse("logging of what may change, by handlers that may keep it")
+        return None
+    line = _caller()
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        record = logger.makeRecord(
+            logger.name, level, *line[:2], text, tuple(values), None, line[2], None, None
+        )
+        origin = _record(call, node, record)
+        for handler, where, emit in steps:
+            if emit is None:
+                pairs = [*((part, CONSTANT) for part in (level, *line)), (handler, where)]
+                pairs += zip(call.args, call.origins, strict=True)
+                recorder.effects.append(("call", hand_over, pairs, recorder.effect_line()))
+                handler.handle(record)
+                continue
+            recorder.locks[recorder.nodes("{0}.lock", (where,))] = handler.lock
+            with handler.lock:
+                call.frame.invoke(emit, CONSTANT, (handler, record), (where, origin))
+
+    return call.plan(lambda out: CONSTANT, run)
+
+
+def _record(call: Call, node: Node, record: Any) -> Origin:
+    """The origin of a record: what decides the rest of it (the time, the thread) is not known."""
+    recorder = call.recorder
+    known = ("levelname", "levelno", "pathname", "filename", "module", "lineno", "funcName",
+             "exc_info", "exc_text", "stack_info")  # fmt: skip
+    parts: dict[str, Origin] = dict.fromkeys(known, CONSTANT)
+    parts["name"] = recorder.read(recorder.nodes("{0}.name", (node,)), record.name)
+    parts["msg"], given = call.origins[1], list(call.origins[2:])
+    parts["args"] = recorder.born(record.args, "tuple", given) if given else CONSTANT
+    return recorder.born(record, "instance", parts)
+
+
+def _steps(call: Call, node: Node, level: int) -> list[tuple[Any, Node, Any]] | None:
+    """The handlers that get a record, with where they are found and, of those of a program, the
+    `emit` that is followed."""
+    recorder = call.recorder
+    found = handlers(call.args[0])
+    path = recorder.nodes("{k0}({0})", (node,), (handlers,))
+    recorder.guard("len({0}) == {k0}", path, constants=(len(found),))
+    steps: list[tuple[Any, Node, Any]] = []
+    for i, handler in enumerate(found):
+        at = recorder.nodes("{0}[{k0}]", (path,), (i,))
+        recorder.read(at, handler)
+        passes = handler.level <= level
+        recorder.guard("({0}.level <= {k0}) is {k1}", at, constants=(level, passes))
+        if not passes:
+            continue
+        if _ordinary(handler):
+            recorder.guard("{k0}({0})", at, constants=(_ordinary,))
+            steps.append((handler, at, None))
+            continue
+        emit = special(type(handler), "emit")
+        base = vars(sys.modules["logging"])["Handler"]
+        plain = all(lookup(type(handler), n)[1] is lookup(base, n)[1] for n in _HANDLING)
+        if emit is None or not plain or handler.filters or handler.lock is None:
+            call.refuse("a handler that handles records in a way of its own")
+            return None
+        for name in ("emit", *_HANDLING):
+            recorder.classes.guard_special(at, handler, name)
+        recorder.guard("not {0}.filters", at)
+        steps.append((handler, at, emit))
+    return steps
+
+
+def _library(logger: Any) -> bool:
+    """Whether a logger and its records are Python's own, and no filter stands between."""
+    logging: Any = sys.modules["logging"]
+    plain = type(logger) in (logging.Logger, logging.RootLogger) and not logger.filters
+    return plain and logging.getLogRecordFactory() is logging.LogRecord
+
+
+def handlers(logger: Any) -> tuple[Any, ...]:
+    """All that handles a logger's records, in order."""
+    found, at = [], logger
+    while at is not None:
+        found += at.handlers
+        at = at.parent if at.propagate else None
+    return tuple(found)
+
+
+def _ordinary(handler: Any) -> bool:
+    """Whether a handler is Python's own, and so are its formatter and its stream."""
+    logging: Any = sys.modules["logging"]
+    own = type(handler).__module__ in ("logging", "logging.handlers")
+    formatted = handler.formatter is None or type(handler.formatter) is logging.Formatter
+    stream = type(getattr(handler, "stream", None)) in _STREAMS
+    return own and formatted and stream and not handler.filters
+
+
+def hand_over(
+    level: int, file: str, line: int, function: str, handler: Any, logger: Any, *message: Any
+) -> None:
+    """What one handler gets of `logger.info(*message)` at that line of a file."""
+    (text, *values) = message
+    handler.handle(logger.makeRecord(
+        logger.name, level, file, line, text, tuple(values), None, function, None, None
+    ))  # fmt: skip
+
+
 def log(level: int, file: str, line: int, function: str, logger: Any, *message: Any) -> None:
     """What `logger.info(*message)` does at that line of a file."""
     if logger.isEnabledFor(level):
@@ -92,35 +213,14 @@ def log(level: int, file: str, line: int, function: str, logger: Any, *message: 
 
 def ordinary(logger: Any) -> bool:
     """Whether all that handles a logger's records is Python's own."""
-    logging: Any = sys.modules["logging"]
-    if type(logger) not in (logging.Logger, logging.RootLogger) or logger.filters:
-        return False
-    if logging.getLogRecordFactory() is not logging.LogRecord:
-        return False
-    at = logger
-    while at is not None:
-        for found in at.handlers:
-            own = type(found).__module__ in ("logging", "logging.handlers")
-            formatted = found.formatter is None or type(found.formatter) is logging.Formatter
-            if not own or not formatted or found.filters:
-                return False
-            if type(getattr(found, "stream", None)) not in _STREAMS:
-                return False
-        at = at.parent if at.propagate else None
-    return True
+    return _library(logger) and all(map(_ordinary, handlers(logger)))
 
 
 def at_once(logger: Any) -> bool:
     """Whether all that handles a logger's records writes them as they come, and keeps none."""
     logging: Any = sys.modules["logging"]
-    at = logger
-    while at is not None:
-        writes = (isinstance(found, (logging.StreamHandler, logging.NullHandler))
-                  for found in at.handlers)  # fmt: skip
-        if not all(writes):
-            return False
-        at = at.parent if at.propagate else None
-    return True
+    writing = (logging.StreamHandler, logging.NullHandler)
+    return all(isinstance(found, writing) for found in handlers(logger))
 
 
 def _caller() -> tuple[str, int, str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import iteration, known_order, numpy_calls, templates
+from . import iteration, known_order, numpy_calls, shadows, templates
 from .classes import special
 from .kinds import SCALAR_TYPES, TYPES
 from .known import constant_only, reading, trusted
@@ -174,6 +174,9 @@ def _conversion(call: Call) -> Plan | None:
 def _folding(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     args, kwargs = call.args, call.kwargs
+    whole = _of_list(call) if len(args) == 1 and not kwargs else None
+    if whole is not None:
+        return whole
     if call.function is sum and args and not kwargs:
         return call.plan(*_sum(call))
     if call.function in (any, all) and len(args) == 1:
@@ -200,6 +203,19 @@ def _folding(call: Call) -> Plan | None:
     if len(pairs) == 1:
         return call.plan(lambda out: pairs[0][1], lambda *a, **k: pairs[0][0])
     return call.plan(lambda out: _expression(inner), lambda *a, **k: call.function(*inner.args))
+
+
+def _of_list(call: Call) -> Plan | None:
+    """What a list of numbers from outside decides as a whole."""
+    recorder = call.recorder
+    found = shadows.numbers(recorder, call.args[0], call.origins[0])
+    if found is None or call.function in (any, all):
+        return None
+    text, nodes = found
+    node = recorder.nodes(f"({{k0}}({text}))", tuple(nodes), (call.function,))
+    recorder.sure(node)
+    recorder.needs(node)
+    return call.plan(lambda out: node)
 
 
 def _greatest(call: Call, pairs: list[tuple[Any, Origin]]) -> Plan:

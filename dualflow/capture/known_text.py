@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import iteration, templates
+from . import iteration, known_streams, templates
 from .kinds import SCALAR_TYPES
 from .known import constant_only
 from .provenance import CONSTANT, SCALARS, Origin
@@ -109,9 +109,11 @@ def _print(call: Call) -> Plan | None:
         made = templates.text_of(recorder, value, origin, str)
         if made is not None:
             pairs.append(made)
-    if "file" in call.kwargs or len(pairs) != len(call.args):
+    if len(pairs) != len(call.args):
         call.refuse("print of something that is no plain value")
         return None
+    if known_streams.target(call) is not None:
+        return known_streams.print_into(call, pairs)
     for key, value in call.kwargs.items():
         recorder.pin(call.where[key], value)
     if recorder.dead:

@@ -148,7 +148,7 @@ class Operators(Variables):
         pa, pb = self.origin(sa, a), self.origin(sb, b)
         if recorder.dead:
             return f(a, b)
-        if symbol == "%" and templates.formats_tensors(a, b):
+        if symbol == "%" and templates.formats_parts(a, b):
             out, self.slots[slot] = self._formatted(a, b, pa, pb)
             return out
         if type(a) is Tensor or type(b) is Tensor:

@@ -24,7 +24,7 @@ from dualflow.ops import door
 from dualflow.ops.door import away
 from dualflow.passes import shorten
 
-from . import commit, slices
+from . import commit, known_locks, slices
 from .blocks import Block, outcome_key
 from .emit import Emitter, node_key
 from .provenance import Node, Origin
@@ -86,6 +86,7 @@ class Builder:
         """The blocks of the path, the last one a leaf."""
         recorder = self.recorder
         description = None
+        known_locks.held(recorder)
         if recorder.reason is None:
             self.planner.nodes.update(dict.fromkeys(recorder.arrays.late_calls))
             try:
@@ -221,6 +222,8 @@ class Builder:
         block, emitter = Block(None), Emitter()
         block.leaf = True
         recorder = self.recorder
+        if not recorder.dead:
+            known_locks.write(recorder, emitter)
         self._open(emitter)
         keys = self._guards(emitter, guards, block)
         if recorder.dead:
@@ -262,6 +265,7 @@ class Builder:
         result = writer.write(description)
         writer.write_histories()
         emitter.line(f"return {result}")
+        known_locks.close(recorder, emitter)
         block.key = (tuple(keys), "leaf")
         self._finish(block, emitter, "replay")
         return block

@@ -110,6 +110,9 @@ class Recorder:
         self.generators: list[tuple[ref[Any], bool]] = []
         self.closing = False
         self.clocks: list[Node] = []  # reads of the time, in order
+        self.locks: dict[Node, Any] = {}  # from outside, taken by the call
+        self.locked = False  # whether the user's code takes one of them
+        self.taken: list[Any] = []  # of them and others, those that it holds now by `acquire`
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
@@ -412,13 +415,15 @@ class Recorder:
         another path to a changed object would have to see the change."""
         changed = {type(value) for value, _ in self.written.values()} - {Tensor}
         for kind in changed:
-            nodes = {
-                origin: None
+            found = {
+                number: origin
                 for number, origin in self._ids.items()
                 if isinstance(origin, Node) and type(self._objects.get(number)) is kind
             }
-            changed_nodes = (n for value, n in self.written.values() if type(value) is kind)
-            nodes.update(dict.fromkeys(changed_nodes))
+            for number, (value, node) in self.written.items():
+                if type(value) is kind and found.setdefault(number, node) is not node:
+                    self.guard("{0} is {1}", found[number], node)  # it was reached by both
+            nodes = dict.fromkeys(found.values())
             if len(nodes) > 1:
                 text = ", ".join(f"id({{{i}}})" for i in range(len(nodes)))
                 self.guard(f"len({{{{{text}}}}}) == {{k0}}", *nodes, constants=(len(nodes),))

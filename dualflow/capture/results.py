@@ -18,7 +18,7 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 
-from . import history, numpy_late
+from . import history, known_streams, numpy_late
 from .kinds import DICTS, FIXED, TYPES
 from .likenesses import attributes_of
 from .numpy_arrays import WRITEABLE, Late
@@ -144,6 +144,8 @@ class Planner:
             if set(parts) != set(inside):
                 raise Unsupported(f"an instance of {kind.__name__} whose parts are not known")
             return ("instance", kind, [(k, self.plan(inside[k], parts[k])) for k in inside])
+        if origin.kind == "stream":
+            return ("made", known_streams.filled, [self.plan(value.getvalue(), parts[0])])
         if origin.kind == "leaving":
             known = self.recorder.known(value.error)
             return ("leaving", self.plan(value.error, known), value.stubs)

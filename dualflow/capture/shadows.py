@@ -13,7 +13,7 @@ import numpy as np
 
 from .classes import built_in
 from .kinds import FIXED, VIEWS
-from .provenance import CONSTANT, SCALARS, Born, Node, Origin
+from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .recorder import Recorder
 
 #: How many keys of a dict are looked at, at most, so that one of them is found again faster.
@@ -143,6 +143,31 @@ def forget(recorder: Recorder, owner: dict, key: Any, origin: Origin) -> None:
     recorder.drops(owner[key])
     shadow.changed[key] = CONSTANT
     recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
+
+
+def numbers(recorder: Recorder, value: Any, origin: Origin) -> tuple[str, list[Node]] | None:
+    """The text of a list from outside of numbers of one type, and its nodes, for what takes it as a
+    whole: it may have any length, and the call may have appended to it. None of other lists."""
+    kinds = set(map(type, value)) if type(value) is list else set()
+    shadow = recorder.lists.get(id(value))
+    if not kinds <= NUMBERS or len(kinds) != 1 or recorder.dead:
+        return None
+    if shadow is None and isinstance(origin, Node):
+        recorder.typed(origin, value)
+        recorder.guard("set(map(type, {0})) == {k0}", origin, constants=(frozenset(kinds),))
+        return "{0}", [origin]
+    if shadow is None or shadow.parts is not None or not shadow.added:
+        return None
+    added = value[-len(shadow.added) :]
+    for item, part in zip(added, shadow.added, strict=True):
+        recorder.typed(part, item)
+    nodes = [recorder.as_node(*pair) for pair in zip(shadow.added, added, strict=True)]
+    known = [node for node in nodes if node is not None]
+    if len(known) != len(nodes):
+        return None
+    recorder.guard("set(map(type, {0})) <= {k0}", shadow.node, constants=(frozenset(kinds),))
+    places = "".join(f", {{{i}}}" for i in range(1, len(known) + 1))
+    return f"[*{{0}}{places}]", [shadow.node, *known]
 
 
 @final

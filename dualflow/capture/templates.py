@@ -117,9 +117,10 @@ def shows_tensors(value: Any) -> bool:
     return type(value) is Tensor
 
 
-def formats_tensors(text: Any, values: Any) -> bool:
-    """Whether `text % values` puts tensors into a text."""
-    return type(text) is str and shows_tensors(values)
+def formats_parts(text: Any, values: Any) -> bool:
+    """Whether `text % values` puts tensors, or containers among other values, into a text."""
+    nested = type(values) is tuple and any(type(value) in (list, tuple, dict) for value in values)
+    return type(text) is str and (nested or shows_tensors(values))
 
 
 def showable(recorder: Recorder, value: Any) -> bool:

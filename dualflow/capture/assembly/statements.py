@@ -194,6 +194,8 @@ class Assembler:
             code.place(after)
 
     def _try(self, node: ast.Try) -> None:
+        if not node.handlers:
+            raise Other("finally")
         (handler,) = node.handlers
         if (
             handler.type is None
