@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 
@@ -294,6 +298,52 @@ def test_hooks_from_outside_and_hooks_that_leave():
         out.backward()
         close(w.grad, df.ones(3, dtype=F8) * 10.0)
     assert g.stats()["co_executions"] == 2
+
+
+class Weights(NamedTuple):
+    w: Any
+    rest: Any
+
+
+class Energy:
+    def __init__(self):
+        self.scale = T
+
+    def __call__(self, x):
+        return (df.sin(x) * self.scale).sum()
+
+
+def of_a_named_tuple(p):
+    return df.value_and_grad(lambda p: (p.w * p.rest["b"][0]).sum())(p)
+
+
+def of_an_ordered_dict(p):
+    p = OrderedDict(w=p.w, b=p.rest["b"][0])
+    return dict(df.grad(lambda p: (p["w"] * p["b"]).sum())(p))
+
+
+def of_a_partial(p):
+    return df.grad(functools.partial(lambda w, x: (w * x * x).sum(), p.w))(X)
+
+
+@pytest.mark.parametrize(
+    ("fn", "how"),
+    [(of_a_named_tuple, "replays"), (of_an_ordered_dict, "co_executions"),
+     (of_a_partial, "replays")],
+)  # fmt: skip
+def test_containers_are_read_anew_at_each_call(fn, how: str):
+    f = df.compile(fn, wait=True)
+    for k in (1.0, 1.0, 2.0, 3.0):
+        given = Weights(X * k, {"b": (T * k, None)})
+        close(f(given), fn(given))
+    assert f.stats()[how] == 3, f.report().reasons
+
+
+def test_gradients_of_callable_objects_follow_their_attributes():
+    energy = Energy()
+    f = compiled(lambda x: (df.grad(energy)(x), df.vmap(energy)(ROWS)), X)
+    energy.scale = T * 2.0
+    close(f(X)[0], df.cos(X) * T * 2.0)
 
 
 WRONG = {

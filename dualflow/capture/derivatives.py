@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd import control, custom, forward, functional, jacobians, mapping, recompute
+from dualflow.autograd.arguments import name_of
 from dualflow.autograd.hooks import Hook
 from dualflow.autograd.tape import edge_of
 from dualflow.ops import door
 
-from . import known, tables
+from . import tables
 from .classes import special
 from .kinds import FIXED
+from .pins import structure
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 
 if TYPE_CHECKING:
@@ -65,19 +67,27 @@ def bridge(call: Call, user: Any, origin: Origin) -> Any:
     recorder = call.recorder
     if not isinstance(origin, Born):
         origin = recorder.known(user) or CONSTANT
-    origins = {id(x): o for x, o in zip(call.args, call.origins, strict=True) if _is_object(x)}
-    origins.update((id(x), call.where[k]) for k, x in call.kwargs.items() if _is_object(x))
+    given: dict[Any, tuple[Any, Origin]] = dict(
+        enumerate(zip(call.args, call.origins, strict=True))
+    )
+    given.update((name, (x, call.where[name])) for name, x in call.kwargs.items())
+    by_id = {id(x): where for x, where in given.values() if _is_object(x)}
+
+    def origin_of(at: int | str, x: Any) -> Origin:
+        before, where = given.get(at, (given, None))
+        return where if x is before else by_id.get(id(x)) or recorder.adopt(x)
 
     def followed(*args: Any, **kwargs: Any) -> Any:
         if recorder.dead or not _records(recorder):
             return user(*args, **kwargs)
-        where = tuple(origins.get(id(arg)) or recorder.adopt(arg) for arg in args)
-        named = {name: origins.get(id(x)) or recorder.adopt(x) for name, x in kwargs.items()}
+        where = tuple(origin_of(at, x) for at, x in enumerate(args))
+        named = {name: origin_of(name, x) for name, x in kwargs.items()}
         value, found = call.frame.invoke(user, origin, args, where, kwargs, named)
         return value if recorder.dead else _returned(call, value, found)
 
     if isinstance(user, types.FunctionType):
         functools.update_wrapper(followed, user)
+    followed.__name__ = name_of(user)
     followed.followed = True  # type: ignore[attr-defined]
     return followed
 
@@ -112,7 +122,8 @@ def _follows(call: Call, user: Any, origin: Origin) -> bool:
     """Whether a function of the user can be followed; guards that it is this one."""
     recorder = call.recorder
     method = isinstance(user, types.MethodType) and isinstance(origin, Born)
-    plain = isinstance(user, types.FunctionType) or type(user) in tables.SPECIAL
+    plain = isinstance(user, (types.FunctionType, functools.partial))
+    plain = plain or type(user) in tables.SPECIAL
     called = isinstance(origin, Node) and not isinstance(user, FIXED) and (
         special(type(user), "__call__") is not None)  # fmt: skip
     if not (method or plain or called):
@@ -144,12 +155,46 @@ def _settle_rest(call: Call, first: int) -> None:
 
 def _called(call: Call) -> Plan | None:
     """What `df.vmap(f)` gave, called: `f` is followed, the rest is trusted."""
+    call.recorder.backwards = True
+    _settle_rest(call, 0)
+    return _running(call, _followed(call, call.function))
+
+
+def _gradient(call: Call) -> Plan | None:
+    """What `df.grad(f)` gave, called: other arguments than those of `argnums` may be anything."""
     f, recorder = call.function, call.recorder
     recorder.backwards = True
-    _settle_rest(call, 0)
-    user = dict(zip(f.__code__.co_freevars, f.__closure__, strict=True))["fn"].cell_contents
-    made = known._with_cell(f, "fn", bridge(call, user, None))
-    return _running(call, made)
+    both = _cells(f).get("both")
+    inner = f if both is None else both
+    differentiated = {number % max(len(call.args), 1) for number in _cells(inner)["numbers"]}
+    for at, (value, origin) in enumerate(zip(call.args, call.origins, strict=True)):
+        (settle if at in differentiated else structure)(recorder, origin, value)
+    for key, value in call.kwargs.items():
+        structure(recorder, call.where[key], value)
+    made = _followed(call, inner)
+    return _running(call, made if both is None else _with_cell(f, "both", made))
+
+
+def _followed(call: Call, f: Any) -> Any:
+    """The closure `f`, with a bridge in the place of the user's function."""
+    return _with_cell(f, "fn", bridge(call, _cells(f)["fn"], None))
+
+
+def _cells(f: Any) -> dict[str, Any]:
+    """What the variables hold that a function has from around it."""
+    pairs = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in pairs}
+
+
+def _with_cell(f: Any, name: str, value: Any) -> Any:
+    """A copy of a closure with another value in one cell."""
+    cells = [
+        types.CellType(value) if free == name else cell
+        for free, cell in zip(f.__code__.co_freevars, f.__closure__, strict=True)
+    ]
+    made = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, tuple(cells))
+    made.__kwdefaults__ = f.__kwdefaults__
+    return made
 
 
 def _at_once(count: int) -> Callable[[Call], Plan | None]:
@@ -236,6 +281,9 @@ def _enter() -> None:
         tables.TABLE[maker] = _made
         tables.BY_CODE[id(maker(_example).__code__)] = _called
     tables.TABLE[jacobians.jacobian] = _made
+    for maker in (functional.grad, functional.value_and_grad):
+        tables.TABLE[maker] = _made
+        tables.BY_CODE[id(maker(_example).__code__)] = _gradient
     for caller, count in CALLERS.items():
         tables.TABLE[caller] = _at_once(count)
     tables.TABLE[control.cond] = _cond

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import abc
 import enum
-import functools
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
-from dualflow.autograd import functional
 
 from . import attribute_stores, attributes, classes, containers
 from .kinds import FIXED
 from .numpy_noting import NotCovered
 from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
-from .tables import BY_CODE, SPECIAL, known
+from .tables import known
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
@@ -108,90 +106,6 @@ def reading(call: Call, f: Any) -> Plan | None:
         return value
 
     return call.plan(lambda out: found[0], run)
-
-
-def _gradient(call: Call) -> Plan | None:
-    """`df.grad(f)` and the like, called: `f` is followed, the rest is trusted."""
-    f, recorder = call.function, call.recorder
-    recorder.backwards = True
-    for value, origin in (*zip(call.args, call.origins, strict=True),
-                          *((call.kwargs[k], call.where[k]) for k in call.kwargs)):  # fmt: skip
-        recorder.structure(origin, value)
-    outer = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
-    inner = outer["both"].cell_contents if "both" in outer else f
-    names = inner.__code__.co_freevars
-    cells = dict(zip(names, inner.__closure__, strict=True))
-    user = cells["fn"].cell_contents
-    user_origin = recorder.origin(call.origin if isinstance(call.origin, Born) else None, user)
-    if user_origin is None or isinstance(call.origin, Born):
-        user_origin = recorder.known(user) or CONSTANT
-
-    def bridge(*args: Any, **kwargs: Any) -> Any:
-        given = zip(args, call.args, call.origins, strict=False)
-        origins = tuple(  # those that are not differentiated come through as they are
-            origin if arg is before else recorder.adopt(arg) for arg, before, origin in given
-        )
-        value, origin = call.frame.invoke(
-            user, user_origin, args, origins, kwargs, {name: call.where[name] for name in kwargs}
-        )
-        if not recorder.dead:
-            _pin_numbers(recorder, value, origin)
-        return value
-
-    functools.update_wrapper(bridge, user)
-    made = _with_cell(inner, "fn", bridge)
-    if "both" in outer:
-        made = _with_cell(f, "both", made)
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return recorder.guarded(made, *args, **kwargs)
-
-    return call.plan(lambda out: recorder.adopt(out), run)
-
-
-def _pin_numbers(recorder: Recorder, value: Any, origin: Origin) -> None:
-    """Pin all that is no tensor in what a differentiated function returned (with `has_aux`)."""
-    if type(value) is Tensor:
-        return
-    if type(value) in (list, tuple):
-        for item, part in recorder.items(value, origin):
-            _pin_numbers(recorder, item, part)
-    else:
-        recorder.understand(origin, value)
-
-
-def _with_cell(f: Any, name: str, value: Any) -> Any:
-    """A copy of a closure with another value in one cell."""
-    cells = [
-        types.CellType(value) if free == name else cell
-        for free, cell in zip(f.__code__.co_freevars, f.__closure__, strict=True)
-    ]
-    made = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, tuple(cells))
-    made.__kwdefaults__ = f.__kwdefaults__
-    return made
-
-
-for _wrapper in (functional.grad(lambda x: x), functional.value_and_grad(lambda x: x)):
-    BY_CODE[id(_wrapper.__code__)] = _gradient
-
-
-@known(functional.grad, functional.value_and_grad)
-def _gradient_made(call: Call) -> Plan | None:
-    recorder = call.recorder
-    f, origin = call.args[0], call.origins[0]
-    method = isinstance(f, types.MethodType) and isinstance(origin, Born)
-    if not (method or isinstance(f, types.FunctionType) or type(f) in SPECIAL):
-        call.refuse("the gradient of something that is no plain function")
-        return None
-    if method:
-        recorder.remember(f, origin)
-    for value, origin in list(zip(call.args, call.origins, strict=True))[1:]:
-        recorder.understand(origin, value)
-    for key, value in call.kwargs.items():
-        recorder.understand(call.where[key], value)
-    if isinstance(call.origins[0], Node):
-        recorder.guard("{0} is {k0}", call.origins[0], constants=(call.args[0],))
-    return call.plan(lambda out: recorder.born(out, "function", ((), {})))
 
 
 # Types --------------------------------------------------------------------------------------
