@@ -70,15 +70,12 @@ class Text:
         made = Assembler(self.text, self.names, None, (-1, ()), True)
         self.words = made.words()
         self._fork = np.array([1, self.words.ctypes.data, 0], np.int64)
-        keep = self.words, made.keep, self.names
-        self._call = whole.machine(self._fork, int(self.words[REGISTERS]), made.late, keep)
-        self._call.allow(1 << 40, error_state.get())
+        call = whole.machine(self._fork, int(self.words[REGISTERS]), made.late)
+        call.allow(1 << 40, error_state.get())
+        self.native = call.built_in((self._fork, self.words, made.keep, self.names))
 
     def portable(self, *args: Any, **kwargs: Any) -> Any:
         return self.names["block"](args, kwargs, {}, {})
-
-    def native(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call.call(*args, **kwargs)
 
 
 GIVEN = "if not (len(args) == 1 and tuple(kwargs) == K0): return MISS\nv0 = args[0]\n"

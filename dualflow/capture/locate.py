@@ -19,6 +19,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from dualflow.base.syntax import code_of, parse
+
 from . import generated
 
 _FUTURE = 0
@@ -48,7 +50,7 @@ class Module:
 
     def __init__(self, text: str) -> None:
         with _quietly():
-            self._tree = ast.parse(text)
+            self._tree = parse(text)
         self.imports = _imports(self._tree)
 
     def functions(self, name: str, line: int) -> list[tuple[FunctionNode, str | None]]:
@@ -192,9 +194,7 @@ def rebuild(
                 made.type_params = []  # type: ignore[attr-defined]
     _fill_positions(tree, code.co_firstlineno)
     with _quietly():
-        made_module = compile(
-            tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True
-        )
+        made_module = code_of(tree, code.co_filename, "exec", code.co_flags & _FUTURE)
     found = next(c for c in _codes(made_module) if c.co_name == "__factory__")
     if cls:
         found = next(c for c in _codes(found) if c.co_name == cls)

@@ -70,56 +70,19 @@ class Native:
                 count(name, each * taken)
 
 
-class Whole:
-    """The built-in of one compiled function, for its tree as it is now.
+class Tally:
+    """Counts the calls that a built-in takes; it lives as long, for calls that are still under
+    way."""
 
-    Attributes:
-        call: the built-in; None if it would take no call.
-    """
-
-    def __init__(self, root: Fork, blocks: int, counts: dict[str, int]) -> None:
-        self._blocks, self._counts = blocks, counts
-        self._settings = config.active()
-        self._natives: list[Native] = []
-        self._leaves: dict[int, Block] = {}
-        self._waiting: list[Alternative] = []  # those that had no program
-        self._forks: list[np.ndarray] = []
-        self._late = False
-        self._whole: WholeCall | None = None
-        self._idle = 0
-        first = self._fork(root)
-        self._fill(root, first)
-        if self._leaves:
-            registers = max(int(native.words[REGISTERS]) for native in self._natives)
-            keep = self._natives, self._forks
-            self._whole = machine(first, registers, self._late, keep)
-            live.add(self)
-        self.call = None if self._whole is None else self._whole.call
-
-    def stale(self, blocks: int) -> bool:
-        """Whether the tree, which has so many blocks, or the settings are others now."""
-        waiting = self._waiting and any(alternative.linked for alternative in self._waiting)
-        return bool(waiting) or blocks != self._blocks or config.active() is not self._settings
-
-    def allow(self, calls: int) -> Any:
-        """The built-in, which takes so many calls now; None where it only loses time."""
-        self._idle += 1
-        if self._whole is None or self._idle > IDLE:
-            return None
-        self._whole.allow(calls, error_state.get())
-        return self._whole.call
-
-    @property
-    def last(self) -> Block | None:
-        """The leaf that the last call took."""
-        return None if self._whole is None else self._leaves.get(self._whole.last)
+    def __init__(self, call: WholeCall, natives: list[Native], counts: dict[str, int]) -> None:
+        self._call, self._natives, self._counts = call, natives, counts
+        live.add(self)
 
     def settle(self) -> int:
         """Count the calls that were taken since; how many there were."""
-        taken, failed = self._whole.taken() if self._whole is not None else (0, 0)
+        taken, failed = self._call.taken()
         if not taken:
             return 0
-        self._idle = 0
         self._counts["calls"] += taken
         self._counts["replays"] += taken - failed
         count("calls", taken)
@@ -131,6 +94,59 @@ class Whole:
     def __del__(self) -> None:
         if count is not None:  # as it is while the interpreter ends
             self.settle()
+
+
+#: those that may have calls to count
+live: WeakSet[Tally] = WeakSet()
+
+
+class Whole:
+    """The built-in of one compiled function, for its tree as it is now.
+
+    Attributes:
+        call: the built-in; None if it would take no call.
+    """
+
+    def __init__(self, root: Fork, blocks: int, counts: dict[str, int]) -> None:
+        self._blocks, self._settings = blocks, config.active()
+        self._natives: list[Native] = []
+        self._leaves: dict[int, Block] = {}
+        self._waiting: list[Alternative] = []  # those that had no program
+        self._forks: list[np.ndarray] = []
+        self._late = False
+        self._idle = 0
+        first = self._fork(root)
+        self._fill(root, first)
+        registers = max((int(native.words[REGISTERS]) for native in self._natives), default=0)
+        self._words = machine(first, registers, self._late)
+        self._tally = Tally(self._words, self._natives, counts)
+        keep = self._forks, self._settings, self._tally
+        self.call = self._words.built_in(keep) if self._leaves else None
+
+    def stale(self, blocks: int) -> bool:
+        """Whether the tree, which has so many blocks, or the settings are others now."""
+        waiting = self._waiting and any(alternative.linked for alternative in self._waiting)
+        return bool(waiting) or blocks != self._blocks or config.active() is not self._settings
+
+    def allow(self, calls: int) -> Any:
+        """The built-in, which takes so many calls now; None where it only loses time."""
+        self._idle += 1
+        if self._idle > IDLE:
+            return None
+        self._words.allow(calls, error_state.get())
+        return self.call
+
+    @property
+    def last(self) -> Block | None:
+        """The leaf that the last call took."""
+        return self._leaves.get(self._words.last)
+
+    def settle(self) -> int:
+        """Count the calls that were taken since; how many there were."""
+        taken = self._tally.settle()
+        if taken:
+            self._idle = 0
+        return taken
 
     # Making ---------------------------------------------------------------------------------
 
@@ -183,24 +199,20 @@ class Whole:
         return native
 
 
-def machine(first: np.ndarray, registers: int, late: bool, keep: Any) -> WholeCall:
-    """The built-in of a tree whose first fork is given, whose blocks have at most so many
-    registers, and some of which may keep values for others; for the settings of now."""
-    settings, names = config.active(), sys.intern
+def machine(first: np.ndarray, registers: int, late: bool) -> WholeCall:
+    """The words of a built-in for a tree: its first fork, the most registers of a block, whether
+    one keeps values for others. It is for the settings of now."""
+    names = sys.intern
     head = {
         "frame": registers + 1, "fork": first.ctypes.data, "late_wanted": late,
         "miss_object": id(MISS), "active": id(vars(config)), "active_name": id(names("_active")),
-        "settings": id(settings), "state": id(door.state), "mode_name": id(names("mode")),
-        "mode": id(EagerMode), "variable": id(error_state),
-        "tensor_type": id(Tensor), "array_name": id(names("_array")),
-        "storage_name": id(names("_storage")), "exposed_name": id(names("exposed")),
-        "marker": id(Marker), "error_name": id(names("error")),
+        "settings": id(config.active()), "state": id(door.state), "mode_name": id(names("mode")),
+        "mode": id(EagerMode), "variable": id(error_state), "tensor_type": id(Tensor),
+        "array_name": id(names("_array")), "storage_name": id(names("_storage")),
+        "exposed_name": id(names("exposed")), "marker": id(Marker),
+        "error_name": id(names("error")),
     }  # fmt: skip
-    return WholeCall(head, (first, settings, keep))
-
-
-#: those that may have calls to count
-live: WeakSet[Whole] = WeakSet()
+    return WholeCall(head)
 
 
 def settle_all() -> None:

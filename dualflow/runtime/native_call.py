@@ -74,41 +74,38 @@ def words_of_layout(layout: tuple[tuple[int, ...], np.dtype, tuple[int, ...]]) -
 
 
 class WholeCall:
-    """A built-in, its words, and what must live as long.
+    """The words of a built-in, which must live as long as it does.
 
     Args:
         head: the words of `HEAD` that this room does not know.
-        keep: what must live as long as the built-in.
-
-    Attributes:
-        call: the built-in.
     """
 
-    def __init__(self, head: dict[str, int], keep: Any) -> None:
+    def __init__(self, head: dict[str, int]) -> None:
         own = {
             "run_code": native.address_of_run(), "array": id(np.ndarray), "empty": _empty(),
             "none": id(None), "true": id(True), "float_type": id(float), "int_type": id(int),
             "exception": id(Exception), "key_error": id(KeyError),
         }  # fmt: skip
         own = dict.fromkeys(HEAD, 0) | head | own
-        self._words = np.array([own[name] for name in HEAD], np.int64)
+        self.words = np.array([own[name] for name in HEAD], np.int64)
         self._error_state: Any = None
-        self._taken = self._words[HEAD.index("taken") :][:2]
+        self._taken = self.words[HEAD.index("taken") :][:2]
         self._seen, self._lock = (0, 0), threading.Lock()
-        self.call: Callable[..., Any] = native.built_in(
-            machine.library()["dualflow_whole_call"], self._words, keep
-        )
+
+    def built_in(self, keep: Any) -> Callable[..., Any]:
+        """The built-in; `keep` must live as long as it, too."""
+        return native.built_in(machine.library()["dualflow_whole_call"], self.words, (self, keep))
 
     def allow(self, calls: int, error_state: Any) -> None:
         """Take so many calls before it gives `miss` again, while NumPy's error state is this."""
         self._error_state = error_state
-        self._words[HEAD.index("error_state")] = id(error_state)
-        self._words[HEAD.index("left")] = calls
+        self.words[HEAD.index("error_state")] = id(error_state)
+        self.words[HEAD.index("left")] = calls
 
     @property
     def last(self) -> int:
         """The address of the leaf that the last call took; 0 if there is none."""
-        return int(self._words[HEAD.index("last")])
+        return int(self.words[HEAD.index("last")])
 
     def taken(self) -> tuple[int, int]:
         """How many calls it took since this was asked, and how many ended with exceptions."""
@@ -184,10 +181,11 @@ def _takes_calls() -> bool:
         "active_name": id(key), "settings": id(miss), "state": id(state),
         "mode_name": id(sys.intern("mode")), "mode": id(_Probe), "variable": id(variable),
     }  # fmt: skip
-    whole = WholeCall(words, (block, fork))
+    whole = WholeCall(words)
+    call = whole.built_in((block, fork))
     whole.allow(3, miss)
-    found = whole.call(x=array)
+    found = call(x=array)
     right = found is not miss and found[0] == array.ctypes.data and whole.taken() == (1, 0)
     others = (array[:1], array.T, array.astype(np.int32), array[0])
-    return bool(right and all(whole.call(x=other) is miss for other in others)
-                and whole.call(array) is whole.call(y=array) is miss)  # fmt: skip
+    return bool(right and all(call(x=other) is miss for other in others)
+                and call(array) is call(y=array) is miss)  # fmt: skip

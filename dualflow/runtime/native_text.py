@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from itertools import count
 from typing import NamedTuple
 
+from dualflow.base.syntax import parse
+
 _OPERATORS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or",
     ast.BitXor: "xor", ast.LShift: "shl", ast.RShift: "ashr", ast.FloorDiv: "sdiv",
@@ -72,7 +74,7 @@ def llvm_text(text: str, numbers: Mapping[str, int], more: str = "") -> str:
     >>> "define i64 @dualflow_half" in llvm_text("def dualflow_half(n): return n >> 1", {})
     True
     """
-    module = _Module(ast.parse(text), numbers, more)
+    module = _Module(parse(text), numbers, more)
     return _DECLARED + more + "\n".join(module.lines())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.base import config
+from dualflow.base.syntax import parse
 from dualflow.runtime import machine
 from dualflow.runtime.machine import Do
 from dualflow.runtime.native_call import Program
@@ -48,7 +49,7 @@ class Assembler:
         given: tuple[int, tuple[str, ...]], leaf: bool,
     ) -> None:  # fmt: skip
         text = kept(text) if leaf else text
-        (tree,) = ast.parse(text).body
+        (tree,) = parse(text).body
         assert isinstance(tree, ast.FunctionDef)
         self._program = program
         self._code, self._names = Code(), Names(text, namespace)

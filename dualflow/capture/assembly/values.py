@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
+from dualflow.base.syntax import code_of
 from dualflow.runtime import native_call
 from dualflow.runtime.machine import Do
 
@@ -219,6 +220,6 @@ class Values:
         names = [name for name in read if name in variables]
         arguments = ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
         tree = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, node)))
-        function = eval(compile(tree, "<dualflow replay>", "eval"), self.names.namespace)
+        function = eval(code_of(tree, "<dualflow replay>", "eval"), self.names.namespace)
         given = self.each([ast.Name(name, ast.Load()) for name in names])
         return self.call(self.code.constant(function), given, (), d)
