@@ -47,7 +47,7 @@ NOT_REPLAYED = frozenset(
     function_without_source order_of_effects object_dies_by_a_store object_dies_by_a_pop
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
     key_compared_in_c greatest_of_many abstract_class_with_a_hook nan_as_a_key
-    masks_of_long_tensors objects_given_to_itertools
+    masks_of_long_tensors objects_given_to_itertools assertion
     """.split()  # noqa: SIM905
 )
 
