@@ -609,3 +609,44 @@ def test_positions_of_equal_extremes_are_the_first(dtype):
     same(lowest.numpy(), x.argmin(1))
     same(highest.numpy(), x.argmax(1))
     same(nearest.numpy(), abs(x).argmin(1))
+
+
+@pytest.mark.parametrize("n", [1, 7, 50])
+def test_what_columns_alone_need_is_computed_once_for_all_rows(n):
+    @df.compile(wait=True)
+    def standardised(x, w):
+        mean = x.mean(axis=0)
+        centred = (x - mean) * df.exp(w)
+        spread = df.sqrt((centred * centred).mean(axis=0) + 1e-3)
+        return centred / spread, (centred / spread).max(axis=0), df.any(x > mean, axis=0)
+
+    rng = np.random.default_rng(n)
+    x, w = rng.normal(size=(n, 1030)), rng.normal(size=1030)
+    given = df.asarray(x), df.asarray(w)
+    standardised(*given)
+    found = standardised(*given)
+    assert standardised.stats()["replays"] == 1
+    centred = (x - x.mean(0)) * np.exp(w)
+    wanted = centred / np.sqrt((centred * centred).mean(0) + 1e-3)
+    np.testing.assert_allclose(found[0].numpy(), wanted, 1e-11, 1e-12)
+    np.testing.assert_allclose(found[1].numpy(), wanted.max(0), 1e-11, 1e-12)
+    same(found[2].numpy(), (x > x.mean(0)).any(0))
+
+
+def test_a_column_stage_reads_what_was_put_aside():
+    text = emit(column_mean_and_spread()).source
+    outside, inside = text.split("for i1 in range(0, n1 // 8 * 8, 8):", 2)[1:]
+    assert "/ c0" in outside
+    assert "/ c0" not in inside.split("for i1 in range(n1 //")[0]
+
+
+def column_mean_and_spread() -> Kernel:
+    """Columns, centred by their mean: a fold of what takes another fold."""
+    first = Stage(("r",), (load("x", "X"),), (Fold("f", "sum", "x", float32),))
+    centred = (load("y", "X"), Let("m", "divide", ("f", "c"), float32),
+               Let("d", "subtract", ("y", "m"), float32))  # fmt: skip
+    second = Stage(("r",), centred, (Fold("s", "sum", "d", float32),))
+    last = Stage((), (), (Store("O", "s"),))
+    accesses = Access("X", float32, "in", (1, "s")), Access("O", float32, "out", (1, 0))
+    scalars = (Scalar("c", float32),)
+    return Kernel((GRID_I, LOOP_R), accesses, scalars, (first, second, last), "i").verify()

@@ -6,11 +6,22 @@ of lanes have accumulators in an array on the stack; several rows are taken in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 
 import numpy as np
 
-from dualflow.ir.kernel import Check, Fold, Kernel, Stage, Store, Total
+from dualflow.ir.kernel import (
+    BUILT_IN,
+    Access,
+    Check,
+    Fold,
+    Keep,
+    Kernel,
+    Let,
+    Stage,
+    Store,
+    Total,
+)
 from dualflow.ir.op import CATALOGUE
 
 from .numba_rows import SUM_BLOCK, RowEmitter
@@ -43,9 +54,50 @@ class ColumnEmitter(RowEmitter):
         self.cell = f"[{self.lane} - {self.start}]"
         #: the accumulated values that a stage reads, by the name it reads them under
         self.arrays = {fold.name: f"row_{self.names[fold.name]}" for fold in self.folds}
+        #: of values that are the same in all rows: the array that they are put aside in
+        self.aside: dict[str, str] = {}
+        self._known: dict[Hashable, str] = {}
+        self._meanings: dict[Hashable, int] = {}
+        self.divided = [self._divide(stage) for stage in kernel.stages]
+
+    def _divide(self, stage: Stage) -> tuple[Stage, Stage]:
+        """What a stage computes of its columns alone, and the rest, which would else compute it in
+        every row: values that are put aside, but for those that an earlier stage has."""
+        keys: dict[str, Hashable] = {name: name for name in (*self.names, *self.axes)}
+        for axis in stage.over:
+            del keys[axis]
+        keys |= {a.name: a.name for a in self.kernel.accesses if not self._moves(a, stage.over)}
+        for let in stage.lets if stage.over else ():
+            if let.op == "constant" or keys.keys() >= set(let.arguments):
+                arguments = (keys.get(name, name) for name in let.arguments)
+                meaning = (let.op, let.dtype, *arguments)
+                keys[let.name] = self._meanings.setdefault(meaning, len(self._meanings))
+        alone = [let for let in stage.lets if let.name in keys]
+        computed = {let.name for let in alone if let.op not in BUILT_IN}
+        rest = _needed(stage.lets, {sink.value for sink in stage.sinks}, computed)
+        read = {name for let in rest for name in let.arguments}
+        read |= {sink.value for sink in stage.sinks}
+        wanted = [let for let in alone if let.name in computed & read]
+        fresh = [let for let in wanted if keys[let.name] not in self._known]
+        for let in fresh:
+            self._known[keys[let.name]] = f"all_{len(self._known)}"
+        self.aside |= {let.name: self._known[keys[let.name]] for let in wanted}
+        self.dtypes |= {let.name: let.dtype for let in alone}
+        before = _needed(alone, {let.name for let in fresh}, set())
+        sinks = tuple(Keep(let.name, let.name, let.dtype) for let in fresh)
+        return Stage((), tuple(before), sinks), Stage(stage.over, tuple(rest), stage.sinks)
+
+    def _moves(self, access: Access, over: tuple[str, ...]) -> bool:
+        """Whether an access moves along one of the axes."""
+        steps = zip(self.kernel.axes, access.strides, strict=True)
+        return any(stride and axis.name in over for axis, stride in steps)
 
     def _prologue(self) -> None:
         super()._prologue()
+        for before, _ in self.divided:
+            for keep in before.sinks:
+                dtype = stored_as(held_as(keep.dtype))  # type: ignore[union-attr]
+                self.put(f"{self.aside[keep.value]} = stack({dtype.name}, {COLUMN_BLOCK})")
         for fold in self.folds:
             dtype = stored_as(self._accumulator(fold))
             self.put(f"{self.arrays[fold.name]} = stack({dtype.name}, {COLUMN_BLOCK})")
@@ -66,8 +118,20 @@ class ColumnEmitter(RowEmitter):
         heads.append(f"for {self.start} in range({self._range(lanes)}, {COLUMN_BLOCK}):")
         with self._closed(), self.block(*heads):
             self.put(f"{self.end} = min({self.start} + {COLUMN_BLOCK}, {hi})")
-            for stage in self.kernel.stages:
-                self._stage(stage)
+            for before, rest in self.divided:
+                self._put_aside(before)
+                self._stage(rest)
+
+    def _put_aside(self, before: Stage) -> None:
+        """Compute what is the same in all rows of the stage that follows."""
+        if not before.sinks:
+            return
+        with self.block(self._lane_loop()):
+            self._read_folds(before)
+            self._lets(before)
+            for keep in before.sinks:
+                value = boxed(self.names[keep.value], self.dtypes[keep.value])
+                self.put(f"{self.aside[keep.value]}{self.cell} = {value}")
 
     def _lane_loop(self) -> str:
         return f"for {self.lane} in range({self.start}, {self.end}):"
@@ -170,6 +234,11 @@ class ColumnEmitter(RowEmitter):
                 dtype = self._accumulator(fold)
                 text = f"{text} != 0" if dtype == BOOL else text
                 self.put(f"{self.names[fold.name]} = {converted(text, dtype, fold.dtype)}")
+        made = {let.name for let in stage.lets}
+        for name in sorted(used.intersection(self.aside) - made):
+            self.names[name] = f"w{self.aside[name][4:]}"
+            truth = " != 0" if self.dtypes[name] == BOOL else ""
+            self.put(f"{self.names[name]} = {self.aside[name]}{self.cell}{truth}")
 
     def _accumulate_cell(self, fold: Fold, stage: Stage, values: list[str]) -> None:
         cell, given = self.arrays[fold.name] + self.cell, self.dtypes[fold.value]
@@ -195,3 +264,14 @@ class ColumnEmitter(RowEmitter):
         self.put(f"better = ({position} < 0) | {better}")
         self.put(f"{position} = select(better, {where}, {position})")
         self.put(f"{best}{self.cell} = {boxed(f'select(better, {value}, {held})', given)}")
+
+
+def _needed(lets: Sequence[Let], names: Set[str], known: Set[str]) -> list[Let]:
+    """Those of `lets` that it takes to compute values, where those of `known` need not be."""
+    wanted = set(names) - known
+    found = []
+    for let in reversed(lets):
+        if let.name in wanted:
+            found.append(let)
+            wanted |= set(let.arguments) - known
+    return found[::-1]
