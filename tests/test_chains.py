@@ -308,3 +308,46 @@ def test_heights_of_blocks():
     assert chains.height((10,), [4]) == 10
     assert chains.height((100_000,), [4]) == chains.MOST
     assert math.prod((7, chains.height((7, 1000), [1 << 20]))) >= chains.LEAST
+
+
+# Causal attention --------------------------------------------------------------------------------
+
+
+def seen(programs: list[Program]) -> list[tuple[tuple[int, str], ...]]:
+    return [chain.seen for program in programs for chain in chained(program) if chain.seen]
+
+
+@pytest.mark.parametrize(
+    ("heads", "kept", "queries", "keys", "size"),
+    [(2, 2, 512, 512, 64), (4, 2, 260, 260, 64), (2, 2, 300, 700, 128), (2, 1, 700, 300, 64)],
+)
+def test_hidden_columns_are_left_out_with_the_same_bits(
+    heads: int, kept: int, queries: int, keys: int, size: int, programs: list[Program]
+):
+    q = tensor(2, heads, queries, size)
+    k, v = (tensor(2, kept, keys, size, seed=i) for i in (1, 2))
+    same_bits(attend(is_causal=True, enable_gqa=True), q, k, v)
+    assert [name for _, name in seen(programs)[0]] == ["columns", "n_j0", "summed"]
+
+
+def test_a_hidden_value_that_is_no_number_reaches_the_result(programs: list[Program]):
+    q, k, v = (tensor(2, 2, 400, 64, seed=i) for i in range(3))
+    numbers = np.asarray(v).copy()
+    numbers[0, 1, 390, 3], numbers[1, 0, 399] = np.nan, np.inf
+    with np.errstate(all="ignore"):
+        (found,) = same_bits(attend(is_causal=True), q, k, df.asarray(numbers))
+    assert seen(programs)
+    assert np.isnan(found[0, 1, :, 3]).all()
+    assert np.isnan(found[1, 0, :399]).all()
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda q, k, v: df.exp(df.where(df.tril(df.ones((300, 300))) > 0, q @ k.mT, -9.0)) @ v,
+        lambda q, k, v: attend(is_causal=True, attn_mask=df.ones((300, 300)) > 0)(q, k, v) + 1.0,
+        lambda q, k, v: (attend(is_causal=True)(q, k, v), (q @ k.mT).sum(-1)),
+    ],
+)
+def test_what_looks_at_hidden_scores_sees_them(fn: Function):
+    same_bits(fn, *(tensor(2, 2, 300, 64, seed=i) for i in range(3)))

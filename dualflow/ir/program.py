@@ -124,6 +124,9 @@ class Chain:
             is walked for each block. For a Call: for each operand and the result, the elements that
             such steps move it by; a result that does not move along the last one is a sum.
         held: for each buffer of place "block", the bytes of a row.
+        seen: numbers of columns that row i of a run needs 0 to i of: the step, and for a Launch the
+            name of the integer, for a Call which it is: "columns" of the result, or those "summed"
+            over, if what they meet is finite.
     """
 
     steps: tuple[Launch | Call, ...]
@@ -131,6 +134,7 @@ class Chain:
     tall: int
     moves: tuple[tuple[tuple[int, ...] | None, ...], ...]
     held: tuple[int, ...]
+    seen: tuple[tuple[int, str], ...] = ()
 
     @property
     def touched(self) -> tuple[Operand, ...]:

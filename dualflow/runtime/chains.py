@@ -22,9 +22,10 @@ from .division import MOST_PARTS, PART, WORTH, Division, cost_of, pooled_step
 from .memory import aligned
 from .native import NUMBER, Argument
 from .products import Product
-from .products.steps import ADDS, ROWS, SUMMED, of_blocks, packed
+from .products.steps import ADDS, COLUMNS, EVERY, ROWS, SUMMED, of_blocks, packed
 
-_NO_BOUND = (1 << 63) - 1
+#: Columns are left out so many at a time: in these parts sums are added up.
+_GRAIN = 128
 
 Place = Callable[[Operand], Argument]
 
@@ -34,6 +35,7 @@ class Panels(NamedTuple):
     elements that a step along each axis of rows moves on by."""
 
     copies: Product
+    tests: Product | None
     offset: int
     moves: tuple[int, ...]
 
@@ -48,7 +50,8 @@ class Blocks:
         products: for each step, the product of one block that it is, if it is one.
         packed: for steps whose right matrices are first copied into panels: that, where these lie
             among all panels, and how many elements each axis of rows moves on by there.
-        panels: bytes of all panels.
+        panels: bytes of all panels, and of a word after them if there is a test.
+        test: what finds out whether columns that are hidden may be left out, if any may.
         held: bytes of one block of what the steps hand on.
         scratch: bytes that one thread needs, `held` included.
         division: how the blocks are divided over threads, if they are.
@@ -59,6 +62,7 @@ class Blocks:
     products: tuple[Product | None, ...]
     packed: dict[int, Panels]
     panels: int
+    test: Product | None
     held: int
     scratch: int
     division: Division | None
@@ -87,7 +91,10 @@ def blocks(chain: Chain, texts: Mapping[Kernel, KernelText]) -> Blocks:
             cost += cost_of(step)
     held = sum(aligned(nbytes * tall) for nbytes in chain.held)
     division = _division(chain, sizes, cost)
-    return Blocks(chain, sizes, tuple(products), packed, panels, held, held + own, division)
+    summed = next((step for step, name in chain.seen if name == "summed"), -1)
+    test = packed[summed].tests if summed in packed else None
+    panels += aligned(1) if test is not None else 0
+    return Blocks(chain, sizes, tuple(products), packed, panels, test, held, held + own, division)
 
 
 def _packed(
@@ -105,7 +112,7 @@ def _packed(
         along.append(inner if by else 0)
         inner *= n if by else 1
     size = aligned(found.matrices * found.apart * step.operands[1].dtype.itemsize)
-    return found.product, Panels(found.copies, at, tuple(reversed(along))), size
+    return found.product, Panels(found.copies, found.tests, at, tuple(reversed(along))), size
 
 
 def scratch_bytes(text: KernelText, integers: Sequence[int]) -> int:
@@ -149,12 +156,27 @@ def _division(chain: Chain, sizes: tuple[int, ...], cost: float) -> Division | N
 
 
 class _Stage(NamedTuple):
-    """What a step runs with: its words, which of them lie in the scratch, and how words move."""
+    """What a step runs with: its words, where its integers begin, which words lie in the scratch,
+    and how words move."""
 
     function: int
+    integers: int
     words: list[Argument]
     shifts: list[int]
-    moves: list[tuple[int, int, tuple[int, ...]]]
+    moves: list[Move]
+
+
+class Move(NamedTuple):
+    """How a word changes from block to block (see `native_chain`)."""
+
+    word: int
+    most: int
+    grain: int
+    steps: tuple[int, ...]
+
+
+def _moved(word: int, steps: tuple[int, ...]) -> Move:
+    return Move(word, EVERY, 1, steps)
 
 
 class _Maker:
@@ -177,7 +199,7 @@ class _Maker:
         for operand in step.operands:
             if operand.buffer.place == "block":
                 shifts.append(len(words))
-                moving.append((len(words), _NO_BOUND, self._back(operand.buffer.index)))
+                moving.append(_moved(len(words), self._back(operand.buffer.index)))
             words.append(self._place(operand))
         if len(text.pointers) > len(step.operands):
             words.append((native.STATUS, 0))
@@ -190,8 +212,8 @@ class _Maker:
             lo, hi = at + 2 * axis, at + 2 * axis + 1
             words[lo], words[hi] = (NUMBER, 0), (NUMBER, 0 if move[-1] else 1)
             along = self._along(move)
-            moving += [(lo, _NO_BOUND, (*along, 0)), (hi, _NO_BOUND, (*along, move[-1]))]
-        return _Stage(code, words, shifts, moving)
+            moving += [_moved(lo, (*along, 0)), _moved(hi, (*along, move[-1]))]
+        return _Stage(code, at, words, shifts, moving)
 
     def product(
         self, moves: Sequence[tuple[int, ...] | None], made: Product, panels: Panels | None,
@@ -203,14 +225,14 @@ class _Maker:
             size = operand.dtype.itemsize
             if n == 1 and panels is not None:
                 along = tuple(size * number for number in panels.moves)
-                moving.append((len(words), _NO_BOUND, (*along, 0)))
+                moving.append(_moved(len(words), (*along, 0)))
                 words.append((self.panels[0], self.panels[1] + panels.offset))
                 continue
             if operand.buffer.place == "block":
                 shifts.append(len(words))
             elif move is not None:
                 along = tuple(size * number for number in self._along(move))
-                moving.append((len(words), _NO_BOUND, (*along, 0)))
+                moving.append(_moved(len(words), (*along, 0)))
             words.append(self._place(operand))
         self._lend(words, shifts, scratch_sizes(made.text, made.integers))
         at = len(words)
@@ -219,11 +241,24 @@ class _Maker:
         sums = _is_sum(moves)
         counted = at + (SUMMED if sums else ROWS)
         words[counted] = (NUMBER, 0)
-        moving.append((counted, _NO_BOUND, (*[0] * digits, 1)))
+        moving.append(_moved(counted, (*[0] * digits, 1)))
         if sums:
             adds = tuple(int(not step) for step in moves[-1] or ())
-            moving.append((at + ADDS, _NO_BOUND, (*adds, 0)))
-        return _Stage(code, words, shifts, moving)
+            moving.append(_moved(at + ADDS, (*adds, 0)))
+        return _Stage(code, at, words, shifts, moving)
+
+    def limit(self, stage: _Stage, step: Launch | Call, name: str) -> None:
+        """Let a stage see columns up to the last row of its block."""
+        if isinstance(step, Launch):
+            counted = step.kernel.integers().index(name)
+            most = step.integers[counted]
+        else:
+            counted = {"columns": COLUMNS, "summed": SUMMED}[name]
+            most = (step.results if name == "columns" else step.operands)[0].view.shape[-1]
+        at = stage.integers + counted
+        stage.words[at] = (NUMBER, 0)
+        steps = (*[0] * (len(self.found.sizes) - 1), self.found.chain.tall, 1)
+        stage.moves.append(Move(at, most, _GRAIN, steps))
 
     def _place(self, operand: Operand) -> Argument:
         if operand.buffer.place != "block":
@@ -251,6 +286,11 @@ class _Maker:
         return (*(-nbytes * step for step in self._along(tuple(steps))), 0)
 
 
+def bound_place(found: Blocks, scratch: Argument) -> Argument:
+    """Where the word is that tells whether columns may be left out: 0 if so."""
+    return scratch[0], scratch[1] + found.panels - aligned(1)
+
+
 def chain_step(
     found: Blocks, stages: Sequence[tuple[int, KernelText, list[Argument]]], place: Place,
     scratch: Argument,
@@ -265,7 +305,7 @@ def chain_step(
         scratch: where the scratch of the step begins.
     """
     maker = _Maker(found, place, scratch)
-    made = []
+    made: list[_Stage] = []
     works = zip(found.chain.steps, found.chain.moves, found.products, stages, strict=True)
     for number, (step, moves, product, (code, text, numbers)) in enumerate(works):
         if isinstance(step, Launch):
@@ -273,18 +313,24 @@ def chain_step(
         else:
             assert product is not None
             made.append(maker.product(moves, product, found.packed.get(number), code))
+    if found.test is not None:
+        for number, name in found.chain.seen:
+            maker.limit(made[number], found.chain.steps[number], name)
     plan = [max(len(stage.words) for stage in made), found.chain.tall, found.chain.rows[-1]]
     plan += [len(found.sizes), *found.sizes, len(made)]
     words: list[Argument] = []
     for stage in made:
         plan += [stage.function, len(words), len(stage.words), len(stage.shifts), *stage.shifts]
         plan.append(len(stage.moves))
-        for index, bound, steps in stage.moves:
-            plan += [index, bound, *steps]
+        for move in stage.moves:
+            plan += [move.word, move.most, move.grain, *move.steps]
         words += stage.words
-    table = np.array(plan, np.int64)
+    table = np.array([*plan, 0], np.int64)
+    bound = NUMBER, table.ctypes.data + 8 * len(plan)
+    if found.test is not None:
+        bound = bound_place(found, scratch)
     head = [maker.scratch, maker.scratch, (NUMBER, 0), (NUMBER, prod(found.sizes))]
-    words = [*head, (NUMBER, table.ctypes.data), *words]
+    words = [*head, (NUMBER, table.ctypes.data), bound, *words]
     if found.division is not None:
         divided = pooled_step(found.division, native.chain(), words, 2, found.scratch, 0, 1)
         if divided is not None:

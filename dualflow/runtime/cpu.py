@@ -23,7 +23,7 @@ from dualflow.ir.text import KernelText
 
 from . import blas, builds, native, products
 from .calls import PythonCall, matmul_step
-from .chains import Blocks, chain_step, scratch_bytes
+from .chains import Blocks, bound_place, chain_step, scratch_bytes
 from .division import WORTH_PYTHON, Division, PythonThreads, divide_product, native_step
 from .layout import Layout, scalar_word
 from .loops import PythonLoop, loop_step
@@ -278,6 +278,13 @@ class Executable:
             words += [(native.NUMBER, integer) for integer in copies.integers]
             divided = division and native_step(division, build.address, copies.text, words, 0)
             steps.append(divided or (build.address, words))
+        if found.test is not None:
+            build = builds.start(found.test.text)
+            self._alive.append(build)
+            words = [self._layout.place(found.test.operands[0])]
+            words.append(bound_place(found, self._layout.scratch_place()))
+            words += [(native.NUMBER, integer) for integer in found.test.integers]
+            steps.append((build.address, words))
         return steps
 
     def _chain(self, found: Blocks) -> tuple[int, list[native.Argument]]:

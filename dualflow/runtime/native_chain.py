@@ -1,14 +1,15 @@
 """Steps run for one block of rows after the other, as native text: a walk over blocks and stages.
 
-    table = scratch of this thread, of the first thread, lo, hi (blocks), plan, words of all stages
+    table = scratch of this thread, of the first thread, lo, hi (blocks), plan, address of a bound,
+            words of all stages
     plan  = most words of a stage, rows of a block, of a run, digits, size of each, stages, then for
             each stage: function, its first word in the table, number of words, shifts, (index)*,
-            moves, (index, most, (step for each digit and for the rows)*)*
+            moves, (index, most, grain, (step for each digit and for the rows)*)*
 
 The number of a block has digits, of which the last counts the blocks of a run of rows; the last of
 these may have fewer rows. Of a stage's words, shifts are addresses in the scratch; to a move's word
-goes each digit times its step and the number of rows times its own, up to `most`. Comes in: a
-step's table.
+goes each digit times its step and the number of rows times its own, up to `most`. With a grain it
+is rounded up to a multiple of that, and at least the bound. Comes in: a step's table.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ def dualflow_chain(table):
     k = table[2]
     end = table[3]
     plan = table[4]
+    bound = table[5]
+    least = bound[0]
     own = room(plan[0])
     tall = plan[1]
     digits = plan[3]
@@ -38,7 +41,7 @@ def dualflow_chain(table):
         s = stages[0]
         while s > 0:
             function = at[0]
-            copy(own, table + 40 + 8 * at[1], 8 * at[2])
+            copy(own, table + 48 + 8 * at[1], 8 * at[2])
             n = at[3]
             at += 32
             while n > 0:
@@ -51,10 +54,14 @@ def dualflow_chain(table):
                 value = own[at[0]]
                 d = 0
                 while d <= digits:
-                    value += at[2 + d] * digit[d]
+                    value += at[3 + d] * digit[d]
                     d += 1
+                grain = at[2]
+                if grain > 1:
+                    value = (value + grain - 1) // grain * grain
+                    value = value if value > least else least
                 own[at[0]] = value if value < at[1] else at[1]
-                at += 8 * (digits + 3)
+                at += 8 * (digits + 4)
                 n -= 1
             call(function, own)
             s -= 1

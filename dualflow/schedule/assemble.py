@@ -29,6 +29,7 @@ from dualflow.ir.program import (
 )
 from dualflow.ir.types import View
 
+from .causal import causal_scores, column_limits
 from .chains import Chained, Use, chained
 from .fusion import Fusion
 from .loops import Repeated, repeat
@@ -150,6 +151,7 @@ class _Assembly:
         self.works: list[Lowered | Library | Repeated | Chained] = []
         self.shared: dict[Value, Value] = {}  # what lies where another value lay before
         self.given_away: dict[int, set[Value]] = {}  # that other, by the number of the work
+        self.seen: dict[Chained, tuple[tuple[int, str], ...]] = {}
         self.parts: dict[Chained, list[tuple[Node, ...]]] = {}  # the nodes of each of their works
         ends = self._ends()
         for unit in fusion.units:
@@ -236,6 +238,7 @@ class _Assembly:
 
     def _join_chains(self) -> None:
         """Let works run together for one block of rows after the other."""
+        scores = causal_scores(self.graph)
         kept = {*self.graph.inputs, *map(self._home, self.fusion.outputs)}
         made = chained(self.works, self._uses, kept)  # type: ignore[arg-type]
         self.works = [work for work, _ in made]
@@ -246,6 +249,8 @@ class _Assembly:
             self.nodes.append(tuple(node for part in reversed(parts) for node in part))
             if isinstance(work, Chained):
                 self.parts[work] = parts
+                uses = [self._uses(part) for part in work.works]
+                self.seen[work] = column_limits(work, parts, uses, scores)
             gone = set().union(*(given.get(number, set()) for number in numbers))
             if gone:
                 self.given_away[step] = gone
@@ -387,7 +392,8 @@ class _Assembly:
     def _chain(self, work: Chained) -> Chain:
         steps = tuple(map(self._step, work.works, self.parts[work]))
         held = tuple(work.inner.values())
-        return Chain(steps, work.rows, work.tall, work.moves, held)  # type: ignore[arg-type]
+        seen = self.seen[work]
+        return Chain(steps, work.rows, work.tall, work.moves, held, seen)  # type: ignore[arg-type]
 
 
 def _may_fail(work: Lowered | Library | Repeated | Chained) -> bool:

@@ -31,9 +31,9 @@ from .units import Library
 WORTH = 512 << 10
 #: What a block holds should stay in the second cache beside the matrices that it meets.
 IN_CACHE = 384 << 10
-#: Rows of a block: a tile of products at least, at most so many that more gain nothing; so many
-#: blocks are wanted where they have as many rows as the third; rows are taken so many at a time.
-LEAST, MOST, WANTED, ENOUGH, TILE = 12, 192, 8, 48, 6
+#: Rows of a block: some tiles of products at least, at most so many that more gain nothing; so
+#: many blocks are wanted where they have as many rows as the third; rows are taken so many at once.
+LEAST, MOST, WANTED, ENOUGH, TILE = 24, 192, 8, 48, 6
 #: A right matrix of more bytes is read anew from further away for each block: only high ones pay.
 FAR, HIGH = 1 << 20, 96
 #: So many works are looked at after the last one that joined.

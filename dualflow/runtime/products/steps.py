@@ -15,7 +15,7 @@ from dualflow.ir.types import View
 
 from . import scans, scatters, windows
 from .made import Product, cost
-from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, PACKED, TURN, WIDEST, matmul, panels
+from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, PACKED, TURN, WIDEST, finite, matmul, panels
 
 _FLOATS = ("float32", "float64")
 #: up to so many rows of a result, moving the right matrix costs more than reading it as it lies
@@ -41,6 +41,7 @@ def texts_of(program: Program) -> dict[KernelText, None]:
                 if isinstance(part, Call):
                     dtype = part.results[0].dtype
                     found |= {matmul(dtype): None, panels(dtype): None}
+                    found |= {finite(dtype): None} if step.seen else {}
         elif isinstance(step, Call) and (made := product(step)) is not None:
             found[made.text] = None
     return found
@@ -141,6 +142,8 @@ def _product(
 ROWS, COLUMNS, SUMMED, ADDS = 2, 3, 4, 15
 
 
+#: More columns than there are.
+EVERY = 1 << 62
 #: To copy an element takes as long as so many multiplications.
 COPYING = 8
 
@@ -189,16 +192,19 @@ def packed(step: Call, rows: int, batches: Sequence[tuple[int, int]]) -> Packed 
     work = cost(COPYING * count * apart, right.dtype)
     copies = Product(panels(right.dtype), (right,), integers, work)
     operands = step.operands[0], right, result
-    made = _product(operands, s, 1, PACKED, depth, s.m, s.n)
-    return Packed(made, copies, count, apart)
+    made = _product(operands, s._replace(b=(s.k, s.n)), 1, PACKED, depth, s.m, s.n)
+    test = (0, count, s.k, s.n, s.b[0], inner, inner_step, outer_step, EVERY)
+    tests = Product(finite(right.dtype), (right,), test, 0.0) if s.b[1] == 1 else None
+    return Packed(made, copies, tests, count, apart)
 
 
 class Packed(NamedTuple):
-    """A product whose right matrices lie in panels, what copies them there, how many there are and
-    the elements from one to the next."""
+    """A product whose right matrices lie in panels, what copies them there, what tests whether they
+    are finite, how many there are and the elements from one to the next."""
 
     product: Product
     copies: Product
+    tests: Product | None
     matrices: int
     apart: int
 

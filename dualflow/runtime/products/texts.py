@@ -60,7 +60,7 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                     i += height
             continue
         reach = 2 * PANEL if bottom - top == 1 and mode != {PACKED} else PANEL
-        across_all = (n + PANEL - 1) // PANEL * PANEL
+        across_all = (b_column + PANEL - 1) // PANEL * PANEL  # of panels, b has k rows, n columns
         for first in range(0, k, depth):
             deep = min(depth, k - first)
             if left_size:
@@ -72,7 +72,7 @@ def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_c
                 width = min(reach, end - j)
                 at = b0 + first * b_row + j * b_column
                 if mode == {PACKED}:
-                    at = b0 + first * across_all + j * deep
+                    at = b0 + first * across_all + j * min(depth, b_row - first)
                 elif mode == {TURN}:
                     for p in range(0, deep, LANES):
                         for q in range(0, width, LANES):
@@ -128,6 +128,22 @@ def panels(b, c, lo, hi, k, n, b_row, b_column, inner, b_inner, b_outer, c_next,
                 for p in range(deep):
                     for q in range(width):
                         c[to + p * PANEL + q] = b[at + p * b_row + q * b_column]
+"""
+
+#: Sets a word to `number` where one of several matrices holds something else than finite numbers.
+_FINITE = """
+def finite(b, word, lo, hi, rows, columns, b_row, inner, b_inner, b_outer, number):
+    word[0] = 0
+    for unit in range(lo, hi):
+        start = unit // inner * b_outer + unit % inner * b_inner
+        for p in range(rows):
+            at = start + p * b_row
+            bad = 0
+            for q in range(columns):
+                nothing = b[at + q] - b[at + q]
+                bad += 0 if nothing == nothing else 1
+            if bad:
+                word[0] = number
 """
 
 
@@ -312,6 +328,12 @@ def matmul(dtype: np.dtype) -> KernelText:
 def panels(dtype: np.dtype) -> KernelText:
     """Copies of right matrices in panels, for `matmul` to read as PACKED."""
     return _text("panels", _PANELS, dtype, (dtype, dtype), 12, ())
+
+
+@lru_cache(maxsize=None)
+def finite(dtype: np.dtype) -> KernelText:
+    """Whether matrices with packed rows are finite: a word that is 0, or a number."""
+    return _text("finite", _FINITE, dtype, (dtype, WORDS), 9, ())
 
 
 @lru_cache(maxsize=None)
