@@ -3,7 +3,7 @@
 roll       Graph -> Graph       passes/     repeated stretches are loops
 simplify   Graph -> Graph       passes/
 plan       Graph -> Program     schedule/   which nodes share a kernel, which memory they use
-emit       Kernel -> text       codegen/
+emit       Kernel -> text       codegen/    (both by `planning`)
 prepare    texts -> machine code, loaded from the cache or compiled beside; runtime/
 """
 
@@ -17,18 +17,16 @@ from typing import Any
 
 from dualflow.base import collection, config
 from dualflow.base.digest import hashed
-from dualflow.codegen import numba as numba_codegen
-from dualflow.ir.backend import NUMBA
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
 from dualflow.runtime import cache, cpu
 from dualflow.runtime.behind import Behind, Planned, Unplanned, answer, kept
-from dualflow.schedule import plan_with_reasons
 
 Layouts = Sequence[View] | None
 Into = Mapping[int, int] | None
-_ROOMS = ("base", "ir", "ops", "passes", "schedule", "codegen", "runtime", "pipeline.py")
+_ROOMS = ("base", "ir", "ops", "passes", "schedule", "codegen", "runtime", "pipeline.py",
+          "planning.py")  # fmt: skip
 #: the files that decide what is planned
 _COMPILER = [Path(__file__).with_name(name) for name in _ROOMS]
 
@@ -81,12 +79,9 @@ def plan(
     if most is not None and len(rolled.nodes) > most:
         why = f"more than {most} operations, in which no loop was found"
         raise Unplanned(why, rolled.nodes[0].line)
-    backend, emit = NUMBA, numba_codegen.emit
-    if device != "cpu":
-        backend, emit = _gpu().TRITON, _gpu().emit
-    found = plan_with_reasons(simplify(rolled), layouts, backend, into)
-    texts = {launch.kernel: emit(launch.kernel) for launch in found.program.launches}
-    return Planned(None if rolled is graph else rolled, found.program, texts, found.lines())
+    planning = import_module("dualflow.planning")  # a program on disk saves its import too
+    program, texts, reasons = planning.planned(simplify(rolled), layouts, into, device)
+    return Planned(None if rolled is graph else rolled, program, texts, reasons)
 
 
 def plan_pickled(given: bytes) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dualflow as df
-from dualflow import pipeline
+from dualflow import planning
 from dualflow.base.records import replaced
 from dualflow.capture import blocks
 from dualflow.ir.backend import NUMBA
@@ -42,7 +42,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[Program]:
         found.append(made.program)
         return made
 
-    monkeypatch.setattr(pipeline, "plan_with_reasons", noted)
+    monkeypatch.setattr(planning, "plan_with_reasons", noted)
     return found
 
 
@@ -73,7 +73,7 @@ def same_bits(fn: Function, *given: Any) -> list[np.ndarray]:
     """The results, whose bits are those without chains."""
     found = ran(fn, *given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "NUMBA", replaced(NUMBA, chains=False))
+        patch.setattr(planning, "NUMBA", replaced(NUMBA, chains=False))
         for one, two in zip(found, ran(fn, *given), strict=True):
             assert one.dtype == two.dtype
             assert one.tobytes() == two.tobytes()
