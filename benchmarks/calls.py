@@ -19,7 +19,7 @@ import dualflow as df
 from benchmarks import keeping
 from dualflow.capture import tree
 from dualflow.capture.compiled import MANY
-from dualflow.capture.whole import READY
+from dualflow.capture.trials import READY
 from dualflow.runtime import native_call
 
 SIZES = (64, 1024)

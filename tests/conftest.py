@@ -16,9 +16,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest  # noqa: E402
 
 import dualflow as df  # noqa: E402
-from dualflow.capture import whole  # noqa: E402
+from dualflow.capture import trials  # noqa: E402
 
-whole.READY = 1  # replays become native calls at once, so that tests of few calls see them
+trials.READY = 1  # replays become native calls at once, so that tests of few calls see them
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dualflow as df
-from dualflow.capture import whole
+from dualflow.capture import trials, whole
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.ops import door
 from dualflow.runtime import machine, native, native_call
@@ -56,7 +56,7 @@ def operands(shape: tuple[int, ...] = (4, 4), dtype: str = "float32") -> tuple[A
 def ready(function: Any, *given: Any) -> CompiledFunction:
     """The function compiled, its whole call made."""
     compiled = df.compile(function, wait=True)
-    for _ in range(whole.READY + 3):
+    for _ in range(trials.READY + 3):
         compiled(*given)
     return compiled
 
@@ -87,7 +87,23 @@ def test_both_ways_give_the_same(function, numpy, dtype, shape, monkeypatch):
     assert np.asarray(found).tobytes() == np.asarray(other).tobytes()
     assert found.dtype == other.dtype
     assert portable.stats() == native.stats()
-    assert native.stats()["replays"] == whole.READY + 3
+    assert native.stats()["replays"] == trials.READY + 3
+
+
+def chained(x: Any, y: Any) -> Any:
+    return df.softmax(x @ y, axis=-1).T @ y
+
+
+def test_an_arena_that_is_too_large_for_the_stack():
+    given = operands((128, 128))
+    compiled = ready(chained, *given)
+    executable = compiled._root.alternatives[0].block.run.__self__  # type: ignore[union-attr]
+    assert machine.MOST_STACK < executable.working <= native.MOST_ARENA
+    taken(compiled)
+    found = [compiled(*given).numpy() for _ in range(3)]
+    assert taken(compiled) == 3
+    for each in found:
+        np.testing.assert_allclose(each, chained(*given).numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_counts_are_those_of_the_portable_way():
@@ -183,7 +199,7 @@ def test_a_changed_function_and_method_are_seen(monkeypatch):
     np.testing.assert_allclose(compiled(x, y).numpy(), wanted, rtol=1e-6)
     monkeypatch.undo()
     taken(compiled)
-    for _ in range(whole.READY + 3):
+    for _ in range(trials.READY + 3):
         compiled(x, y)
     assert taken(compiled) >= 1
     monkeypatch.setattr(blend, "__code__", scaled.__code__.replace(co_argcount=1))
@@ -228,7 +244,7 @@ def test_modes_and_settings_are_seen(monkeypatch):
         before = compiled.stats()["replays"]
         compiled(x, y)
         assert compiled.stats()["replays"] == before + 1
-    for _ in range(whole.READY + 3):
+    for _ in range(trials.READY + 3):
         compiled(x, y)
     assert taken(compiled) >= 1
 
@@ -265,7 +281,7 @@ def test_objects_are_neither_kept_nor_lost():
     watched = [whole.MISS, given[0], given[0]._array, given[0].dtype, df.Tensor, False, True]
     for kind in range(2):
         call = compiled if kind == 0 else (lambda x, y: compiled(y[:2], x[:2]))
-        for _ in range(whole.READY + 3):
+        for _ in range(trials.READY + 3):
             call(*given)
         gc.collect()
         before = [sys.getrefcount(x) for x in watched]

@@ -11,8 +11,9 @@ import threading
 import types
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from importlib import import_module
 from time import perf_counter
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array import held
 from dualflow.array.eager import EagerMode
@@ -33,7 +34,6 @@ from . import (
     tree,
     trials,
 )
-from . import whole as whole_calls
 from .audit import Audit
 from .blocks import Block
 from .coexecute import coexecute
@@ -47,6 +47,9 @@ from .reasons import SLOWER, Reason
 from .recorder import Recorder
 from .segments import Segments
 from .world import World
+
+if TYPE_CHECKING:
+    from .whole import Whole
 
 MOST_BLOCKS = 1000
 #: After so many calls in Python in which there was nothing to fuse only each such call looks again.
@@ -113,7 +116,7 @@ class CompiledFunction:
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
         self._trial: trials.Trial | None = None
         self._whole: Callable[..., Any] | None = None
-        self._made: whole_calls.Whole | None = None
+        self._made: Whole | None = None
         self._waited = 0
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -166,7 +169,7 @@ class CompiledFunction:
             at = replays % trials.AGAIN
             if (at == trials.AFTER or at == trials.EARLY) and not self._wait:
                 self._trial = trials.Trial(at)
-            elif self._audit is None and whole_calls.possible():
+            elif self._audit is None:
                 self._offer(MANY if self._wait else trials.until(replays))
             return out
         self._count("calls")
@@ -178,9 +181,10 @@ class CompiledFunction:
         made = self._made
         if made is None or made.stale(self._blocks):
             self._waited += 1
-            if self._waited >= whole_calls.READY:
-                made = self._made = whole_calls.Whole(self._root, self._blocks, self._counts)
-                self._waited = 0
+            if self._waited >= trials.READY:
+                room = import_module("dualflow.capture.whole")  # calls that come once need it not
+                made = self._made = room.whole(self._root, self._blocks, self._counts)
+                self._waited = 0 if made is not None else -MANY
         self._whole = None if made is None else made.allow(calls)
 
     def _settle(self) -> None:

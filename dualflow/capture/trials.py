@@ -20,6 +20,8 @@ AFTER, AGAIN, EARLY = 200, 1024, 8
 FEW, LONG = 3, 5e-4
 #: Calls that are timed of each way; a trial that does not come to them is left after `MOST` calls.
 TURNS, MOST = 7, 100
+#: Replays by Python after which calls become native as a whole: about what that costs.
+READY = 8
 #: Python must be so much faster: what times differ by anyway.
 MARGIN = 0.92
 

@@ -30,8 +30,6 @@ from .tree import Alternative, Fork
 
 #: After so many calls in a row that it gave back it is not asked again until the tree changes.
 IDLE = 32
-#: Replays by Python after which a tree is made, or made anew: about what it costs.
-READY = 8
 #: How many arguments a call has, and the names of the last of them.
 Given = tuple[int, tuple[str, ...]]
 
@@ -224,9 +222,10 @@ def settle_all() -> None:
 before_stats.append(settle_all)
 
 
-def possible() -> bool:
-    """Whether the machine works here."""
-    return error_state is not None and native_call.works()
+def whole(root: Fork, blocks: int, counts: dict[str, int]) -> Whole | None:
+    """The built-in of a tree of so many blocks; None where the machine does not work."""
+    possible = error_state is not None and native_call.works()
+    return Whole(root, blocks, counts) if possible else None
 
 
 def _object_of(key: Any) -> tuple[Any] | None:

@@ -28,8 +28,7 @@ from .division import WORTH_PYTHON, Division, PythonThreads, divide_product, nat
 from .layout import Layout, scalar_word
 from .loops import PythonLoop, loop_step
 from .memory import POOLED, Arena, allocator, arenas
-from .native_call import MOST_ARENA
-from .native_call import Program as NativeProgram
+from .native import MOST_ARENA, NativeProgram
 
 
 def prepare(

@@ -39,6 +39,8 @@ ALIVE, HITS, CONSTANTS, REGISTERS, BLOCK = range(5)
 FAILED, MISS, STOP = range(3)
 #: Of an array's flags the one that says that it can be written.
 WRITEABLE_BIT = 10
+#: Larger arenas are not made on the stack.
+MOST_STACK = 1 << 14
 #: What an input of a program is: an array, or a number that becomes an element of such a dtype.
 ARRAY_INPUT, FLOAT64, FLOAT32, INT64 = range(4)
 
@@ -281,14 +283,35 @@ def number_word(w, kind, object, to):
         return bits & INFINITE == INFINITE or to[0] & INFINITE32 != INFINITE32
     return 1
 
+def run_program(run, bases, code, release):
+    if release == 0: return call(run, bases, code)
+    thread = PyEval_SaveThread()
+    status = call(run, bases, code)
+    PyEval_RestoreThread(thread)
+    return status
+
+def obtain(w, r, at, bases, count):
+    while count > 0:
+        made = 0
+        if at[0] < 0:
+            made = PyObject_CallNoArgs(at[2])
+        else:
+            Py_IncRef(at[2])
+            made = call(w[EMPTY], at[0], at[1], at[2], 0)
+        if made == 0: return 1
+        put(r, at[3], made)
+        bases[0] = made.DATA
+        bases += 8
+        at += 32
+        count -= 1
+    return 0
+
 @noinline
 def compute(w, r, pc):
     inputs = pc[4]
     outputs = pc[5]
     bases = room(inputs + outputs + 3)
     numbers = room(inputs)
-    arena = 0
-    if pc[3] > 0: arena = room((pc[3] >> 3) + 8)
     bases[0] = 0
     at = pc + 56
     k = 0
@@ -302,23 +325,17 @@ def compute(w, r, pc):
             bases[k + 2] = numbers + 8 * k
         at += 16
         k += 1
-    while k < inputs + outputs:
-        made = 0
-        if at[0] < 0:
-            made = PyObject_CallNoArgs(at[2])
-        else:
-            Py_IncRef(at[2])
-            made = call(w[EMPTY], at[0], at[1], at[2], 0)
-        if made == 0: return 1
-        put(r, at[3], made)
-        bases[k + 2] = made.DATA
-        at += 32
-        k += 1
-    bases[k + 2] = arena
-    if pc[6] == 0: return call(w[RUN_CODE], bases, pc[2])
-    thread = PyEval_SaveThread()
-    status = call(w[RUN_CODE], bases, pc[2])
-    PyEval_RestoreThread(thread)
+    if obtain(w, r, at, bases + 8 * k + 16, outputs): return 1
+    memory = 0
+    arena = 0
+    if pc[3] > MOST_STACK:
+        memory = PyMem_RawMalloc(pc[3] + 64)
+        if memory == 0: return 1
+        arena = memory + 63 & -64
+    elif pc[3] > 0: arena = room((pc[3] >> 3) + 8)
+    bases[inputs + outputs + 2] = arena
+    status = run_program(w[RUN_CODE], bases, pc[2], pc[6])
+    if memory != 0: PyMem_RawFree(memory)
     return status
 
 @noinline
@@ -593,7 +610,8 @@ _NUMBERS = {
     "FAILED": FAILED, "MISS": MISS, "STOP": STOP, "ALIVE": ALIVE, "HITS": HITS,
     "CONSTANTS": CONSTANTS, "REGISTERS": REGISTERS, "BLOCK": BLOCK, "ARRAY_INPUT": ARRAY_INPUT,
     "FLOAT64": FLOAT64, "FLOAT32": FLOAT32, "INT64": INT64, "WRITEABLE_BIT": WRITEABLE_BIT,
-    "MOST_ITEMSIZE": 16, "INFINITE": 0x7FF << 52, "INFINITE32": 0xFF << 23, "EXACT": 1 << 53,
+    "MOST_ITEMSIZE": 16, "MOST_STACK": MOST_STACK, "INFINITE": 0x7FF << 52,
+    "INFINITE32": 0xFF << 23, "EXACT": 1 << 53,
 }  # fmt: skip
 
 

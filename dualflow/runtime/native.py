@@ -15,7 +15,7 @@ import ctypes
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,8 @@ STATUS, FIRST_ARRAY = 1, 2
 #: An argument that is a plain number counts from this base, which is 0.
 NUMBER = 0
 
+#: A native call as a whole obtains arenas of at most so many bytes itself.
+MOST_ARENA = 1 << 20
 METH_FASTCALL, METH_KEYWORDS = 0x80, 0x02
 WRONG_ARRAYS = -1
 
@@ -126,6 +128,24 @@ class _MethodDefinition(ctypes.Structure):
         ("flags", ctypes.c_int),
         ("doc", ctypes.c_char_p),
     )
+
+
+class NativeProgram(NamedTuple):
+    """A program that is one native call, with what it needs besides.
+
+    Attributes:
+        code: for the dispatcher.
+        buffers: shape and dtype of what it makes, and what makes it if it is large.
+        arena: bytes that it works in.
+        release: whether other Python threads may run meanwhile.
+        outputs: for each the "output" among the buffers, or the "input", that it is.
+    """
+
+    code: np.ndarray
+    buffers: tuple[tuple[tuple[int, ...], np.dtype, Callable[[], np.ndarray] | None], ...]
+    arena: int
+    release: bool
+    outputs: tuple[tuple[str, int], ...]
 
 
 def encode(steps: Sequence[tuple[int, Sequence[Argument]]]) -> np.ndarray:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,29 +22,9 @@ from .machine import ARRAY_INPUT, FIELDS, HEAD, WRITEABLE_BIT, Do
 from .native import FIRST_ARRAY
 from .once import once, trial
 
-#: Arenas of at most so many bytes are made on the stack.
-MOST_ARENA = 1 << 14
 _WORD = struct.calcsize("P")
 #: `PyArray_Empty` in the table of NumPy's C functions.
 _EMPTY = 184
-
-
-class Program(NamedTuple):
-    """A program as RUN takes it.
-
-    Attributes:
-        code: for the dispatcher.
-        buffers: shape and dtype of what it makes, and what makes it if it is large.
-        arena: bytes that it works in.
-        release: whether other Python threads may run meanwhile.
-        outputs: for each the "output" among the buffers, or the "input", that it is.
-    """
-
-    code: np.ndarray
-    buffers: tuple[tuple[tuple[int, ...], np.dtype, Callable[[], np.ndarray] | None], ...]
-    arena: int
-    release: bool
-    outputs: tuple[tuple[str, int], ...]
 
 
 def function(name: str) -> int:

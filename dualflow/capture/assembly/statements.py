@@ -14,7 +14,7 @@ from dualflow.base import config
 from dualflow.base.syntax import parse
 from dualflow.runtime import machine
 from dualflow.runtime.machine import Do
-from dualflow.runtime.native_call import Program
+from dualflow.runtime.native import NativeProgram
 
 from ..commit import store
 from ..emit import Marker
@@ -45,7 +45,7 @@ class Assembler:
     """
 
     def __init__(
-        self, text: str, namespace: dict[str, Any], program: Program | None,
+        self, text: str, namespace: dict[str, Any], program: NativeProgram | None,
         given: tuple[int, tuple[str, ...]], leaf: bool,
     ) -> None:  # fmt: skip
         text = kept(text) if leaf else text
