@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -305,6 +306,12 @@ class Weights(NamedTuple):
     rest: Any
 
 
+@dataclass(frozen=True)
+class Parameters:
+    w: Any
+    rest: Any = None
+
+
 class Energy:
     def __init__(self):
         self.scale = T
@@ -315,6 +322,17 @@ class Energy:
 
 def of_a_named_tuple(p):
     return df.value_and_grad(lambda p: (p.w * p.rest["b"][0]).sum())(p)
+
+
+def of_a_dataclass(p):
+    p = Parameters(p.w, Parameters(p.rest["b"][0]))
+
+    def loss(p):
+        return (p.w * p.rest.w).sum(), Parameters(p.w + 1.0)
+
+    g, aux = df.grad(loss, has_aux=True)(p)
+    moved = df.vmap(lambda p: Parameters(p.w * 2.0, p.rest))(Parameters(g.w, Parameters(aux.w)))
+    return p.w - 0.1 * g.w, g.rest.w, moved.w, moved.rest.w
 
 
 def of_an_ordered_dict(p):
@@ -328,8 +346,8 @@ def of_a_partial(p):
 
 @pytest.mark.parametrize(
     ("fn", "how"),
-    [(of_a_named_tuple, "replays"), (of_an_ordered_dict, "co_executions"),
-     (of_a_partial, "replays")],
+    [(of_a_named_tuple, "replays"), (of_a_dataclass, "replays"), (of_a_partial, "replays"),
+     (of_an_ordered_dict, "co_executions")],
 )  # fmt: skip
 def test_containers_are_read_anew_at_each_call(fn, how: str):
     f = df.compile(fn, wait=True)
@@ -337,6 +355,21 @@ def test_containers_are_read_anew_at_each_call(fn, how: str):
         given = Weights(X * k, {"b": (T * k, None)})
         close(f(given), fn(given))
     assert f.stats()[how] == 3, f.report().reasons
+
+
+def test_a_dataclass_from_outside_is_read_field_by_field():
+    def step(p):
+        g = df.grad(lambda p: (p.w * p.w * p.rest).sum())(p)
+        return Parameters(p.w - 0.1 * g.w, p.rest)
+
+    f = df.compile(step, wait=True)
+    for k in (1.0, 1.0, 2.0, 3.0):
+        given = Parameters(X * k, T)
+        found = f(given)
+        assert type(found) is Parameters
+        close(found.w, step(given).w)
+        assert found.rest is given.rest
+    assert f.stats()["replays"] == 3, f.report().reasons
 
 
 def test_gradients_of_callable_objects_follow_their_attributes():

@@ -17,6 +17,7 @@ from dualflow.autograd.grad_mode import GradMode
 from . import known_values
 from .classes import special
 from .kinds import FIXED
+from .likenesses import sets_plainly
 from .provenance import CONSTANT, SCALARS, Born, Origin
 from .values import is_value_class
 
@@ -93,7 +94,7 @@ def _with_keywords(
 def _dataclass(call: Call) -> Plan | None:
     """A dataclass is made field by field, as the generated `__init__` does it."""
     cls, recorder, frame = call.function, call.recorder, call.frame
-    if not _sets_plainly(cls):
+    if not sets_plainly(cls):
         call.refuse(f"an instance of {cls.__name__}, a dataclass that stores otherwise, is made")
         return None
     given = _arguments(call, cls.__init__)
@@ -128,13 +129,6 @@ def _dataclass(call: Call) -> Plan | None:
         return made
 
     return call.plan(recorder.known, make)
-
-
-def _sets_plainly(cls: Any) -> bool:
-    """Whether `__init__` of a dataclass stores as `object` does."""
-    found = cls.__setattr__
-    frozen = cls.__dataclass_params__.frozen and found.__code__.co_filename == "<string>"
-    return found is object.__setattr__ or frozen
 
 
 def _arguments(call: Call, made: types.FunctionType) -> dict[str, tuple[Any, Origin]] | None:

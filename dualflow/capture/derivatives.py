@@ -19,12 +19,15 @@ from dualflow.autograd.tape import edge_of
 from dualflow.ops import door
 
 from . import tables
+from .attributes import read
 from .classes import special
 from .kinds import FIXED
+from .likenesses import fields_of
 from .pins import structure
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 
 if TYPE_CHECKING:
+    from .operators import Operators
     from .plans import Call, Plan
     from .recorder import Recorder
 
@@ -40,24 +43,30 @@ CALLERS = {
 }  # fmt: skip
 
 
-def settle(recorder: Recorder, origin: Origin, value: Any) -> None:
+def settle(frame: Operators, origin: Origin, value: Any) -> None:
     """Guard the nesting of `value`; tensors in it must be known, and numbers are pinned."""
-    kind = type(value)
+    kind, recorder = type(value), frame.recorder
     if kind is dict:
         recorder.structure(origin, value)
         for key, item in value.items():
             part = origin.parts[key] if isinstance(origin, Born) else None
             if isinstance(origin, Node):
                 part = recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (key,)), item)
-            settle(recorder, part, item)
+            settle(frame, part, item)
     elif isinstance(value, (list, tuple)):
         for item, part in recorder.items(value, origin):
-            settle(recorder, part, item)
+            settle(frame, part, item)
     elif kind is Tensor:
         recorder.understand(origin, value)
         recorder.outside.guard(value)
     elif kind in SCALARS or isinstance(value, FIXED):
         recorder.pin(origin, value)
+    elif origin is not None and (fields := fields_of(value)):
+        recorder.classes.guard_special(CONSTANT, None, "__init__", kind)
+        recorder.classes.find(kind, "__post_init__")
+        for name in fields:
+            item, part = read(frame, value, origin, name)
+            settle(frame, part, item)
     else:
         recorder.refuse(f"a {kind.__name__} given to a function that maps or differentiates")
 
@@ -113,7 +122,10 @@ def _returned(call: Call, value: Any, origin: Origin) -> Any:
         parts = [_returned(call, item, part) for item, part in recorder.items(value, origin)]
         changed = any(isinstance(item, types.FunctionType) for item in value)
         return type(value)(parts) if changed else value
-    if type(value) is not Tensor:
+    if isinstance(origin, Born) and origin.kind == "instance" and (fields := fields_of(value)):
+        for name in fields:
+            _returned(call, getattr(value, name), origin.parts[name])
+    elif type(value) is not Tensor:
         recorder.understand(origin, value)
     return value
 
@@ -148,9 +160,9 @@ def _made(call: Call) -> Plan | None:
 
 def _settle_rest(call: Call, first: int) -> None:
     for value, origin in list(zip(call.args, call.origins, strict=True))[first:]:
-        settle(call.recorder, origin, value)
+        settle(call.frame, origin, value)
     for key, value in call.kwargs.items():
-        settle(call.recorder, call.where[key], value)
+        settle(call.frame, call.where[key], value)
 
 
 def _called(call: Call) -> Plan | None:
@@ -168,7 +180,10 @@ def _gradient(call: Call) -> Plan | None:
     inner = f if both is None else both
     differentiated = {number % max(len(call.args), 1) for number in _cells(inner)["numbers"]}
     for at, (value, origin) in enumerate(zip(call.args, call.origins, strict=True)):
-        (settle if at in differentiated else structure)(recorder, origin, value)
+        if at in differentiated:
+            settle(call.frame, origin, value)
+        else:
+            structure(recorder, origin, value)
     for key, value in call.kwargs.items():
         structure(recorder, call.where[key], value)
     made = _followed(call, inner)
@@ -255,7 +270,7 @@ def _cond(call: Call) -> Plan | None:
     if len(pairs) < 3 or not all(_follows(call, *pair) for pair in pairs[1:3]):
         call.refuse()
         return None
-    settle(call.recorder, call.origins[0], call.args[0])
+    settle(call.frame, call.origins[0], call.args[0])
     _settle_rest(call, 3)
     either = [bridge(call, *pair) for pair in pairs[1:3]]
 

@@ -5,6 +5,7 @@ Comes in: an object made in the recorded call. Goes out: its form, and what make
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from typing import Any, NamedTuple
 
@@ -50,3 +51,24 @@ def attributes_of(value: Any) -> dict[str, Any]:
     """The attributes of an instance, in its `__dict__` and in slots."""
     slots = {n: getattr(value, n) for n in slots_of(type(value)) if hasattr(value, n)}
     return slots | getattr(value, "__dict__", {})
+
+
+def sets_plainly(cls: Any) -> bool:
+    """Whether `__init__` of a dataclass stores as `object` does."""
+    found = cls.__setattr__
+    frozen = cls.__dataclass_params__.frozen and found.__code__.co_filename == "<string>"
+    return found is object.__setattr__ or frozen
+
+
+def fields_of(value: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass's instance that its fields alone make: no code of the
+    program runs where it is put together; none for anything else."""
+    cls = type(value)
+    if not hasattr(cls, "__dataclass_fields__") or hasattr(cls, "__post_init__"):
+        return ()
+    generated = getattr(getattr(cls.__init__, "__code__", None), "co_filename", "") == "<string>"
+    plain = generated and cls.__new__ is object.__new__ and sets_plainly(cls)
+    fields = dataclasses.fields(cls)
+    names = tuple(field.name for field in fields if field.init)
+    whole = len(names) == len(fields) and attributes_of(value).keys() == set(names)
+    return names if plain and whole else ()

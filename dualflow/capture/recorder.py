@@ -27,6 +27,7 @@ from .draws import TensorDraws
 from .finalizers import finalized
 from .kinds import FIXED, SCALAR_TYPES
 from .late_values import LateValues
+from .likenesses import fields_of
 from .notes import Notes
 from .numpy_arrays import Arrays
 from .numpy_random import Draws
@@ -343,6 +344,9 @@ class Recorder:
             return self.born(value, made, [self.adopt(item) for item in value])
         if isinstance(value, dict) and kind is dict:
             return self.born(value, "dict", {key: self.adopt(item) for key, item in value.items()})
+        if fields := fields_of(value):
+            parts = {name: self.adopt(getattr(value, name)) for name in fields}
+            return self.born(value, "instance", parts)
         return self.born(value, "opaque")
 
     def _adopt_constant(self, tensor: Tensor) -> None:
