@@ -26,6 +26,7 @@ from dualflow.ir.types import View
 from .loops import Repeated
 from .shaping import Lowered
 from .units import Library
+from .walks import Along, Moves, cuts_of, grid_moves, product_moves, rows_of
 
 #: Less than so many bytes between the works stay in the cache anyway.
 WORTH = 512 << 10
@@ -42,7 +43,6 @@ AHEAD = 8
 BATCHES = 2
 
 Work = Lowered | Library | Repeated
-Moves = tuple[tuple[int, ...] | None, ...]
 
 
 class Use(NamedTuple):
@@ -71,16 +71,6 @@ class Chained:
     inner: dict[Value, int]
 
 
-class _Along(NamedTuple):
-    """An axis that walks rows: its number, rows from point to point, rows in all, points of a row
-    where it walks columns too."""
-
-    axis: int
-    step: int
-    span: int
-    points: int = 1
-
-
 def height(rows: Sequence[int], held: Iterable[int]) -> int:
     """Rows of a block that holds so many bytes of each: as sizes alone say, for sums depend on it.
 
@@ -92,32 +82,6 @@ def height(rows: Sequence[int], held: Iterable[int]) -> int:
     count = -(-length // most)
     tall = -(-length // count)
     return min(length, -(-tall // TILE) * TILE) if count > 1 else tall
-
-
-def rows_of(view: View, axes: Iterable[int], row: int, count: int) -> tuple[_Along, ...] | None:
-    """How `axes` of a view walk `count` rows of `row` elements that lie one after the other; None
-    if they see other elements than all of these rows, in order, each with its own columns."""
-    found, last = [], view.offset
-    for axis in axes:
-        size, stride = view.shape[axis], view.strides[axis]
-        if size == 1 or not stride:
-            continue
-        if stride < 0:
-            return None
-        if stride % row == 0:
-            found.append(_Along(axis, stride // row, stride // row * size))
-        elif stride * size <= row:
-            last += stride * (size - 1)
-        elif row % stride == 0 and stride * size % row == 0:
-            found.append(_Along(axis, 1, stride * size // row, row // stride))
-        else:
-            return None
-    found.sort(key=lambda along: -along.step)
-    steps = [*(along.span for along in found), 1]
-    whole = steps[0] == count and all(
-        along.step == inner for along, inner in zip(found, steps[1:], strict=True)
-    )
-    return tuple(found) if whole and 0 <= last < row else None
 
 
 class _Growth:
@@ -133,7 +97,7 @@ class _Growth:
     def __init__(self, finder: _Finder, count: int) -> None:
         self.finder, self.count = finder, count
         self.numbers: list[int] = []
-        self.walks: list[tuple[_Along, ...] | tuple[int, bool]] = []
+        self.walks: list[tuple[Along, ...] | tuple[int, bool]] = []
         self.made: dict[Value, int] = {}
         self.whole: set[Value] = set()
         self.cuts: set[int] = {count}
@@ -208,7 +172,7 @@ class _Growth:
 
     def _kernel(
         self, work: Lowered, uses: Sequence[Use]
-    ) -> tuple[tuple[_Along, ...] | None, set[int]]:
+    ) -> tuple[tuple[Along, ...] | None, set[int]]:
         """How the grid of a kernel walks rows, if it computes row by row."""
         kernel = work.kernel
         gathered = _gathered(kernel)
@@ -241,7 +205,7 @@ class _Growth:
             if prod(outer) * m != self.count:
                 return None, set()
             steps = [left.strides[: rank + 1], (*right.strides[:rank], 0)]
-            return (m, False), _cuts((*outer, m), [*steps, result.strides[: rank + 1]])
+            return (m, False), cuts_of((*outer, m), [*steps, result.strides[: rank + 1]])
         k = left.shape[-1]
         if prod(outer) * k != self.count or not self._pays(uses, prod(outer)):
             return None, set()
@@ -249,7 +213,7 @@ class _Growth:
         if not all(map(self._in_rows, uses, along)):
             return None, set()
         steps = [(*left.strides[:rank], left.strides[-1]), right.strides[: rank + 1]]
-        return (k, True), _cuts((*outer, k), [*steps, (*result.strides[:rank], 0)])
+        return (k, True), cuts_of((*outer, k), [*steps, (*result.strides[:rank], 0)])
 
     def _belongs(self, uses: Sequence[Use], after: Sequence[int]) -> bool:
         """Whether a product reads rows of the chain, or a reader of them that can join reads its
@@ -284,10 +248,10 @@ class _Growth:
             assert not isinstance(work, Repeated)
             works.append(work)
             if isinstance(work, Lowered):
-                moves.append(_grid_moves(work.kernel, walk, rows))  # type: ignore[arg-type]
+                moves.append(grid_moves(work.kernel, walk, rows))  # type: ignore[arg-type]
             else:
                 views = [use.view for use in self.finder.uses[number]]
-                moves.append(_product_moves(views, walk[1], rows))  # type: ignore[arg-type]
+                moves.append(product_moves(views, walk[1], rows))  # type: ignore[arg-type]
         tall = height(rows, held.values())
         return Chained(tuple(works), tuple(self.numbers), rows, tall, tuple(moves), held)
 
@@ -304,52 +268,6 @@ def _gathered(kernel: Kernel) -> set[str]:
     """The accesses that are read anywhere."""
     stages = (*kernel.stages, *kernel.closing)
     return {let.arguments[0] for stage in stages for let in stage.lets if let.op == "gather"}
-
-
-def _cuts(sizes: Sequence[int], steps: Sequence[Sequence[int]]) -> set[int]:
-    """After how many rows one of the operands, with such strides along the axes, begins anew."""
-    found, rows = set(), 1
-    real = [axis for axis, size in enumerate(sizes) if size != 1]
-    for outer, inner in reversed(list(pairwise(real))):
-        rows *= sizes[inner]
-        if any(each[outer] != each[inner] * sizes[inner] for each in steps):
-            found.add(rows)
-    return found
-
-
-def _steps(rows: Sequence[int]) -> list[int]:
-    """How many rows a step along each axis of rows is."""
-    return [prod(rows[d + 1 :]) for d in range(len(rows))]
-
-
-def _grid_moves(kernel: Kernel, walk: tuple[_Along, ...], rows: tuple[int, ...]) -> Moves:
-    found: list[tuple[int, ...] | None] = [None] * len(kernel.grid)
-    for along in walk:
-        found[along.axis] = tuple(
-            step // along.step * along.points if along.step <= step < along.span else 0
-            for step in _steps(rows)
-        )
-    return tuple(found)
-
-
-def _product_moves(views: Sequence[View], sums: bool, rows: tuple[int, ...]) -> Moves:
-    """Elements that the left, the right and the resulting matrix move by."""
-    left, right, result = views
-    rank = len(result.shape) - 2
-    cut = left.shape[-1] if sums else result.shape[-2]
-    strides = left.strides, right.strides, result.strides
-    axes = list(zip(result.shape[:rank], *strides, strict=False))
-    axes.append((cut, left.strides[-1], right.strides[-2], 0) if sums
-                else (cut, left.strides[-2], 0, result.strides[-2]))  # fmt: skip
-    found: list[tuple[int, ...]] = []
-    for step in _steps(rows):
-        inner, moves = 1, (0, 0, 0)
-        for n, *strides in reversed(axes):
-            if inner <= step < inner * n:
-                moves = tuple(stride * (step // inner) for stride in strides)
-            inner *= n
-        found.append(moves)
-    return tuple(zip(*found, strict=True))
 
 
 class _Finder:
