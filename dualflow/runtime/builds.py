@@ -6,6 +6,7 @@ that are equal share one build for the life of the process.
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 from dualflow.base.counters import count
@@ -14,7 +15,6 @@ from dualflow.ir.text import KernelText
 
 from . import cache
 from .compile import BY_NUMBA, compile_text, fingerprint, symbol
-from .frames import written
 from .helper import Job, submit
 from .loader import Native, load
 
@@ -141,7 +141,7 @@ def start(text: KernelText, image: bytes | str | None = None) -> Build:
         if image is not None:
             build.job = Done(image)
         elif not build.load_cached():
-            build.job = submit(COMPILE, written(text))
+            build.job = submit(COMPILE, pickle.dumps(text))
         return build
 
 

@@ -7,6 +7,7 @@ text is translated here (`translation/`); what that refuses is Numba's to compil
 
 from __future__ import annotations
 
+import pickle
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -17,7 +18,6 @@ from dualflow.base.digest import hashed
 from dualflow.ir.text import KernelText
 
 from . import loader
-from .frames import read_text
 
 #: LLVM may ask the C library to round a double to a half, and most have no such function. Rounding
 #: to odd first makes the two steps exact (see `intrinsics`).
@@ -65,8 +65,8 @@ def _parts(text: KernelText) -> tuple[Any, ...]:
 
 
 def compile_written(given: bytes) -> bytes:
-    """What the helper does with a kernel text: `compile_text`."""
-    return compile_text(read_text(given))
+    """What the helper does with a pickled kernel text: `compile_text`."""
+    return compile_text(pickle.loads(given))
 
 
 @lru_cache(maxsize=256)

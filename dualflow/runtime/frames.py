@@ -6,12 +6,7 @@ job   = "module:function", a line feed, what the function is given; it returns b
 
 from __future__ import annotations
 
-import json
 import struct
-
-import numpy as np
-
-from dualflow.ir.text import KernelText
 
 _HEAD = struct.Struct("<II?")
 
@@ -22,7 +17,11 @@ def frame(number: int, ok: bool, body: bytes) -> bytes:
 
 
 def read_frames(data: bytes) -> tuple[list[tuple[int, bool, bytes]], bytes]:
-    """The whole frames at the beginning of `data`, and what is left."""
+    """The whole frames at the beginning of `data`, and what is left.
+
+    >>> read_frames(frame(7, True, b"body") + b"rest")
+    ([(7, True, b'body')], b'rest')
+    """
     found, at = [], 0
     while len(data) - at >= _HEAD.size:
         length, number, ok = _HEAD.unpack_from(data, at)
@@ -46,38 +45,3 @@ def read_job(body: bytes) -> tuple[str, bytes]:
     """
     task, _, given = body.partition(b"\n")
     return task.decode(), given
-
-
-def written(text: KernelText) -> bytes:
-    """A kernel text as bytes."""
-    parts = {
-        "source": text.source,
-        "name": text.name,
-        "pointers": [dtype.name for dtype in text.pointers],
-        "scalars": [dtype.name for dtype in text.scalars],
-        "integers": text.integers,
-        "options": text.options,
-        "scratch": [(dtype.name, integers) for dtype, integers in text.scratch],
-    }
-    return json.dumps(parts).encode()
-
-
-def read_text(body: bytes) -> KernelText:
-    """The kernel text that was written.
-
-    >>> dtype = np.dtype("float32")
-    >>> text = KernelText("def f(): pass", "f", (dtype,), (), 2, (), ((dtype, (0, 1)),))
-    >>> [(number, _, body)], rest = read_frames(frame(7, True, written(text)))
-    >>> read_text(body) == text, number, rest
-    (True, 7, b'')
-    """
-    parts = json.loads(body)
-    return KernelText(
-        parts["source"],
-        parts["name"],
-        tuple(map(np.dtype, parts["pointers"])),
-        tuple(map(np.dtype, parts["scalars"])),
-        parts["integers"],
-        tuple((key, value) for key, value in parts["options"]),
-        tuple((np.dtype(name), tuple(integers)) for name, integers in parts["scratch"]),
-    )
