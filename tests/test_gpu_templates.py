@@ -11,6 +11,8 @@ pytest.importorskip("triton")
 
 import gpu_stand_in
 from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import dualflow as df
 from dualflow.ir.program import Call
@@ -96,6 +98,42 @@ def test_a_product_with_the_maps_around_it(name: str):
     assert all(each.way == 0 and each.settled for each in tuned())  # by rule: the template
     narrow = any(x.dtype.name == HALF for x in args) or name == "cast before"
     close(found, function(*args), HALF if narrow else "float32")
+
+
+MAPS = {
+    "relu": lambda x, other: df.relu(x), "tanh": lambda x, other: df.tanh(x) * 2.0,
+    "row": lambda x, other: x + other[0], "column": lambda x, other: x * other[:, :1],
+    "whole": lambda x, other: x * other - 1.0,
+}  # fmt: skip
+
+
+@settings(max_examples=8, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))  # fmt: skip
+@given(
+    st.tuples(*[st.integers(1, 40)] * 3), st.lists(st.sampled_from(sorted(MAPS)), max_size=3),
+    st.lists(st.sampled_from(["relu", "tanh"]), max_size=2), st.booleans(), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_random_products(sizes, behind, before, turned, kept, twice):
+    m, n, k = sizes
+    a, b, other = normal(m, k), normal(n, k) if turned else normal(k, n), normal(m, n)
+
+    def function(a: Any, b: Any, other: Any) -> Any:
+        for name in before:
+            a = MAPS[name](a, None)
+        product = made = a @ (b.T if turned else b)
+        for name in behind:
+            made = MAPS[name](made, other)
+        found = (made @ made.T if twice else made,)
+        return (*found, product * 1.0) if kept else found
+
+    with df.config(tuning=0.0):
+        f = df.compile(function, wait=True)
+        there = [x.to("cuda") for x in (a, b, other)]
+        for _ in range(2):
+            found = f(*there)
+    for one, wanted in zip(found, function(a, b, other), strict=True):
+        np.testing.assert_allclose(one.tolist(), wanted.tolist(), rtol=1e-4, atol=1e-4)
 
 
 def test_a_product_that_is_added_in_place_is_measured_without_a_trace():

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("triton")
 
 from gpu_stand_in import interpreter  # noqa: F401 - fixture
+from test_codegen_triton_ahead import accesses_in, spilled
 from triton_interpreter import Job
 
 from dualflow.codegen.triton_attention import (
@@ -178,7 +179,7 @@ def test_attention_and_its_gradients(interpreter, attention):  # noqa: F811
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target[1]))
-def test_products_compile_for_tensor_cores(target):
+def test_products_compile_for_tensor_cores(target, tmp_path):
     product = product_of(F16, fused=True)
     sizes = [1, 4096, 4096, 1024, 2**22, 1024, 2**22, 1024, 2**24, 4096]
     chosen = product_variants(product, sizes, [True] * 4)[0]
@@ -189,6 +190,8 @@ def test_products_compile_for_tensor_cores(target):
     ptx = asm["ptx"]
     assert re.search(r"wgmma|mma\.sync", ptx)
     assert "cp.async" in ptx  # loads run ahead of the products
+    assert accesses_in(ptx, "ld")[1] == accesses_in(ptx, "st")[1] == 0  # 16 bytes at a time
+    assert spilled(ptx, tmp_path, target[1]) == 0
 
 
 def test_float32_products_are_not_rounded_to_tf32():
@@ -204,7 +207,7 @@ def test_float32_products_are_not_rounded_to_tf32():
     ("op", "target"),
     [("attention", TARGETS[0]), ("attention_keys", TARGETS[2])] + [(op, TARGETS[1]) for op in OPS],
 )
-def test_attention_compiles(op, target):
+def test_attention_compiles(op, target, tmp_path):
     attention = Attention(F16, 64, causal=True)
     text = emit_attention(attention, op)
     numbers = [16, 1024, 1024, *[2**20, 2**16, 64] * (len(integers(attention, op)) // 3 - 1)]
@@ -214,3 +217,4 @@ def test_attention_compiles(op, target):
     if target[0] == "cuda":
         assert re.search(r"wgmma|mma\.sync", asm["ptx"])
         assert "ld.global.v4" in asm["ptx"] or "cp.async" in asm["ptx"]  # 16 bytes at a time
+        assert spilled(asm["ptx"], tmp_path, target[1]) == 0

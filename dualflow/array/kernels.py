@@ -28,11 +28,30 @@ def can_hold(op: Op, arrays: Sequence[Any]) -> bool:
 
 
 def run(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any], where: Device) -> Any:
-    """`op` of the arrays.
+    """`op` of the arrays; waits until the kernel is compiled.
 
     Raises:
         CompileError: the kernel could not be compiled.
     """
+    return _compilation(op, arrays, attributes, where).result().run(arrays)[0]
+
+
+def run_if_compiled(
+    op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any], where: Device
+) -> tuple[Any, ...] | None:
+    """The results of `op` by its template; None while that is being compiled.
+
+    Raises:
+        CompileError: it could not be compiled.
+    """
+    compilation = _compilation(op, arrays, attributes, where)
+    return tuple(compilation.result().run(arrays)) if compilation.done else None
+
+
+def _compilation(
+    op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any], where: Device
+) -> Any:
+    """The program of this one node, begun when it is asked for first."""
     types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
     layouts = tuple(View(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in arrays)
     names = tuple((name, attribute_key(value)) for name, value in attributes.items())
@@ -40,12 +59,11 @@ def run(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any], where: Dev
     program = _programs.get(key)
     if program is None:
         graph = _graph(op, types, attributes)
-        program = pipeline.compile_graph(graph, layouts, device=where).result()
-        _programs[key] = program
-    return program.run(arrays)[0]
+        program = _programs[key] = pipeline.compile_graph(graph, layouts, device=where)
+    return program
 
 
 def _graph(op: Op, types: Sequence[TensorType], attributes: Mapping[str, Any]) -> Graph:
     builder = GraphBuilder()
     node = builder.add(op, [builder.input(type_) for type_ in types], attributes)
-    return builder.build([node.result])
+    return builder.build(node.results)

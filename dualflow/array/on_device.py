@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.errors import DeviceError, OutOfMemoryError, SharingError
+from dualflow.base import config
+from dualflow.base.counters import count as count_event
+from dualflow.base.errors import CompileError, DeviceError, OutOfMemoryError, SharingError
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
@@ -77,10 +79,27 @@ def apply(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Devi
 def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device) -> Any:
     if op.kind in _FUSED and portable(op) is None and kernels.can_hold(op, arrays):
         return kernels.run(op, arrays, attributes, where)
+    if "templates" in op.spelling:
+        made = _by_template(op, arrays, attributes, where)
+        if made is not None:
+            return made if op.outputs > 1 else made[0]
     try:
         return library_ops.evaluate(op, arrays, attributes)
     except OutOfMemoryError as cause:
         raise held.explained(cause, where) from cause
+
+
+def _by_template(
+    op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device
+) -> tuple[Any, ...] | None:
+    """The results of an op that has a template; None while it is compiled, or where it cannot be."""
+    try:
+        return kernels.run_if_compiled(op, arrays, attributes, where)
+    except CompileError:
+        if config.active().on_compiler_error == "raise":
+            raise
+        count_event("compiler_errors")
+        return None
 
 
 _FUSED = (Kind.ELEMENTWISE, Kind.RANDOM)

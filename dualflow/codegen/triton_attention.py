@@ -58,21 +58,20 @@ class Attention:
 
 _SCORES = """\
 @triton.jit
-def scores_of(q, k, i, j, mask, mi, mj, ni, nj, scale,
+def scores_of(x, y, i, j, mask, mi, mj, ni, nj, scale,
               CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr):
-    s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+    s = tl.dot(x, tl.trans(y), input_precision=PRECISION) * scale
     if MASKED:
-        inside = (i[:, None] < ni) & (j[None, :] < nj)
-        s += tl.load(mask + i[:, None] * mi + j[None, :] * mj, mask=inside, other=0.0)
-    seen = j[None, :] < nj
+        s += tl.load(mask + i * mi + j * mj, mask=(i < ni) & (j < nj), other=0.0)
+    seen = j < nj
     if CAUSAL:
-        seen = seen & (j[None, :] <= i[:, None])
+        seen = seen & (j <= i)
     return tl.where(seen, s, float("-inf"))
 """
 _PARTS = """\
 @triton.jit
 def parts_of(s, row):
-    return tl.where(row[:, None] == float("-inf"), 0.0, {exp}(s - row[:, None]))
+    return tl.where(row == float("-inf"), 0.0, {exp}(s - row))
 """
 _ROWS = """\
 @triton.jit
@@ -103,8 +102,8 @@ def kernel({parameters}):
     end = min(seen, start + BI) if CAUSAL else seen
     for at in range(0, end, BJ):
         j = at + tl.arange(0, BJ)
-        s = scores_of(x, rows_of(k, at, seen, kj, BJ, D), i, j, {mask}, ni, seen, scale,
-                      CAUSAL, MASKED, PRECISION)
+        s = scores_of(x, rows_of(k, at, seen, kj, BJ, D), i[:, None], j[None, :], {mask},
+                      ni, seen, scale, CAUSAL, MASKED, PRECISION)
         above = tl.maximum(top, tl.max(s, 1))
         safe = tl.where(above == float("-inf"), 0.0, above)
         e = {exp}(s - safe[:, None])
@@ -136,8 +135,9 @@ def kernel({parameters}):
     for at in range(0, end, BJ):
         j = at + tl.arange(0, BJ)
         key = rows_of(k, at, seen, kj, BJ, D)
-        s = scores_of(x, key, i, j, {mask}, ni, seen, scale, CAUSAL, MASKED, PRECISION)
-        part = parts_of(s, ends)
+        s = scores_of(x, key, i[:, None], j[None, :], {mask}, ni, seen, scale,
+                      CAUSAL, MASKED, PRECISION)
+        part = parts_of(s, ends[:, None])
         w = rows_of(v, at, seen, vj, BJ, D)
         to_part = tl.dot(to, tl.trans(w), input_precision=PRECISION)
         to_s = part * (to_part - less[:, None])
@@ -164,12 +164,13 @@ def kernel({parameters}):
             to = rows_of(g + z * gz + u * gh, at, ni, gi, BI, D)
             ends = tl.load(row + place + i, mask=i < ni, other=float("-inf"))
             less = tl.load(delta + place + i, mask=i < ni, other=0.0)
-            s = scores_of(x, key, i, j, {mask_u}, ni, seen, scale, CAUSAL, MASKED, PRECISION)
-            part = parts_of(s, ends)
-            made_v = tl.dot(tl.trans(part).to(to.dtype), to, made_v, input_precision=PRECISION)
-            to_part = tl.dot(to, tl.trans(value), input_precision=PRECISION)
-            to_s = part * (to_part - less[:, None])
-            made_k = tl.dot(tl.trans(to_s).to(x.dtype), x, made_k, input_precision=PRECISION)
+            s = scores_of(key, x, i[None, :], j[:, None], {mask_u}, ni, seen, scale,
+                          CAUSAL, MASKED, PRECISION)
+            part = parts_of(s, ends[None, :])
+            made_v = tl.dot(part.to(to.dtype), to, made_v, input_precision=PRECISION)
+            to_part = tl.dot(value, tl.trans(to), input_precision=PRECISION)
+            to_s = part * (to_part - less[None, :])
+            made_k = tl.dot(to_s.to(x.dtype), x, made_k, input_precision=PRECISION)
     place = h * nj * D + j[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(to_k + place, (made_k * scale).to(to_k.dtype.element_ty), mask=j[:, None] < nj)
     tl.store(to_v + place, made_v.to(to_v.dtype.element_ty), mask=j[:, None] < nj)
@@ -246,7 +247,8 @@ def attention_variants(
     found: dict[Variant, None] = {}
     for blocks, warps, stages in _BLOCKS[op]:
         cut = tuple(max(16, block >> narrow) for block in blocks)
-        found[Variant(cut, indices, tuple(divisible), warps, stages)] = None
+        heavy = attention.dtype == FLOAT32 or attention.width > 128
+        found[Variant(cut, indices, tuple(divisible), 8 if heavy else warps, stages)] = None
     return list(found)
 
 

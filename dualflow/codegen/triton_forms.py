@@ -154,7 +154,7 @@ class _Fusing:
             behind = self._plain(result)
         if behind is None or len(covers) == 1:
             return None
-        kept = self._kept(result, last)
+        kept = last != self.number and self._kept(result, last)
         return self._made(sides, behind, kept, tuple(sorted(covers)))
 
     # What is around it ---------------------------------------------------------------------------
@@ -238,13 +238,11 @@ class _Fusing:
         left, right = sides
         (result,) = self.step.results
         outs, values, stored = behind.outs, behind.code.values, list(behind.operands)
-        if kept and PRODUCT not in values:
+        if kept:
             out = _access("O", result, (self.sizes.z, self.sizes.i, self.sizes.j), "out")
             if out is None:
                 return None
-            count = len(behind.code.accesses)
-            outs, values = (*outs, out), (*values, PRODUCT)
-            stored = [*stored[:count], *stored[count:], result]
+            outs, values, stored = (*outs, out), (*values, PRODUCT), [*stored, result]
         count = len(behind.code.accesses)
         inputs, written = stored[:count], stored[count:]
         product = Product(

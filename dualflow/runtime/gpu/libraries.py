@@ -135,19 +135,19 @@ def told(what: str) -> Iterator[None]:
     """Errors of CuPy and CUDA as ours, with what was being done."""
     try:
         yield
-    except DeviceError:
-        raise
     except Exception as cause:
         found = translated(cause, what)
-        if found is None:
+        if found is None or found is cause:
             raise
         raise found from cause
 
 
 def translated(cause: Exception, what: str) -> Exception | None:
-    """Our error for one of CuPy's or of the driver's; None for any other."""
+    """Our error for one of CuPy's or of the driver's, and such an error itself; None for others."""
+    if isinstance(cause, (DeviceError, OutOfMemoryError)):
+        return cause
     name = type(cause).__name__
-    if name == "OutOfMemoryError" and not isinstance(cause, OutOfMemoryError):
+    if name == "OutOfMemoryError":
         return OutOfMemoryError(f"{what}: the GPU has no memory left", why=str(cause),
                                 instead="smaller batches, or df.checkpoint")  # fmt: skip
     if name in ("CUDARuntimeError", "CUDADriverError", "CUBLASError", "CUSOLVERError"):

@@ -187,7 +187,8 @@ class Executable:
             found = translated(cause, "a compiled program")
             if found is None:
                 raise
-            raise found from cause
+            count("device_errors")
+            raise found from (None if found is cause else cause)
 
     def _run(self, xp: Any, arrays: Sequence[Any]) -> list[Any]:
         make_current(self.index)
