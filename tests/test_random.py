@@ -311,6 +311,8 @@ ERRORS = {
     "numpy's order": (lambda: R.normal(0, 1), "normal.. of shape 0 with parameters"),
     "low and high": (lambda: R.uniform(0, 10), "uniform.. of shape 0 with parameters"),
     "size": (lambda: R.normal(0.0, [1.0], 3.0), "normal.. with a list"),
+    "scale": (lambda: R.exponential((2,), -1.0), "a scale of -1.0"),
+    "deviation": (lambda: R.normal((2,), 0.0, -1.0), "a deviation of -1.0"),
     "dirichlet": (lambda: R.dirichlet(df.asarray(1.0)), "dirichlet"),
 }
 

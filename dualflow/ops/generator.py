@@ -121,6 +121,8 @@ class Generator:
     ) -> Tensor:
         """See `random.normal`."""
         _check_parameters("normal", shape, (mean, std) == (0.0, 1.0), mean, std)
+        if std < 0:
+            raise ArgumentError(f"normal() with a deviation of {std}", instead="a positive one")
         found = as_float(dtype)
         wide = wider(found)
         z = normal_quantile(*centred(self, as_shape(shape), wide))

@@ -547,6 +547,8 @@ def _plain(parameter: Parameter, dtype: Any) -> Parameter:
 
 def _scaled(x: Tensor, loc: Parameter, scale: Parameter, dtype: Any) -> Tensor:
     """x * scale + loc in `dtype`."""
+    if type(scale) not in TENSORS and scale < 0:
+        raise ArgumentError(f"random numbers with a scale of {scale}", instead="a positive one")
     x = x if x.dtype == dtype else p.cast(x, dtype=dtype)
     for parameter, combine, neutral in ((scale, p.multiply, 1.0), (loc, p.add, 0.0)):
         if type(parameter) in TENSORS:
