@@ -18,7 +18,6 @@ import numpy as np
 import dualflow as df
 from benchmarks import keeping
 from dualflow.capture import tree
-from dualflow.capture.compiled import MANY
 from dualflow.capture.trials import READY
 from dualflow.runtime import native_call
 
@@ -58,23 +57,21 @@ def least(call: Callable[[], Any], stretches: int = 400, calls: int = 50) -> flo
     return best
 
 
-def portable(function: Callable[..., Any], *given: Any) -> Any:
+def portable(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
     """`function` compiled, its calls replayed by Python text and not as one native call."""
     works = native_call.works
     native_call.works = lambda: False
     try:
-        compiled = ready(function, *given)
+        return ready(function, *given, **named)  # and from then on it is not asked again
     finally:
         native_call.works = works
-    compiled._waited = -MANY  # replays after which it would become one
-    return compiled
 
 
-def ready(function: Callable[..., Any], *given: Any) -> Any:
+def ready(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
     """`function` compiled, and replayed already."""
     compiled = df.compile(function, wait=True)
     for _ in range(READY + 3):
-        compiled(*given)
+        compiled(*given, **named)
     assert compiled.stats()["replays"] == READY + 2, compiled.stats()
     return compiled
 

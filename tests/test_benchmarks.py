@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import (  # noqa: E402
+    call_kinds,
     calls,
     capture,
     ceilings,
@@ -117,6 +118,12 @@ def test_the_costs_of_recording_and_replaying_are_measured(capsys, monkeypatch):
     for word in ("recording, digits step", "hook: a global", "guards of 100 reads",
                  "co-execution, an op", "co-executed"):  # fmt: skip
         assert word in said
+
+
+def test_calls_of_each_kind_are_native():
+    found = call_kinds.measure(stretches=1)
+    assert len(found) == 2 * len(call_kinds.kinds())
+    assert min(found.values()) > 0
 
 
 def test_the_parts_of_a_call_are_measured():
