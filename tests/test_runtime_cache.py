@@ -88,6 +88,22 @@ def test_an_entry_that_cannot_be_linked_is_made_anew(folder):
     assert counted(*WHAT) == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize("linked_here", [True, False])
+def test_code_of_another_machine_is_made_anew(folder, monkeypatch, linked_here):
+    """Sound bytes under the right name, by whatever accident: LLVM would end the process."""
+    counted()
+    (path,) = folder.glob("*.o")
+    code = bytearray(cache.fetch(path.stem) or b"")
+    if code[:4] != b"\x7fELF":
+        pytest.skip("this system has object files of another format")
+    code[18:20] = (8).to_bytes(2, "little")  # a MIPS
+    cache.store(path.stem, bytes(code), "an object for another machine")
+    if not linked_here:
+        monkeypatch.setattr(linker, "usable", lambda: False)
+    assert counted(*WHAT) == [1, 0, 1, 0]
+    assert counted(*WHAT) == [0, 1, 0, 0]
+
+
 def test_without_a_folder_kernels_live_in_memory(folder):
     with config(cache=None):
         assert counted(*WHAT) == [1, 0, 0, 0]

@@ -18,8 +18,6 @@ from .frames import frame, read_frames, read_job
 
 def main() -> None:
     """Serve until the parent closes our input."""
-    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 1:
-        os.nice(10)  # a parent that computes meanwhile keeps nine tenths of the one core
     output = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to stderr
     jobs: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()

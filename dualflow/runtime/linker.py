@@ -84,7 +84,7 @@ class _Object:
         self.image = image
         head = struct.unpack_from("<4s5B7xHHIQQQIHHHHHH", image)
         if head[:3] != (b"\x7fELF", 2, 1) or head[6:8] != (_RELOCATABLE, _X86_64):
-            raise Unknown("no object file for x86-64")
+            raise ValueError("no object file for x86-64")
         at, each, count = head[11], head[16], head[17]
         self.sections = [
             _Section(*struct.unpack_from("<IIQQQQIIQQ", image, at + n * each)) for n in range(count)

@@ -8,6 +8,7 @@ compile.
 from __future__ import annotations
 
 import itertools
+import platform
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -48,7 +49,14 @@ def load(image: bytes, *symbols: str) -> Native:
     return _load_by_llvm(image, symbols)
 
 
+#: the numbers of machines in ELF files
+_MACHINES = {"x86_64": 62, "aarch64": 183}
+
+
 def _load_by_llvm(image: bytes, symbols: Sequence[str]) -> Native:
+    number = _MACHINES.get(platform.machine())
+    if number and image[:4] == b"\x7fELF" and int.from_bytes(image[18:20], "little") != number:
+        raise RuntimeError("an object file of another machine")  # with which LLVM ends the process
     builder = _llvm().JITLibraryBuilder().add_object_img(image).add_current_process()
     for symbol in symbols:
         builder.export_symbol(symbol)
