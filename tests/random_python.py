@@ -21,7 +21,8 @@ import dualflow as df
 Choose = Callable[[Sequence[Any]], Any]
 
 PROLOGUE = """
-import collections, contextlib, functools, itertools, json, math, operator, re, types
+import collections, contextlib, copy, dataclasses, functools, heapq, io, itertools, json, logging
+import math, operator, re, threading, types
 import dualflow as df
 
 GAIN, COUNT, LIMITS, SETTINGS = 2.0, 0, [1, 5, 9], {"rate": 0.5, "a": 1}
@@ -138,6 +139,43 @@ class Guard:
     def cached(self):
         return self.n * 2
 
+Task = dataclasses.make_dataclass("Task", [("rank", int), ("name", str, "a")], order=True)
+
+class Pair:
+    def __init__(self, a):
+        self.a = a
+    def __neg__(self):
+        return Pair(-self.a)
+    def __lt__(self, other):
+        return self.a < other.a if isinstance(other, Pair) else NotImplemented
+    def __eq__(self, other):
+        return self.a == other.a if isinstance(other, Pair) else NotImplemented
+
+@functools.lru_cache(maxsize=3)
+def square(n):
+    return n * n
+
+@functools.cache
+def several(n):
+    return [n, n + 1]
+
+class Keep(logging.Handler):
+    kept = ()
+    def emit(self, record):
+        self.kept = (*self.kept[-3:], (record.levelname, self.format(record)))
+
+def pushed(values, n):
+    heap = list(values)
+    heapq.heapify(heap)
+    heapq.heappush(heap, n)
+    return [heapq.heappop(heap) for _ in range(min(len(heap), 4))]
+
+def written(*values):
+    out = io.StringIO()
+    print(*values, file=out, end=";")
+    out.write("end")
+    return out.getvalue()
+
 class Slim:
     __slots__ = ("n", "t")
 
@@ -155,6 +193,9 @@ def make(compile):
     queue, counts, groups = collections.deque([1, 2], 4), collections.Counter("ab"), None
     order, groups = collections.OrderedDict(a=1, b=2), collections.defaultdict(list)
     guard, slim, tick = Guard(), Slim(), counter(0)
+    stream, lock, keep = io.StringIO(), threading.RLock(), Keep()
+    logger = logging.Logger("random")
+    logger.addHandler(keep)
     def f(x, y, k=1, flag=False, xs=(), opts=None):
         global COUNT
         nonlocal total, nums
@@ -163,7 +204,8 @@ def make(compile):
 EPILOGUE = """
     return compile(f), lambda: [box, other, total, log, nums, history, names, table, tick(0), GAIN,
         COUNT, LIMITS, SETTINGS, collect.__defaults__, Box.scale, Box.made, queue, counts, order,
-        groups, guard, getattr(slim, "n", None), getattr(slim, "t", None)], locals()
+        groups, guard, getattr(slim, "n", None), getattr(slim, "t", None), stream.getvalue(),
+        keep.kept, square.cache_info()[:], several.cache_info()[:]], locals()
 """
 
 #: expressions of tensors, integers, floats, bools, strings, and lists of tensors and integers,
@@ -178,6 +220,8 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "next(walk({t}, log))", "sum(walk({t}, log))", "talked({t}, {i})[-1]", "slim.t",
         "functools.partial(axpy, a={r})({t})", "doubled(axpy)({t})", "{L}[operator.index({i})]",
         "(lambda a, b={r}: a * b)({t})", "{t} * {o}.scale", "abs({t})", "{t}.sum() * {t}",
+        "sorted({L} or [x], key=lambda q: float(q.sum()))[0]", "copy.copy({o}).v * {t}",
+        "max({L} or [y], key=lambda q: q.sum())", "copy.deepcopy({t})", "(-Pair({t})).a",
     ),
     "i": (
         "0", "1", "2", "-3", "7", "{i} + {i}", "{i} - {i}", "{i} * {i}", "{i} // {i}", "{i} % {i}",
@@ -192,6 +236,9 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "json.loads(str({i}))", "next(q for q in {N} if q > {i})",
         "sum(1 for q in {N} if q > {i})", "next(iter({N}))", "sum(upto({i}))", "2**40", "16777217",
         "{N}.index({i})", "id({?}) * 0", "divmod({i}, {i})[1]", "(len(names) << 1)",
+        "square({i} % 5)", "several({i} % 4)[0]", "square.cache_info().hits", "pushed({N}, {i})[0]",
+        "min({N} or [1], key=lambda q: -q)", "sum(nums[-2:])", "max(Task({i}), Task({i})).rank",
+        "len(vars({o}))", "[4, 5, 6][df.argmax(x)]", "hash(Task.name)",
     ),
     "r": (
         "0.5", "-1.25", "2.0", "0.0", "{r} + {r}", "{r} - {i}", "{r} * {r}", "{r} / {r}",
@@ -207,7 +254,9 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{s} in {D}", "({t}.sum() > {r})", "{o} is {o}", "{t} is {t}", "isinstance({?}, int)",
         "({i} < {i} <= {i})", "{N} == {N}", "{s} == {s}", "flag", "{i} != {r}", "{s} in names",
         "{i} in {o}", "hasattr({o}, 'extra')", "{?} is None", "any(q > {i} for q in {N})",
-        "all({N})", "{i} == k", "bool({L})", "({t} > {r}).any()", "k is True", "{r} == {r}",
+        "all({N})", "{i} == k", "bool({L})", "Task({i}) < Task({i})",
+        "Pair({i}) == Pair({r})", "Pair({i}) > Pair({i})", "Pair({i}) != {?}",
+        "({t} > {r}).any()", "k is True", "{r} == {r}",
         "{s} in order", "{i} in queue", "hasattr(guard, 'cached')", "any(walk({r}, log))",
         "hasattr(slim, 'n')", "bool(queue)", "type({o}) is Box", "not {N}", "callable({o})", "opts",
     ),
@@ -218,6 +267,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         'f"{{{t0}}}"', "str({t})", "str({N})", "repr({D})", "str([{t}, {i}])", "json.dumps({N})",
         "'-'.join(order)", "re.sub('[ab]', 'x', {s})", "counts.most_common(1)[0][0]",
         'f"{{{s0}!r}}/{{{i0}:>3}}"', "'{{}}'.format({i})", "str({b})", "{s}[0]", "sorted({D})[0]",
+        "written({i}, {r})", "written({t})", "[k for k in vars({o})][0]", "'%(a)s' % {D}",
     ),
     "N": (
         "[{i}, {i}]", "[q + {i} for q in range(3)]", "sorted({N})", "{N} + {N}", "{N}[1:]", "nums",
@@ -226,16 +276,24 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "list(queue)", "sorted(counts.values())", "[*queue, {i}]", "sorted(groups)",
         "list(itertools.chain({N}, {N}))", "list(itertools.islice(upto({i}), 2))",
         "[q for q, _ in enumerate({L})]", "list(map(abs, {N}))", "[]", "sorted({N}, reverse={b})",
+        "pushed({N}, {i})", "nums[-2:]", "list(itertools.accumulate({N}))", "copy.copy({N})",
+        "[len(list(g)) for _, g in itertools.groupby({N}, key=lambda q: q > {i})]",
+        "list(itertools.takewhile(lambda q: q > {i}, {N}))", "several({i} % 4)",
+        "[b - a for a, b in itertools.pairwise({N})]", "list(itertools.chain(upto({i}), {N}))",
     ),
     "L": (
         "[{t}, {t}]", "[q * {r} for q in {L}]", "history", "list({L})", "[{t}]", "xs", "{L}[1:]",
         "list(walk({t}, log))", "[q for q in walk({t}, log)]", "talked({t}, {i})",
         "{o}.items", "[axpy(q) for q in {L}]", "list(reversed({L}))", "[{t} for q in {N}]", "()",
+        "list(itertools.accumulate({L}))", "copy.deepcopy({L})",
+        "sorted({L}, key=lambda q: q.sum())",
+        "[q for q in itertools.starmap(lambda a, b: a * b, zip({L}, {N}))]",
     ),
     "D": (
         "{{'a': {i}, 'b': {r}}}", "dict({D})", "{{**{D}, 'c': {i}}}", "table", "SETTINGS",
         "{{q: v for q, v in {D}.items()}}", "dict(a={i})", "{D}.copy()", "({D} | {D})",
         "dict(order)", "dict(counts)", "{{**order}}", "dict(zip('ab', {N}))", "(opts or {D})",
+        "copy.deepcopy({D})",
     ),
     "o": ("box", "box", "other", "Box({r})", "Child({r}, {i})", "Box.make({r})"),
 }  # fmt: skip
@@ -276,6 +334,9 @@ SIMPLE = (
     "log.append(lambda a={i}: a)",
     "log.append(collections.deque({N}, 2))", "return [lambda a: a * {t}, {i}]",
     "collect({i}, {N})", "tick({i} % 3)", "del x", "flag = not flag", "k += 1", "k = {i}",
+    "stream.write({s})", "print({i}, file=stream)", "heapq.heappush(nums, {i} % 9)",
+    "logger.info('%s', {i})", "logger.warning({s})", "logger.debug('%s and %s', {s}, {r})",
+    "several.cache_clear()", "heapq.heapify(nums)",
 )  # fmt: skip
 BLOCKS = (
     "if {b}:", "if {t}.sum() > {r}:", "for q in range({i} % 4):", "for q in {N}[:4]:",
@@ -285,7 +346,8 @@ BLOCKS = (
     "for q in walk({t}, log):", "for q in queue:", "for q in list(queue):", "decorated",
     "for q, v in order.items():", "with contextlib.suppress(KeyError, ZeroDivisionError):",
     "for q in sorted(counts):", "taken up again", "for q in upto({i}):",
-    "if (q := {i}) > 1:", "with df.no_grad():",
+    "if (q := {i}) > 1:", "with df.no_grad():", "with lock:",
+    "with contextlib.redirect_stdout(io.StringIO()) as q:",
 )  # fmt: skip
 ERRORS = ("Oops", "ValueError", "KeyError", "(IndexError, TypeError)", "ZeroDivisionError",
           "LookupError", "Exception", "ArithmeticError")  # fmt: skip
@@ -309,6 +371,8 @@ CHANGES = (
     "s['groups'].default_factory = None", "vars(s['guard']).pop('cached', None)",
     "s['slim'].n = 3", "g['Guard'].size = 4", "g['walk'] = lambda x, log: [x, x]",
     "g['risky'].__defaults__ = None", "g['axpy'].__kwdefaults__ = {'b': 0.75}", "s['other'].n = 1",
+    "s['logger'].setLevel(20)", "s['keep'].setLevel(30)", "s['stream'].write('!')",
+    "g['several'].cache_clear()", "s['logger'].removeHandler(s['keep'])",
 )  # fmt: skip
 KS = (1, 1, 1, 2, 3, 0, -1, 2.0, 1.5, True, 1.0, -0.0)
 

@@ -39,7 +39,7 @@ def difference(program: Program, way: str = "replay") -> tuple[str, See]:
     wanted, found = run(program, "eager"), run(program, way)
     for i, (one, other) in enumerate(zip(found.notes, wanted.notes, strict=True)):
         if one != other:
-            body = program.text.partition("    tick = counter(0)\n")[2]
+            body = program.text.partition("        nonlocal total, nums\n")[2]
             told = f"note {i} of {program.plan}\nfound  {one}\nwanted {other}\n{body}"
             return told, found
     return "", found

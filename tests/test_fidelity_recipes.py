@@ -66,6 +66,13 @@ def order_of_tensors(compile, see):
     for row in (X, (1.5, -2.5, 3.5), (3.0, 2.0, 1.0), (2.0, 2.0, 1.0), (9.0, 8.0, 7.0)):
         see(f, tensor(*row))
 
+    @compile
+    def backwards(x, reverse):
+        return sorted([x[0], x[1]], reverse=reverse)
+
+    for reverse in (True, True, 0, tensor(1.0)[0] > 0, None, False):
+        see(backwards, tensor(*X), reverse)
+
 
 def order_of_numbers(compile, see):
     @compile

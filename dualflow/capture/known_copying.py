@@ -41,7 +41,7 @@ def _copied(call: Call) -> Plan | None:
 
     def run(value: Any) -> Any:
         made, found[0] = _copy(call, value, call.origins[0], memo if deep else None)
-        return made
+        return call.function(value) if call.recorder.dead else made
 
     return call.plan(lambda out: found[0], run)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @methods(list, "sort")
 def _sort(call: Call) -> Plan | None:
-    owner, recorder = call.args[0], call.recorder
-    if recorder.dead:
+    owner = call.args[0]
+    if not _sortable(call):
         return None
     made = _in_order(call)
 
@@ -43,8 +43,17 @@ def _refill(call: Call, owner: list, pairs: list[Pair]) -> None:
         shadows.replaced(recorder, shadow, slice(None), values, parts)
 
 
+def _sortable(call: Call) -> bool:
+    """Whether `reverse` is a plain number: Python decides what else may stand for one."""
+    if type(call.kwargs.get("reverse", False)) not in (bool, int):
+        call.refuse("sorted in an order that is no plain truth")
+    return not call.recorder.dead
+
+
 @known(sorted)
 def _sorted(call: Call) -> Plan | None:
+    if not _sortable(call):
+        return None
     made = _in_order(call)
     return call.plan(
         lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),
@@ -110,9 +119,11 @@ def _heap(call: Call) -> Plan | None:
     taken: list[Any] = [None]
 
     def run(*args: Any) -> Any:
-        taken[0] = call.function(heap, *more)
-        if call.function is not heapq.heappushpop or taken[0] is not more[0]:
-            _refill(call, owner, [(rank.value, rank.origin) for rank in heap])
+        try:
+            taken[0] = call.function(heap, *more)
+        finally:  # what an error leaves of the heap is visible too
+            if call.function is not heapq.heappushpop or taken[0] is not more[0]:
+                _refill(call, owner, [(rank.value, rank.origin) for rank in heap])
         return None if taken[0] is None else taken[0].value
 
     return call.plan(lambda out: CONSTANT if taken[0] is None else taken[0].origin, run)

@@ -100,7 +100,10 @@ def _before(name: str, frame: Operators, a: Pair, b: Pair) -> bool:
     """`a < b` or `a > b`, as Python decides it."""
     if type(a[0]) is type(b[0]) and type(a[0]) in (list, tuple):
         items = frame.recorder.items
-        for one, other in zip(items(*a), items(*b), strict=False):
+        pairs = list(zip(items(*a), items(*b), strict=False))
+        if frame.recorder.dead:
+            return a[0] < b[0] if name == "Lt" else a[0] > b[0]
+        for one, other in pairs:
             if not _equal(frame, one, other):
                 return _before(name, frame, one, other)
         return len(a[0]) < len(b[0]) if name == "Lt" else len(a[0]) > len(b[0])
