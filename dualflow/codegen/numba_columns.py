@@ -41,6 +41,8 @@ from .numba_values import (
 
 #: Lanes of a column reduction whose accumulators stay in the first-level cache.
 COLUMN_BLOCK = 1024
+#: Rows that one pass over the accumulators takes in, unless a row has more than so many values.
+ROWS, FEW_VALUES = 4, 10
 
 
 class ColumnEmitter(RowEmitter):
@@ -101,13 +103,16 @@ class ColumnEmitter(RowEmitter):
         for fold in self.folds:
             dtype = stored_as(self._accumulator(fold))
             self.put(f"{self.arrays[fold.name]} = stack({dtype.name}, {COLUMN_BLOCK})")
+            if self._is_narrow(fold):
+                own = held_as(fold.dtype).name
+                self.put(f"part_{self.names[fold.name]} = stack({own}, {COLUMN_BLOCK})")
             if CATALOGUE[fold.op].position_of:
                 value = self._value_dtype(fold)
                 name = f"best_{self.names[fold.name]}"
                 self.put(f"{name} = stack({stored_as(held_as(value)).name}, {COLUMN_BLOCK})")
 
     def _accumulator(self, fold: Fold) -> np.dtype:
-        """Sums of floats accumulate in float64, everything else in its own dtype."""
+        """Sums of floats end in float64, everything else in its own dtype."""
         return FLOAT64 if self._in_blocks(fold) else held_as(fold.dtype)
 
     def _grid(self) -> None:
@@ -147,21 +152,46 @@ class ColumnEmitter(RowEmitter):
                 self._pass(stage, [self.axes])
                 return
             i, n = self.axes[last], self.integers[f"n_{last}"]
-            rows = self._rows(stage, folds)
-            if rows > 1:
-                with self.block(f"for {i} in range(0, {n} // {rows} * {rows}, {rows}):"):
-                    moved = [{**self.axes, last: f"({i} + {r})" if r else i} for r in range(rows)]
-                    self._pass(stage, moved)
-            begin = f"{n} // {rows} * {rows}, " if rows > 1 else ""
-            with self.block(f"for {i} in range({begin}{n}):"):
-                self._pass(stage, [self.axes])
+            narrow = [fold for fold in folds if self._is_narrow(fold)]
+            if not narrow:
+                self._walk_rows(stage, last, "0", n)
+                return
+            b, e = f"b{i[1:]}", f"e{i[1:]}"
+            with self.block(self._blocks(i, SUM_BLOCK)[0]):
+                self.put(f"{e} = min({b} + {SUM_BLOCK}, {n})")
+                with self.block(self._lane_loop()):
+                    for fold in narrow:
+                        part = f"part_{self.names[fold.name]}{self.cell}"
+                        self.put(f"{part} = {literal(0, held_as(fold.dtype))}")
+                self._walk_rows(stage, last, b, e)
+                with self.block(self._lane_loop()):
+                    for fold in narrow:
+                        name = f"{self.names[fold.name]}{self.cell}"
+                        self.put(f"row_{name} = row_{name} + np.float64(part_{name})")
 
-    def _rows(self, stage: Stage, folds: list[Fold]) -> int:
+    def _walk_rows(self, stage: Stage, axis: str, begin: str, end: str) -> None:
+        """All rows from `begin` to `end`, several at a time while there are."""
+        i, rows = self.axes[axis], self._rows(stage)
+        if rows > 1:
+            whole = f"{begin} + ({end} - {begin}) // {rows} * {rows}"
+            with self.block(f"for {i} in range({begin}, {whole}, {rows}):"):
+                moved = [{**self.axes, axis: f"({i} + {r})" if r else i} for r in range(rows)]
+                self._pass(stage, moved)
+            begin = whole
+        with self.block(f"for {i} in range({begin}, {end}):"):
+            self._pass(stage, [self.axes])
+
+    def _is_narrow(self, fold: Fold) -> bool:
+        """Whether rows are added in the fold's own dtype first, some at a time."""
+        return self._in_blocks(fold) and fold.dtype != FLOAT64
+
+    def _rows(self, stage: Stage) -> int:
         """How many rows one pass over the accumulators takes in."""
+        folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
         plain = all(self._combines(fold) for fold in folds)
         if not folds or not plain or len(folds) < len(stage.sinks):
             return 1
-        return 8 if len(stage.lets) <= 4 else 4 if len(stage.lets) <= 10 else 1
+        return ROWS if len(stage.lets) <= FEW_VALUES else 1
 
     def _combines(self, fold: Fold) -> bool:
         """Whether the fold may combine rows among themselves first: exact ones, and sums."""
@@ -246,6 +276,8 @@ class ColumnEmitter(RowEmitter):
             self._replace_cell(fold, stage, values[0])
             return
         dtype, held = self._accumulator(fold), held_as(fold.dtype)
+        if self._is_narrow(fold):
+            dtype, cell = held, f"part_{self.names[fold.name]}{self.cell}"
         combine = spelling(fold.op, fold.dtype)
         values = [converted(value, given, held) for value in values]
         while len(values) > 1:
