@@ -30,6 +30,9 @@ _ROOMS = ("base", "ir", "ops", "passes", "schedule", "codegen", "runtime", "pipe
 #: the files that decide what is planned
 _COMPILER = [Path(__file__).with_name(name) for name in _ROOMS]
 
+#: Whether plans that are made in this process are kept, and read, as those of the helper are.
+KEEPS = True
+
 
 def compile_graph(
     graph: Graph,
@@ -58,7 +61,8 @@ def compile_graph(
             name,
             lambda: plan(graph, layouts, into, most),
         )
-    planned = plan(graph, layouts, into, most)
+    name = digest(graph, layouts, into) if KEEPS else None
+    planned = kept(name, lambda: plan(graph, layouts, into, most))
     compilation = cpu.prepare(planned.program, planned.texts, planned.reasons)
     compilation.rolled = planned.rolled
     return compilation

@@ -16,9 +16,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest  # noqa: E402
 
 import dualflow as df  # noqa: E402
+from dualflow import pipeline  # noqa: E402
 from dualflow.capture import trials  # noqa: E402
 
 trials.READY = 1  # replays become native calls at once, so that tests of few calls see them
+pipeline.KEEPS = False  # tests that patch the compiler make plans that nobody else may find
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

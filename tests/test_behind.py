@@ -84,6 +84,27 @@ def test_the_helper_plans_and_the_next_process_finds_its_plan(no_planning, tmp_p
     assert "exp(x) * 2.0" in again.explain()
 
 
+def test_a_caller_that_waits_finds_the_plan_of_the_process_before(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "KEEPS", True)
+    wanted = f(df.tensor(X)).numpy()
+    df.compile(f, wait=True)(df.tensor(X))
+    (kept,) = tmp_path.rglob("*.plan")
+    builds.forget()
+    blocks._compilations.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "plan", lambda *given: pytest.fail("planned again"))
+        before, again = df.stats()["plans_loaded"], df.compile(f, wait=True)
+        for _ in range(2):
+            np.testing.assert_allclose(again(df.tensor(X)).numpy(), wanted, rtol=1e-6)
+        assert again.stats()["replays"] == 1
+        assert df.stats()["plans_loaded"] == before + 1
+    cache.store(kept.stem, b"no pickle", "", cache.PLAN)  # and one that is damaged is made anew
+    blocks._compilations.clear()
+    before = df.stats()["cache_rebuilds"]
+    df.compile(f, wait=True)(df.tensor(X))
+    assert df.stats()["cache_rebuilds"] == before + 1
+
+
 def test_a_damaged_plan_is_made_anew(tmp_path):
     compiled = df.compile(f)
     until_replayed(compiled, df.tensor(X))

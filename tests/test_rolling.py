@@ -463,4 +463,4 @@ def test_a_step_begins_where_one_array_is_carried():
         u = b(p.concat, *(b(p.multiply, part, half) for part in reversed(parts)), axis=0)
     (loop,) = loops(rolled(b.build((u,)), native=False))
     assert loop.attributes["carried"] == 1
-    assert loop.attributes["count"] >= COUNT - 2
+    assert loop.attributes["count"] in (COUNT - 2, COUNT - 1, COUNT)

@@ -148,6 +148,18 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_has_what_its_parent_leaves():
+    helper.begin()
+    made = helper.current()
+    assert made is not None
+    helper.submit("dualflow.runtime.frames:frame", b"").result()  # it runs by now
+    fields = Path(f"/proc/{made.pid}/stat").read_text().rpartition(")")[2].split()
+    assert int(fields[16]) >= 10  # its niceness
+    assert int(fields[3]) == os.getsid(0)
+    assert int(fields[2]) == made.pid != os.getpgrp()  # an interrupt does not reach it
+
+
 def test_a_fork_leaves_pending_results_to_the_parent():
     kernel = binary("multiply", float64)
     program, inputs = program_of(kernel, [X, X, (8,)], {"j": 8})

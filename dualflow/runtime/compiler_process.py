@@ -1,7 +1,8 @@
 """The helper process: does the jobs that come in on stdin, until stdin ends.
 
 Started by `helper.py` as a module. A thread of its own reads, another writes, so that the parent
-never waits for a pipe to drain. Nothing but frames goes to stdout.
+never waits for a pipe to drain. Nothing but frames goes to stdout. It ends when the parent does,
+in the middle of a job too: what is finished by then is on disk.
 """
 
 from __future__ import annotations

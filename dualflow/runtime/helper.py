@@ -34,7 +34,7 @@ _PARENT = str(Path(__file__).resolve().parents[2])
 _MODULE = "dualflow.runtime.compiler_process"
 #: Bytes that a pipe shall hold, where the system lets us say so (Linux).
 _PIPE = 1 << 20
-#: How far the helper stands back on one core.
+#: How far the helper stands back.
 _BEHIND = 10
 #: Seconds that the helper has to end by itself when this process does.
 _PATIENCE = 1.0
@@ -70,10 +70,11 @@ class Helper:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # an interrupt at the terminal is meant for this process
+            # An interrupt at the terminal is meant for this process alone. A session of its own
+            # would do that too, but Linux divides processors among sessions before niceness.
+            process_group=0,
         )
-        if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) == 1:
-            # What is computed meanwhile keeps nine tenths of the one core.
+        if hasattr(os, "setpriority"):  # who computes meanwhile keeps nine tenths of each core
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _BEHIND)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
