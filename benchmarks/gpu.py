@@ -85,6 +85,7 @@ def measured(workload: Workload, size: tuple[int, ...], chosen: list[Library]) -
                 scale = max(float(np.abs(other.astype(np.float64)).max(initial=0)), 1e-6)
                 error = np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0)
                 assert error <= workload.close * scale, f"differs by {error / scale:.1e}"
+            library.settle(call)
             row.seconds[library.name] = seconds_of(call, library.wait)
         except Exception as why:  # told in the row; the others go on
             row.failed[library.name] = f"{type(why).__name__}: {why}".splitlines()[0]

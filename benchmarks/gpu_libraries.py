@@ -6,6 +6,7 @@ a peer that is not installed, or sees no GPU, is left out and named.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import dualflow as df
+from dualflow.runtime.gpu import tuning
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Library:
             to the first n arguments.
         ops: the functions that workloads use.
         forget: give memory back.
+        settle: call something until it is as fast as it will be.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Library:
     value_and_grad: Callable[[Callable[..., Any], int], Callable[..., Any]]
     ops: Any
     forget: Callable[[], None] = field(default=lambda: None)
+    settle: Callable[[Callable[[], Any]], None] = field(default=lambda call: None)
 
     def leaves(self, value: Any) -> list[Any]:
         """The arrays of a result."""
@@ -90,8 +94,17 @@ def dualflow() -> Library:
         "dualflow", lambda a: df.asarray(a).to("cuda"), compiled, df.synchronize,
         lambda x: x.to("cpu").numpy(),
         lambda f, n: df.value_and_grad(f, argnums=tuple(range(n))), ops,
-        lambda: df.cuda.release_memory(),
+        lambda: df.cuda.release_memory(), settle,
     )  # fmt: skip
+
+
+def settle(call: Callable[[], Any]) -> None:
+    """Call until no kernel is compiled or measured any more, for at most 20 seconds."""
+    end = time.perf_counter() + 20
+    call()
+    while tuning.unsettled() and time.perf_counter() < end:
+        call()
+        df.synchronize()
 
 
 def torch() -> tuple[list[Library], str]:

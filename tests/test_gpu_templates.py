@@ -202,6 +202,22 @@ def test_the_fastest_way_is_taken_and_kept_on_disk(clock):
     assert "as measured before" in f.explain(x, w)
 
 
+def test_equal_products_are_measured_once(clock):
+    x, w = normal(24, 24).to("cuda"), normal(24, 24).to("cuda")
+
+    def layers(x: Any, w: Any) -> Any:
+        for _ in range(3):
+            x = df.tanh(x @ w)
+        return x
+
+    f = df.compile(layers, wait=True)
+    for _ in range(9):
+        f(x, w)
+    first, *others = tuned()
+    assert first.seconds
+    assert all(each.settled and each.way == first.way and not each.seconds for each in others)
+
+
 def test_libraries_serve_where_they_are_faster(clock):
     x, w = normal(70, 64).to("cuda"), normal(64, 50).to("cuda")
     clock.update(dict.fromkeys([(64, 64, 32), (128, 128, 32), (64, 128, 32), (32, 64, 64),

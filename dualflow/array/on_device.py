@@ -92,7 +92,7 @@ def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: 
 def _by_template(
     op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device
 ) -> tuple[Any, ...] | None:
-    """The results of an op that has a template; None while it is compiled, or where it cannot be."""
+    """The results of an op that has a template; None while it is compiled, or if it cannot be."""
     try:
         return kernels.run_if_compiled(op, arrays, attributes, where)
     except CompileError:

@@ -213,7 +213,7 @@ class Executable:
                 raise error(message)
         self._spare.append(spare)
         if self._open and self._open[0].settled:
-            self._open.pop(0)
+            self._open = [step for step in self._open if not step.adopt()]
             if not self._open:  # from now on graphs are captured
                 self._stretches = self._stretches_of()
         if self._launches:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 from dualflow.base import config
 from dualflow.base.digest import hashed
@@ -31,6 +32,9 @@ STEPS = -1
 TIMES = 10
 
 _spent = 0.0
+_unsettled: WeakSet[Tuned] = WeakSet()
+#: what was measured in this process, by the names under which it is kept on disk
+_choices: dict[str, int] = {}
 
 
 class Tuned:
@@ -66,6 +70,7 @@ class Tuned:
             self.way = kept
         elif not self.settled:
             self.way = 0 if form.alone else STEPS
+            _unsettled.add(self)
 
     def _choice(self, number: int) -> Any:
         """How the variant of that number is chosen for a launch."""
@@ -165,12 +170,22 @@ class Tuned:
         end.synchronize()
         return float(cupy().cuda.get_elapsed_time(start, end)) * 1e-3 / TIMES
 
+    def adopt(self) -> bool:
+        """Whether it is settled, perhaps because one like it was measured."""
+        way = None if self.settled else _choices.get(self._name())
+        if way is not None:
+            self.way, self.settled = way, True
+            _unsettled.discard(self)
+        return self.settled
+
     def _settle(self) -> None:
         """Take the fastest of what was measured; keep the choice if all was."""
         if self.seconds:
             self.way = min(self.seconds, key=self.seconds.__getitem__)
         self.settled = True
+        _unsettled.discard(self)
         if not self._open():
+            _choices[self._name()] = self.way
             disk.store(self._name(), str(self.way).encode(), "", disk.TUNED)
 
     # On disk -------------------------------------------------------------------------------------
@@ -222,8 +237,15 @@ def _device(index: int) -> tuple[str, int]:
             int(runtime.driverGetVersion()))  # fmt: skip
 
 
+def unsettled() -> int:
+    """How many forms of programs in use will still be measured (benchmarks)."""
+    return len(_unsettled)
+
+
 def forget() -> None:
     """Nothing was spent yet, as in a new process (tests and benchmarks)."""
     global _spent
     _spent = 0.0
+    _unsettled.clear()
+    _choices.clear()
     _device.cache_clear()
