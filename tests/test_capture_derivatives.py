@@ -282,10 +282,18 @@ def test_hooks_from_outside_and_hooks_that_leave():
     for _ in range(2):  # the replay of before has seen no hook
         close(f(T), T * 3.0)
     assert len(seen) == 2
-    assert f.stats()["co_executions"] == 1
+    assert f.stats()["replays"] == 3
     hook.remove()
     close(f(T), T)
-    assert f.stats()["replays"] == 3
+    assert f.stats()["replays"] == 4
+    leaf.register_hook(lambda g: seen.append(2) or g * 4.0)
+    for _ in range(2):
+        close(f(T), T * 4.0)
+    assert seen == [1, 1, 2, 2]
+    leaf.register_hook(lambda g: g + 1.0)
+    for _ in range(2):
+        close(f(T), T * 4.0 + 1.0)
+    assert f.stats()["replays"] == 6, f.report().reasons
 
     def hooked(x):
         w = x.copy().requires_grad_()

@@ -65,13 +65,25 @@ def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Ho
         else:
             edge.hooks = hooks
     number = count()
-    hooks[number] = _checked(hook)
+    hooks[number] = Checked(hook)
     return Hook(hooks, number)
 
 
-def _checked(hook: Callable[[Tensor], Tensor | None]) -> Callable[[Tensor], Tensor]:
-    def call(g: Tensor) -> Tensor:
-        found = call_user(hook, g)
+@final
+class Checked:
+    """A hook of the user, of which the result is looked at.
+
+    Attributes:
+        hook: what is called.
+    """
+
+    __slots__ = ("hook",)
+
+    def __init__(self, hook: Callable[[Tensor], Tensor | None]) -> None:
+        self.hook = hook
+
+    def __call__(self, g: Tensor) -> Tensor:
+        found = call_user(self.hook, g)
         if found is None:
             return g
         if type(found) is not Tensor or found.shape != g.shape or found.dtype != g.dtype:
@@ -84,5 +96,3 @@ def _checked(hook: Callable[[Tensor], Tensor | None]) -> Callable[[Tensor], Tens
                 instead="a tensor like the gradient, or None to leave it as it is",
             )
         return found
-
-    return call

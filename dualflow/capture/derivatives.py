@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from dualflow.array.tensor import Tensor
 from dualflow.autograd import control, custom, forward, functional, jacobians, mapping, recompute
 from dualflow.autograd.arguments import name_of
-from dualflow.autograd.hooks import Hook
-from dualflow.autograd.tape import edge_of
 from dualflow.ops import door
 
 from . import tables
@@ -130,7 +128,7 @@ def _returned(call: Call, value: Any, origin: Origin) -> Any:
     return value
 
 
-def _follows(call: Call, user: Any, origin: Origin) -> bool:
+def follows(call: Call, user: Any, origin: Origin) -> bool:
     """Whether a function of the user can be followed; guards that it is this one."""
     recorder = call.recorder
     method = isinstance(user, types.MethodType) and isinstance(origin, Born)
@@ -151,7 +149,7 @@ def _follows(call: Call, user: Any, origin: Origin) -> bool:
 def _made(call: Call) -> Plan | None:
     """`df.vmap(f)`: what it gives is known by its code when it is called."""
     recorder = call.recorder
-    if not call.args or not _follows(call, call.args[0], call.origins[0]):
+    if not call.args or not follows(call, call.args[0], call.origins[0]):
         call.refuse()
         return None
     _settle_rest(call, 1)
@@ -219,7 +217,7 @@ def _at_once(count: int) -> Callable[[Call], Plan | None]:
         recorder = call.recorder
         recorder.backwards = True
         pairs = list(zip(call.args, call.origins, strict=True))
-        if len(pairs) < count or not all(_follows(call, *pair) for pair in pairs[:count]):
+        if len(pairs) < count or not all(follows(call, *pair) for pair in pairs[:count]):
             call.refuse()
             return None
         _settle_rest(call, count)
@@ -233,41 +231,9 @@ def _with_first(function: Any, bridges: list[Any], *args: Any, **kwargs: Any) ->
     return function(*bridges, *args[len(bridges) :], **kwargs)
 
 
-@tables.known(Tensor.register_hook)
-def _hooked(call: Call) -> Plan | None:
-    """`tensor.register_hook(f)` of a tensor made in the call: `f` is followed on the way back. What
-    leaves the call with a hook cannot be replayed (`history.py`, `results.py`)."""
-    recorder = call.recorder
-    args, origins = list(call.args), list(call.origins)
-    args += call.kwargs.values()
-    origins += map(call.where.get, call.kwargs)
-    tensor = args[0]
-    edge = edge_of(tensor) if type(tensor) is Tensor else None
-    if len(args) != 2 or isinstance(origins[0], Node) or id(edge) in recorder.outside.edges:
-        call.refuse("a hook for gradients of a tensor from outside the call")
-        return None
-    if edge is None or not _follows(call, args[1], origins[1]):
-        call.refuse()
-        return None
-    followed = bridge(call, args[1], origins[1])
-
-    def run(*_: Any, **__: Any) -> Any:
-        return recorder.guarded(call.function, tensor, followed)
-
-    return call.plan(recorder.adopt, run)
-
-
-@tables.known(Hook.remove)
-def _removed(call: Call) -> Plan | None:
-    if not isinstance(call.origins[0], Born):
-        call.refuse("a hook for gradients from outside the call, removed")
-        return None
-    return call.plan(call.recorder.adopt)
-
-
 def _cond(call: Call) -> Plan | None:
     pairs = list(zip(call.args, call.origins, strict=True))
-    if len(pairs) < 3 or not all(_follows(call, *pair) for pair in pairs[1:3]):
+    if len(pairs) < 3 or not all(follows(call, *pair) for pair in pairs[1:3]):
         call.refuse()
         return None
     settle(call.frame, call.origins[0], call.args[0])

@@ -14,6 +14,7 @@ from dualflow.base import collection
 from dualflow.ops import door
 
 from . import (
+    backward,
     calls,
     derivatives,
     dispatching,
@@ -41,9 +42,9 @@ from .recording import Recording, line_of, strip
 
 #: imported for what they enter into the tables
 TABLES = (
-    derivatives, dispatching, known_caches, known_collections, known_containers, known_copying,
-    known_dicts, known_iterators, known_itertools, known_locks, known_numbers, known_order,
-    known_sets, known_streams, known_text, known_time,
+    backward, derivatives, dispatching, known_caches, known_collections, known_containers,
+    known_copying, known_dicts, known_iterators, known_itertools, known_locks, known_numbers,
+    known_order, known_sets, known_streams, known_text, known_time,
 )  # fmt: skip
 
 

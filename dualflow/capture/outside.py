@@ -133,10 +133,9 @@ class Outside:
         return any(edge_of(tensor) is not past for tensor, past in self._pasts)
 
     def gradients_stored(self) -> None:
-        """backward() was called: guard which `.grad` there were before, and that no hook is there
-        (a call that meets one is refused)."""
+        """backward() was called: guard which `.grad` there were before, and where no hook was."""
         for tensor, node in list(self.tensors.values()):
-            if tensor.requires_grad and tensor.grad is not None:
+            if tensor.requires_grad and tensor.grad is not None and not tensor._hooks:
                 self.recorder.guard("not {0}._hooks", node)
             before = self.grads.get(id(tensor))
             if tensor.grad is not before and (id(tensor), "grad") not in self.recorder.stored:
