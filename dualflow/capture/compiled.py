@@ -183,7 +183,8 @@ class CompiledFunction:
             self._waited += 1
             if self._waited >= trials.READY:
                 room = import_module("dualflow.capture.whole")  # calls that come once need it not
-                made = self._made = room.whole(self._root, self._blocks, self._counts)
+                with self._lock:
+                    made = self._made = room.whole(self._root, self._blocks, self._counts)
                 self._waited = 0 if made is not None else -MANY
         self._whole = None if made is None else made.allow(calls)
 

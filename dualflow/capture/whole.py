@@ -187,11 +187,14 @@ class Whole:
         if native is None or native.settings is not self._settings:
             if native is not None:
                 native.end()
+            key = block.key
             try:
                 native = block.native = Native(block, given)
             except Other:
                 count("portable_blocks")
                 return None
+            if block.key is not key:  # something that it looks at has died meanwhile
+                native.end()
         self._natives.append(native)
         self._late |= native.late
         return native

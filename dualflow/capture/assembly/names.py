@@ -16,6 +16,7 @@ from typing import Any
 from .code import Other
 
 _NAMES, _STORES = re.compile(r"\b[A-Za-z_]\w*"), re.compile(r"(?m)^\s*(?:try: )?(\w+) = ")
+_ARRAYS = re.compile(r"\b(\w+)\._array\b")
 _VALUE, _KEPT = re.compile(r"\bT\[(\d+)\]"), re.compile(r"(?m)^\s*T\[(\d+)\] = ")
 _SINGLE = (bool, type(None), type(...))
 #: What `known` gives for what differs from call to call.
@@ -41,6 +42,7 @@ class Names:
         self.namespace = namespace
         self.variables = Counter(_STORES.findall(text))
         self._uses = Counter(_NAMES.findall(text))
+        self._arrays = Counter(_ARRAYS.findall(text))
         self.weak: dict[str, Any] = {}
         self.spaces: dict[str, dict[str, Any]] = {}
         self.lookups: dict[str, ast.expr] = {}
@@ -71,6 +73,10 @@ class Names:
             return False
         self.lookups[name] = node
         return True
+
+    def is_shell(self, name: str) -> bool:
+        """Whether a tensor is made for its array alone: that is stored, read once, and no more."""
+        return (self._uses[name], self._arrays[name]) == (3, 2)
 
     def known(self, node: ast.expr) -> Any:
         """The object that a name or constant is in all calls; UNKNOWN if it differs."""

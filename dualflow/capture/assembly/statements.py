@@ -111,7 +111,10 @@ class Assembler:
         if name_of(target.value) != name or (name_of(kind), target.attr) != ("Tensor", "_array"):
             return False
         array = self._values(after.value)
-        self._code.emit(Do.NEW_TENSOR, self._values.variable(name), array)
+        if self._names.is_shell(name):
+            self._values.shells[name] = array
+        else:
+            self._code.emit(Do.NEW_TENSOR, self._values.variable(name), array)
         return True
 
     def _pass(self, node: ast.Pass) -> None:

@@ -14,7 +14,7 @@ from dualflow.runtime import native_call
 from dualflow.runtime.machine import Do
 
 from .code import Code, Label, Local, Operand, Other
-from .names import UNKNOWN, Names
+from .names import UNKNOWN, Names, name_of
 
 _BINARY = {
     ast.Add: "Add", ast.Sub: "Subtract", ast.Mult: "Multiply", ast.Div: "TrueDivide",
@@ -34,6 +34,7 @@ class Values:
         given: how many arguments a call has, and the names of the last of them.
         late: whether values that other blocks left are read.
         outputs: the registers of what programs made, by the name in the text.
+        shells: the arrays of tensors that are made for them alone.
         start: weak names whose objects are held during the call, from its start.
     """
 
@@ -41,6 +42,7 @@ class Values:
         self.code, self.names, self.given = code, names, given
         self.late = False
         self.outputs: dict[str, list[Operand]] = {}
+        self.shells: dict[str, Operand] = {}
         self.start: dict[str, Local] = {}
         self.jump: Jump | None = None
         self._variables: dict[str, Local] = {}
@@ -88,6 +90,8 @@ class Values:
         return code.constant(known)
 
     def _attribute(self, node: ast.Attribute, d: Local | None) -> Operand:
+        if node.attr == "_array" and name_of(node.value) in self.shells:
+            return self.shells[name_of(node.value)]
         owner, name = self(node.value), self.code.constant(node.attr)
         return self.code.binary("PyObject_GetAttr", owner, name, d)
 
