@@ -131,8 +131,9 @@ def _product(
     tall: int, wide: int, left: int = 0, soon: bool = False,
 ) -> Product:  # fmt: skip
     """The text for products of sizes `s`, whose parts have `tall` rows and `wide` columns."""
+    pack = s.k if mode == DOTS else 1 if mode in (DIRECT, PACKED) else depth * 2 * WIDEST
     integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, 0, depth, tall, wide,
-                int(soon), max(s.k, depth * 2 * WIDEST), left, 12)  # fmt: skip
+                int(soon), pack, left, 12)  # fmt: skip
     dtype = operands[2].dtype
     return Product(matmul(dtype), operands, integers, cost(s.number * s.m * s.n * s.k, dtype))
 
