@@ -9,10 +9,10 @@ prepare    texts -> machine code, loaded from the cache or compiled beside; runt
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from dualflow.base import collection, config
@@ -28,7 +28,7 @@ Into = Mapping[int, int] | None
 _ROOMS = ("base", "ir", "ops", "passes", "schedule", "codegen", "runtime", "pipeline.py",
           "planning.py")  # fmt: skip
 #: the files that decide what is planned
-_COMPILER = [Path(__file__).with_name(name) for name in _ROOMS]
+_COMPILER = [os.path.join(os.path.dirname(__file__), name) for name in _ROOMS]
 
 #: Whether plans that are made in this process are kept, and read, as those of the helper are.
 KEEPS = True

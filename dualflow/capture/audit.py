@@ -19,7 +19,6 @@ import textwrap
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -210,19 +209,23 @@ print(found.audit, found.outputs, sep="\\n")
 '''
 
 
-def write_script(function: Any, found: str, call: Any) -> Path:
+def write_script(function: Any, found: str, call: Any) -> str:
     """A folder with a script that compares the call in both modes; the script's path."""
-    folder = Path(import_module("tempfile").mkdtemp(prefix="dualflow-audit-"))
-    path, arguments = folder / "differs.py", folder / "arguments.pickle"
+    folder = import_module("tempfile").mkdtemp(prefix="dualflow-audit-")
+    path, arguments = (os.path.join(folder, n) for n in ("differs.py", "arguments.pickle"))
     try:
-        arguments.write_bytes(pickle.dumps(call))
+        written = pickle.dumps(call)
+        with open(arguments, "wb") as file:
+            file.write(written)
     except Exception as error:  # then whoever reads the script has to make them
         found += f"\nThe arguments cannot be pickled: {type(error).__name__}: {error}"
-    path.write_text(_SCRIPT.format(
+    script = _SCRIPT.format(
         found=found.replace("\\", "\\\\").replace('"""', "'''"), path=path,
-        arguments=str(arguments), imports=_import_of(function),
+        arguments=arguments, imports=_import_of(function),
         folders=textwrap.shorten(repr([os.getcwd(), *sys.path[:1]]), 10_000),
-    ))  # fmt: skip
+    )  # fmt: skip
+    with open(path, "w") as file:
+        file.write(script)
     return path
 
 

@@ -8,7 +8,7 @@ that runs what an earlier one has run parses no source.
 from __future__ import annotations
 
 import marshal
-from pathlib import Path
+import os
 from types import CodeType
 from typing import Any
 from weakref import ref
@@ -52,7 +52,7 @@ def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:
     """From disk, or made now and kept there."""
     text = text_of(code, namespace)
     parts = marshal.dumps((code, ends), 2), text.encode("utf-8", "surrogatepass")
-    stamp = disk.stamp(Path(__file__).parent).encode()  # of all hooks that a copy may call
+    stamp = disk.stamp(os.path.dirname(__file__)).encode()  # of all hooks that a copy may call
     hashes = [hashed(part).digest() for part in (*parts, stamp)]
     name = hashed(b"".join(hashes)).hexdigest()
     data = disk.fetch(name, disk.COPY)

@@ -14,9 +14,9 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -37,20 +37,20 @@ LIMIT = 256 << 20
 KEPT = 0.75
 
 _HEAD = len(MAGIC) + 32 + 8
-_ROOM = Path(__file__).parent
+_ROOM = os.path.dirname(__file__)
 _numbers = itertools.count()
 #: A folder is looked through once this process wrote such a part of LIMIT to it, and for one name
 #: in so many.
 LOOK_PART, LOOK_NAMES = 1 / 64, 64
 #: Bytes that this process has written to each folder since it looked.
-_written: dict[Path, int] = {}
+_written: dict[str, int] = {}
 
 
 @record
 class Entry:
     """One cached kernel: its file, its size and age (seconds since the epoch), its source."""
 
-    path: Path
+    path: str
     nbytes: int
     modified: float
     source: str
@@ -68,9 +68,9 @@ def machine() -> tuple[str, ...]:
     words = hashed()
     names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "products/tiles.py",
              "native_text.py")  # fmt: skip
-    rooms = (sorted((_ROOM / room).glob("*.py")) for room in ("translation", "cpu_math"))
-    for path in (*(_ROOM / name for name in names), *chain.from_iterable(rooms)):
-        words.update(path.read_bytes())
+    rooms = [_sources(os.path.join(_ROOM, room)) for room in ("translation", "cpu_math")]
+    for path in (*(os.path.join(_ROOM, name) for name in names), *chain.from_iterable(rooms)):
+        words.update(_bytes(path))
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     versions = _version("llvmlite"), _version("numba")
     return (*processor.identity(), *versions, words.hexdigest(), *settings)
@@ -81,24 +81,43 @@ def _version(package: str) -> str:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         return ""
-    version = Path(found.origin).with_name("_version.py")
-    return version.read_text() if version.exists() else found.origin
+    version = os.path.join(os.path.dirname(found.origin), "_version.py")
+    return _bytes(version).decode() if os.path.exists(version) else found.origin
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def _sources(folder: str) -> list[str]:
+    """The Python files in a folder and its folders."""
+    found = []
+    for item in os.scandir(folder):
+        if item.name.endswith(".py"):
+            found.append(item.path)
+        elif item.is_dir():
+            found += _sources(item.path)
+    return sorted(found)
 
 
 def holds(name: str, kind: str = OBJECT) -> bool:
     """Whether something is kept under `name`, sound or not."""
     folder = _folder()
-    return folder is not None and os.path.exists(folder / (name + kind))
+    return folder is not None and os.path.exists(os.path.join(folder, name + kind))
 
 
 @lru_cache(maxsize=8)
-def stamp(*rooms: Path) -> str:
+def stamp(*rooms: str) -> str:
     """What tells the code in these folders and files from another version of it, or another copy of
     the package: where its files are, their sizes and times. With the versions of what is kept."""
-    files = [
-        f for room in rooms for f in ([room] if room.is_file() else sorted(room.rglob("*.py")))
-    ]
-    found = [(str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in files]
+    files = [f for room in rooms for f in ([room] if room.endswith(".py") else _sources(room))]
+    found = [(path, (s := os.stat(path)).st_size, s.st_mtime_ns) for path in files]
     return repr((found, np.__version__, sys.version, sys.implementation.cache_tag))
 
 
@@ -107,9 +126,8 @@ def fetch(name: str, kind: str = OBJECT) -> bytes | None:
     folder = _folder()
     if folder is None:
         return None
-    path = folder / (name + kind)
     try:
-        data = path.read_bytes()
+        data = _bytes(os.path.join(folder, name + kind))
     except FileNotFoundError:
         return None
     except OSError:
@@ -129,14 +147,14 @@ def store(name: str, image: bytes, source: str, kind: str = OBJECT) -> None:
         return
     text = source.encode()
     body = len(text).to_bytes(8, "little") + text + image
-    beside = folder / f".{name}.{os.getpid()}.{next(_numbers)}"
+    beside = os.path.join(folder, f".{name}.{os.getpid()}.{next(_numbers)}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         try:
-            beside.write_bytes(MAGIC + hashed(body).digest() + body)
-            os.replace(beside, folder / (name + kind))
+            _write(beside, MAGIC + hashed(body).digest() + body)
+            os.replace(beside, os.path.join(folder, name + kind))
         except OSError:
-            beside.unlink(missing_ok=True)
+            _remove(beside)
             raise
         _make_room(folder, name, _HEAD + len(text) + len(image))
     except OSError:
@@ -147,10 +165,10 @@ def entries() -> Iterator[Entry]:
     """The sound entries of kernels in the folder, oldest first."""
     folder = _folder()
     for status, path in _files(folder) if folder else ():
-        if path.suffix != OBJECT:
+        if not path.endswith(OBJECT):
             continue
         try:
-            found = _open(path.read_bytes())
+            found = _open(_bytes(path))
         except OSError:
             continue  # another process removed it meanwhile
         if found is not None:
@@ -162,8 +180,8 @@ def clear() -> int:
     folder = _folder()
     removed = 0
     for _, path in _files(folder) if folder else ():
-        path.unlink(missing_ok=True)
-        removed += path.suffix == OBJECT
+        _remove(path)
+        removed += path.endswith(OBJECT)
     return removed
 
 
@@ -177,9 +195,14 @@ def native_part(part: native_text.Part, symbols: Sequence[str]) -> loader.Native
     return loader.load(image, *symbols)
 
 
-def _folder() -> Path | None:
+def _folder() -> str | None:
     chosen = active().cache
-    return Path(chosen) / "kernels" if chosen else None
+    return os.path.join(chosen, "kernels") if chosen else None
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _open(data: bytes) -> tuple[str, bytes] | None:
@@ -191,20 +214,20 @@ def _open(data: bytes) -> tuple[str, bytes] | None:
     return body[8:end].decode(), body[end:]
 
 
-def _files(folder: Path) -> list[tuple[os.stat_result, Path]]:
+def _files(folder: str) -> list[tuple[os.stat_result, str]]:
     """The entries' files, oldest first."""
     found = []
     try:
         with os.scandir(folder) as listing:
             for item in listing:
                 if item.name.endswith((OBJECT, PLAN, COPY, TUNED)):
-                    found.append((item.stat(), Path(item.path)))
+                    found.append((item.stat(), item.path))
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda pair: pair[0].st_mtime)
 
 
-def _make_room(folder: Path, name: str, added: int) -> None:
+def _make_room(folder: str, name: str, added: int) -> None:
     """Remove the oldest entries if there are too many; lists the folder only now and then."""
     _written[folder] = _written.get(folder, 0) + added
     chosen = sum(name.encode()) % LOOK_NAMES == 0
@@ -215,7 +238,7 @@ def _make_room(folder: Path, name: str, added: int) -> None:
     total = sum(status.st_size for status, _ in files)
     if total > LIMIT:
         for status, path in files:
-            path.unlink(missing_ok=True)
+            _remove(path)
             total -= status.st_size
             if total <= KEPT * LIMIT:
                 break

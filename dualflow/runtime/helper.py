@@ -21,7 +21,6 @@ import threading
 import time
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from dualflow.base.counters import count
@@ -30,7 +29,7 @@ from .frames import frame, job, read_frames
 
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 #: Where the package lies, so that the helper finds it from any working directory.
-_PARENT = str(Path(__file__).resolve().parents[2])
+_PARENT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _MODULE = "dualflow.runtime.compiler_process"
 #: Bytes that a pipe shall hold, where the system lets us say so (Linux).
 _PIPE = 1 << 20
