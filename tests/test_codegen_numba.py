@@ -37,6 +37,7 @@ from dualflow.base.dtypes import (
     uint8,
 )
 from dualflow.base.errors import IndexingError
+from dualflow.base.records import replaced
 from dualflow.codegen.numba import emit
 from dualflow.codegen.numba_values import literal
 from dualflow.ir.kernel import Access, Axis, Check, Fold, Kernel, Let, Scalar, Stage, Store
@@ -650,3 +651,16 @@ def column_mean_and_spread() -> Kernel:
     accesses = Access("X", float32, "in", (1, "s")), Access("O", float32, "out", (1, 0))
     scalars = (Scalar("c", float32),)
     return Kernel((GRID_I, LOOP_R), accesses, scalars, (first, second, last), "i").verify()
+
+
+def test_a_stage_of_many_dear_ops_is_written_once():
+    plain = reduce_rows("sum", float32)
+    lets = [plain.stages[0].lets[0]]
+    for k in range(4):
+        lets.append(Let(f"t{k}", "tanh", (lets[-1].name,), float32))
+    for count, loops in ((1, 2), (4, 1)):
+        sinks = tuple(replaced(sink, value=lets[count].name) for sink in plain.stages[0].sinks)
+        heavy = Stage(plain.stages[0].over, tuple(lets[: count + 1]), sinks)
+        source = emit(replace(plain, stages=(heavy, *plain.stages[1:]))).source
+        assert source.count("m_tanh") == count * loops
+        assert source.count("whole_vectors()") == 1

@@ -55,6 +55,8 @@ SUM_BLOCK = 128
 #: it in whole vectors: a scalar loop for the rest of 100 elements took a third of a softmax. Longer
 #: rows are faster in several vectors at a time, and their rest is a small part.
 SHORT_ROW = 512
+#: A stage with so many dear ops is walked in whole vectors however long the row is.
+HEAVY = 4
 #: Lanes that are copied beside where an operand takes steps along the lanes.
 LANE_BLOCK = 512
 #: Side of the square tiles in which a transposed access is walked.
@@ -323,6 +325,8 @@ class RowEmitter:
         with self.block(*(self._loop(axis) for axis in outer)):
             if searched:
                 self._find_in_blocks(stage, self.axes[last], folds[0])
+            elif walked and self._is_heavy(stage):
+                self._walk_lanes(stage, last, blocked, "whole_vectors()")
             elif walked and any(map(self._is_dear, self.kernel.stages)):
                 with self.block(f"if {self._is_short(stage, self.integers[f'n_{last}'])}:"):
                     self._add_block(stage, self._loop(last), blocked, "whole_vectors()")
@@ -350,6 +354,12 @@ class RowEmitter:
         lets = [let for let in stage.lets if let.op not in BUILT_IN]
         return not all(CATALOGUE[let.op].is_exact(let.dtype) for let in lets)
 
+    def _is_heavy(self, stage: Stage) -> bool:
+        """Whether the stage computes so much that a second loop for what is left of whole vectors
+        would cost more to compile than it saves."""
+        lets = [let for let in stage.lets if let.op not in BUILT_IN]
+        return sum(not CATALOGUE[let.op].is_exact(let.dtype) for let in lets) >= HEAVY
+
     def _is_short(self, stage: Stage, n: str) -> str:
         """The test whether `n` elements are walked in whole vectors; cheap stages only gain where
         much is left after the first few vectors at a time."""
@@ -357,14 +367,14 @@ class RowEmitter:
         most = min(SHORT_ROW // max(held_as(dtype).itemsize for dtype in dtypes), SUM_BLOCK)
         return f"{n} <= {most}" if self._is_dear(stage) else f"{most // 2} < {n} < {most}"
 
-    def _walk_lanes(self, stage: Stage, axis: str, sums: list[Fold]) -> None:
-        """A loop over the lanes, in blocks where floats are added."""
+    def _walk_lanes(self, stage: Stage, axis: str, sums: list[Fold], end: str = "") -> None:
+        """A loop over the lanes, in blocks where floats are added; `end` stands last in it."""
         if not sums:
-            self._add_block(stage, self._loop(axis), sums)
+            self._add_block(stage, self._loop(axis), sums, end)
             return
         blocks, inside = self._blocks(self.axes[axis], SUM_BLOCK)
         with self.block(blocks):
-            self._add_block(stage, inside, sums)
+            self._add_block(stage, inside, sums, end)
 
     def _add_block(self, stage: Stage, loop: str, sums: list[Fold], end: str = "") -> None:
         """One loop, and what it adds to the totals of float sums; `end` stands last in it."""
