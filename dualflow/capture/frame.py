@@ -3,9 +3,9 @@
 Comes in: values, and the numbers of the slots that know their origins. Goes out: the same values.
 Every hook first does what Python would do; if the recorder is dead it does nothing else.
 
-    variables.py   locals, globals, cells, imports    operators.py arithmetic, comparison, truth
-    displays.py    displays, text, loops, targets     matching.py  match statements
-    here           parts, calls, exceptions, with
+    variables.py   locals, globals, cells, imports    arithmetic.py  operators of two operands
+    operators.py   comparison, truth, one operand     displays.py    displays, text, loops, targets
+    matching.py    match statements                   here           parts, calls, exceptions, with
 """
 
 from __future__ import annotations

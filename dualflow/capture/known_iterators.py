@@ -174,7 +174,7 @@ def _filter(call: Call) -> Plan | None:
         out, found = value, last[0]
         if f is not None:
             out, found = frame.invoke(f, origin, (value,), (last[0],))
-        return bool(out) if frame.recorder.dead else frame._truth(found, out)
+        return bool(out) if frame.recorder.dead else frame.truth_of(found, out)
 
     real = filter(keep, given)
     return lazily(call, real, lambda: ((value, last[0]) for value in real))

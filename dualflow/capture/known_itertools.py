@@ -240,7 +240,7 @@ def _while(call: Call) -> Plan | None:
         out, part = value, tap.last
         if f is not None:
             out, part = frame.invoke(f, origin, (value,), (part,))
-        return bool(out) if frame.recorder.dead else frame._truth(part, out)
+        return bool(out) if frame.recorder.dead else frame.truth_of(part, out)
 
     real = call.function(test, tap)
     return _lazily(call, real, lambda: ((value, tap.last) for value in real))

@@ -18,10 +18,11 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from . import iteration, known_order, numpy_calls, shadows, templates
+from .arithmetic import BINARY
 from .classes import special
 from .kinds import SCALAR_TYPES, TYPES
 from .known import constant_only, reading, trusted
-from .operators import BINARY, COMPARE, UNARY
+from .operators import COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 from .tables import TABLE, known
 from .templates import plain_text, text_of_error
@@ -151,7 +152,7 @@ def _conversion(call: Call) -> Plan | None:
             lambda *args: recorder.certain(call.function, args, call.origins),
         )
     if call.function is bool and len(call.args) == 1:
-        truth = call.frame._truth(call.origins[0], call.args[0])
+        truth = call.frame.truth_of(call.origins[0], call.args[0])
         return call.plan(lambda out: CONSTANT, lambda value: truth)
     if call.function in (str, repr) and len(call.args) == 1 and not call.kwargs:
         text = text_of_error(recorder, call.args[0], call.origins[0], call.function)
@@ -265,7 +266,7 @@ def _any_all(call: Call) -> tuple[Any, Any]:
 
     def run(iterable: Any) -> bool:
         for value, origin in iteration.elements(frame, iterable, call.origins[0]):
-            truth = bool(value) if frame.recorder.dead else frame._truth(origin, value)
+            truth = bool(value) if frame.recorder.dead else frame.truth_of(origin, value)
             if truth is wanted:
                 return wanted
         return not wanted

@@ -53,7 +53,7 @@ class Followed:
                                    (self.origin, *origins))  # fmt: skip
         if raised[1] is None:
             return False
-        return bool(out) if frame.recorder.dead else frame._truth(origin, out)
+        return bool(out) if frame.recorder.dead else frame.truth_of(origin, out)
 
 
 @final

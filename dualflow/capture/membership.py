@@ -62,7 +62,7 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     if method is not None:
         recorder.classes.guard_special(pb, b, "__contains__")
         out, made = frame.invoke(method, CONSTANT, (b, a), (pb, pa))
-        return bool(out) if recorder.dead else frame._truth(made, out), CONSTANT
+        return bool(out) if recorder.dead else frame.truth_of(made, out), CONSTANT
     recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
     return a in b, None
 

@@ -1,48 +1,32 @@
-"""Hooks of operators: arithmetic, comparison, truth; and calls that operators make.
+"""Hooks of comparison, truth, and operators of one operand.
 
 Comes in: operands with the slots of their origins. Goes out: what Python makes of them, and in a
-slot its origin: an expression, or for tensors what the notes know.
+slot its origin: an expression, or for tensors what the notes know. What is decided is a guard.
 """
 
 from __future__ import annotations
 
 import enum
-import operator
+import operator as o
 import types
 from collections import deque
-from functools import cache
 from typing import Any
-
-import numpy as np
 
 from dualflow.array.tensor import Tensor
 
 from . import (
-    attributes,
-    calls,
     classes,
     containers,
     membership,
     numpy_calls,
     shadows,
-    special_methods,
     templates,
 )
+from .arithmetic import Arithmetic, operation
 from .kinds import DICTS, FIXED, SCALAR_TYPES, TYPES
-from .plans import Call, Plan
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .values import Unchanging
-from .variables import Variables
 
-o = operator
-BINARY: dict[str, tuple[Any, Any, str]] = {
-    "Add": (o.add, o.iadd, "+"), "Sub": (o.sub, o.isub, "-"), "Mult": (o.mul, o.imul, "*"),
-    "Div": (o.truediv, o.itruediv, "/"), "FloorDiv": (o.floordiv, o.ifloordiv, "//"),
-    "Mod": (o.mod, o.imod, "%"), "Pow": (o.pow, o.ipow, "**"),
-    "MatMult": (o.matmul, o.imatmul, "@"), "BitAnd": (o.and_, o.iand, "&"),
-    "BitOr": (o.or_, o.ior, "|"), "BitXor": (o.xor, o.ixor, "^"),
-    "LShift": (o.lshift, o.ilshift, "<<"), "RShift": (o.rshift, o.irshift, ">>"),
-}  # fmt: skip
 COMPARE: dict[str, tuple[Any, str]] = {
     "Lt": (o.lt, "<"), "LtE": (o.le, "<="), "Gt": (o.gt, ">"), "GtE": (o.ge, ">="),
     "Eq": (o.eq, "=="), "NotEq": (o.ne, "!="), "Is": (o.is_, "is"), "IsNot": (o.is_not, "is not"),
@@ -73,213 +57,10 @@ def _comparable(value: Any, name: str) -> bool:
     return plain and bool(kind.__flags__ & (1 << 9))
 
 
-@cache
-def _method_name(f: Any, reflected: bool) -> str:
-    """The method of tensors that an operator asks."""
-    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
-
-
-class Operators(Variables):
-    """Hooks of operators."""
+class Operators(Arithmetic):
+    """Hooks of operators; see `arithmetic.py` for those of two operands."""
 
     __slots__ = ()
-
-    def invoke(
-        self,
-        f: Any,
-        origin: Origin,
-        args: tuple[Any, ...],
-        origins: tuple[Origin, ...],
-        kwargs: dict[str, Any] | None = None,
-        where: dict[str, Origin] | None = None,
-    ) -> tuple[Any, Origin]:
-        """Make a call in the place of code that would make it; see `calls.invoke`."""
-        return calls.invoke(self, f, origin, args, origins, kwargs, where)
-
-    def find(self, call: Call) -> Plan | None:
-        """How to make a call; see `calls.find`."""
-        return calls.find(call)
-
-    # Arithmetic -----------------------------------------------------------------------------------
-
-    def binop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
-        function, _, symbol = BINARY[name]
-        recorder, slots = self.recorder, self.slots
-        if type(a) in SCALARS:
-            known = recorder.expressions.get(_operation(symbol, slots[sa], slots[sb], a, b))
-            if known is not None:  # it has succeeded with these values before
-                slots[slot] = known
-                return function(a, b)
-        if recorder.dead:
-            return function(a, b)
-        return self._binary(slot, function, symbol, sa, sb, a, b)
-
-    def iop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
-        _, function, symbol = BINARY[name]
-        if self.recorder.dead:
-            return function(a, b)
-        if type(a) in SCALAR_TYPES or (type(a) in SCALARS and type(b) in TYPES):
-            return self._binary(slot, BINARY[name][0], symbol, sa, sb, a, b)
-        if type(a) is Tensor or type(a) in SCALARS or isinstance(a, (tuple, Unchanging)):
-            return self._binary(slot, function, symbol, sa, sb, a, b)
-        if type(a) is np.ndarray and numpy_calls.concerned(a, b):
-            origins = self.origin(sa, a), self.origin(sb, b)
-            out, self.slots[slot] = numpy_calls.in_place(self.recorder, function, (a, b), origins)
-            return out
-        if type(a) is list and name == "Add":
-            method = Born("method", (None, self.origin(sa, a)))
-            self.invoke(a.extend, method, (b,), (self.origin(sb, b),))
-            self.slots[slot] = self.slots[sa]
-            return a
-        if type(a) is dict and type(b) is dict and name == "BitOr":
-            method = Born("method", (None, self.origin(sa, a)))
-            self.invoke(a.update, method, (b,), (self.origin(sb, b),))
-            self.slots[slot] = self.slots[sa]
-            return a
-        self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
-        return function(a, b)
-
-    def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
-        recorder, slots = self.recorder, self.slots
-        pa, pb = slots[sa], slots[sb]
-        if pa is CONSTANT is pb and type(a) in SCALARS and type(b) in SCALARS:
-            slots[slot] = CONSTANT
-            return recorder.certain(f, (a, b))
-        pa, pb = self.origin(sa, a), self.origin(sb, b)
-        if recorder.dead:
-            return f(a, b)
-        if symbol == "%" and templates.formats_parts(a, b):
-            out, self.slots[slot] = self._formatted(a, b, pa, pb)
-            return out
-        if type(a) is Tensor or type(b) is Tensor:
-            out = self._tensor_op(f, symbol, (a, b), (pa, pb))
-            self.slots[slot] = recorder.origin(None, out)
-            return out
-        if type(a) in SCALARS and type(b) in SCALARS:
-            return self._scalar(slot, f, symbol, a, b, pa, pb)
-        if numpy_calls.concerned(a, b):
-            out, self.slots[slot] = numpy_calls.operator(recorder, f, (a, b), (pa, pb))
-            return out
-        made = containers.arithmetic(self, f, symbol, a, b, pa, pb)
-        if made is not None:
-            out, self.slots[slot] = made
-            return out
-        methods = special_methods.operator_methods(f, a, b)
-        if methods:
-            name = special_methods.METHODS[f.__name__]
-            recorder.classes.guard_special(pa, a, name)  # or that there is none
-        for name, left, method in methods:
-            asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
-            recorder.classes.guard_special(asked[1], asked[0], name)
-            recorder.typed(other[1], other[0])  # it decides which operand is asked first
-            recorder.classes.guard_order(type(other[0]))
-            args, origins = zip(asked, other, strict=True)
-            out, origin = self.invoke(method, CONSTANT, args, origins)
-            if out is not NotImplemented:
-                self.slots[slot] = origin
-                return out
-            if isinstance(origin, Node):
-                recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
-        if methods:
-            shown = "** or pow()" if symbol == "**" else symbol
-            raise self._unfit(f"unsupported operand type(s) for {shown}: {{}} and {{}}", a, b)
-        recorder.refuse(f"{type(a).__name__} {symbol} {type(b).__name__}")
-        return f(a, b)
-
-    def _scalar(
-        self, slot: int, f: Any, symbol: str, a: Any, b: Any, pa: Origin, pb: Origin
-    ) -> Any:
-        """An operator on Python's own scalars."""
-        recorder = self.recorder
-        out = recorder.certain(f, (a, b), (pa, pb))
-        self.slots[slot] = made = self.expression(f"({{0}} {symbol} {{1}})", (a, b), (pa, pb))
-        if type(made) is Node:
-            key = _operation(symbol, pa, pb, a, b)
-            if CONSTANT not in key:
-                recorder.expressions[key] = made
-        return out
-
-    def _formatted(self, text: str, values: Any, pa: Origin, pb: Origin) -> tuple[str, Origin]:
-        """`text % values`, of which some are tensors."""
-        recorder, template = self.recorder, templates.Template(self.recorder)
-        if not templates.showable(recorder, values):
-            recorder.refuse("% of something that is no plain value")
-        out = recorder.guarded(recorder.late.unseen, operator.mod, text, values)
-        parts = template.of(text, pa), template.of(values, pb)
-        return out, template.text(f"({parts[0]} % {parts[1]})")
-
-    def _own_operator(self, f: Any, reflected: bool) -> None:
-        """Guard that an operator of tensors is dualflow's own."""
-        name = _method_name(f, reflected)
-        own = self.recorder.operators.get(name)
-        if own is not None and vars(Tensor).get(name) is own:
-            return
-        method = attributes.tensor_method(self.recorder, name)
-        if method is not None and not calls.trusted(method):
-            self.recorder.refuse(f"the method {name} of tensors, which was replaced")
-        self.recorder.operators[name] = method
-
-    def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
-        """An operator on tensors and numbers."""
-        recorder = self.recorder
-        self._own_operator(f, type(values[0]) is not Tensor)
-        for value, origin in zip(values, origins, strict=True):
-            if origin is not CONSTANT and type(value) is not Tensor:
-                break
-        else:
-            return recorder.tried(f, *values)
-        scalars = []
-        tensor = values[0] if type(values[0]) is Tensor else values[1]
-        operands = list(values)
-        for i, (value, origin) in enumerate(zip(values, origins, strict=True)):
-            if type(value) is Tensor or origin is CONSTANT:
-                continue
-            fits = symbol not in ("**", "<<", ">>", "@") and type(value) in NUMBERS
-            if fits and isinstance(origin, Node) and self._hide(origin, value, tensor):
-                if tensor.requires_grad:
-                    operands[i] = recorder.late.on_tape(origin, value)
-                else:
-                    scalars.append((value, origin))
-            else:
-                recorder.pin(origin, value)
-        if not scalars:
-            return recorder.tried(f, *operands)
-        with recorder.late.with_scalars(scalars):
-            return recorder.tried(f, *operands)
-
-    def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
-        """Whether a number may be an input beside `tensor`; guards that it stays such a number."""
-        recorder = self.recorder
-        recorder.typed(node, value)
-        if type(value) is not int:
-            return True
-        low, high = _same_range(tensor.dtype)
-        if not low <= value <= high:
-            return False
-        if not node.late:
-            recorder.guard("{k0} <= {0} <= {k1}", node, constants=(low, high))
-            return True
-        return tensor.dtype.kind == "f" or tensor.dtype.itemsize == 8
-
-    def expression(self, template: str, values: tuple, origins: tuple) -> Origin:
-        """The origin of Python arithmetic on scalars."""
-        recorder = self.recorder
-        for origin in origins:
-            if origin is not CONSTANT:
-                break
-        else:
-            return CONSTANT
-        parents = []
-        for value, origin in zip(values, origins, strict=True):
-            recorder.typed(origin, value)
-            node = origin if type(origin) is Node else recorder.as_node(origin, value)
-            if node is None:
-                recorder.refuse(f"a {type(value).__name__} of unknown origin")
-                return None
-            parents.append(node)
-        node = recorder.nodes(template, tuple(parents))
-        recorder.needs(node)
-        return node
 
     def unop(self, slot: int, name: str, sa: int, a: Any) -> Any:
         function, symbol = UNARY[name]
@@ -320,7 +101,7 @@ class Operators(Variables):
         recorder, slots = self.recorder, self.slots
         pa, pb = slots[sa], slots[sb]
         if type(a) in SCALARS:
-            known = recorder.expressions.get(_operation(symbol, pa, pb, a, b))
+            known = recorder.expressions.get(operation(symbol, pa, pb, a, b))
             if known is not None:
                 slots[slot] = known
                 return function(a, b)
@@ -411,13 +192,7 @@ class Operators(Variables):
         out, origin = self._asked("__eq__", a, b, pa, pb)
         if out is NotImplemented:
             return out, origin
-        return not (out if recorder.dead else self._truth(origin, out)), CONSTANT
-
-    def _unfit(self, text: str, a: Any, b: Any) -> TypeError:
-        """What Python raises where no method takes both operands, whose types are guarded."""
-        error = TypeError(text.format(f"'{type(a).__name__}'", f"'{type(b).__name__}'"))
-        self.recorder.born(error, "error", "constant")
-        return error
+        return not (out if recorder.dead else self.truth_of(origin, out)), CONSTANT
 
     def _fixed(self, f: Any, a: Any, b: Any) -> bool:
         """Whether `f` compares constants by no code of a program; guarded."""
@@ -459,20 +234,20 @@ class Operators(Variables):
         """`if value`: what Python decides; always a bool."""
         if self.recorder.dead:
             return bool(value)
-        return self._truth(self.origin(slot, value), value)
+        return self.truth_of(self.origin(slot, value), value)
 
     def truth_keep(self, slot: int, value: Any, stops: bool) -> Any:
         """A part of `and`, `or`, which is also the result if it decides."""
         if not self.recorder.dead:
             origin = self.origin(slot, value)
             if type(value) is Tensor:
-                self._truth(origin, value)
+                self.truth_of(origin, value)
                 self.recorder.late.allow_once(value)
             else:
-                self._truth(origin, value)
+                self.truth_of(origin, value)
         return value
 
-    def _truth(self, origin: Origin, value: Any) -> bool:
+    def truth_of(self, origin: Origin, value: Any) -> bool:
         recorder = self.recorder
         kind = type(value)
         if kind is Tensor:
@@ -526,21 +301,3 @@ class Operators(Variables):
                 return bool(size)
         recorder.refuse(f"the truth of a {kind.__name__}")
         return bool(value)
-
-
-def _operation(symbol: str, pa: Origin, pb: Origin, a: Any, b: Any) -> tuple[Any, ...]:
-    """What is the same for an operator on values of the same origins: an integer of the code is
-    itself, of other constants nothing is the same."""
-    return (
-        symbol,
-        a if pa is CONSTANT and type(a) is int else pa,
-        b if pb is CONSTANT and type(b) is int else pb,
-    )
-
-
-def _same_range(dtype: np.dtype) -> tuple[int, int]:
-    """The Python integers that are the same number in a tensor of `dtype`."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
-    return (-(2**24), 2**24) if dtype.kind == "f" else (-(2**63), 2**63 - 1)
