@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from dualflow.base.counters import count
 from dualflow.base.records import entity
@@ -18,7 +19,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
 from dualflow.ir.text import KernelText
 
-from . import builds, cache, helper, native, native_call, products, threads
+from . import builds, cache, helper, native, products, threads
 from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
@@ -57,7 +58,7 @@ def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
         except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
             images[word] = f"{type(error).__name__}: {error}"
     native.builtin_works()  # so that its code too is on disk before the parent looks for it
-    native_call.works()
+    import_module("dualflow.runtime.native_call").works()
     threads.step()
     written = pickle.dumps(planned)
     if name is not None:
