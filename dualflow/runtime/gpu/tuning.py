@@ -134,9 +134,9 @@ class Tuned:
             self._settle()
 
     def _open(self) -> list[int]:
-        """The ways that were not measured and may still be."""
-        ways = [n for n, build in self._builds.items() if not build.failure]
-        ways += [] if self.form.alone else [STEPS]
+        """The ways that were not measured and may still be; the steps themselves come first."""
+        ways = [] if self.form.alone else [STEPS]
+        ways += [n for n, build in self._builds.items() if not build.failure]
         return [n for n in ways if n not in self.seconds]
 
     def _measure(self, number: int, work: Work, stream: Any) -> None:
