@@ -202,6 +202,17 @@ def objects_compared(compile, see):
     see(f, tensor(*X), Version(1), "other")
 
 
+def containers_compared(compile, see):
+    @compile
+    def f(x, table):
+        nested = {0: (1, {}), 1: [[]]}
+        same = nested == {0: (1, {}), 1: [[]]}, nested != {0: 2}, {1: {}} == {1: {}}
+        return x * 2.0, same, table == {"a": [1, (2, {})]}, [] == {}, (1,) == [1], {1: ()} != ()
+
+    for table in ({"a": [1, (2, {})]}, {"a": [1, (2, {})]}, {"a": [1]}, {}, [], None):
+        see(f, tensor(*X), table)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -163,7 +163,8 @@ class Operators(Arithmetic):
         """What methods written in Python make of a comparison, asked as Python asks them, and its
         origin; None if others decide, and nothing was called."""
         sides = [(name, a, b, pa, pb), (_REFLECTED[name], b, a, pb, pa)]
-        if not all(_comparable(x, asked) for asked, x, *_ in sides):
+        alike = type(a) is type(b) and type(a) in _COMPARED
+        if alike or not all(_comparable(x, asked) for asked, x, *_ in sides):
             return None
         if type(a) is not type(b) and type(a) in type(b).__mro__:  # not what an ABC says
             sides.reverse()
