@@ -5,9 +5,10 @@
     o = w @ v
 
 Comes in: the works of a program in order, and which memory each uses. Goes out: the same works, of
-which some are `Chained`. A chain begins with a product of matrices; a work joins it where it
-computes row by row what it reads of it, or sums such rows up. What lies between in the order and
-does not need the chain goes before it, what needs it and cannot join after it.
+which some are `Chained`. A chain begins with a product of matrices, or with a kernel that makes its
+rows alone; a work joins it where it computes row by row what it reads of it, or sums such rows up.
+What lies between in the order and does not need the chain goes before it, what needs it and cannot
+join after it.
 """
 
 from __future__ import annotations
@@ -202,12 +203,12 @@ class _Growth:
         sums = uses[1].home in self.made or not self._in_rows(uses[0], (*range(len(outer) + 1),))
         rank = len(outer)
         if not sums:
-            if prod(outer) * m != self.count:
+            if prod(outer) * m != self.count or m == 1:
                 return None, set()
             steps = [left.strides[: rank + 1], (*right.strides[:rank], 0)]
             return (m, False), cuts_of((*outer, m), [*steps, result.strides[: rank + 1]])
         k = left.shape[-1]
-        if prod(outer) * k != self.count or not self._pays(uses, prod(outer)):
+        if prod(outer) * k != self.count or k == 1 or not self._pays(uses, prod(outer)):
             return None, set()
         along = (*range(rank), rank + 1), (*range(rank), rank)
         if not all(map(self._in_rows, uses, along)):
@@ -300,12 +301,8 @@ class _Finder:
     def grow(self, numbers: Sequence[int]) -> tuple[Chained, list[int], list[int]] | None:
         """The chain that begins with the first of `numbers`, what goes before it and what after;
         None if it is none."""
-        first = self.works[numbers[0]]
-        if not isinstance(first, Library) or not is_product(first.node):
-            return None
-        count = prod(first.node.result.shape[:-1])
-        growth = _Growth(self, count)
-        if count < LEAST or not growth.joins(numbers[0]):
+        growth = self._begun(numbers[0])
+        if growth is None:
             return None
         before: list[int] = []
         after: list[int] = []
@@ -327,6 +324,31 @@ class _Finder:
         chain = growth.finished()
         taken = {*growth.numbers, *before}
         return None if chain is None else (chain, before, [n for n in numbers if n not in taken])
+
+    def _begun(self, number: int) -> _Growth | None:
+        """A chain of one work: a product, or a kernel that makes the rows of one."""
+        work = self.works[number]
+        if isinstance(work, Library):
+            count = prod(work.node.result.shape[:-1]) if is_product(work.node) else 0
+            growth = _Growth(self, count)
+            return growth if count >= LEAST and growth.joins(number) else None
+        for use in self.uses[number] if isinstance(work, Lowered) else ():
+            if use.written and self._is_left(use.home):
+                row = use.home.shape[-1]
+                growth = _Growth(self, use.home.type.size // row)
+                growth.made[use.home] = row
+                return growth if growth.count >= LEAST and growth.joins(number) else None
+        return None
+
+    def _is_left(self, home: Value) -> bool:
+        """Whether a product reads rows of the value, which has no other use."""
+        users = self.users[home]
+        if len(users) != 2 or len(home.shape) < 2 or not home.type.size or -1 in users:
+            return False
+        reader = self.works[max(users)]
+        if not isinstance(reader, Library) or not is_product(reader.node):
+            return False
+        return self.uses[max(users)][0].home is home and self.uses[max(users)][1].home is not home
 
     def _needed(self, number: int, free: Sequence[int]) -> list[int]:
         """Those of `free` that have to run before the work of this number."""
