@@ -178,7 +178,7 @@ def test_a_sum_over_two_axes_and_of_nothing(interpreter, random):
     kernel = Kernel(axes, accesses, (), stages, "b").verify()
     x = random.standard_normal((3, 5, 40)).astype(F32)
     out, place = np.zeros(3, F32), np.zeros(3, I64)
-    launch(interpreter, kernel, [x, out, place], blocks=(2, 16, 0))
+    launch(interpreter, kernel, [x, out, place], blocks=(2, 16))
     np.testing.assert_allclose(out, x.sum((1, 2)), rtol=1e-5)
     np.testing.assert_array_equal(place, x.reshape(3, -1).argmax(1))
     launch(interpreter, fold_kernel("sum", F32, F32), [x[0, :3, :0].copy(), out])
