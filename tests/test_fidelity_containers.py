@@ -207,9 +207,9 @@ def containers_compared(compile, see):
     def f(x, table):
         nested = {0: (1, {}), 1: [[]]}
         same = nested == {0: (1, {}), 1: [[]]}, nested != {0: 2}, {1: {}} == {1: {}}
-        return x * 2.0, same, table == {"a": [1, (2, {})]}, [] == {}, (1,) == [1], {1: ()} != ()
+        return x * 2.0, same, table == {"a": [1, (2, None)]}, [] == {}, (1,) == [1], {1: ()} != ()
 
-    for table in ({"a": [1, (2, {})]}, {"a": [1, (2, {})]}, {"a": [1]}, {}, [], None):
+    for table in ({"a": [1, (2, None)]}, {"a": [1, (2, None)]}, {"a": [1]}, {}, [], None):
         see(f, tensor(*X), table)
 
 

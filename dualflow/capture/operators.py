@@ -151,8 +151,8 @@ class Operators(Arithmetic):
         return function(a, b)
 
     def _dicts_equal(self, f: Any, a: Any, b: Any, pa: Origin, pb: Origin) -> bool | None:
-        """Whether two dicts of plain values, which are pinned, are equal."""
-        if not all(type(x) in SCALARS for part in (a, b) for x in (*part, *part.values())):
+        """Whether two dicts are equal, whose keys are plain and whose values are pinned."""
+        if not all(type(key) in SCALARS for part in (a, b) for key in part):
             return None
         for value, origin in ((a, pa), (b, pb)):
             for key, part in templates.parts_of_dict(self.recorder, value, origin):
