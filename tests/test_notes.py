@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dualflow.array import EagerMode, asarray, tensor
-from dualflow.capture.notes import Notes, RecordMode, infer, prune
+from dualflow.capture.node_builder import infer, prune
+from dualflow.capture.notes import Notes, RecordMode
 from dualflow.ir.graph import GraphBuilder
 from dualflow.ir.interpret import interpret
 from dualflow.ir.types import TensorType

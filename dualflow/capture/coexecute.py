@@ -27,7 +27,7 @@ from dualflow.ops.door import away
 from dualflow.ops.promotion import plan
 
 from .execution import Execution
-from .notes import attributes_key, infer
+from .node_builder import attributes_key, infer
 from .pending import Cell, form_of, lock
 from .run import Run, is_exposed
 from .segments import Segments

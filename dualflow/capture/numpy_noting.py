@@ -18,7 +18,7 @@ from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops.promotion import plan
 
-from .notes import infer
+from .node_builder import infer
 
 if TYPE_CHECKING:
     from .recorder import Recorder

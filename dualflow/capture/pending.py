@@ -20,7 +20,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
 
-from .notes import infer
+from .node_builder import infer
 from .segments import Record
 
 #: Held while anything pending changes: an operation is noted, a segment runs, a value is fetched.

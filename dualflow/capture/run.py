@@ -21,7 +21,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 from dualflow.ops import views
 
-from .notes import infer
+from .node_builder import infer
 from .pending import Cell, Watch, owned
 from .segments import Record, Segments
 from .steps import Step, inputs, interpret

@@ -23,7 +23,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 from dualflow.ops.promotion import plan
 
-from .notes import NodeBuilder, prune
+from .node_builder import NodeBuilder, prune
 
 if TYPE_CHECKING:
     from .segments import Record
