@@ -97,9 +97,30 @@ def test_levels_are_looked_up_when_a_line_is_logged(log):
     assert compiled.stats()["replays"] == 3
 
 
-def test_a_program_s_own_handler_runs_in_python(log):
+def test_a_program_s_own_handler_is_followed(log):
     logger, _ = alone(log)
     logger.addHandler(Loud())
+
+    def f(x, step):
+        logger.info("loud")
+        return x * Loud.seen
+
+    Loud.seen = 0
+    wanted = [f(*arguments).numpy() for arguments in inputs()]
+    Loud.seen = 0
+    compiled = df.compile(f, wait=True)
+    found = [compiled(*arguments).numpy() for arguments in inputs()]
+    np.testing.assert_array_equal(found, wanted)
+    assert compiled.stats()["replays"] == 3
+
+
+def test_a_handler_with_ways_of_its_own_runs_in_python(log):
+    class Own(Loud):
+        def handle(self, record):
+            Loud.seen += 1
+
+    logger, _ = alone(log)
+    logger.addHandler(Own())
 
     def f(x, step):
         logger.info("loud")
@@ -114,7 +135,7 @@ def test_a_program_s_own_handler_runs_in_python(log):
     assert compiled.stats()["replays"] == 0
 
 
-def test_a_handler_that_came_later_ends_the_replays(log):
+def test_a_handler_that_came_later_is_called(log):
     logger, text = alone(log)
 
     def f(x, step):
@@ -129,7 +150,7 @@ def test_a_handler_that_came_later_ends_the_replays(log):
     Loud.seen = 0
     for arguments in inputs():
         compiled(*arguments)
-    assert compiled.stats()["replays"] == 3
+    assert compiled.stats()["replays"] == 6
     assert Loud.seen == 4
     assert text.getvalue().count("once") == 8
 

@@ -5,12 +5,14 @@
 import contextlib
 import copy
 import dataclasses
+import enum
 import functools
 import heapq
 import io
 import itertools
 import logging
 import operator
+import random
 import sys
 import threading
 
@@ -437,6 +439,124 @@ def views_of_objects(compile, see):
     for i in range(4):
         see(f, tensor(*X))
         layer.n = i // 2
+
+
+def objects_that_give_iterators(compile, see):
+    asked = []
+
+    class Row:
+        def __init__(self, *items):
+            self.items = items
+
+        def __iter__(self):
+            asked.append("row")
+            return iter(self.items)
+
+    class Lazy(Row):
+        def __iter__(self):
+            asked.append("lazy")
+            yield from self.items
+
+    class Closing(Row):
+        def __iter__(self):
+            try:
+                yield from self.items
+            finally:
+                asked.append("closed")
+
+    @compile
+    def f(x):
+        products = [p * q for p, q in zip(Row(x, x * 2), Lazy(x, 1), strict=True)]
+        return products, [i * v for i, v in enumerate(Lazy(x, x))], list(map(abs, Row(x, 3)))
+
+    @compile
+    def closed(x):
+        return [v * i for i, v in enumerate(Closing(x, x))]
+
+    for _ in range(4):
+        see(f, tensor(*X))
+        see(closed, tensor(*X))
+    see.that(asked)
+
+
+def members_by_value(compile, see):
+    class Kind(enum.Enum):
+        NONE = "none"
+        TWICE = "twice"
+
+        def of(self, x):
+            return {"none": lambda v: v, "twice": lambda v: v * 2}[self.value](x)
+
+    @compile
+    def f(x, how):
+        kind = Kind(how)
+        return kind.of(x), kind.name, kind is Kind.TWICE
+
+    for how in ("twice", "twice", "none", "bad", "none", "bad", "twice"):
+        see(f, tensor(*X), how)
+
+
+def stacks_of_exits(compile, see):
+    log = []
+
+    @compile
+    def f(x):
+        with contextlib.ExitStack() as stack:
+            stack.callback(log.append, "first")
+            stack.callback(log.append, "second")
+            with contextlib.suppress(ZeroDivisionError):
+                log.append(1 / int(x[0]))
+                x = x + 1
+        return x
+
+    for first in (1.0, 2.0, 3.0, 0.0, 0.0, 4.0):
+        see(f, tensor(first, 1.0))
+    try:
+        raise ValueError
+    except ValueError:
+        see(f, tensor(1.0, 1.0))
+    see.that(log)
+
+
+def numbers_drawn(compile, see):
+    rng = random.Random(3)
+
+    @compile
+    def f(x):
+        k = rng.randint(1, 6)
+        noise = rng.uniform(-1, 1) + rng.gauss(0, 1) * rng.random() - rng.random()
+        return x * k + noise
+
+    for _ in range(5):
+        see(f, tensor(*X))
+    see.that(rng.random())
+
+
+def views_of_changed_objects(compile, see):
+    class Thing:
+        pass
+
+    thing = Thing()
+    thing.n, thing.w = 1, 2
+
+    @compile
+    def f(x):
+        thing.n += 1
+        thing.z = 3
+        return list(vars(thing).items()), x * vars(thing)["n"]
+
+    @compile
+    def g(x):
+        thing.n += 1
+        vars(thing)["q"] = x
+        return vars(thing)["n"]
+
+    for i in range(5):
+        see(f, tensor(*X))
+        see(g, tensor(*X))
+        if i == 2:
+            del thing.q
+    see.that(thing)
 
 
 def tensors_as_indices(compile, see):

@@ -72,8 +72,11 @@ def note_stored(
     assert node is not None
     recorder.typed(origin, owner)
     recorder.writes(node, owner)
-    recorder.drops(getattr(owner, "__dict__", {}).get(name))
+    held = getattr(owner, "__dict__", {})
+    recorder.drops(held.get(name))
     key = (id(owner), name)
+    if name not in held:
+        recorder.fresh.add(key)
     if kind is types.ModuleType:  # its names are the globals of its functions
         key = ("global", id(vars(owner)), name)
     recorder.stored[key] = part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import enum
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dualflow.autograd.grad_mode import GradMode
 
 from . import known_values
-from .classes import special
+from .classes import lookup, special
 from .kinds import FIXED
 from .likenesses import sets_plainly
 from .provenance import CONSTANT, SCALARS, Born, Origin
@@ -35,6 +36,8 @@ def plan(call: Call) -> Plan | None:
         return call.plan(lambda out: recorder.born(out, "opaque"))
     if issubclass(cls, BaseException):
         return _error(call)
+    if isinstance(cls, enum.EnumMeta):
+        return _member(call)
     if is_value_class(cls):
         return known_values.made(call)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
@@ -55,6 +58,22 @@ def plan(call: Call) -> Plan | None:
     if dataclasses.is_dataclass(cls) and init.__code__.co_filename == "<string>":
         return _dataclass(call)
     return _instance(call, init)
+
+
+def _member(call: Call) -> Plan | None:
+    """The member of an enumeration that has a value."""
+    cls: Any = call.function
+    recorder = call.recorder
+    plain = len(call.args) == 1 and not call.kwargs and type(call.args[0]) in SCALARS
+    own = lookup(cls, "_missing_")[1] is vars(enum.Enum)["_missing_"]
+    if not plain or not own or type(call.function) is not enum.EnumMeta:
+        call.refuse(f"a member of {cls.__name__} is looked up")
+        return None
+    recorder.classes.find(cls, "_missing_")
+    return call.plan(
+        lambda out: recorder.pin(call.origins[0], call.args[0]) or CONSTANT,
+        lambda value: recorder.certain(cls, (value,), call.origins),
+    )
 
 
 def _instance(call: Call, init: Any) -> Plan | None:

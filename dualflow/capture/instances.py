@@ -159,11 +159,30 @@ def _open(recorder: Recorder, owner: Any, origin: Origin) -> Read:
         recorder.opened[id(value)] = owner
         return value, recorder.known(value) or recorder.born(value, "dict", origin.parts)
     changed = any(key[0] == id(owner) for key in recorder.stored)
-    if changed or not isinstance(origin, Node):
+    deleted = any(key[0] == id(owner) for key in recorder.deleted)
+    if deleted or not isinstance(origin, Node):
         recorder.refuse("the __dict__ of an object that the call changed")
         return value, None
+    if changed:
+        return value, _changed(recorder, owner, origin)
     recorder.opened[id(value)] = recorder.opened[id(owner)] = owner
     return value, recorder.read(recorder.nodes("{0}.__dict__", (origin,)), value)
+
+
+def _changed(recorder: Recorder, owner: Any, origin: Node) -> Origin:
+    """The `__dict__` of an object from outside that the call has changed, as it is now."""
+    recorder.typed(origin, owner)
+    node = recorder.nodes("{0}.__dict__", (origin,))
+    held = owner.__dict__
+    names = tuple(name for name in held if (id(owner), name) not in recorder.fresh)
+    recorder.guard("tuple({0}) == {k0}", node, constants=(recorder.const_tuple(names),))
+    parts = {}
+    for name, value in held.items():
+        stored = recorder.stored.get((id(owner), name))
+        read = recorder.nodes("{0}[{k0}]", (node,), (name,))
+        parts[name] = stored if stored is not None else recorder.found(read, value)
+    recorder.opened[id(held)] = recorder.opened[id(owner)] = owner
+    return recorder.born(held, "dict", parts)
 
 
 def _of_slot(

@@ -99,13 +99,20 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
             yield element, None
 
 
-def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
-    """The items that an object of a class written in Python gives."""
+def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:
+    """The iterator that an object of a class written in Python gives, and its origin."""
     recorder = frame.recorder
     recorder.classes.guard_special(origin, value, "__iter__")
     made, where = frame.invoke(special(type(value), "__iter__"), CONSTANT, (value,), (origin,))
     if not hasattr(type(made), "__next__"):
         raise TypeError(f"iter() returned non-iterator of type {type(made).__name__!r}")
+    return made, recorder.origin(where, made)
+
+
+def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items that an object of a class written in Python gives."""
+    recorder = frame.recorder
+    made, where = asked(frame, value, origin)
     following = special(type(made), "__next__")
     if following is None or recorder.dead:
         yield from elements(frame, made, where)

@@ -194,6 +194,16 @@ def _vars(call: Call) -> Plan | None:
     return call.plan(lambda out: found[0], run)
 
 
+@known(sys.exc_info)
+def _handled(call: Call) -> Plan | None:
+    """`sys.exc_info()` where nothing is being handled."""
+    if sys.exc_info()[1] is not None or call.args or call.kwargs:
+        call.refuse()
+        return None
+    call.recorder.guard("{k0}()[1] is None", constants=(sys.exc_info,))
+    return call.plan(lambda out: CONSTANT)
+
+
 @known(setattr)
 def _setattr(call: Call) -> Plan | None:
     recorder = call.recorder

@@ -71,16 +71,25 @@ def lazily(call: Call, real: Any, follow: Callable[[], Iterator[tuple[Any, Origi
 
 def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origin]]] | None:
     """For each iterable of a call what C code is to iterate over, and where the item that it gives
-    as the i-th came from; None if that is not known: an object's own `__iter__` would have to be
-    asked at once, not when the first item is."""
+    as the i-th came from; None if that is not known. An object's own `__iter__` is asked now, and
+    then there is a plan."""
     recorder, found = call.recorder, []
-    for value, where in zip(call.args[first:], call.origins[first:], strict=True):
-        origin = recorder.origin(where, value)
-        asked = type(value) is not Tensor and special(type(value), "__iter__") is not None
-        if asked or twins.closing(origin) or not iteration.followed(value, origin):
+    given = [
+        (value, recorder.origin(where, value))
+        for value, where in zip(call.args[first:], call.origins[first:], strict=True)
+    ]
+    for value, origin in given:
+        if twins.closing(origin) or not iteration.followed(value, origin):
             call.refuse(f"{call.name} of a {type(value).__name__}")
             return None
-        if isinstance(value, (list, tuple)):
+    for value, origin in given:
+        if type(value) is not Tensor and special(type(value), "__iter__") is not None:
+            made, where = iteration.asked(call.frame, value, origin)
+            if twins.closing(where):
+                call.refuse(f"{call.name} of a {type(value).__name__}")
+            tap = Tap(call, made, where)
+            found.append((tap, lambda _, tap=tap: tap.last))
+        elif isinstance(value, (list, tuple)):
             for _ in recorder.items(value, origin):  # guards the length
                 pass
             part = functools.partial(iteration.part_now, recorder, value, origin)
@@ -94,7 +103,7 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
         else:
             tap = Tap(call, value, origin)
             found.append((tap, lambda _, tap=tap: tap.last))
-    return None if recorder.dead else found
+    return found
 
 
 @known(enumerate)

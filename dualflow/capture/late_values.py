@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 PINNED_BYTES = 4096
 
 
+#: what kernels compute of floats as Python does
+_ARITHMETIC = {
+    "({0} + {1})": p.add.op, "({0} - {1})": p.subtract.op, "({0} * {1})": p.multiply.op,
+}  # fmt: skip
+
+
 @final
 class LateValues:
     """The values of tensors that one recorded call read.
@@ -191,11 +197,37 @@ class LateValues:
                 made = add(p.cast.op, (made,), {"dtype": np.dtype("int64")}, line).result
             self._scalar_values[node] = made
             return made
+        computed = self._computed(node) if type(value) is float else None
+        if computed is not None:
+            self._scalar_values[node] = computed
+            return computed
         self.recorder.check(self.recorder.nodes("({0} is not None)", (node,)), True)
         dtype = np.dtype({bool: "bool", int: "int64", float: "float64"}[type(value)])
         self.recorder.inputs.append(("scalar", node, dtype))
         self._scalar_values[node] = found = self.recorder.notes.builder.input(TensorType((), dtype))
         return found
+
+    def _computed(self, node: Node) -> Value | None:
+        """The value of the graph that is a sum, difference or product of floats from tensors: the
+        graph computes what Python would, and nothing has to wait for it; None of others."""
+        add, line = self.recorder.notes.builder.add, user_line()
+        if node.template.startswith("T["):
+            made = self.values[node.constants[0]]
+            if made.dtype.kind != "f":
+                return None
+            if made.shape != ():
+                made = add(p.reshape.op, (made,), {"shape": ()}, line).result
+            wide = np.dtype("float64")
+            if made.dtype == wide:
+                return made
+            return add(p.cast.op, (made,), {"dtype": wide}, line).result
+        if node.template == "{k0}({0})" and node.constants[0] is float and node.late:
+            return self._computed(node.parents[0])
+        op = _ARITHMETIC.get(node.template)
+        parts = [self._computed(parent) for parent in node.parents] if op and node.late else [None]
+        if op is None or any(part is None for part in parts):
+            return None
+        return add(op, tuple(part for part in parts if part is not None), {}, line).result
 
 
 class _Scalars:

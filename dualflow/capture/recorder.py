@@ -107,6 +107,7 @@ class Recorder:
         self.expressions: dict[tuple[Any, ...], Node] = {}  # of operators on numbers
         self.operators: dict[str, Any] = {}  # those that are dualflow's own
         self.deleted: set[Any] = set()  # attributes taken from objects from outside
+        self.fresh: set[Any] = set()  # attributes that they did not have before the call
         # those made in the call, and whether it is visible when they die; whether one is so
         self.generators: list[tuple[ref[Any], bool]] = []
         self.closing = False

@@ -56,6 +56,8 @@ def shadow_of(recorder: Recorder, value: Any, origin: Origin) -> Any:
     if found is not None:
         return found
     if isinstance(origin, Born):
+        if id(recorder.opened.get(id(value))) in recorder.opened:  # that of an object from outside
+            recorder.refuse("the __dict__ of an object changed")
         return origin
     node = recorder.as_node(origin, value)
     assert node is not None
