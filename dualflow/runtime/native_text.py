@@ -54,6 +54,8 @@ _BUILT_IN = {
                  "  {r}x = cmpxchg ptr {r}p, i64 {1}, i64 {2} seq_cst seq_cst\n"
                  "  {r}b = extractvalue {{ i64, i1 }} {r}x, 1\n  {r} = zext i1 {r}b to i64",
 }  # fmt: skip
+#: Lines of LLVM text of a function that becomes part of those that call it.
+SHORT = 80
 _DECLARED = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 """
@@ -132,8 +134,10 @@ class _Function:
         kind = "" if node.name.startswith("dualflow") else "internal "
         marks = "".join(f" {d.id}" for d in node.decorator_list if isinstance(d, ast.Name))
         parameters = ", ".join(f"i64 %{name}.given" for name in given)
-        head = [f"define {kind}i64 @{node.name}({parameters}) nounwind{marks} {{", "entry:"]
         self.body(node.body)
+        if kind and not marks and len(self.lines) < SHORT:
+            marks = " alwaysinline"
+        head = [f"define {kind}i64 @{node.name}({parameters}) nounwind{marks} {{", "entry:"]
         places = [f"%{name}" for name in self.variables] + self._slots
         head += [f"  {place} = alloca i64" for place in places]
         head += [f"  store i64 %{name}.given, ptr %{name}" for name in given]
