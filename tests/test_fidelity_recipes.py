@@ -2,6 +2,7 @@
 
 # ruff: noqa: B019 - the programs are what users write
 
+import collections
 import contextlib
 import copy
 import dataclasses
@@ -265,6 +266,18 @@ def lists_that_grow(compile, see):
     see(f, tensor(1.0, 2.0))
     see(f, tensor(1.0, 2.0))
     see.that(losses)
+
+
+def deques_that_grow_long(compile, see):
+    @compile
+    def f(x, count):
+        queue = collections.deque()
+        for i in range(count):
+            queue.append(i)
+        return x * queue.popleft(), len(queue)
+
+    for count in (9, 9, 5000, 5000):
+        see(f, tensor(*X), count)
 
 
 def functions_that_count(compile, see):

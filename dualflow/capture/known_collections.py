@@ -62,11 +62,18 @@ _CHANGES = ("append", "appendleft", "pop", "popleft", "extend", "extendleft", "r
             "reverse", "insert")  # fmt: skip
 
 
+#: each change of a deque takes time for each of its items: of longer ones it is not followed
+_LONGEST = 1024
+
+
 @methods(deque, *_CHANGES)
 def _changed(call: Call) -> Plan | None:
     """A method that changes a deque: done to the origins of its items too."""
     recorder, name, f = call.recorder, call.function.__name__, call.function
     owner, *rest = call.args
+    if len(owner) > _LONGEST:
+        call.refuse(f"a deque of more than {_LONGEST} items is changed")
+        return None
     shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     outside = not isinstance(shadow, Born)
     born = shadow.whole(recorder) if outside else shadow
