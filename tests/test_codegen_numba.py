@@ -664,3 +664,19 @@ def test_a_stage_of_many_dear_ops_is_written_once():
         source = emit(replace(plain, stages=(heavy, *plain.stages[1:]))).source
         assert source.count("m_tanh") == count * loops
         assert source.count("whole_vectors()") == 1
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+def test_folds_of_a_single_element(shape, dtype):
+    @df.compile(wait=True)
+    def f(x):
+        return x.sum() + x, x.max() * x, x.mean()
+
+    x = df.asarray(np.full(shape, 3, dtype))
+    f(x)
+    total, largest, mean = f(x)
+    assert f.stats()["replays"] == 1
+    same(total.numpy(), np.full(shape, 6, total.numpy().dtype))
+    same(largest.numpy(), np.full(shape, 9, dtype))
+    assert float(mean) == 3

@@ -183,7 +183,8 @@ class ColumnEmitter(RowEmitter):
 
     def _is_narrow(self, fold: Fold) -> bool:
         """Whether rows are added in the fold's own dtype first, some at a time."""
-        return self._in_blocks(fold) and fold.dtype != FLOAT64
+        folding = next(stage for stage in self.kernel.stages if fold in stage.sinks)
+        return bool(folding.over) and self._in_blocks(fold) and fold.dtype != FLOAT64
 
     def _rows(self, stage: Stage) -> int:
         """How many rows one pass over the accumulators takes in."""
