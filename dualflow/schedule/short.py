@@ -22,7 +22,7 @@ from dualflow.ops import primitives as p
 
 from .facts import Facts, role_of
 
-#: Scalar operations that make an element, if it is to be computed apart from the others.
+#: Scalar operations of a fold that is written out: each reader of its result may repeat them.
 CHEAP = 12
 
 
@@ -37,7 +37,7 @@ def write_out_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         operands = tuple([instead.get(value, value) for value in node.operands])
-        if node in short and work[node.operands[0]] <= CHEAP:
+        if node in short and (work[node.operands[0]] + 1) * _points(node) <= CHEAP:
             instead[node.result] = _written_out(node, operands[0], nodes)
             continue
         if operands != node.operands:
@@ -56,9 +56,14 @@ def _is_short(node: Node, backend: Backend, exact: bool) -> bool:
         return False  # the sums of NumPy are wider than their steps
     axes: Sequence[int] = node.attributes["axes"]  # type: ignore[assignment]
     shape = node.operands[0].shape
-    points = size_of(tuple(shape[axis] for axis in axes))
+    points = _points(node)
     kept = size_of(tuple(shape[axis] for axis in range(len(shape)) if axis not in axes))
     return 0 not in axes and 1 < points <= backend.short and kept > 1
+
+
+def _points(node: Node) -> int:
+    """How many elements the fold takes for each result."""
+    return node.operands[0].type.size // max(node.result.type.size, 1)
 
 
 def _written_out(node: Node, x: Value, nodes: list[Node]) -> Value:
