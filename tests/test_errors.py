@@ -23,6 +23,7 @@ import pytest
 import dualflow as df
 from dualflow.base import errors
 from dualflow.runtime import builds
+from dualflow.runtime import cache as disk
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = str(ROOT / "dualflow")
@@ -437,12 +438,11 @@ def test_a_folder_that_takes_no_files_is_counted(place):
 
 
 def test_a_full_disk_is_counted_and_leaves_nothing_behind(cache, monkeypatch):
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[: len(data) // 2])
+    def full(path: str, data: bytes) -> None:
+        Path(path).write_bytes(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(disk, "_write", full)
     assert fresh() == {"kernels_compiled": 1, "cache_errors": 1}
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
