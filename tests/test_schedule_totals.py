@@ -306,3 +306,11 @@ def test_a_group_that_folds_nothing_closes_none():
         found = second(x)
     assert second.stats()["replays"] == 1
     np.testing.assert_allclose(found.numpy(), df.jacfwd(df.jacfwd(scanned))(x).numpy(), 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 1), (5, 7, 1, 3), (4, 1, 5, 1, 3), (2, 1500, 1, 30)])
+def test_a_fold_in_two_has_axes_of_one_element_after_those_it_folds_first(shape):
+    b = Builder()
+    x = b.tensor(*shape, dtype=float64)
+    made = b(p.subtract, x, b.spread(b(p.max, x, axes=(1,)), shape, (1,)))
+    assert checked(b.build([b(p.sum, made, axes=(0, 1, 2))]))

@@ -63,11 +63,14 @@ def _inner_axes(node: Node, rows: int, backend: Backend) -> tuple[int, ...]:
     """The axes to fold first; none if the fold is better left whole. `rows`: how many results the
     folds before it have; where it folds just these, it can be a total of their kernel."""
     operand, results = node.operands[0], node.result.type.size
-    real = [axis for axis in node.attributes["axes"] if operand.shape[axis] != 1]  # type: ignore[union-attr]
+    axes: tuple[int, ...] = node.attributes["axes"]  # type: ignore[assignment]
+    real = [axis for axis in axes if operand.shape[axis] != 1]
     if len(real) < 2 or (backend.totals and rows >= operand.type.size):
         return ()
+    # The axes of the outer fold are those before, whose numbers stay what they are.
+    first = real[-1] if rows > results else real[1]
+    inner = tuple(axis for axis in axes if axis >= first)
     if rows > results:
-        return (real[-1],)
-    inner = tuple(real[1:])
+        return inner
     enough = size_of(tuple(operand.shape[axis] for axis in inner)) >= ENOUGH
     return inner if enough and operand.type.size >= LARGE * max(results, 1) else ()
