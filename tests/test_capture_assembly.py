@@ -6,6 +6,7 @@ import gc
 import sys
 import types
 from contextlib import suppress
+from ctypes import addressof, c_int64
 from textwrap import indent
 from typing import Any
 from weakref import ref
@@ -21,6 +22,7 @@ from dualflow.capture.commit import apart, store
 from dualflow.capture.emit import FITS, MISS, PYTHON, RAISED
 from dualflow.capture.error_state import error_state
 from dualflow.ops import door
+from dualflow.runtime import machine, native
 from dualflow.runtime.machine import ALIVE, REGISTERS
 
 
@@ -219,3 +221,77 @@ def test_nothing_is_kept_and_nothing_lost(lines):
         call()
     after = [sys.getrefcount(x) for x in watched]
     assert all(abs(b - a) < 30 for a, b in zip(before, after, strict=True))
+
+
+class Clash:
+    """A key with the hash of another one, which cannot be compared with it."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: Any) -> bool:
+        raise RuntimeError(f"no comparison with {other}")
+
+
+@pytest.mark.parametrize("line", ["if 'x' in K1: return 1", "if 'x' not in K1: return 1",
+                                  "v1 = K1['x']", "if not (K1['x'] is K2): return 1",
+                                  "if not W0.keys().isdisjoint(K3): return 1"])  # fmt: skip
+@pytest.mark.parametrize("guarded", [False, True])
+def test_errors_of_a_lookup_in_a_namespace_are_seen(line, guarded):
+    place = types.ModuleType("place")
+    space: dict[Any, Any] = vars(place)
+    space[Clash("x")] = 1
+    if guarded:
+        line = f"try:\n    {line}\nexcept GuardErrors: return MISS"
+    names = {"K0": (), "K1": {Clash("x"): 1}, "K2": Box, "K3": frozenset("x")}
+    text = Text(f"W0 = W0.__dict__\n{GIVEN}{line}\nreturn 5", weak={"W0": place}, **names)
+    wanted = told(text.portable, Box())
+    assert "RuntimeError" in wanted[0] or guarded
+    assert told(text.native, Box()) == wanted
+
+
+def test_what_is_referred_to_weakly_is_held_by_nothing_else():
+    class Gone:
+        pass
+
+    text = Text(GIVEN + "if not (type(v0) is W0): return MISS\nreturn 1", weak={"W0": Gone}, K0=())
+    watched = ref(Gone)
+    text.weak.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getrefcount(Gone)
+        Assembler(text.text, text.names, None, (-1, ()), True)
+        assert sys.getrefcount(Gone) == before
+    finally:
+        gc.enable()
+    assert watched() is Gone
+
+
+class Last:
+    """Tells when it dies what the definition of a built-in is then."""
+
+    __slots__ = ("seen", "where")
+
+    def __init__(self, call: Any, seen: list[int]) -> None:
+        self.seen, self.where = seen, c_int64.from_address(id(call) + object.__basicsize__).value
+
+    def __del__(self) -> None:
+        self.seen.append(c_int64.from_address(self.where + 8).value)
+
+
+def test_the_definition_of_a_built_in_outlives_what_it_keeps():
+    text, seen = text_of("return v0.value"), []
+    call: Any = text.native
+    state, definitions = call.__self__, native._definitions
+    address = c_int64.from_address(id(call) + object.__basicsize__).value
+    assert address in {addressof(one) for one in definitions.values()}
+    assert not any(isinstance(one, native._MethodDefinition) for one in state.keep)
+    state.call, state.last = call, Last(call, seen)  # a cycle: the state is cleared first
+    assert call(Box()) == 3
+    del text, call, state
+    gc.collect()
+    assert seen == [machine.library()["dualflow_whole_call"]]

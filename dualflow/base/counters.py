@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .thread import Lock
+from .thread import RLock
 
-_lock = Lock()
+#: a collection that begins while it is held may end what counts in the end
+_lock = RLock()
 
 #: name -> what it counts. A counter that is not in this table is a mistake.
 COUNTERS: dict[str, str] = {

@@ -268,15 +268,16 @@ def tensor_of(w, array):
     return made
 
 def number_word(w, kind, object, to):
-    bits = object.FLOAT
-    if object.TYPE != w[FLOAT_TYPE]:
+    if object.TYPE == w[FLOAT_TYPE]:
+        if kind == INT64: return 0
+        bits = object.FLOAT
+    else:
         if object.TYPE != w[INT_TYPE]: return 0
         bits = PyLong_AsLongLong(object)
         if bits == -1 and PyErr_Occurred() != 0: return 0
         if kind != INT64:
             if bits > EXACT or bits < -EXACT: return 0
             bits = float64(bits)
-    elif kind == INT64: return 0
     to[0] = bits
     if kind == FLOAT32:
         to[0] = float32(bits)
@@ -374,8 +375,10 @@ def execute(w, b, r, given, count, names, late):
                     continue
             case IN_SPACE:
                 if b[ALIVE] != 0:
-                    pc = next(base, pc, 6, PyDict_GetItemWithError(pc[3], pc[4]) == pc[5])
-                    continue
+                    found = PyDict_GetItemWithError(pc[3], pc[4])
+                    if found != 0 or PyErr_Occurred() == 0:
+                        pc = next(base, pc, 6, found == pc[5])
+                        continue
             case CODE:
                 if b[ALIVE] != 0:
                     pc = next(base, pc, 5, PyFunction_GetCode(pc[3]) == pc[4])
@@ -431,7 +434,7 @@ def execute(w, b, r, given, count, names, late):
                         put(r, pc[1], held(found))
                         pc += 32
                         continue
-                    PyErr_SetObject(w[KEY_ERROR], pc[3])
+                    if PyErr_Occurred() == 0: PyErr_SetObject(w[KEY_ERROR], pc[3])
             case LATE:
                 put(r, pc[1], held(late))
                 pc += 16

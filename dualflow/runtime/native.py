@@ -198,14 +198,15 @@ def _builtin(code: np.ndarray, arrays: int, release: bool) -> Binding:
     words = [code.ctypes.data, arrays, id(np.ndarray), _address(api.PyLong_FromLongLong)]
     locks = (api.PyEval_SaveThread, api.PyEval_RestoreThread)
     words += [_address(lock) for lock in locks] if release else [0, 0]
-    return _function(_definition(), struct.pack("6q", *words), code)
+    definition = _definition(b"run", _library()["dualflow_call"], METH_FASTCALL)
+    return _function(definition, struct.pack("6q", *words), code)
 
 
 def built_in(address: int, words: np.ndarray, keep: Any) -> Callable[..., Any]:
     """The function at `address`, which takes names, as a built-in; its `self` holds the address of
     `words`, which live as long, as does `keep`."""
-    definition = _MethodDefinition(b"call", address, METH_FASTCALL | METH_KEYWORDS, None)
-    return _function(definition, struct.pack("q", words.ctypes.data), (definition, words, keep))
+    definition = _definition(b"call", address, METH_FASTCALL | METH_KEYWORDS)
+    return _function(definition, struct.pack("q", words.ctypes.data), (words, keep))
 
 
 def _function(definition: _MethodDefinition, words: bytes, keep: Any) -> Callable[..., Any]:
@@ -224,9 +225,17 @@ def _address(function: object) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
-@once
-def _definition() -> _MethodDefinition:
-    return _MethodDefinition(b"run", _library()["dualflow_call"], METH_FASTCALL, None)
+def _definition(name: bytes, address: int, flags: int) -> _MethodDefinition:
+    """The definition of the built-in at `address`. It never dies: a built-in reads its own while it
+    dies, when the collector may have cleared what it keeps."""
+    found = _definitions.get(address)
+    if found is None:
+        found = _definitions.setdefault(address, _MethodDefinition(name, address, flags, None))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(found))
+    return found
+
+
+_definitions: dict[int, _MethodDefinition] = {}
 
 
 @once

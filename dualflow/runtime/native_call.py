@@ -78,9 +78,11 @@ class WholeCall:
 
     def allow(self, calls: int, error_state: Any) -> None:
         """Take so many calls before it gives `miss` again, while NumPy's error state is this."""
-        self._error_state = error_state
-        self.words[HEAD.index("error_state")] = id(error_state)
-        self.words[HEAD.index("left")] = calls
+        with self._lock:  # the state before lives until its address is no longer there
+            before, self._error_state = self._error_state, error_state
+            self.words[HEAD.index("error_state")] = id(error_state)
+            self.words[HEAD.index("left")] = calls
+        del before
 
     @property
     def last(self) -> int:

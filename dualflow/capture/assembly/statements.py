@@ -61,6 +61,7 @@ class Assembler:
         self.keep = self._code.keep
         self.keep.append(namespace)
         self._write(tree.body)
+        self._values.jump = None  # no cycle holds what the block refers to weakly
         self.given, self.late = self._values.given, self._values.late
 
     def words(self) -> np.ndarray:
