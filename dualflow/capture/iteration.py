@@ -33,7 +33,15 @@ def followed(value: Any, origin: Origin) -> bool:
         return origin is not None
     known = kind in (*SEQUENCES, *DICTS, range, str, bytes, Tensor, np.ndarray)
     known = known or special(kind, "__iter__") is not None
-    return known or (isinstance(value, tuple) and hasattr(kind, "_fields"))
+    return known or _named(value)
+
+
+def _named(value: Any) -> bool:
+    """Whether something is a named tuple that is iterated as tuples are."""
+    kind = type(value)
+    ways = ("__iter__", "__getitem__", "__len__")
+    fields = isinstance(value, tuple) and hasattr(kind, "_fields")
+    return fields and all(special(kind, name) is None for name in ways)
 
 
 def hinted(recorder: Recorder, value: Any) -> None:
@@ -54,7 +62,7 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         return
     origin = recorder.origin(origin, value)
     kind: Any = type(value)
-    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+    if kind in (list, tuple) or _named(value):
         yield from _items_now(recorder, value, origin)
     elif kind is deque:
         for _ in recorder.items(value, origin):  # guards the length

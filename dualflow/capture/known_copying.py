@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import copyreg
+import enum
 import types
 from collections import OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from .plans import Call, Plan
 
 Pair = tuple[Any, Origin]
+#: copies by the identity of what was copied; by a tuple of it where that was found
+Memo = dict[Any, Pair]
 #: what says how instances are copied
 _WAYS = ("__copy__", "__deepcopy__", "__reduce_ex__", "__reduce__", "__getstate__", "__setstate__",
          "__getnewargs__", "__getnewargs_ex__", "__new__")  # fmt: skip
-_SAME = (*SCALARS, types.FunctionType, types.BuiltinFunctionType, type, range, slice)
+_SAME = (*SCALARS, types.FunctionType, types.BuiltinFunctionType, type, range)
 _CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
 
 
@@ -37,28 +40,53 @@ def _copied(call: Call) -> Plan | None:
         call.refuse(f"copy.{call.name} of a {type(call.args[0]).__name__}")
         return None
     found: list[Origin] = [None]
-    memo: dict[int, Pair] = {}
+    memo: Memo = {}
 
     def run(value: Any) -> Any:
         made, found[0] = _copy(call, value, call.origins[0], memo if deep else None)
+        places = [part for name, (_, part) in memo.items() if type(name) is tuple]
+        apart = [part for part in places if isinstance(part, Node)]
+        if len(apart) > 1 and not call.recorder.dead:
+            given = "".join(f"{{{i}}}, " for i in range(len(apart)))
+            call.recorder.guard(f"{{k0}}({given})", *apart, constants=(_apart,))
         return call.function(value) if call.recorder.dead else made
 
     return call.plan(lambda out: found[0], run)
 
 
+def _apart(*values: Any) -> bool:
+    """Whether no object is there twice."""
+    return len({id(value) for value in values}) == len(values)
+
+
+def _itself(value: Any, deep: bool) -> bool:
+    """Whether the copy of something unchanging is the same object."""
+    kind = type(value)
+    if kind is frozenset or kind is slice:
+        return not deep
+    if isinstance(value, enum.Enum):
+        found = (classes.lookup(kind, name)[1] for name in _WAYS[:4])
+        return all(getattr(raw, "__module__", "enum") == "enum" for raw in found)
+    if kind in _SAME or isinstance(value, type):
+        return True
+    if not isinstance(value, FIXED) or isinstance(value, types.ModuleType):
+        return False
+    return (copy.deepcopy if deep else copy.copy)(value) is value
+
+
 def _known(call: Call, value: Any, deep: bool, seen: set[int]) -> bool:
     """Whether it is known how a value, and all in it, is copied."""
     kind = type(value)
-    if kind in _SAME or isinstance(value, FIXED) or id(value) in seen:
+    if id(value) in seen or _itself(value, deep):
         return True
     if deep:
         seen.add(id(value))
-    if kind is Tensor or kind is tuple or kind is frozenset or kind in _CONTAINERS:
+    if kind is Tensor or kind is tuple or kind in _CONTAINERS:
         parts = (*value, *value.values()) if isinstance(value, dict) else value
         inside = kind is not Tensor and deep
         return not inside or all(_known(call, part, deep, seen) for part in parts)
     held = getattr(value, "__dict__", None)
-    if held is None or not _plainly(kind):
+    if held is None or not _plainly(kind) or any(name in held for name in _WAYS):
         return False
     return not deep or all(_known(call, part, deep, seen) for part in held.values())
 
@@ -72,11 +100,20 @@ def _plainly(kind: type) -> bool:
     return plain and type(kind) is type and all(x is y for x, y in zip(found, own, strict=True))
 
 
-def _copy(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] | None) -> Pair:
+def _copy(call: Call, value: Any, origin: Origin, memo: Memo | None) -> Pair:
     """The copy and its origin; with a `memo` that of what is in it too."""
     recorder, kind = call.recorder, type(value)
-    if kind in _SAME or isinstance(value, FIXED) or kind is frozenset:
+    recorder.typed(origin, value)
+    if _itself(value, memo is not None):
+        if isinstance(value, FIXED):
+            recorder.pin(origin, value)
         return value, recorder.origin(origin, value)
+    if memo is not None and isinstance(origin, Node):
+        before = memo.get((id(value),))
+        if before is None:
+            memo[(id(value),)] = value, origin
+        elif isinstance(before[1], Node) and before[1] is not origin:
+            recorder.guard("{0} is {1}", before[1], origin)
     if memo is not None and id(value) in memo:
         return memo[id(value)]
     if kind is tuple:
@@ -106,7 +143,7 @@ def _of_tensor(call: Call, value: Tensor, origin: Origin) -> Pair:
     return out, recorder.adopt(out)
 
 
-def _of_tuple(call: Call, value: tuple, origin: Origin, memo: dict[int, Pair] | None) -> Pair:
+def _of_tuple(call: Call, value: tuple, origin: Origin, memo: Memo | None) -> Pair:
     if memo is None:
         return value, call.recorder.origin(origin, value)
     pairs = [_copy(call, *pair, memo) for pair in call.recorder.items(value, origin)]
@@ -116,7 +153,7 @@ def _of_tuple(call: Call, value: tuple, origin: Origin, memo: dict[int, Pair] | 
     return out, call.recorder.born(out, "tuple", [part for _, part in pairs])
 
 
-def _of_container(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] | None) -> Pair:
+def _of_container(call: Call, value: Any, origin: Origin, memo: Memo | None) -> Pair:
     recorder, kind = call.recorder, type(value)
     if kind is set:
         recorder.pin(origin, value)
@@ -139,7 +176,7 @@ def _of_container(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] 
     return out, made
 
 
-def _of_sequence(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] | None) -> Pair:
+def _of_sequence(call: Call, value: Any, origin: Origin, memo: Memo | None) -> Pair:
     out = value.copy()
     parts: list[Origin] = []
     made = call.recorder.born(out, "list", parts)
@@ -154,7 +191,7 @@ def _of_sequence(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] |
     return out, made
 
 
-def _of_object(call: Call, value: Any, origin: Origin, memo: dict[int, Pair] | None) -> Pair:
+def _of_object(call: Call, value: Any, origin: Origin, memo: Memo | None) -> Pair:
     """An instance: a new one with the same attributes, or copies of them."""
     recorder, held = call.recorder, value.__dict__
     kind: Any = type(value)

@@ -28,6 +28,7 @@ _PLAIN = (str, int, float, bool, type(None))
 _STREAMS = (*STREAMS, type(None))
 #: what a handler does with a record before it emits it
 _HANDLING = ("handle", "acquire", "release", "filter")
+_EMITTING = (*_HANDLING, "emit", "format", "flush", "handleError", "target")
 _PARTS = ("_log", "findCaller", "makeRecord", "handle", "callHandlers", "filter", "isEnabledFor")
 
 
@@ -159,6 +160,10 @@ def _steps(call: Call, node: Node, level: int) -> list[tuple[Any, Node, Any]] | 
         if emit is None or not plain or handler.filters or handler.lock is None:
             call.refuse("a handler that handles records in a way of its own")
             return None
+        if _instead(handler):
+            call.refuse("a handler that handles records in a way of its own")
+            return None
+        recorder.guard("not {k0}({0})", at, constants=(_instead,))
         for name in ("emit", *_HANDLING):
             recorder.classes.guard_special(at, handler, name)
         recorder.guard("not {0}.filters", at)
@@ -170,6 +175,7 @@ def _library(logger: Any) -> bool:
     """Whether a logger and its records are Python's own, and no filter stands between."""
     logging: Any = sys.modules["logging"]
     plain = type(logger) in (logging.Logger, logging.RootLogger) and not logger.filters
+    plain = plain and vars(logger).keys().isdisjoint(_PARTS)
     return plain and logging.getLogRecordFactory() is logging.LogRecord
 
 
@@ -182,13 +188,18 @@ def handlers(logger: Any) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def _instead(handler: Any) -> bool:
+    """Whether a handler itself, not its class, says what happens to records."""
+    return not vars(handler).keys().isdisjoint(_EMITTING)
+
+
 def _ordinary(handler: Any) -> bool:
     """Whether a handler is Python's own, and so are its formatter and its stream."""
     logging: Any = sys.modules["logging"]
     own = type(handler).__module__ in ("logging", "logging.handlers")
     formatted = handler.formatter is None or type(handler.formatter) is logging.Formatter
     stream = type(getattr(handler, "stream", None)) in _STREAMS
-    return own and formatted and stream and not handler.filters
+    return own and formatted and stream and not handler.filters and not _instead(handler)
 
 
 def hand_over(

@@ -7,6 +7,7 @@ replay (`ranks.py`).
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import iteration, ranks, shadows
@@ -23,16 +24,25 @@ def _sort(call: Call) -> Plan | None:
     owner = call.args[0]
     if not _sortable(call):
         return None
-    made = _in_order(call)
+    pairs = list(iteration.elements(call.frame, owner, call.origins[0]))
+    order = list(range(len(pairs)))
 
-    def run(*args: Any, **kwargs: Any) -> None:
-        _refill(call, owner, made)
+    def rearrange(values: Sequence[Any]) -> tuple[int, ...]:
+        order.sort(key=values.__getitem__, reverse=bool(call.kwargs.get("reverse", False)))
+        return tuple(order)
 
-    return call.plan(lambda out: CONSTANT, run)
+    _refill(call, owner, [], False)  # so it is found while it is sorted
+    try:
+        _in_order(call, pairs, rearrange)
+    finally:  # what an error leaves of the order is visible too
+        if owner:
+            call.refuse("a list changed while it is sorted")
+        _refill(call, owner, [pairs[i] for i in order])
+    return call.plan(lambda out: CONSTANT, lambda *args, **kwargs: None)
 
 
-def _refill(call: Call, owner: list, pairs: list[Pair]) -> None:
-    """Let a list hold its items in another order, or one more, or one less."""
+def _refill(call: Call, owner: list, pairs: list[Pair], told: bool = True) -> None:
+    """Let a list hold its items in another order, or one more, or one less; `told` to replays."""
     recorder = call.recorder
     values, parts = [value for value, _ in pairs], [part for _, part in pairs]
     shadow = None if recorder.dead else shadows.shadow_of(recorder, owner, call.origins[0])
@@ -40,7 +50,8 @@ def _refill(call: Call, owner: list, pairs: list[Pair]) -> None:
     owner[:] = values
     if born is not None and not recorder.dead:
         born.parts[:] = parts
-        shadows.replaced(recorder, shadow, slice(None), values, parts)
+        if told:
+            shadows.replaced(recorder, shadow, slice(None), values, parts)
 
 
 def _sortable(call: Call) -> bool:
@@ -54,23 +65,23 @@ def _sortable(call: Call) -> bool:
 def _sorted(call: Call) -> Plan | None:
     if not _sortable(call):
         return None
-    made = _in_order(call)
+    iteration.hinted(call.recorder, call.args[0])
+    made = _in_order(call, list(iteration.elements(call.frame, call.args[0], call.origins[0])))
     return call.plan(
         lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),
         lambda *a, **k: [value for value, _ in made],
     )
 
 
-def _in_order(call: Call) -> list[Pair]:
-    """The items of an iterable, sorted."""
-    recorder = call.recorder
-    iteration.hinted(recorder, call.args[0])
-    pairs = list(iteration.elements(call.frame, call.args[0], call.origins[0]))
+def _in_order(
+    call: Call, pairs: list[Pair], doing: Callable[[Any], Any] | None = None
+) -> list[Pair]:
+    """The items, sorted; by `doing` if it is given."""
     reverse = call.kwargs.get("reverse", False)
     if "reverse" in call.where:
-        recorder.pin(call.where["reverse"], reverse)
+        call.recorder.pin(call.where["reverse"], reverse)
     find = ranks.falling if reverse else ranks.rising
-    return [pairs[i] for i in ranks.places(call, _ranked(call, pairs), find)]
+    return [pairs[i] for i in ranks.places(call, _ranked(call, pairs), find, doing)]
 
 
 def _ranked(call: Call, pairs: list[Pair]) -> list[Pair]:

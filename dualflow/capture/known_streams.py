@@ -81,7 +81,8 @@ def _value(call: Call) -> Plan | None:
     recorder, (stream, *_), (origin, *_), f = call.recorder, call.args, call.origins, call.function
     if isinstance(origin, Born) and origin.kind == "stream":
         return call.plan(lambda out: origin.parts[0], lambda _: f())
-    if not isinstance(origin, Node) or id(stream) in recorder.written:
+    told = any(effect[0] in ("print", "call") for effect in recorder.effects)  # into any stream
+    if not isinstance(origin, Node) or told or id(stream) in recorder.written:
         call.refuse("the text of a stream that the call wrote into")
         return None
     node = recorder.nodes("({0}.getvalue())", (origin,))

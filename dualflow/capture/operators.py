@@ -57,6 +57,13 @@ def _comparable(value: Any, name: str) -> bool:
     return plain and bool(kind.__flags__ & (1 << 9))
 
 
+def _odd(value: Any) -> bool:
+    """Whether there is a number in a value that is not equal to itself."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_odd, value))
+    return type(value) in (float, complex) and value != value
+
+
 class Operators(Arithmetic):
     """Hooks of operators; see `arithmetic.py` for those of two operands."""
 
@@ -133,6 +140,9 @@ class Operators(Arithmetic):
         plain = (*SCALARS, list, tuple, set, frozenset)
         named = all(type(x) in plain or shadows.plain_tuple(x) for x in (a, b))
         if named or self._fixed(function, a, b):
+            if type(a) not in SCALARS and (_odd(a) or _odd(b)):
+                recorder.refuse("a NaN in what is compared")
+                return function(a, b)
             recorder.pin(pa, a)
             recorder.pin(pb, b)
             out = recorder.guarded(function, a, b)
@@ -154,6 +164,9 @@ class Operators(Arithmetic):
         """Whether two dicts are equal, whose keys are plain and whose values are pinned."""
         if not all(type(key) in SCALARS for part in (a, b) for key in part):
             return None
+        if _odd(list(a.values())) or _odd(list(b.values())):
+            self.recorder.refuse("a NaN in what is compared")
+            return f(a, b)
         for value, origin in ((a, pa), (b, pb)):
             for key, part in templates.parts_of_dict(self.recorder, value, origin):
                 self.recorder.pin(part, value[key])

@@ -38,21 +38,28 @@ class Rank:
         return _before("Gt", self.frame, (self.value, self.origin), (other.value, other.origin))
 
 
-def places(call: Call, ranks: list[Pair], find: Callable[[Any], Any]) -> Any:
+def places(
+    call: Call,
+    ranks: list[Pair],
+    find: Callable[[Any], Any],
+    doing: Callable[[Any], Any] | None = None,
+) -> Any:
     """`find(values)` for the ranks: places, by comparisons that a replay is sure of.
 
     Args:
         find: one of `rising`, `falling`, `least`, `greatest`.
+        doing: what is called now in its place, and gives the same.
     """
-    recorder = call.recorder
-    ranks = [_number(call, *rank) for rank in ranks]
+    recorder, doing = call.recorder, doing or find
+    if _alike(ranks):
+        ranks = [call.recorder.late.value_of(value, Tensor.item) for value, _ in ranks]
     values = [value for value, _ in ranks]
     if not all(map(_plain, values)):
-        return find([Rank(call.frame, *rank) for rank in ranks])
+        return doing([Rank(call.frame, *rank) for rank in ranks])
     template = templates.Template(recorder)
     parts = "".join(f"{template.of(*rank)}, " for rank in ranks)
     node = template.node(f"{template.fixed(find)}(({parts}))")
-    made = recorder.certain(lambda *given: find(given), values, [origin for _, origin in ranks])
+    made = recorder.certain(lambda *given: doing(given), values, [origin for _, origin in ranks])
     if isinstance(node, Node) and node.late:
         recorder.check(node, made)
     elif isinstance(node, Node):
@@ -85,11 +92,10 @@ def greatest(values: Sequence[Any]) -> int:
     return max(range(len(values)), key=values.__getitem__)
 
 
-def _number(call: Call, value: Any, origin: Origin) -> Pair:
-    """In the place of a tensor of one real number that number, which compares alike."""
-    if type(value) is not Tensor or value.shape != () or value.dtype.kind not in "fiub":
-        return value, origin
-    return call.recorder.late.value_of(value, Tensor.item)
+def _alike(ranks: list[Pair]) -> bool:
+    """Whether all are tensors of one real number and of one kind: the numbers compare alike."""
+    numbers = all(type(x) is Tensor and x.shape == () and x.dtype.kind in "fiub" for x, _ in ranks)
+    return numbers and len({x.dtype for x, _ in ranks}) == 1
 
 
 def _plain(value: Any) -> bool:
