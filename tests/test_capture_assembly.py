@@ -69,10 +69,11 @@ class Text:
         body = "\n    ".join([*heads, *lines.strip().split("\n")])
         self.text = f"def block(args, kwargs, T, X, check=False):\n    {body}\n"
         exec(self.text, self.names)
-        made = Assembler(self.text, self.names, None, (-1, ()), True)
+        made = Assembler(self.text, self.names, None, (-1, ()), True, config.active())
         self.words = made.words()
         self._fork = np.array([1, self.words.ctypes.data, 0], np.int64)
-        call = whole.machine(self._fork, int(self.words[REGISTERS]), made.late)
+        call = whole.machine(self._fork, int(self.words[REGISTERS]), made.late,
+                             config.active())  # fmt: skip
         call.allow(1 << 40, error_state.get())
         self.native = call.built_in((self._fork, self.words, made.keep, self.names))
 
@@ -190,7 +191,7 @@ def test_what_is_referred_to_weakly_may_die():
     gc.collect()
     assert dead() is None
     with pytest.raises(Other):
-        Assembler(text.text, text.names, None, (-1, ()), True)
+        Assembler(text.text, text.names, None, (-1, ()), True, config.active())
 
 
 def test_what_has_no_instruction_is_refused():
@@ -264,7 +265,7 @@ def test_what_is_referred_to_weakly_is_held_by_nothing_else():
     gc.disable()
     try:
         before = sys.getrefcount(Gone)
-        Assembler(text.text, text.names, None, (-1, ()), True)
+        Assembler(text.text, text.names, None, (-1, ()), True, config.active())
         assert sys.getrefcount(Gone) == before
     finally:
         gc.enable()

@@ -13,6 +13,7 @@ import pytest
 
 import dualflow as df
 from dualflow.capture import trials, whole
+from dualflow.capture.assembly import Assembler
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.ops import door
 from dualflow.runtime import machine, native, native_call
@@ -247,6 +248,56 @@ def test_modes_and_settings_are_seen(monkeypatch):
     for _ in range(trials.READY + 3):
         compiled(x, y)
     assert taken(compiled) >= 1
+
+
+class Loud:
+    """Asks for NumPy's errors when it dies."""
+
+    def __del__(self) -> None:
+        np.seterr(over="raise")
+
+
+class Holder:
+    value: Any = None
+
+
+def forgets(x: Any, holder: Any) -> Any:
+    holder.value = None
+    return x * x
+
+
+def test_errors_that_a_replay_asks_for_are_told():
+    x, holder = np.full(8, 1e200), Holder()
+    with np.errstate(all="ignore"):
+        holder.value = None
+        compiled = ready(forgets, x, holder)
+        compiled._whole, holder.value = None, Loud()
+        compiled(x, holder)
+        assert np.geterr()["over"] == "raise"
+        with pytest.raises(FloatingPointError):
+            compiled(x, holder)
+
+
+def test_settings_that_change_while_blocks_are_made(monkeypatch):
+    x, _ = operands()
+    with df.config():
+
+        def made(*given: Any) -> Any:  # as another thread may do
+            entered.__enter__()
+            return Assembler(*given)
+
+        entered = df.config(numerics="exact")
+        monkeypatch.setattr(whole, "Assembler", made)
+        compiled = df.compile(scaled, wait=True)
+        while compiled._made is None:
+            compiled(x)
+        native_call = compiled._made.call
+        assert native_call is not None
+        compiled._made.allow(9)
+        assert native_call(x) is whole.MISS
+        entered.__exit__(None, None, None)
+        compiled._made.allow(9)
+        assert native_call(x) is not whole.MISS
 
 
 def test_what_the_guards_look_at_may_die():

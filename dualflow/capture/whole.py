@@ -25,7 +25,7 @@ from dualflow.runtime.native_call import WholeCall
 from .assembly import Assembler, Other
 from .blocks import Block
 from .emit import MISS, Marker
-from .error_state import error_state
+from .error_state import error_state, errors_are_quiet
 from .tree import Alternative, Fork
 
 #: After so many calls in a row that it gave back it is not asked again until the tree changes.
@@ -44,13 +44,13 @@ class Native:
         settings: those that it was made for.
     """
 
-    def __init__(self, block: Block, given: Given) -> None:
+    def __init__(self, block: Block, given: Given, settings: Any) -> None:
         run = block.run
         executable: Any = getattr(run, "__self__", None)
         program = executable.parts_of_call() if hasattr(executable, "parts_of_call") else None
-        made = Assembler(block.text, block._namespace, program, given, block.leaf)
+        made = Assembler(block.text, block._namespace, program, given, block.leaf, settings)
         self.words, self.given, self.late = made.words(), made.given, made.late
-        self.settings = config.active()
+        self.settings = settings
         self._keep = made.keep, executable
         self._runs = executable.program.runs if program is not None else (0, 0)
         self._seen = 0
@@ -116,7 +116,7 @@ class Whole:
         first = self._fork(root)
         self._fill(root, first)
         registers = max((int(native.words[REGISTERS]) for native in self._natives), default=0)
-        self._words = machine(first, registers, self._late)
+        self._words = machine(first, registers, self._late, self._settings)
         self._tally = Tally(self._words, self._natives, counts)
         keep = self._forks, self._settings, self._tally
         self.call = self._words.built_in(keep) if self._leaves else None
@@ -129,7 +129,7 @@ class Whole:
     def allow(self, calls: int) -> Any:
         """The built-in, which takes so many calls now; None where it only loses time."""
         self._idle += 1
-        if self._idle > IDLE:
+        if self._idle > IDLE or not errors_are_quiet():
             return None
         self._words.allow(calls, error_state.get())
         return self.call
@@ -189,7 +189,7 @@ class Whole:
                 native.end()
             key = block.key
             try:
-                native = block.native = Native(block, given)
+                native = block.native = Native(block, given, self._settings)
             except Other:
                 count("portable_blocks")
                 return None
@@ -200,14 +200,14 @@ class Whole:
         return native
 
 
-def machine(first: np.ndarray, registers: int, late: bool) -> WholeCall:
+def machine(first: np.ndarray, registers: int, late: bool, settings: Any) -> WholeCall:
     """The words of a built-in for a tree: its first fork, the most registers of a block, whether
-    one keeps values for others. It is for the settings of now."""
+    one keeps values for others, the settings it is for."""
     names = sys.intern
     head = {
         "frame": registers + 1, "fork": first.ctypes.data, "late_wanted": late,
         "miss_object": id(MISS), "active": id(vars(config)), "active_name": id(names("_active")),
-        "settings": id(config.active()), "state": id(door.state), "mode_name": id(names("mode")),
+        "settings": id(settings), "state": id(door.state), "mode_name": id(names("mode")),
         "mode": id(EagerMode), "variable": id(error_state), "tensor_type": id(Tensor),
         "array_name": id(names("_array")), "storage_name": id(names("_storage")),
         "exposed_name": id(names("exposed")), "marker": id(Marker),

@@ -37,6 +37,7 @@ class Assembler:
         given: how many arguments a call has, and the names of the last of them, if a block above
             says it.
         leaf: whether no block stands below it.
+        settings: those that it is for.
 
     Attributes:
         given: as it is known below this block.
@@ -46,7 +47,7 @@ class Assembler:
 
     def __init__(
         self, text: str, namespace: dict[str, Any], program: NativeProgram | None,
-        given: tuple[int, tuple[str, ...]], leaf: bool,
+        given: tuple[int, tuple[str, ...]], leaf: bool, settings: Any,
     ) -> None:  # fmt: skip
         text = kept(text) if leaf else text
         (tree,) = parse(text).body
@@ -55,7 +56,8 @@ class Assembler:
         self._code, self._names = Code(), Names(text, namespace)
         self._values = Values(self._code, self._names, given)
         self._test = self._values.jump = Conditions(self._code, self._names, self._values)
-        self._settled: dict[str, Any] = {}  # settings, which the code is made for
+        self._settings = settings
+        self._settled: dict[str, Any] = {}  # the names of the settings in the text
         self._outer: Label | None = None
         self._handlers: list[tuple[Label, Label | None, list[ast.stmt]]] = []
         self.keep = self._code.keep
@@ -170,7 +172,7 @@ class Assembler:
             owner, key, kind = self._target(target)
             self._code.status("PyObject_Set" + kind, owner, key, made)
         elif self._names.calls(value, config.active, 0):
-            self._settled[target.id] = config.active()
+            self._settled[target.id] = self._settings
         elif not (
             self._names.head(target.id, value)
             or self._names.look_up_late(target.id, value)
