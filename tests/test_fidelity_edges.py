@@ -58,6 +58,24 @@ def a_list_is_empty_while_it_is_sorted(compile, see):
         see(f, tensor(*X), items)
 
 
+def a_list_changed_while_it_is_sorted(compile, see):
+    @compile
+    def f(x, items, bad):
+        def key(value):
+            if bad:
+                items.append(value)
+            return value
+
+        try:
+            items.sort(key=key)
+        except ValueError as error:
+            return x, str(error), items
+        return x * 2, items
+
+    for bad in (False, False, False, True, True, False):
+        see(f, tensor(*X), [2, 1, 3], bad)
+
+
 class Late:
     def __init__(self, v):
         self.v = v
@@ -233,6 +251,28 @@ def printed_text_read_in_the_call(compile, see):
 
     for read in (False, False, False, True, True, True):
         see(into, tensor(*X), read)
+
+
+def streams_closed_between_calls(compile, see):
+    kept: list[int] = []
+
+    @compile
+    def f(x, stream):
+        kept.append(1)
+        stream.write("a")
+        print("b", file=stream)
+        kept.append(2)
+        return x * 2
+
+    for closed in (False, True, False):
+        text = io.StringIO()
+        for _ in range(3):
+            see(lambda x, text=text: f(x, text), tensor(*X))
+            see.that((text.getvalue(), list(kept)))
+        text.close()
+        for _ in range(2 if closed else 0):
+            see(lambda x, text=text: f(x, text), tensor(*X))
+            see.that(list(kept))
 
 
 # Named tuples -----------------------------------------------------------------------------------

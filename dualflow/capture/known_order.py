@@ -34,9 +34,10 @@ def _sort(call: Call) -> Plan | None:
     _refill(call, owner, [], False)  # so it is found while it is sorted
     try:
         _in_order(call, pairs, rearrange)
-    finally:  # what an error leaves of the order is visible too
         if owner:
             call.refuse("a list changed while it is sorted")
+            raise ValueError("list modified during sort")
+    finally:  # what an error leaves of the order is visible too
         _refill(call, owner, [pairs[i] for i in order])
     return call.plan(lambda out: CONSTANT, lambda *args, **kwargs: None)
 

@@ -56,7 +56,7 @@ def _into(recorder: Recorder, stream: Any, origin: Origin) -> bool:
     """Whether it is known what writing into a stream does."""
     if isinstance(origin, Born):
         return origin.kind == "stream"
-    return type(stream) in STREAMS and isinstance(origin, Node)
+    return type(stream) in STREAMS and isinstance(origin, Node) and not stream.closed
 
 
 def written(call: Call, stream: Any, origin: Origin, text: str, part: Origin) -> None:
@@ -71,6 +71,7 @@ def written(call: Call, stream: Any, origin: Origin, text: str, part: Origin) ->
         )
     elif isinstance(origin, Node):
         recorder.typed(origin, stream)
+        recorder.guard("not {0}.closed", origin)
         recorder.writes(origin, stream)
         line = recorder.effect_line()
         recorder.effects.append(("method", origin, "write", [(text, part)], line))
