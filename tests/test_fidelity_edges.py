@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import datetime
 import enum
+import functools
 import heapq
 import io
 import logging
@@ -298,6 +299,102 @@ def named_tuples_that_iterate_otherwise(compile, see):
 
     for pair in (Pair(1, 2), Pair(1, 2), Pair(1, 2), Odd(1, 2), Odd(1, 2), Pair(1, 2)):
         see(f, tensor(*X), pair)
+
+
+# What the library makes of what it is given -----------------------------------------------------
+
+
+def functions_that_return_what_they_are_given(compile, see):
+    @compile
+    def f(x, rows):
+        top = heapq.nlargest(1, rows)
+        if type(rows[0]) is list:
+            top[0].append(9)
+        return x + 1, top, heapq.nsmallest(2, rows), rows
+
+    for rows in ([1, 2], [1, 2], [1, 2]):
+        see(f, tensor(*X), rows)
+    for _ in range(5):
+        see(f, tensor(*X), [[1], [2]])
+
+
+def counts_that_are_taken_as_they_are(compile, see):
+    @compile
+    def f(x, counts, into):
+        into.update(counts)
+        return x + 1, collections.Counter(counts), into, into.most_common(1)
+
+    @compile
+    def named(x, text):
+        return x + 1, collections.Counter(text, a=5), collections.Counter(a=True)
+
+    for _ in range(3):
+        see(named, tensor(*X), "ab")
+    for counts in ("ab", "ab", {"a": 2.5}, {"a": 2.5}, {"a": True}, {"a": True}, {"a": -0.0}):
+        see(f, tensor(*X), counts, collections.Counter())
+        see(f, tensor(*X), counts, collections.Counter("bb"))
+
+
+def nothing_is_folded(compile, see):
+    @compile
+    def f(x, items):
+        return x + 1, functools.reduce(lambda a, b: a + b, items)
+
+    for items in ([1, 2], [1, 2], [1, 2], [], [], [1]):
+        see(f, tensor(*X), items)
+
+
+def deques_of_other_bounds(compile, see):
+    @compile
+    def f(x, items):
+        made = items.copy()
+        made.append(4)
+        items.append(3)
+        items.extend(items)
+        return x + 1, items, made, made.maxlen
+
+    @compile
+    def copied(x, items):
+        made = items.copy()
+        made.append(4)
+        return x + 1, made
+
+    for bound in (3, 3, 3, None, None, 4, 3):
+        see(f, tensor(*X), collections.deque([1, 2], bound))
+        see(copied, tensor(*X), collections.deque([1, 2], bound))
+
+
+class Asked:
+    """It counts how often it is asked for what it does not have."""
+
+    def __init__(self):
+        self.held, self.asked = {"rate": 1}, 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("held", "asked"):
+            raise AttributeError(name)
+        self.asked += 1
+        try:
+            return self.held[name]
+        except KeyError:
+            raise AttributeError(f"no {name}") from None
+
+
+def guards_ask_no_getattr(compile, see):
+    @compile
+    def f(x, owner):
+        return x * owner.rate, getattr(owner, "other", 4)
+
+    owner = Asked()
+    for change in (None, None, None, "own", "own", "gone", "nothing", "nothing"):
+        if change == "own":
+            owner.rate = 9
+        elif change == "gone":
+            del owner.rate
+        elif change == "nothing":
+            owner.held.clear()
+        see(f, tensor(*X), owner)
+        see.that(owner.asked)
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

@@ -84,7 +84,8 @@ def of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read
         if node is not None:
             guard_raw(recorder, node, raw)
         value = inside[name]  # type: ignore[index]
-        part = instance_part(recorder, owner, origin, name, value, hidden=found)
+        hidden = found or special(kind, "__getattr__") is not None  # which a guard must not ask
+        part = instance_part(recorder, owner, origin, name, value, hidden)
         if isinstance(origin, Node) and not recorder.dead:
             recorder.reads[id(owner), name] = (
                 owner, origin, inside, value, part, (id(owner), name)

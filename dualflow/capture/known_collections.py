@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import (
@@ -26,6 +27,7 @@ from .tables import METHODS, known, methods
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
+    from .recorder import Recorder
 
 assert known_dicts  # it enters methods of dict into the table
 for _kind in (Counter, OrderedDict, defaultdict):
@@ -77,8 +79,7 @@ def _changed(call: Call) -> Plan | None:
     shadow = shadows.shadow_of(recorder, owner, call.origins[0])
     outside = not isinstance(shadow, Born)
     born = shadow.whole(recorder) if outside else shadow
-    if outside and owner.maxlen is not None:
-        recorder.guard("{0}.maxlen == {k0}", shadow.node, constants=(owner.maxlen,))
+    _bounded(recorder, owner, shadow)
     if name in ("rotate", "insert") and rest:
         recorder.pin(call.origins[1], rest[0])
     if recorder.dead or len(born.parts) != len(owner) or (name[:3] == "pop" and not owner):
@@ -115,6 +116,12 @@ def _changed(call: Call) -> Plan | None:
     return call.plan(lambda out: found[0], run)
 
 
+def _bounded(recorder: Recorder, owner: deque, shadow: Any) -> None:
+    """How many items a deque may have is guarded: of one made in the call it is known."""
+    if not isinstance(shadow, Born) and not recorder.dead:
+        recorder.guard("{0}.maxlen == {k0}", shadow.node, constants=(owner.maxlen,))
+
+
 def _lost(call: Call, owner: deque, method: str) -> None:
     """What a deque from outside loses by a change."""
     full = owner.maxlen is not None and len(owner) == owner.maxlen
@@ -129,8 +136,10 @@ def _lost(call: Call, owner: deque, method: str) -> None:
 
 @methods(deque, "copy")
 def _copy(call: Call) -> Plan | None:
-    parts = [part for _, part in call.recorder.items(call.args[0], call.origins[0])]
-    return call.plan(lambda out: call.recorder.born(out, "list", parts), deque.copy)
+    recorder, owner, origin = call.recorder, call.args[0], call.origins[0]
+    parts = [part for _, part in recorder.items(owner, origin)]
+    _bounded(recorder, owner, shadows.shadow_of(recorder, owner, origin))
+    return call.plan(lambda out: recorder.born(out, "list", parts), deque.copy)
 
 
 METHODS[deque, "count"] = METHODS[deque, "index"] = METHODS[list, "index"]
@@ -244,6 +253,9 @@ def _copied(call: Call) -> Plan | None:
 def _counter(call: Call) -> Plan | None:
     recorder = call.recorder
     parts: dict[Any, Origin] = {}
+    if len(call.args) > 1 or not _summed(call.args) or (call.args and call.kwargs):
+        call.refuse()
+        return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
         made = Counter()
@@ -254,6 +266,13 @@ def _counter(call: Call) -> Plan | None:
         return made
 
     return call.plan(lambda out: recorder.born(out, "dict", parts), run)
+
+
+def _summed(given: Iterable[Any]) -> bool:
+    """Whether the counts of mappings are what they are added to nothing: an empty counter takes
+    others, `True` and `-0.0`, as they are, and does not add them."""
+    counts = [n for value in given if type(value) in DICTS for n in value.values()]
+    return all(type(n) is int or (type(n) is float and n != 0) for n in counts)
 
 
 def _count(call: Call, into: Counter, parts: dict, value: Any, origin: Origin, sign: int) -> None:
@@ -280,7 +299,8 @@ def _updated(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     owner, *rest = call.args
     sign = 1 if call.function is Counter.update else -1
-    if call.kwargs or not shadows.plain_keys(recorder, owner):
+    plain = len(rest) == 1 and _summed(rest)
+    if call.kwargs or not plain or not shadows.plain_keys(recorder, owner):
         call.refuse()
         return None
 

@@ -270,7 +270,10 @@ def _reduce(call: Call) -> Plan | None:
         if start:
             total, origin = start[0], call.origins[2]
         else:
-            total, origin = next(pairs)
+            first = next(pairs, None)
+            if first is None:
+                raise TypeError("reduce() of empty iterable with no initial value")
+            total, origin = first
         for value, part in pairs:
             total, origin = frame.invoke(f, call.origins[0], (total, value), (origin, part))
         found[0] = origin

@@ -117,6 +117,9 @@ def plain(call: Call, run: Any = None, behind: int = 0) -> Plan | None:
         if late and type(out) in SCALARS:
             return _anew(call, values, origins, count, behind)
         pin()
+        if _containers(out) & set().union(*map(_containers, values)):
+            call.refuse(f"{call.name} returns a container that it is given")
+            return None
         return None if recorder.dead else adopted(recorder, out)
 
     return call.plan(finish, compute)
@@ -134,6 +137,15 @@ def is_plain(value: Any) -> bool:
     if kind is dict:
         return all(map(is_plain, value)) and all(map(is_plain, value.values()))
     return kind in SCALARS or kind in (range, slice) or isinstance(value, Unchanging)
+
+
+def _containers(value: Any) -> set[int]:
+    """The identities of the lists, sets and dicts in a plain value."""
+    if type(value) not in (list, tuple, set, dict):
+        return set()
+    inner = value.values() if type(value) is dict else value
+    found = set().union(*map(_containers, inner))
+    return found if type(value) is tuple else found | {id(value)}
 
 
 def _is_late(value: Any, origin: Origin, recorder: Recorder) -> bool:
