@@ -364,6 +364,16 @@ def deques_of_other_bounds(compile, see):
         see(copied, tensor(*X), collections.deque([1, 2], bound))
 
 
+def lists_that_hold_themselves(compile, see):
+    @compile
+    def f(x, items):
+        items.append(items)
+        return x + 1, len(items), items
+
+    for _ in range(4):
+        see(f, tensor(*X), [1])
+
+
 class Asked:
     """It counts how often it is asked for what it does not have."""
 
@@ -385,7 +395,7 @@ def guards_ask_no_getattr(compile, see):
     def f(x, owner):
         return x * owner.rate, getattr(owner, "other", 4)
 
-    owner = Asked()
+    owner: Any = Asked()
     for change in (None, None, None, "own", "own", "gone", "nothing", "nothing"):
         if change == "own":
             owner.rate = 9

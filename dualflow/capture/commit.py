@@ -60,6 +60,8 @@ class Commit:
     def donate(self, donated: Sequence[Tensor], result: Any) -> None:
         """Let new results lie where tensors lay that are dead after the call, each where one of its
         shape and dtype did; not where anything that stays shows that memory."""
+        if not donated:
+            return
         plans = list(self.planner.plans.values())
         shown = {plan[1] for plan in plans if plan[0] in ("node", "alias", "outside view")}
         shown.update(node for node, _, _ in self.writes)
