@@ -390,6 +390,37 @@ class Asked:
             raise AttributeError(f"no {name}") from None
 
 
+class Slotted:
+    __slots__ = ("asked", "rate")
+
+    def __init__(self):
+        self.asked = 0
+
+    def __getattr__(self, name):
+        self.asked += 1
+        raise AttributeError(name)
+
+
+def slots_and_a_getattr(compile, see):
+    @compile
+    def f(x, owner):
+        return x * (owner.rate if hasattr(owner, "rate") else 4)
+
+    @compile
+    def plain(x):
+        return x + 1
+
+    owner: Any = Slotted()
+    for change in (None, None, None, "set", "set", "gone", None):
+        if change == "set":
+            owner.rate = 9
+        elif change == "gone":
+            del owner.rate
+        see(f, tensor(*X), owner)
+        see(plain, tensor(*X))
+        see.that(owner.asked)
+
+
 def guards_ask_no_getattr(compile, see):
     @compile
     def f(x, owner):

@@ -45,6 +45,9 @@ def of_instance(frame: Operators, owner: Any, origin: Origin, name: str) -> Read
     if not recorder.classes.is_plain(kind) or not ordinary(kind):
         recorder.refuse(f"{name} of a {kind.__name__}")
         return getattr(owner, name), None
+    if not kind.__dictoffset__ and special(kind, "__getattr__") is not None:
+        recorder.refuse(f"{kind.__name__} has slots alone, and a __getattr__")
+        return getattr(owner, name), None
     recorder.typed(origin, owner)
     found, raw, _ = lookup(kind, name)
     inside = getattr(owner, "__dict__", None)
