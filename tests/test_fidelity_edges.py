@@ -438,6 +438,22 @@ def guards_ask_no_getattr(compile, see):
         see.that(owner.asked)
 
 
+def output_redirected_in_turn(compile, see):
+    @compile
+    def f(x, table):
+        with contextlib.redirect_stdout(io.StringIO()) as inner:
+            table["n"] = table.get("n", 0) + 1
+            print(table["n"])
+        print(x * 2.0)
+        return x, inner.getvalue()
+
+    table = {}
+    for n in range(6):
+        with contextlib.redirect_stdout(io.StringIO()) as outer:
+            see(f, tensor(*X), table)
+        see.that(outer.getvalue(), n)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -43,6 +43,8 @@ class Names:
         self.variables = Counter(_STORES.findall(text))
         self._uses = Counter(_NAMES.findall(text))
         self._arrays = Counter(_ARRAYS.findall(text))
+        tests = (line for line in text.splitlines() if line.lstrip().startswith("if "))
+        self._tested = frozenset(_NAMES.findall("\n".join(tests)))
         self.weak: dict[str, Any] = {}
         self.spaces: dict[str, dict[str, Any]] = {}
         self.lookups: dict[str, ast.expr] = {}
@@ -68,8 +70,10 @@ class Names:
         )
 
     def look_up_late(self, name: str, node: ast.expr) -> bool:
-        """Whether what is found in a namespace can be looked up where it is compared."""
-        if self._uses[name] != 2 or self.variables[name] != 1 or self.space(node) is None:
+        """Whether what is found in a namespace can be looked up where it is compared: by a guard,
+        since effects may have written to the namespace."""
+        once = self._uses[name] == 2 and self.variables[name] == 1 and name in self._tested
+        if not once or self.space(node) is None:
             return False
         self.lookups[name] = node
         return True
