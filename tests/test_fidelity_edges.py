@@ -451,7 +451,7 @@ def output_redirected_in_turn(compile, see):
     for n in range(6):
         with contextlib.redirect_stdout(io.StringIO()) as outer:
             see(f, tensor(*X), table)
-        see.that(outer.getvalue(), n)
+        see.that((outer.getvalue(), n))
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
