@@ -25,7 +25,7 @@ from dualflow.ir.program import Call, Operand
 from dualflow.ir.text import KernelText, Variant
 from dualflow.ir.types import View
 
-from .triton import OPTIONS
+from .triton_frame import OPTIONS
 from .triton_prelude import HEADER
 
 FLOAT16, FLOAT32, INT64 = np.dtype("float16"), np.dtype("float32"), np.dtype("int64")

@@ -18,7 +18,7 @@ from dualflow.ir.kernel import Access, Let, Scalar
 from dualflow.ir.text import KernelText, Variant
 
 from .spelling import spelling
-from .triton import OPTIONS, dtype_name, literal, parse
+from .triton_frame import OPTIONS, dtype_name, literal, parse
 from .triton_prelude import HEADER, used_by
 
 FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
