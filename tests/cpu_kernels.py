@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import dualflow.ops.primitives  # noqa: F401  # fills the catalogue
-from dualflow.base.dtypes import float32, int64
+from dualflow.base.dtypes import BY_NAME, bool_, float32, float64, int64, is_complex
 from dualflow.codegen.numba import emit
 from dualflow.ir.kernel import Access, Axis, Fold, Keep, Kernel, Let, Stage, Store
 from dualflow.ir.program import Buffer, Launch, Operand, Program
@@ -135,3 +135,30 @@ def softmax(keep: bool, dtype: np.dtype = float32) -> Kernel:
 
 
 INT64 = int64
+
+
+# What kernels are tried on, and compared with.
+
+REAL = [dtype for dtype in BY_NAME.values() if not is_complex(dtype)]  # what kernels hold
+NUMBERS = [dtype for dtype in REAL if dtype != bool_]
+FLOATS = [float32, float64]
+SPECIAL = np.array([0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-30, 7.0])
+
+
+def values(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
+    """Values of the whole range of an integer dtype, or normal ones."""
+    rng = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype == bool_:
+        return rng.integers(0, 2, shape).astype(bool)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def same(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Equal bits, but for the payload and sign of NaN."""
+    np.testing.assert_array_equal(found, wanted, strict=True)
+    if wanted.dtype.kind == "f":
+        real = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found[real]), np.signbit(wanted[real]))

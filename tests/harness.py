@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from references import REFERENCES, SAMPLES, widened
+from references import REFERENCES, SAMPLES
+from references_elementwise import widened
 
 import dualflow as df
 from dualflow.base.counters import stats

@@ -24,7 +24,8 @@ from dualflow.ir.kernel import (
 )
 from dualflow.ir.op import CATALOGUE
 
-from .numba_rows import SUM_BLOCK, RowEmitter
+from .numba_folds import SUM_BLOCK
+from .numba_rows import RowEmitter
 from .numba_values import (
     BOOL,
     FLOAT64,
