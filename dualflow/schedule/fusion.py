@@ -16,28 +16,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dualflow.base.dtypes import is_complex
-from dualflow.base.shapes import size_of
 from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
 from dualflow.ops import primitives as p
 
-from .facts import Facts, is_exact
+from .costs import is_cheap, is_repeated
+from .facts import Facts
+from .folding import Folding, adopt
 from .loops import takes_as_it_lies
-from .maps import Map, is_onto, natural, points, positions, still_axes, through
-from .operands import Operands, axis_runs, folded_shape
-from .units import Closing, Group, Library, Unit, current, in_order, reaches
+from .maps import Map, natural, points, through
+from .operands import Operands
+from .units import (
+    MOST_MEMBERS,
+    Closing,
+    Group,
+    Library,
+    Unit,
+    current,
+    fit_together,
+    in_order,
+    reaches,
+)
 
-#: A group with more members takes no further ones: registers and compile time are finite.
-MOST_MEMBERS = 100
 #: With how many of the groups before it a reader of a value is compared, to merge them.
 MOST_TRIES = 6
-#: Scalar operations that may be repeated for each asker rather than stored and read.
-CHEAP = 12
-
-#: Roles of nodes that cost nothing to see through.
-MOVING = ("view", "constant", "identity", "position")
 
 Asks = dict[Group, list[Map]]
 
@@ -58,6 +62,7 @@ class Fusion:
     def __init__(self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool) -> None:
         self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
         self.seen = Operands(self.facts)
+        self.folding = Folding(self.facts, self.seen)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
         self.packed: dict[Value, Value] = {}
@@ -67,7 +72,6 @@ class Fusion:
         self._needed: dict[Value, set[Unit]] = {}
         self._all: list[Unit] = []
         self._rank: dict[Unit, int] = {}
-        self._seen: set[Value] = set()
         self._place: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
         self._want_outputs()
         for node in reversed(graph.nodes):
@@ -218,7 +222,7 @@ class Fusion:
         reason = self._why_stored(node, asks)
         if not needed and not reason and len(asks) > 1:
             asks = self._merge_readers(value, asks)
-            if len(asks) > 1 and not self._is_cheap(value, len(asks)):
+            if len(asks) > 1 and not is_cheap(self.facts, value, len(asks)):
                 reason = "wanted by several kernels and dear to recompute"
         if needed or reason:
             self._store(node, asks, reason or "an output or read as a whole")
@@ -236,115 +240,35 @@ class Fusion:
             if any(self.seen.operands(node, group, map_) is None for map_ in maps):
                 return f"{node.op.name} has no affine index map here"
             if value in self.facts.folding and value not in group.cleared:
-                found = self._foldings(value, group, maps[0]) if len(maps) == 1 else None
-                if found is None or not all(self._fits(r, group, m) for r, m in found):
-                    smallest = min((r.type.size for r, _ in found or ()), default=0)
-                    if found is None or value.type.size <= smallest:
-                        return "computed where the reductions that it needs are"
-                else:
-                    group.cleared.update(self._seen)
-            if self._is_repeated(value, group, maps):
+                way = self.folding.on_the_way(value, group, maps[0]) if len(maps) == 1 else None
+                if way is None:
+                    return "computed where the reductions that it needs are"
+                if all(self.folding.fits(r, group, m) for r, m in way[0]):
+                    group.cleared.update(way[1])
+                elif value.type.size <= min(r.type.size for r, _ in way[0]):
+                    return "computed where the reductions that it needs are"
+            if is_repeated(self.facts, value, group, maps):
                 return "dear, and wanted several times by one kernel"
         return ""
 
     def _visit_reduction(self, node: Node, asks: Asks, needed: bool) -> None:
         value = node.result
-        fitting = {g: m for g, m in asks.items() if len(m) == 1 and self._fits(value, g, m[0])}
+        fitting = {
+            g: m for g, m in asks.items() if len(m) == 1 and self.folding.fits(value, g, m[0])
+        }
         if fitting:
             for group, (map_,) in fitting.items():
-                if current(group) is group and self._fits(value, group, map_):
-                    self._adopt(value, group, map_)
+                if current(group) is group and fits(value, group, map_):
+                    adopt(value, group, map_)
                     break
             asks = self._merge_readers(value, asks)
         (group, maps), *others = asks.items() if asks else [(None, [])]
-        if needed or others or len(maps) != 1 or not self._fits(value, group, maps[0]):
+        if needed or others or len(maps) != 1 or not fits(value, group, maps[0]):
             self._store(node, asks, f"{node.op.name} over other axes than its reader's")
         else:
             self._evaluate(node, group, maps[0])  # type: ignore[arg-type]
 
     # Decisions ---------------------------------------------------------------------------------
-
-    def _is_cheap(self, value: Value, askers: int) -> bool:
-        """Whether recomputing `value` for each asker moves no more bytes than storing it."""
-        if value.node is not None and self.facts.role[value.node] in MOVING:
-            return True
-        sources = self.facts.sources[value]
-        if sources is None or self.facts.work[value] > CHEAP:
-            return False
-        weight = sum(
-            min(1.0, s.type.nbytes / max(value.type.nbytes, 1))
-            for s in sources
-        )  # fmt: skip
-        return weight * (askers - 1) <= askers + 0.5
-
-    def _is_repeated(self, value: Value, group: Group, maps: list[Map]) -> bool:
-        """Whether elements of a value that is dear to compute would be computed several times."""
-        node = value.node
-        assert node is not None
-        if self.facts.role[node] in MOVING:
-            return False
-        if len(maps) > 1 and self.facts.work[value] * (len(maps) - 1) > CHEAP:
-            return True
-        if node.op.kind is not Kind.RANDOM and (
-            is_exact(node) or node.op.kind is not Kind.ELEMENTWISE
-        ):
-            return False
-        folding = group.loops is None and value in self.facts.folding
-        times = sum(evaluations(map_, group, folding) for map_ in maps)
-        return times > value.type.size or any(map_.box for map_ in maps)
-
-    def _foldings(self, value: Value, group: Group, map_: Map) -> list[tuple[Value, Map]] | None:
-        """The reductions on the way from memory to the value, and the maps under which the group
-        would see them; None if there is no map. `_seen` are the values on the way."""
-        found: list[tuple[Value, Map]] = []
-        self._seen = {value}
-        todo = [(value, map_)]
-        while todo:
-            value, map_ = todo.pop()
-            node = value.node
-            if node is None or value not in self.facts.folding:
-                continue
-            if self.facts.role[node] == "reduction":
-                found.append((value, map_))
-                continue
-            operands = self.seen.operands(node, group, map_)
-            if operands is None:
-                return None
-            for operand, seen in operands:
-                if operand in self.facts.folding and operand not in self._seen:
-                    self._seen.add(operand)
-                    todo.append((operand, seen))
-        return found
-
-    def _fits(self, reduced: Value, group: Group | None, map_: Map) -> bool:
-        """Whether the points of the grid see each result once and the loops walk what it folds."""
-        if group is None or map_.box or map_.picks:
-            return False
-        still = still_axes(map_, group.domain)
-        moving = tuple(k for k in range(len(group.domain)) if k not in still)
-        if not is_onto(map_, group.domain, moving, reduced.type.size):
-            return False
-        loops = still if group.loops is None else group.loops
-        if tuple(k for k in loops if group.domain[k] != 1) != still:
-            return False
-        kept = tuple(n for n, folded in axis_runs(reduced.node) if not folded)  # type: ignore[arg-type]
-        if positions(map_, group.domain, kept) is None:
-            return False
-        if group.loops is None and not still:
-            return True
-        return self.seen.walk(reduced, group, loops) is not None
-
-    def _adopt(self, reduced: Value, group: Group, map_: Map) -> None:
-        """Make the axes that `reduced` folds the loops of the group."""
-        if group.loops is not None:
-            return
-        still = still_axes(map_, group.domain)
-        if still:
-            group.loops = still
-            return
-        rank = len(group.domain)
-        group.domain += folded_shape(reduced)
-        group.loops = tuple(range(rank, len(group.domain)))
 
     # Storing and reading -------------------------------------------------------------------------
 
@@ -357,7 +281,7 @@ class Fusion:
         if host is None:
             group, map_ = self._new_group(value, reason, self._place[node]), natural_map(value)
             if self.facts.role[node] == "reduction":
-                self._adopt(value, group, map_)
+                adopt(value, group, map_)
         else:
             group, map_ = host
             group.roots.append((value, map_))
@@ -376,33 +300,11 @@ class Fusion:
             others = {*needed, *asks} - {group}
             if any(reaches(other, (group,)) for other in others):
                 continue
-            if not self._may_store(value, group, map_):
+            if not self.folding.may_store(value, group, map_):
                 continue
             if self.seen.operands(value.node, group, map_) is not None:  # type: ignore[arg-type]
                 return group, map_
         return None
-
-    def _may_store(self, value: Value, group: Group, map_: Map) -> bool:
-        """Whether the group sees each element once, at every point or once for each grid point,
-        and can fold all that the value needs."""
-        if map_.box or map_.picks or not self.seen.sees_all(value, group, map_):
-            return False
-        found: list[tuple[Value, Map]] | None = []
-        if value in self.facts.folding:
-            found = self._foldings(value, group, map_)
-            if found is None or not all(self._fits(r, group, m) for r, m in found):
-                return False
-        still = still_axes(map_, group.domain)
-        if (value, map_) in found:
-            self._adopt(value, group, map_)
-        if group.loops is None:
-            if not still:
-                return True
-            alike = [r for r, m in found if still_axes(m, group.domain) == still]
-            if alike:
-                self._adopt(alike[0], group, map_)
-            return bool(alike)
-        return not still or still == tuple(k for k in group.loops if group.domain[k] != 1)
 
     def _load(self, value: Value, asks: Asks, writer: Unit) -> None:
         """The askers, and units that need it whole, read `value` where `writer` stored it."""
@@ -471,26 +373,12 @@ class Fusion:
                     continue
                 dense = points(group.domain) <= 2 * value.type.size
                 folded = value.node is not None and self.facts.role[value.node] == "reduction"
-                if (dense or folded) and self._may_merge(other, group):
+                if (dense or folded) and fit_together(other, group):
                     self._merge(other, group)
                     break
             else:
                 merged.append(group)
         return {group: asks[group] for group in merged if current(group) is group}
-
-    def _may_merge(self, one: Group, two: Group) -> bool:
-        """Whether two groups fit into one loop nest and neither has to run before the other."""
-        large, small = (one, two) if len(one.domain) >= len(two.domain) else (two, one)
-        rank = len(small.domain)
-        if large.domain[:rank] != small.domain or one.members + two.members > MOST_MEMBERS:
-            return False
-        if rank < len(large.domain) and large.loops != tuple(range(rank, len(large.domain))):
-            return False
-        if None not in (large.loops, small.loops) and large.loops != small.loops:
-            return False
-        if large.loops is None and small.loops is not None and rank != len(large.domain):
-            return False
-        return not reaches(one, (two,)) and not reaches(two, (one,))
 
     def _merge(self, one: Group, two: Group) -> None:
         """Give the work of `two` to `one`."""
@@ -525,15 +413,6 @@ class Fusion:
         assert found is not None, f"{node} has no index map in its own group"
         for value, operand_map in found:
             self._ask(value, group, operand_map)
-
-
-def evaluations(map_: Map, group: Group, folding: bool) -> int:
-    """How often a group computes a value under a map: not again along loops that do not move it.
-    If it is `folding`, the axes that do not move it will be the loops."""
-    still = set(still_axes(map_, group.domain))
-    if not folding:
-        still.intersection_update(group.loops or ())
-    return size_of(tuple(n for k, n in enumerate(group.domain) if k not in still))
 
 
 def packed_domain(value: Value) -> tuple[int, ...]:

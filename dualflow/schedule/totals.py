@@ -16,11 +16,11 @@ from dualflow.ir.graph import Value
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.types import View
 
-from .fusion import MOST_MEMBERS, Fusion
+from .fusion import Fusion
 from .lowering import Look, Lowering, Term
 from .maps import Map, Position, combine, is_onto, padded, positions, tidy
 from .shaping import lanes_in_loop, terms_under
-from .units import Group, current, reaches
+from .units import MOST_MEMBERS, Group, current, reaches
 
 Layouts = dict[Value, View]
 

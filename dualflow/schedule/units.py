@@ -87,6 +87,8 @@ def current(unit: Unit) -> Unit:
     return unit
 
 
+#: A group with more members takes no further ones: registers and compile time are finite.
+MOST_MEMBERS = 100
 #: How many units are looked at before `reaches` gives up.
 MOST_STEPS = 300
 
@@ -107,6 +109,21 @@ def reaches(start: Unit, goals: Iterable[Unit]) -> bool:
             seen.add(unit)
             todo += [current(reader) for reader in unit.readers]
     return False
+
+
+def fit_together(one: Group, two: Group) -> bool:
+    """Whether two groups fit into one loop nest and neither has to run before the other."""
+    large, small = (one, two) if len(one.domain) >= len(two.domain) else (two, one)
+    rank = len(small.domain)
+    if large.domain[:rank] != small.domain or one.members + two.members > MOST_MEMBERS:
+        return False
+    if rank < len(large.domain) and large.loops != tuple(range(rank, len(large.domain))):
+        return False
+    if None not in (large.loops, small.loops) and large.loops != small.loops:
+        return False
+    if large.loops is None and small.loops is not None and rank != len(large.domain):
+        return False
+    return not reaches(one, (two,)) and not reaches(two, (one,))
 
 
 def in_order(units: Iterable[Unit], rank: dict[Unit, int]) -> list[Unit]:
