@@ -253,9 +253,8 @@ class Fusion:
 
     def _visit_reduction(self, node: Node, asks: Asks, needed: bool) -> None:
         value = node.result
-        fitting = {
-            g: m for g, m in asks.items() if len(m) == 1 and self.folding.fits(value, g, m[0])
-        }
+        fits = self.folding.fits
+        fitting = {g: m for g, m in asks.items() if len(m) == 1 and fits(value, g, m[0])}
         if fitting:
             for group, (map_,) in fitting.items():
                 if current(group) is group and fits(value, group, map_):
