@@ -103,7 +103,10 @@ TESTS = [
     "len({id(v0), id(v0)}) == 2", "'x' in K1", "'x' not in K1", "'y' not in K1", "K1['x'] is K2",
     "v0.value == 3 and v0.items", "v0.value == 4 and v0.fails", "v0.value == 3 or v0.fails",
     "v0.value == 4 or not v0.items", "not (v0.value and v0.log)", "v0.nothing", "v0 == 3",
-    "v0.items['b'] == [2, 3]", "v0.value in v0.items['b']",
+    "v0.items['b'] == [2, 3]", "v0.value in v0.items['b']", "v0 < 3", "v0.log < v0.items['b']",
+    *(f"{a} {how} {b}" for how in ("<", "<=", "==", "!=", ">", ">=")
+      for a, b in (("K1['x']", "2.5"), ("v0.value", "2.5"), ("K1['x']", "3.5"), ("K2", "K2"),
+                   ("-0.0", "0.0"), ("K1['x']", "v0.value"), ("1 << 60", "v0.value"))),
 ]  # fmt: skip
 EFFECTS = [
     "v0.value = 7", "v0.items['c'] = 8", "v0.value += 2", "v0.items['a'] += 2", "del v0.value",
@@ -239,7 +242,8 @@ class Clash:
 
 @pytest.mark.parametrize("line", ["if 'x' in K1: return 1", "if 'x' not in K1: return 1",
                                   "v1 = K1['x']", "if not (K1['x'] is K2): return 1",
-                                  "if not W0.keys().isdisjoint(K3): return 1"])  # fmt: skip
+                                  "if not W0.keys().isdisjoint(K3): return 1",
+                                  "if not W0.keys().isdisjoint(K4): return 1"])  # fmt: skip
 @pytest.mark.parametrize("guarded", [False, True])
 def test_errors_of_a_lookup_in_a_namespace_are_seen(line, guarded):
     place = types.ModuleType("place")
@@ -247,11 +251,39 @@ def test_errors_of_a_lookup_in_a_namespace_are_seen(line, guarded):
     space[Clash("x")] = 1
     if guarded:
         line = f"try:\n    {line}\nexcept GuardErrors: return MISS"
-    names = {"K0": (), "K1": {Clash("x"): 1}, "K2": Box, "K3": frozenset("x")}
+    names = {
+        "K0": (),
+        "K1": {Clash("x"): 1},
+        "K2": Box,
+        "K3": frozenset("x"),
+        "K4": frozenset(f"x{i or ''}" for i in range(100)),
+    }
     text = Text(f"W0 = W0.__dict__\n{GIVEN}{line}\nreturn 5", weak={"W0": place}, **names)
     wanted = told(text.portable, Box())
     assert "RuntimeError" in wanted[0] or guarded
     assert told(text.native, Box()) == wanted
+
+
+def test_many_names_that_a_namespace_does_not_hold():
+    place = types.ModuleType("place")
+    line = "if not W0.keys().isdisjoint(K1): return MISS\nreturn 5"
+    names = frozenset(f"x{i}" for i in range(100))
+    text = Text(f"W0 = W0.__dict__\n{GIVEN}{line}", weak={"W0": place}, K0=(), K1=names)
+    assert text.native(1) == text.portable(1) == 5
+    vars(place)["x99"] = 0
+    assert text.native(1) is text.portable(1) is MISS
+
+
+def test_a_comparison_that_the_next_line_asks_for():
+    text = Text("if not (len(args) == 2 and tuple(kwargs) == K0): return MISS\nv0 = args[0]\n"
+                "v1 = v0 > args[1]\nif not v1: return MISS\nv2 = v0 < args[1]\n"
+                "if not (not v2): return MISS\nv3 = v0 == args[1]\nif not v3: return 1\nreturn v3",
+                K0=())  # fmt: skip
+    nan = float("nan")
+    for pair in ((2.0, 1.0), (1.0, 2.0), (1.0, 1.0), (nan, 1.0), (1.0, nan), (2, 1.5), ("b", "a")):
+        assert text.native(*pair) is text.portable(*pair)
+    array = np.array([1])
+    assert text.native(array, 0) is text.portable(array, 0) == 1
 
 
 def test_what_is_referred_to_weakly_is_held_by_nothing_else():

@@ -39,6 +39,10 @@ _BUILT_IN = {
     "float64": "{r}d = sitofp i64 {0} to double\n  {r} = bitcast double {r}d to i64",
     "float32": "{r}d = bitcast i64 {0} to double\n  {r}f = fptrunc double {r}d to float\n"
                "  {r}b = bitcast float {r}f to i32\n  {r} = zext i32 {r}b to i64",
+    "less": "{r}x = bitcast i64 {0} to double\n  {r}y = bitcast i64 {1} to double\n"
+            "  {r}b = fcmp olt double {r}x, {r}y\n  {r} = zext i1 {r}b to i64",
+    "equal": "{r}x = bitcast i64 {0} to double\n  {r}y = bitcast i64 {1} to double\n"
+             "  {r}b = fcmp oeq double {r}x, {r}y\n  {r} = zext i1 {r}b to i64",
     "copy": "{r}p = inttoptr i64 {0} to ptr\n  {r}q = inttoptr i64 {1} to ptr\n"
             "  call void @llvm.memcpy.p0.p0.i64(ptr {r}p, ptr {r}q, i64 {2}, i1 false)\n"
             "  {r} = add i64 0, 0",

@@ -15,7 +15,7 @@ from dualflow.runtime.machine import Do
 from ..commit import apart
 from .code import Code, Label, Operand
 from .names import Names, name_of
-from .values import Values
+from .values import RICH, Values
 
 _IDENTITY = {ast.Is: True, ast.IsNot: False}
 _MEMBERSHIP = {ast.In: True, ast.NotIn: False}
@@ -57,10 +57,14 @@ class Conditions:
     def _given(self, parts: list[ast.expr], miss: Label) -> bool:
         """`len(args) == 2 and tuple(kwargs) == K0`: how many arguments are given, with what
         names."""
-        first = parts[0].left if isinstance(parts[0], ast.Compare) else parts[0]
-        if not self.names.calls(first, len) or name_of(first.args[0]) != "args":  # type: ignore[attr-defined]
+        match parts:
+            case [ast.Compare(left, _, [first]), ast.Compare(_, _, [second])]:
+                asked = self.names.operands(left, len)
+            case _:
+                return False
+        if asked is None or name_of(asked[0]) != "args":
             return False
-        count, names = (self.names.known(part.comparators[0]) for part in parts)  # type: ignore[attr-defined]
+        count, names = self.names.known(first), self.names.known(second)
         self.values.given = count + len(names), names
         self.code.emit(Do.GIVEN, False, miss, count + len(names), self.code.kept(names))
         return True
@@ -81,56 +85,63 @@ class Conditions:
 
     def _special(self, node: ast.expr, when: bool, to: Label) -> bool:
         """Tests that are instructions of their own."""
+        node = self.names.lookups.get(name_of(node), node)
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            return self._comparison(node, when, to)
-        if self.names.calls(node, apart, 2):
-            self._apart(node, when, to)  # type: ignore[arg-type]
+            self._comparison(node, when, to)
+            return True
+        groups = self.names.operands(node, apart, 2)
+        if groups is not None:
+            self._apart(groups, when, to)
             return True
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            return not when and self._disjoint(node.func, node.args, to)
+            return not when and self._disjoint(node, to)
         array = _flags_of(node)
         if array is not None:
             self.code.emit(Do.WRITEABLE, when, to, self.values(array))
         return array is not None
 
-    def _apart(self, node: ast.Call, when: bool, to: Label) -> None:
+    def _apart(self, groups: list[ast.expr], when: bool, to: Label) -> None:
         """Whether tensors that are written share no memory with others: at once where each has
         memory of its own, else by the function itself."""
         code, values = self.code, self.values
-        written, others = (values.each(group.elts) for group in node.args)  # type: ignore[attr-defined]
+        tuples = [group for group in groups if isinstance(group, ast.Tuple)]
+        written, others = (values.each(group.elts) for group in tuples)
         quick, after = code.label(), code.label()
         both = [*written, *others]
         code.emit(Do.APART, True, quick, len(both), len(written), *both)
-        tuples = [values.display(Do.TUPLE, group) for group in (written, others)]
-        self._truth(values.call(code.constant(apart), tuples), when, to)
+        given = [values.display(Do.TUPLE, group) for group in (written, others)]
+        self._truth(values.call(code.constant(apart), given), when, to)
         code.emit(Do.JUMP, after)
         code.place(quick)
         if when:
             code.emit(Do.JUMP, to)
         code.place(after)
 
-    def _disjoint(self, asked: ast.Attribute, given: list[ast.expr], miss: Label) -> bool:
+    def _disjoint(self, node: ast.Call, miss: Label) -> bool:
         """`W0.keys().isdisjoint(K0)`: none of these names is in the namespace."""
-        if asked.attr != "isdisjoint":
-            return False
-        name = name_of(asked.value.func.value)  # type: ignore[attr-defined]
-        names = self.names.known(given[0])
+        match node:
+            case ast.Call(ast.Attribute(ast.Call(ast.Attribute(of)), "isdisjoint"), [given]):
+                name, names = name_of(of), self.names.known(given)
+            case _:
+                return False
         if type(names) is not frozenset or name not in self.names.spaces:
             return False
+        space = self.names.spaces[name]
+        if len(names) > len(space):
+            self.code.emit(Do.DISJOINT, False, miss, id(space), self.code.kept(names))
+            return True
         for each in names:
-            space = id(self.names.spaces[name])
-            self.code.emit(Do.IN_SPACE, False, miss, space, self.code.kept(each), 0)
+            self.code.emit(Do.IN_SPACE, False, miss, id(space), self.code.kept(each), 0)
         return True
 
-    def _comparison(self, node: ast.Compare, when: bool, to: Label) -> bool:
+    def _comparison(self, node: ast.Compare, when: bool, to: Label) -> None:
         op, left, right = type(node.ops[0]), node.left, node.comparators[0]
         if op in _IDENTITY:
             self._identity(left, right, when is _IDENTITY[op], to)
         elif op in _MEMBERSHIP:
             self._membership(left, right, when is _MEMBERSHIP[op], to)
-        else:
-            return op in _EQUALITY and self._length(left, right, when is _EQUALITY[op], to)
-        return True
+        elif op not in _EQUALITY or not self._length(left, right, when is _EQUALITY[op], to):
+            self.code.emit(Do.COMPARES, when, to, *self.values.each([left, right]), RICH[op])
 
     def _identity(self, left: ast.expr, right: ast.expr, when: bool, to: Label) -> None:
         if isinstance(left, ast.Name):
@@ -140,10 +151,11 @@ class Conditions:
             code.emit(Do.SAME, when, to, *self.values.each([left, right]))
             return
         wanted = id(single[0]) if single[1] else code.kept(single[0])
+        asked = self.names.operands(left, type)
         if space is not None:
             code.emit(Do.IN_SPACE, when, to, id(space[0]), code.kept(space[1]), wanted)
-        elif self.names.calls(left, type):
-            code.emit(Do.TYPE_IS, when, to, self.values(left.args[0]), wanted)  # type: ignore[attr-defined]
+        elif asked is not None:
+            code.emit(Do.TYPE_IS, when, to, self.values(asked[0]), wanted)
         elif isinstance(left, ast.Attribute):
             self._attribute(left, wanted, when, to)
         else:
@@ -167,16 +179,18 @@ class Conditions:
     def _length(self, left: ast.expr, right: ast.expr, when: bool, to: Label) -> bool:
         """`len(a) == n`, and whether objects differ: `len({id(a), id(b)}) == 2`."""
         count: Any = self.names.known(right)
-        if not self.names.calls(left, len) or type(count) is not int:
+        asked = self.names.operands(left, len)
+        if asked is None or type(count) is not int:
             return False
-        of = left.args[0]  # type: ignore[attr-defined]
+        of = asked[0]
         if not isinstance(of, ast.Set):
             self.code.emit(Do.LENGTH_IS, when, to, self.values(of), count)
             return True
-        if len(of.elts) != count or not all(self.names.calls(item, id) for item in of.elts):
+        objects = [self.names.operands(item, id) for item in of.elts]
+        given = [each[0] for each in objects if each is not None]
+        if not len(given) == len(objects) == count:
             return False
-        given = self.values.each([item.args[0] for item in of.elts])  # type: ignore[attr-defined]
-        self.code.emit(Do.DIFFERENT, when, to, count, *given)
+        self.code.emit(Do.DIFFERENT, when, to, count, *self.values.each(given))
         return True
 
 

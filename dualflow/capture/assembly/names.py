@@ -35,7 +35,7 @@ class Names:
         variables: what is assigned to, and how often.
         weak: what W0, W1, ... stand for.
         spaces: those of them that are the dict of a module or of a class.
-        lookups: variables that are read once, from a namespace: where their value is compared.
+        lookups: variables that are read once, in a test: what is evaluated there instead.
     """
 
     def __init__(self, text: str, namespace: dict[str, Any]) -> None:
@@ -72,11 +72,28 @@ class Names:
     def look_up_late(self, name: str, node: ast.expr) -> bool:
         """Whether what is found in a namespace can be looked up where it is compared: by a guard,
         since effects may have written to the namespace."""
-        once = self._uses[name] == 2 and self.variables[name] == 1 and name in self._tested
-        if not once or self.space(node) is None:
+        if not self._once(name) or name not in self._tested or self.space(node) is None:
             return False
         self.lookups[name] = node
         return True
+
+    def compared_next(self, node: ast.stmt, after: ast.stmt) -> bool:
+        """Whether the next line alone asks for the comparison that this one keeps: `v2 = v1 > K0`,
+        then `if not v2: ...`, which can be one test."""
+        if not (isinstance(node, ast.Assign) and isinstance(after, ast.If)):
+            return False
+        name, asked = name_of(node.targets[0]), after.test
+        while isinstance(asked, ast.UnaryOp) and isinstance(asked.op, ast.Not):
+            asked = asked.operand
+        compared = isinstance(node.value, ast.Compare) and name_of(asked) == name
+        if not compared or not self._once(name):
+            return False
+        self.lookups[name] = node.value
+        return True
+
+    def _once(self, name: str) -> bool:
+        """Whether a variable is written once and read once."""
+        return self._uses[name] == 2 and self.variables[name] == 1
 
     def is_shell(self, name: str) -> bool:
         """Whether a tensor is made for its array alone: that is stored, read once, and no more."""
@@ -92,15 +109,15 @@ class Names:
             return getattr(builtins, node.id, UNKNOWN)
         return UNKNOWN
 
-    def calls(self, node: ast.AST, function: Any, count: int = 1) -> bool:
-        """Whether an expression calls `function` with so many operands."""
-        return (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and self.known(node.func) is function
-            and len(node.args) == count
-            and not node.keywords
-        )
+    def operands(
+        self, node: ast.AST | None, function: Any, count: int = 1
+    ) -> list[ast.expr] | None:
+        """The operands of an expression that calls `function` with so many; None of others."""
+        match node:
+            case ast.Call(func=ast.Name() as called, args=given, keywords=[]):
+                right = self.known(called) is function and len(given) == count
+                return given if right else None
+        return None
 
     def space(self, node: ast.expr) -> tuple[dict[str, Any], str] | None:
         """The dict, which is the same in all calls, and the name in it that an expression reads."""

@@ -95,7 +95,7 @@ class Assembler:
                 skip = False
                 continue
             skip = after is not None and self._new_tensor(node, after)
-            if not skip:
+            if not skip and (after is None or not self._names.compared_next(node, after)):
                 method = getattr(self, "_" + type(node).__name__.lower(), None)
                 if method is None:
                     raise Other(ast.unparse(node))
@@ -106,12 +106,10 @@ class Assembler:
         if not (isinstance(node, ast.Assign) and isinstance(after, ast.Assign)):
             return False
         name, target = name_of(node.targets[0]), after.targets[0]
-        if not self._names.calls(node.value, object.__new__) or not isinstance(
-            target, ast.Attribute
-        ):
+        made = self._names.operands(node.value, object.__new__)
+        if made is None or not isinstance(target, ast.Attribute):
             return False
-        (kind,) = node.value.args  # type: ignore[attr-defined]
-        if name_of(target.value) != name or (name_of(kind), target.attr) != ("Tensor", "_array"):
+        if name_of(target.value) != name or (name_of(made[0]), target.attr) != ("Tensor", "_array"):
             return False
         array = self._values(after.value)
         if self._names.is_shell(name):
@@ -124,10 +122,11 @@ class Assembler:
         pass
 
     def _expr(self, node: ast.Expr) -> None:
-        if self._names.calls(node.value, store, 3):
-            self._store(*self._values.each(node.value.args))  # type: ignore[attr-defined]
-        else:
+        given = self._names.operands(node.value, store, 3)
+        if given is None:
             self._values(node.value)
+        else:
+            self._store(*self._values.each(given))
 
     def _store(self, tensor: Operand, made: Operand, times: Operand) -> None:
         """`store(tensor, made, times)`: where the program has stored already, a count."""
@@ -171,7 +170,7 @@ class Assembler:
             made = self._values(value)
             owner, key, kind = self._target(target)
             self._code.status("PyObject_Set" + kind, owner, key, made)
-        elif self._names.calls(value, config.active, 0):
+        elif self._names.operands(value, config.active, 0) is not None:
             self._settled[target.id] = self._settings
         elif not (
             self._names.head(target.id, value)
@@ -234,10 +233,11 @@ class Assembler:
     def _run(self, name: str, node: ast.expr) -> bool:
         """`v = run((...))` as one instruction; its outputs get registers."""
         program, code = self._program, self._code
-        called = isinstance(node, ast.Call) and name_of(node.func) == "run"
-        if not called or program is None:
-            return False
-        inputs = [self._input(item) for item in node.args[0].elts]  # type: ignore[attr-defined]
+        match node:
+            case ast.Call(func=ast.Name("run"), args=[ast.Tuple(items)]) if program is not None:
+                inputs = [self._input(item) for item in items]
+            case _:
+                return False
         made = [code.local() for _ in program.buffers]
         words = [word for pair in inputs for word in pair]
         for (shape, dtype, make), register in zip(program.buffers, made, strict=True):
@@ -257,9 +257,9 @@ class Assembler:
     def _input(self, node: ast.expr) -> tuple[int, Operand]:
         """What an input of a program is, and its register: a Python number is made an element
         there."""
-        kind = None
-        if self._names.calls(node, np.array, 2):
-            number, dtype = node.args  # type: ignore[attr-defined]
+        kind, given = None, self._names.operands(node, np.array, 2)
+        if given is not None:
+            number, dtype = given
             kind = _KINDS.get(getattr(self._names.known(dtype), "name", ""))
             node = node if kind is None else number
         return kind or machine.ARRAY_INPUT, self._values(node)

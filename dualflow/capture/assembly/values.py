@@ -159,8 +159,9 @@ class Values:
         if starred or any(keyword.arg is None for keyword in node.keywords):
             return None
         code = self.code
-        if self.names.calls(node, type):
-            return self._unary("PyObject_Type", node.args[0], d)
+        asked = self.names.operands(node, type)
+        if asked is not None:
+            return self._unary("PyObject_Type", asked[0], d)
         if isinstance(node.func, ast.Attribute) and not node.keywords:
             given, name = self.each([node.func.value, *node.args]), code.kept(node.func.attr)
             code.emit(Do.METHOD, d := d or code.local(), name, len(given), *given)

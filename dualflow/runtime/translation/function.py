@@ -11,6 +11,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dualflow.base.syntax import parse
 from dualflow.ir.text import KernelText
 
 from .expressions import Expressions, Refused, Value
@@ -34,7 +35,7 @@ def translated(text: KernelText, names: Mapping[str, Any]) -> str:
     Raises:
         Refused: the source has something that is not translated.
     """
-    (tree,) = ast.parse(text.source).body
+    (tree,) = parse(text.source).body
     assert isinstance(tree, ast.FunctionDef)
     pointers = (*text.pointers, *(dtype for dtype, _ in text.scratch))
     given: list[Kind] = [pointer(DTYPES[dtype.name]) for dtype in pointers]
@@ -134,8 +135,7 @@ class _Function(Expressions):
         self.store(target, self.value(node.value))
 
     def on_augassign(self, node: ast.AugAssign) -> None:
-        read = ast.parse(ast.unparse(node.target), mode="eval").body
-        self.store(node.target, self.value(ast.BinOp(read, node.op, node.value)))
+        self.store(node.target, self.value(ast.BinOp(node.target, node.op, node.value)))
 
     def store(self, target: ast.expr, value: Value) -> None:
         """A value under a name or in an element."""
