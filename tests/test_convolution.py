@@ -10,8 +10,9 @@ import references_convolution as references
 
 import dualflow as df
 from dualflow.autograd.check import check_grads
-from dualflow.base.errors import ArgumentError, ShapeError
+from dualflow.base.errors import ArgumentError, CompileError, ShapeError
 from dualflow.ops import convolving, door, primitives
+from dualflow.runtime import alone
 
 
 def numbers(*shape: int, dtype: Any = np.float64, seed: int = 0) -> df.Tensor:
@@ -107,6 +108,7 @@ def test_sizes_for_each_axis():
 def test_windows_in_parts_of_any_size(most: int, monkeypatch: pytest.MonkeyPatch):
     """The buffer holds windows of rows of an image, of some groups, or of several images."""
     monkeypatch.setattr(convolving, "_MOST", most)
+    monkeypatch.setattr(convolving, "_load", convolving.nothing)
     for x, w, how in references.CALLS:
         rank = len(how["strides"])
         a, b = numbers(*x).numpy(), numbers(*w, seed=1).numpy()
@@ -278,6 +280,43 @@ def test_a_network_compiled_with_its_gradient():
             np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5 * scale)
     stats = f.stats()
     assert (stats["recordings"], stats["replays"], stats["co_executions"]) == (1, 2, 0)
+
+
+@pytest.mark.parametrize("numerics", ["strict", "exact"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_eager_and_compiled_calls_have_the_same_bits(dtype: Any, numerics: Any):
+    x, w = numbers(3, 6, 9, 8, dtype=dtype) / 7, numbers(8, 3, 3, 2, dtype=dtype, seed=1) / 7
+    x = df.transpose(x, (0, 1, 3, 2))[:, :, ::-1]
+
+    def step(x: df.Tensor, w: df.Tensor) -> Any:
+        out = df.conv2d(x, w, stride=(1, 2), padding=1, groups=2)
+        back, turned = df.vjp(lambda x, w: df.conv2d(x, w, padding=1, groups=2), x, w)
+        return out, back, *turned(df.ones_like(back))
+
+    f = df.compile(step, wait=True)
+    with df.config(numerics=numerics):
+        f(x, w)
+        for found, wanted in zip(f(x, w), step(x, w), strict=True):
+            np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+    assert f.stats()["replays"] == 1
+
+
+def test_without_machine_code_numpy_serves(monkeypatch: pytest.MonkeyPatch):
+    def fails(*given: Any) -> Any:
+        raise CompileError("no machine code")
+
+    x, w = numbers(1, 2, 5, 4), numbers(3, 2, 2, 3)
+    wanted = df.conv2d(x, w)
+    monkeypatch.setattr(alone, "prepare", fails)
+    alone.forget()
+    with pytest.raises(CompileError):
+        df.conv2d(x, w)
+    before = df.stats()["compiler_errors"]
+    with df.config(on_compiler_error="eager"):
+        for _ in range(2):
+            np.testing.assert_allclose(df.conv2d(x, w).numpy(), wanted.numpy(), rtol=1e-12)
+    assert df.stats()["compiler_errors"] == before + 1
+    alone.forget()
 
 
 @pytest.mark.parametrize(

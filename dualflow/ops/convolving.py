@@ -1,8 +1,10 @@
 """Convolutions of arrays: the three sides of sum g[n, o, p] x[n, c, s p + d k - lo] w[o, c, k].
 
-Comes in: arrays, and how kernels move. Goes out: the sums over all but one of g, x and w. Windows
-of x are copied side by side, a few images at a time into one buffer, and BLAS multiplies them.
-Leading axes before (n, c) or (o, c) are a batch: they become groups.
+Comes in: arrays, and how kernels move. Goes out: the sums over all but one of g, x and w. Floats
+are convolved as in compiled programs, by machine code that the layer above installs. For other
+dtypes, and where there is none, windows of x are copied side by side, a few images at a time into
+one buffer, and BLAS multiplies them; leading axes before (n, c) or (o, c) are a batch: they become
+groups.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -27,6 +30,28 @@ _KEPT = 16 << 20
 #: images with at least so many places are multiplied one by one, smaller ones together
 _ENOUGH = 64
 _buffers = local()
+
+
+class Native(Protocol):
+    """What convolves natively: the op of a name on arrays; None where it cannot."""
+
+    def __call__(
+        self, name: str, arrays: tuple[Array, ...], attributes: dict[str, Any]
+    ) -> Array | None: ...
+
+
+def nothing() -> Native:
+    """What leaves all convolutions to NumPy."""
+    return lambda name, arrays, attributes: None
+
+
+_load: Callable[[], Native] = nothing
+
+
+def install_native(load: Callable[[], Native]) -> None:
+    """Let `load` give what convolves floats natively, when there are some."""
+    global _load
+    _load = load
 
 
 def _buffer(shape: Shape, dtype: np.dtype) -> Array:
@@ -80,14 +105,17 @@ class Moves(NamedTuple):
         return tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in each)
 
 
-def _in_single(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Half precision is computed in single and rounded at the end."""
+def _natively(portable: Callable[..., Array]) -> Callable[..., Array]:
+    """Floats are convolved natively where that is possible, all else by `portable`; half precision
+    in single, rounded at the end."""
+    name = portable.__name__
 
+    @wraps(portable)
     def run(a: Array, b: Array, **how: Any) -> Array:
-        if a.dtype != np.float16:
-            return function(a, b, **how)
-        wide = function(a.astype(np.float32), b.astype(np.float32), **how)
-        return wide.astype(np.float16)
+        if a.dtype == np.float16:
+            return run(a.astype(np.float32), b.astype(np.float32), **how).astype(np.float16)
+        made = _load()(name, (a, b), how) if a.dtype.char in "fd" else None
+        return portable(a, b, **how) if made is None else made
 
     return run
 
@@ -178,7 +206,7 @@ class _Columns:
         return columns.reshape(*seen.shape[:2], self.rows, math.prod(seen.shape[3 + self.rank :]))
 
 
-@_in_single
+@_natively
 def convolve(x: Array, w: Array, **how: Any) -> Array:
     """The sums over c and k: (*batch, n, o, *places)."""
     moves = Moves(**how)
@@ -215,7 +243,7 @@ def _turned_round(kernels: Array) -> Array:
     return np.ascontiguousarray(np.flip(swapped, tuple(range(3, swapped.ndim))))  # for BLAS
 
 
-@_in_single
+@_natively
 def spread(g: Array, w: Array, *, space: Shape, **how: Any) -> Array:
     """The sums over o and p, the transposed convolution: (*batch, n, c, *space)."""
     moves = Moves(**how)
@@ -244,7 +272,7 @@ def spread(g: Array, w: Array, *, space: Shape, **how: Any) -> Array:
     return _ungrouped(whole[(..., *moves.inside(space))], batch, moves.groups)
 
 
-@_in_single
+@_natively
 def correlate(x: Array, g: Array, *, kernel: Shape, **how: Any) -> Array:
     """The sums over n and p: (*batch, o, c / groups, *kernel)."""
     moves = Moves(**how)

@@ -53,13 +53,14 @@ def product(step: Call) -> Product | None:
         return scatters.product(step)
     if step.op.kind is Kind.SCAN:
         return scans.product(step)
-    if step.exact or step.results[0].dtype.name not in _FLOATS:
+    if step.results[0].dtype.name not in _FLOATS:
         return None
     if not step.results[0].type.size or not all(operand.type.size for operand in step.operands):
         return None
-    if step.op.kind is Kind.CONTRACTION and len(step.operands) == 2:
-        return _matrices(step)
-    return windows.product(step) if "products" in step.op.spelling else None
+    if "products" in step.op.spelling:
+        return windows.product(step)
+    contracts = step.op.kind is Kind.CONTRACTION and len(step.operands) == 2
+    return _matrices(step) if contracts and not step.exact else None
 
 
 class _Sizes(NamedTuple):
