@@ -56,6 +56,23 @@ def both(fn, text, *calls):
     return said[0], said[1], compiled
 
 
+def loudly(logger):
+    """A function that logs and then reads what handlers change, compiled and called several times;
+    it returns what it does undecorated."""
+
+    def f(x, step):
+        logger.info("loud")
+        return x * Loud.seen
+
+    Loud.seen = 0
+    wanted = [f(*arguments).numpy() for arguments in inputs()]
+    Loud.seen = 0
+    compiled = df.compile(f, wait=True)
+    found = [compiled(*arguments).numpy() for arguments in inputs()]
+    np.testing.assert_array_equal(found, wanted)
+    return compiled
+
+
 def inputs(count=4):
     return [(df.asarray(np.arange(3, dtype=np.float32) + i), i) for i in range(count)]
 
@@ -100,18 +117,7 @@ def test_levels_are_looked_up_when_a_line_is_logged(log):
 def test_a_program_s_own_handler_is_followed(log):
     logger, _ = alone(log)
     logger.addHandler(Loud())
-
-    def f(x, step):
-        logger.info("loud")
-        return x * Loud.seen
-
-    Loud.seen = 0
-    wanted = [f(*arguments).numpy() for arguments in inputs()]
-    Loud.seen = 0
-    compiled = df.compile(f, wait=True)
-    found = [compiled(*arguments).numpy() for arguments in inputs()]
-    np.testing.assert_array_equal(found, wanted)
-    assert compiled.stats()["replays"] == 3
+    assert loudly(logger).stats()["replays"] == 3
 
 
 def test_a_handler_with_ways_of_its_own_runs_in_python(log):
@@ -121,18 +127,7 @@ def test_a_handler_with_ways_of_its_own_runs_in_python(log):
 
     logger, _ = alone(log)
     logger.addHandler(Own())
-
-    def f(x, step):
-        logger.info("loud")
-        return x * Loud.seen
-
-    Loud.seen = 0
-    wanted = [f(*arguments).numpy() for arguments in inputs()]
-    Loud.seen = 0
-    compiled = df.compile(f, wait=True)
-    found = [compiled(*arguments).numpy() for arguments in inputs()]
-    np.testing.assert_array_equal(found, wanted)
-    assert compiled.stats()["replays"] == 0
+    assert loudly(logger).stats()["replays"] == 0
 
 
 def test_a_handler_that_came_later_is_called(log):

@@ -7,6 +7,7 @@ an expression over what it was made of, so that a replay computes it anew.
 from __future__ import annotations
 
 import operator as o
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,6 @@ from . import (
     templates,
 )
 from .kinds import SCALAR_TYPES, TYPES
-from .plans import Call, Plan
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .values import Unchanging
 from .variables import Variables
@@ -43,21 +43,8 @@ class Arithmetic(Variables):
 
     __slots__ = ()
 
-    def invoke(
-        self: Any,
-        f: Any,
-        origin: Origin,
-        args: tuple[Any, ...],
-        origins: tuple[Origin, ...],
-        kwargs: dict[str, Any] | None = None,
-        where: dict[str, Origin] | None = None,
-    ) -> tuple[Any, Origin]:
-        """Make a call in the place of code that would make it; see `calls.invoke`."""
-        return calls.invoke(self, f, origin, args, origins, kwargs, where)
-
-    def find(self, call: Call) -> Plan | None:
-        """How to make a call; see `calls.find`."""
-        return calls.find(call)
+    invoke: Callable[..., tuple[Any, Origin]] = calls.invoke  # a call in the place of the user's
+    find = staticmethod(calls.find)  # how to make a call
 
     def binop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         function, _, symbol = BINARY[name]

@@ -65,8 +65,7 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
     if kind in (list, tuple) or _named(value):
         yield from _items_now(recorder, value, origin)
     elif kind is deque:
-        for _ in recorder.items(value, origin):  # guards the length
-            pass
+        recorder.measured(value, origin)
         for i, element in enumerate(value):  # raises what Python raises if it is changed
             yield element, part_now(recorder, value, origin, i)
     elif kind in DICTS:
@@ -137,8 +136,7 @@ def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
 def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items of a list or tuple, by position as Python goes, with their origins: what is put
     into a list while it is iterated is seen."""
-    for _ in recorder.items(value, origin):  # guards the length
-        pass
+    recorder.measured(value, origin)
     i = 0
     while i < len(value):
         yield value[i], part_now(recorder, value, origin, i)
@@ -149,13 +147,8 @@ def part_now(recorder: Recorder, value: Any, origin: Origin, i: int) -> Origin:
     """The origin of what is now the item `i` of a list or tuple of guarded length."""
     if recorder.dead:
         return None
-    shadow = recorder.lists.get(id(value))
-    if shadow is not None:
-        origin = shadow.whole(recorder)
+    origin = recorder.parted(value, origin)
     if isinstance(origin, Born):
-        if origin.kind not in ("list", "tuple") or len(origin.parts) != len(value):
-            recorder.refuse(f"the parts of a {type(value).__name__} are not known")
-            return None
         return origin.parts[i]
     if isinstance(origin, Node):
         return recorder.read(recorder.nodes("{0}[{k0}]", (origin,), (i,)), value[i])

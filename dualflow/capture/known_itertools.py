@@ -41,8 +41,7 @@ def _source(call: Call, i: int) -> tuple[Any, Callable[[], Origin]] | None:
     origin = recorder.origin(call.origins[i], value)
     last = [-1]
     if type(value) in (list, tuple):
-        for _ in recorder.items(value, origin):  # guards the length
-            pass
+        recorder.measured(value, origin)
 
         def part() -> Origin:
             last[0] += 1
@@ -181,6 +180,16 @@ def _tap(call: Call, value: Any, where: Origin) -> Tap | None:
     return Tap(call, value, origin)
 
 
+def _tapped(of: Callable[[Call, Tap], Plan | None]) -> Callable[[Call], Plan | None]:
+    """What follows a call by a tap of its first argument."""
+
+    def handler(call: Call) -> Plan | None:
+        tap = _tap(call, call.args[0], call.origins[0])
+        return None if tap is None else of(call, tap)
+
+    return handler
+
+
 @known(itertools.accumulate)
 def _accumulate(call: Call) -> Plan | None:
     frame, named = call.frame, {**dict(zip(("func",), call.args[1:], strict=False)), **call.kwargs}
@@ -247,10 +256,8 @@ def _while(call: Call) -> Plan | None:
 
 
 @known(itertools.pairwise)
-def _pairwise(call: Call) -> Plan | None:
-    tap = _tap(call, call.args[0], call.origins[0])
-    if tap is None:
-        return None
+@_tapped
+def _pairwise(call: Call, tap: Tap) -> Plan | None:
     real = itertools.pairwise(tap)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
@@ -278,19 +285,15 @@ def _zip_longest(call: Call) -> Plan | None:
 
 
 @known(itertools.chain.from_iterable)
-def _flattened(call: Call) -> Plan | None:
-    outer = _tap(call, call.args[0], call.origins[0])
-    if outer is None:
-        return None
+@_tapped
+def _flattened(call: Call, outer: Tap) -> Plan | None:
     taps = (Tap(call, value, call.recorder.origin(outer.last, value)) for value in outer)
     return _one_by_one(call, lambda items: itertools.chain.from_iterable([items]), taps)
 
 
 @known(itertools.cycle)
-def _cycle(call: Call) -> Plan | None:
-    tap = _tap(call, call.args[0], call.origins[0])
-    if tap is None:
-        return None
+@_tapped
+def _cycle(call: Call, tap: Tap) -> Plan | None:
     real = itertools.cycle(tap)
 
     def follow() -> Iterator[tuple[Any, Origin]]:

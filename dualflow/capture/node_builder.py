@@ -6,7 +6,7 @@ that fit its operands before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, final
 
@@ -27,21 +27,24 @@ _CAST, _EXPAND, _FULL = p.cast.op, p.expand.op, p.full.op
 class NodeBuilder(GraphBuilder):
     """Builds a graph from operands that may still have to be cast and expanded."""
 
-    def add(
+    def infer(
+        self, op: Op, types: tuple[TensorType, ...], attributes: dict[str, Any]
+    ) -> tuple[TensorType, ...]:
+        """The types of the results of `op`, from a cache."""
+        return infer(op, types, attributes)
+
+    def made(
         self,
         op: Op,
         operands: Sequence[Value],
-        attributes: Mapping[str, Any] | None = None,
-        line: SourceLine | None = None,
-        types: tuple[TensorType, ...] | None = None,
-    ) -> Node:
-        """A node that applies `op`; its types come from a cache if they are not known."""
-        attributes = {} if attributes is None else dict(attributes)
-        if types is None:
-            types = infer(op, tuple([value.type for value in operands]), attributes)
+        attributes: dict[str, Any],
+        types: tuple[TensorType, ...],
+        line: SourceLine | None,
+    ) -> tuple[Value, ...]:
+        """The results of `op`, whose types are known."""
         node = Node(op, tuple(operands), attributes, types, line)
         self.nodes.append(node)
-        return node
+        return node.results
 
     def fit(
         self, value: Value, dtype: np.dtype, shape: Shape, line: SourceLine | None = None
@@ -50,10 +53,10 @@ class NodeBuilder(GraphBuilder):
         type_ = value.type
         if type_.dtype is not dtype and type_.dtype != dtype:
             types = (tensor_type(type_.shape, dtype),)
-            value = self.add(_CAST, (value,), {"dtype": dtype}, line, types).results[0]
+            (value,) = self.made(_CAST, (value,), {"dtype": dtype}, types, line)
         if type_.shape != shape:
             types = (tensor_type(shape, dtype),)
-            value = self.add(_EXPAND, (value,), {"shape": shape}, line, types).results[0]
+            (value,) = self.made(_EXPAND, (value,), {"shape": shape}, types, line)
         return value
 
     def constant(
@@ -65,9 +68,7 @@ class NodeBuilder(GraphBuilder):
     ) -> Value:
         """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
         attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        node = Node(_FULL, (), attributes, (tensor_type(shape, dtype),), line)
-        self.nodes.append(node)
-        return node.results[0]
+        return self.made(_FULL, (), attributes, (tensor_type(shape, dtype),), line)[0]
 
 
 @lru_cache(maxsize=20_000)

@@ -18,7 +18,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import Number, float64
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
-from dualflow.ir.graph import Graph, Node, Value
+from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Op
 from dualflow.ops import door, views
 from dualflow.ops.door import Mode, away
@@ -115,7 +115,7 @@ class Notes:
             if len(rest) == 1:
                 op, attributes = rest[0]
                 types = (tensor_type(tensor.shape, tensor.dtype),)
-                value = self.builder.add(op, (base.value,), attributes, line, types).results[0]
+                (value,) = self.builder.made(op, (base.value,), dict(attributes), types, line)
             else:
                 value = views.read(self._adding(line), base.value, rest)
             base.views[key] = value
@@ -209,7 +209,7 @@ class Notes:
         operands = [self.value_of(tensor, line) for tensor in inputs]
         made = out if isinstance(out, tuple) else (out,)
         types = tuple([tensor_type(tensor.shape, tensor.dtype) for tensor in made])
-        results = self.builder.add(op, operands, attributes, line, types).results
+        results = self.builder.made(op, operands, dict(attributes), types, line)
         for tensor, value in zip(made, results, strict=True):
             self.bind(tensor, value)
 
@@ -234,9 +234,7 @@ class Notes:
             if value.type is not type_ or dtype is not type_.dtype:
                 value = self.builder.fit(value, dtype, shape, line)
             values.append(value)
-        node = Node(op, tuple(values), {}, (type_,), line)
-        self.builder.nodes.append(node)
-        self.bind(out, node.results[0])
+        self.bind(out, self.builder.made(op, values, {}, (type_,), line)[0])
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""

@@ -363,24 +363,38 @@ class Recorder:
 
     def items(self, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
         """The items of a list or tuple with their origins; its length becomes a guard."""
-        shadow = self.lists.get(id(value))
-        if shadow is not None:
-            origin = shadow.whole(self)
+        origin = self.measured(value, origin)
         if isinstance(origin, Born):
-            if origin.kind not in ("list", "tuple") or len(origin.parts) != len(value):
-                self.refuse(f"the parts of a {type(value).__name__} are not known")
-                return
             yield from zip(list(value), list(origin.parts), strict=True)
         elif isinstance(origin, Node):
-            self.typed(origin, value)
-            self.guard("len({0}) == {k0}", origin, constants=(len(value),))
             for i, item in enumerate(list(value)):
                 yield item, self.read(self.nodes("{0}[{k0}]", (origin,), (i,)), item)
         elif origin is CONSTANT:
             for item in value:
                 yield item, CONSTANT
-        else:
+
+    def measured(self, value: Any, origin: Origin) -> Origin:
+        """`parted`; the length becomes a guard."""
+        origin = self.parted(value, origin)
+        if isinstance(origin, Node):
+            self.typed(origin, value)
+            self.guard("len({0}) == {k0}", origin, constants=(len(value),))
+        elif origin is None:
             self.refuse(f"a {type(value).__name__} of unknown origin")
+        return origin
+
+    def parted(self, value: Any, origin: Origin) -> Origin:
+        """What tells the origins of the items that a list or tuple has now; None if not known."""
+        shadow = self.lists.get(id(value))
+        if shadow is not None:
+            origin = shadow.whole(self)
+        known = not isinstance(origin, Born) or (
+            origin.kind in ("list", "tuple") and len(origin.parts) == len(value)
+        )
+        if known:
+            return origin
+        self.refuse(f"the parts of a {type(value).__name__} are not known")
+        return None
 
     # What notes ask -------------------------------------------------------------------------
 

@@ -252,10 +252,16 @@ class GraphBuilder:
     ) -> Node:
         """A node that applies `op`; raises what the op's rule raises."""
         operands, attributes = tuple(operands), dict(attributes or {})
-        types = op.infer(tuple(value.type for value in operands), attributes)
+        types = self.infer(op, tuple([value.type for value in operands]), attributes)
         node = Node(op, operands, attributes, types, line)
         self.nodes.append(node)
         return node
+
+    def infer(
+        self, op: Op, types: tuple[TensorType, ...], attributes: dict[str, Any]
+    ) -> tuple[TensorType, ...]:
+        """The types of the results of `op`."""
+        return op.infer(types, attributes)
 
     def build(self, outputs: Sequence[Value]) -> Graph:
         """The graph of what was added so far."""
