@@ -1,0 +1,85 @@
+"""What is iterated: itertools, objects that give iterators, folds of nothing."""
+
+import functools
+import itertools
+import operator
+
+import pytest
+from fidelity_runner import check, parameters, tensor
+
+X = (1.0, -2.0, 3.0)
+
+
+def runs_of_iterators(compile, see):
+    @compile
+    def f(x, tags):
+        items = [x[i] for i in range(len(tags))]
+        runs = itertools.groupby(zip(tags, items, strict=True), key=lambda pair: pair[0])
+        groups = {key: sum(value for _, value in run) for key, run in runs}
+        sums = list(itertools.accumulate(items))
+        products = list(itertools.accumulate([x, x * 2], operator.mul, initial=x))
+        steps = [b - a for a, b in itertools.pairwise(items)]
+        pairs = list(itertools.starmap(lambda a, b: a * b, zip(items, sums, strict=True)))
+        first = list(itertools.takewhile(lambda tag: tag != "b", tags))
+        rest = list(itertools.dropwhile(lambda v: v < 2, items))
+        small = list(itertools.filterfalse(lambda v: v > 1, items))
+        long = list(itertools.zip_longest(items, [1, 2], "z", fillvalue=x))
+        flat = list(itertools.chain.from_iterable([items, (1, 2)]))
+        both = list(itertools.islice(itertools.chain((v for v in items), [x], "a"), 1, 5))
+        round_ = [b for _, b in zip(range(5), itertools.cycle(items), strict=False)]
+        return groups, sums, products, steps, pairs, first, rest, small, long, flat, both, round_
+
+    for row, tags in ((X, "aab"), (X, "aab"), ((1.0, 5.0, 0.0), "aab"), (X, "aba"), (X, "aba")):
+        see(f, tensor(*row), tags)
+
+
+def objects_that_give_iterators(compile, see):
+    asked = []
+
+    class Row:
+        def __init__(self, *items):
+            self.items = items
+
+        def __iter__(self):
+            asked.append("row")
+            return iter(self.items)
+
+    class Lazy(Row):
+        def __iter__(self):
+            asked.append("lazy")
+            yield from self.items
+
+    class Closing(Row):
+        def __iter__(self):
+            try:
+                yield from self.items
+            finally:
+                asked.append("closed")
+
+    @compile
+    def f(x):
+        products = [p * q for p, q in zip(Row(x, x * 2), Lazy(x, 1), strict=True)]
+        return products, [i * v for i, v in enumerate(Lazy(x, x))], list(map(abs, Row(x, 3)))
+
+    @compile
+    def closed(x):
+        return [v * i for i, v in enumerate(Closing(x, x))]
+
+    for _ in range(4):
+        see(f, tensor(*X))
+        see(closed, tensor(*X))
+    see.that(asked)
+
+
+def nothing_is_folded(compile, see):
+    @compile
+    def f(x, items):
+        return x + 1, functools.reduce(lambda a, b: a + b, items)
+
+    for items in ([1, 2], [1, 2], [1, 2], [], [], [1]):
+        see(f, tensor(*X), items)
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
