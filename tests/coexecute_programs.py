@@ -12,7 +12,7 @@ import numpy as np
 from dualflow.array import asarray, tensor
 from dualflow.autograd import no_grad
 from dualflow.base.errors import DualflowError
-from dualflow.ops import door
+from dualflow.ops import devices, door
 from dualflow.ops import primitives as p
 
 
@@ -26,7 +26,7 @@ class Generator:
 class Env:
     """What a program finds outside: tensors, an adopted buffer, lists that outlive the call."""
 
-    def __init__(self, seed, order="C"):
+    def __init__(self, seed, order="C", device="cpu"):
         rng = np.random.default_rng(seed)
         self.buffer = rng.standard_normal((3, 3))
         big = tensor(rng.standard_normal((12, 3)))
@@ -43,7 +43,8 @@ class Env:
             tensor(rng.standard_normal((3, 3)).astype(np.float32)),
             tensor(rng.standard_normal(3) > 0),
         ]
-        self.weight = tensor(rng.standard_normal((3, 3)), requires_grad=True)
+        self.tensors = [t.to(device) for t in self.tensors]
+        self.weight = tensor(rng.standard_normal((3, 3))).to(device).requires_grad_()
         self.log, self.kept, self.arrays = [], [], []
         self.generator = Generator()
 
@@ -131,7 +132,7 @@ def one_step(env, call, r, other, pool, views):
         if kept.shape in ((3, 3), (3,)):
             pool.append(kept)
     elif c < 0.86:
-        array = t.numpy()
+        array = t.numpy()  # refused on a GPU
         if array.flags.writeable:
             array[(0,) * array.ndim] = 1
         env.log.append(array.tolist())
@@ -183,18 +184,24 @@ def learn(env, pool):
         env.weight -= env.weight.grad * 0.01
 
 
-def trace(seed, wrap, calls=5, order="C"):
+def host(t):
+    """The values of a tensor, wherever it lies."""
+    return t.array if t.device == "cpu" else door.state.mode.values(t)
+
+
+def trace(seed, wrap, calls=5, order="C", device="cpu"):
     """Everything to be seen of five calls: lists of arrays, Python values and texts."""
-    env, run, seen = Env(seed, order), program(seed), []
+    env, run, seen = Env(seed, order, device), program(seed), []
     for call in range(calls):
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), devices.device(device):
                 results = wrap(lambda call=call: run(env, call))
         except UserError:
             results = []
-        seen += [t.numpy().copy() if call % 2 else t for t in results]
-        seen += [t.array.copy() for t in env.tensors]
+        export = call % 2 and device == "cpu"
+        seen += [t.numpy().copy() if export else t for t in results]
+        seen += [host(t).copy() for t in env.tensors]
         if call == 3:
             seen.append([repr(t) for t in env.kept[:3]])
-    seen = [t if isinstance(t, (np.ndarray, list)) else t.array for t in seen]
-    return [*seen, *env.log, *(t.array for t in env.kept), env.weight.array]
+    seen = [t if isinstance(t, (np.ndarray, list)) else host(t) for t in seen]
+    return [*seen, *env.log, *map(host, env.kept), host(env.weight)]

@@ -25,9 +25,10 @@ class Donated:
         to: the name of the function that it was donated to.
         shape, dtype: what it was.
         run, root: None; so pending values of co-executed calls are told from it.
+        place: None, as of what lies on no GPU.
     """
 
-    run = root = None
+    run = root = place = None
 
     def __init__(self, to: str, shape: Shape, dtype: np.dtype) -> None:
         self.to, self.shape, self.dtype = to, shape, dtype

@@ -17,6 +17,7 @@ from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
 from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
 
+from .arrays import is_writeable
 from .storage import held_back
 from .tensor import Tensor
 
@@ -105,7 +106,7 @@ class EagerMode:
     def write(self, target: Any, value: Any) -> None:
         array = target._array if target._array is not None else target.array
         gpu = away[0] if away and away[0].place(None, (target, value)) is not None else None
-        if not (array.flags.writeable if gpu is None else _is_writeable(target)):
+        if not (array.flags.writeable if gpu is None else is_writeable(target)):
             raise read_only(target)
         if held_back:
             _let_through((value,))
@@ -197,11 +198,6 @@ class EagerMode:
         if storage is not None and storage.note is not None:
             storage.note.changing(storage)  # the caller may hand the memory out
         return array if not away or type(array) is _ndarray else away[0].on_host(array)
-
-
-def _is_writeable(target: Any) -> bool:
-    """Whether a tensor is a view by none but ops that can be undone: a GPU's arrays do not say."""
-    return all(op.update is not None for op, _ in target._view)
 
 
 def _let_through(operands: tuple[Any, ...]) -> None:

@@ -7,7 +7,7 @@ arrays of that GPU. Operands on several devices are an error; a tensor of one el
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,19 +34,23 @@ def place(op: Op | None, operands: Sequence[Any]) -> Device | None:
     Raises:
         DeviceError: operands lie on several devices.
     """
-    found, on_cpu = None, None
+    found, on_cpu = None, False
     for x in operands:
         array = getattr(x, "_array", x)
-        if isinstance(array, _ndarray):
-            on_cpu = array if array.ndim else on_cpu
-        elif array is not None and type(array) not in SCALARS:
-            here = gpu(array.device.id)
+        if array is None:  # made in a co-executed call
+            here = x._pending.place
+            on_cpu = on_cpu or (here is None and bool(x.shape))
+        elif isinstance(array, _ndarray):
+            here, on_cpu = None, on_cpu or bool(array.ndim)
+        else:
+            here = None if type(array) in SCALARS else gpu(array.device.id)
+        if here is not None:
             if found is not None and here != found:
                 raise _several(op, found, here)
             found = here
     if found is None:
         return None if operands else door.state.device
-    if on_cpu is not None or any(getattr(x, "_array", x) is None for x in operands):
+    if on_cpu:
         raise _several(op, "cpu", found)
     return found
 
@@ -199,6 +203,19 @@ def write(array: Any, source: Any) -> None:
         elif libraries.cupy().may_share_memory(array, source):
             source = source.copy()
         array[...] = source
+
+
+def copied(array: Any, order: str = "K") -> Any:
+    """A copy of `array` on its GPU."""
+    with libraries.told("a copy"), libraries.cupy().cuda.Device(array.device.id):
+        return array.copy(order)
+
+
+def shown(op: Op, array: Any, attributes: Mapping[str, Any]) -> Any:
+    """What a view op shows of `array`."""
+    function = portable(op)
+    assert function is not None
+    return function(libraries.cupy(), array, **attributes)
 
 
 def may_share(a: Any, b: Any) -> bool:

@@ -173,8 +173,10 @@ class Tensor:
     @property
     def device(self) -> str:
         """Where the values are: "cpu", or "cuda:0"."""
+        if not away:
+            return "cpu"
         array = self._array
-        return "cpu" if array is None or not away else away[0].name_of(array)
+        return (self._pending.place or "cpu") if array is None else away[0].name_of(array)
 
     @property
     def T(self) -> Tensor:  # noqa: N802  (the Array API's name)

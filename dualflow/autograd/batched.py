@@ -23,6 +23,7 @@ from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.devices import Device, device
 from dualflow.ops.promotion import plan
 
 from . import batching
@@ -64,6 +65,12 @@ class Batched:
             found = TensorType(shape[1:] if self.batched else shape, self.value.dtype)
             self._type = found
         return found
+
+    @property
+    def place(self) -> Device | None:
+        """The GPU on which the batch lies; None: the CPU."""
+        found = device(self.value.device)
+        return None if found.type == "cpu" else found
 
     def detached(self, tensor: Tensor) -> Tensor:
         """Another handle of the memory of `tensor`, which holds this, without any history."""

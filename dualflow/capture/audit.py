@@ -24,6 +24,7 @@ from typing import Any, final
 import numpy as np
 
 from dualflow import pipeline
+from dualflow.array.arrays import on_host
 from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
@@ -96,11 +97,11 @@ class Audit:
 
     def _segment(self, compiled: Any, program: Program, arrays: Sequence[np.ndarray]) -> None:
         count("audits")
-        given = [np.array(arrays[i], order="C") for i in program.inputs]
+        given = [np.array(on_host(arrays[i]), order="C") for i in program.inputs]
         eager = named(interpret(program.graph, given))
         with config.config(numerics="exact"):
             exact = named(pipeline.compile_graph(program.graph).result().run(given))
-        made = named(program.run(arrays).values())
+        made = named(map(on_host, program.run(arrays).values()))
         found = difference(eager, exact, exactly=True) or difference(eager, made)
         if found is not None:
             self._tell(compiled, f"a co-executed segment: {found}", None)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy._core import umath
 
+from dualflow.array.arrays import is_writeable, shown, write
 from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
 from dualflow.base.source import user_line
@@ -73,14 +74,6 @@ def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) 
         mode.finish()
 
 
-def _on_gpu(operands: tuple[Any, ...]) -> bool:
-    """Whether an operation is one of a GPU's, which are not deferred."""
-    if not operands:
-        return door.state.device is not None
-    arrays = [getattr(x, "_array", None) for x in operands]
-    return any(array is not None and type(array) is not np.ndarray for array in arrays)
-
-
 def settle() -> None:
     """Run what is pending in this thread's co-executed call, if there is one: for code that reads
     the memory of tensors without asking the mode."""
@@ -108,9 +101,11 @@ class CoexecuteMode:
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if op.may_raise or self._strict or (away and _on_gpu(operands)):
-            self._settle_all(operands, f"{op.name} may raise or runs on a GPU")
+        if op.may_raise or self._strict:
+            self._settle_all(operands, f"{op.name} may raise")
             return _eager.elementwise(op, operands)
+        if away:
+            self._turn(op, operands)
         with lock:
             while True:
                 run = self._run
@@ -138,6 +133,8 @@ class CoexecuteMode:
                 cell.slot = step.slot
                 cell.type = step.types[0]
                 cell.run = run
+                if run.place is not None:
+                    cell.place = run.place
                 tensor._pending = cell
                 if run.step is not step.parent or not run.open:
                     continue  # a finalizer has added steps meanwhile
@@ -150,9 +147,11 @@ class CoexecuteMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if op.may_raise or self._strict or (away and _on_gpu(inputs)):
-            self._settle_all(inputs, f"{op.name} may raise or runs on a GPU")
+        if op.may_raise or self._strict:
+            self._settle_all(inputs, f"{op.name} may raise")
             return _eager.apply(op, inputs, attributes)
+        if away:
+            self._turn(op, inputs)
         if op.view is not None:
             view = self._view(op, inputs[0], attributes)
             if view is not None:
@@ -187,10 +186,8 @@ class CoexecuteMode:
                     return made if op.outputs == 1 else tuple(made)
 
     def write(self, target: Any, value: Any) -> None:
-        if away and _on_gpu((target, value)):
-            self._settle_all((target, value), "a write on a GPU")
-            _eager.write(target, value)
-            return
+        if away:
+            self._turn(None, (target, value))
         with lock:
             while not self._write(target, value):
                 pass  # the segment had to run first
@@ -206,6 +203,15 @@ class CoexecuteMode:
             if storage is not None and storage.note is not None:
                 storage.note.changing(storage)
             return tensor._array if not away else away[0].on_host(tensor._array)
+
+    def _turn(self, op: Op | None, operands: tuple[Any, ...]) -> None:
+        """Have a segment open on the device where `op` is computed; DeviceError if there are
+        several."""
+        place = away[0].place(op, operands)
+        if place != self._run.place:
+            with lock:
+                self.flush("operations on another device follow")
+                self._run = Run(self.segments, self.flush, place)
 
     def _settle(self, x: Any, cause: str) -> None:
         """Give `x` its array, with all writes to it done."""
@@ -238,7 +244,7 @@ class CoexecuteMode:
         it has one output. None if meanwhile a finalizer has added steps."""
         cell, tensor = Cell(), _new(Tensor)
         tensor._pending = cell
-        cell.slot, cell.type, cell.run = step.slot, step.types[0], run
+        cell.slot, cell.type, cell.run, cell.place = step.slot, step.types[0], run, run.place
         cells, made = [cell], tensor
         if step.op.outputs != 1:  # type: ignore[union-attr]
             cells, made = _several(run, step)
@@ -315,12 +321,12 @@ class CoexecuteMode:
             with lock:
                 cell.force(x)
         array = x._array
-        if not array.flags.c_contiguous:
+        if not array.flags.c_contiguous or type(array) is not np.ndarray:
             infer(op, (TensorType(array.shape, array.dtype),), attributes)
             if op.view(view_of(array), **attributes) is None:  # type: ignore[misc]
                 return None
         try:
-            made = op.numpy(array, **attributes)
+            made = shown(op, array, attributes)
         except Exception:
             infer(op, (TensorType(array.shape, array.dtype),), attributes)
             raise
@@ -337,7 +343,7 @@ class CoexecuteMode:
             return None
         view = Tensor._wrap_view(None, x, op, attributes)
         part = view._pending = Cell()
-        part.root, part.form, part.type = root, seen, seen.type
+        part.root, part.form, part.type, part.place = root, seen, seen.type, root.place
         return view
 
     def _write(self, target: Any, value: Any) -> bool:
@@ -350,13 +356,13 @@ class CoexecuteMode:
                 _check_writable(target)
                 return run.write(target, value)
             cell.force(target)
-        if not target._array.flags.writeable:
+        if not is_writeable(target):
             raise read_only(target)
         storage = target._memory()
         if not (storage.exposed and is_exposed(target, storage)):
             return run.write(target, value)
         self._settle(value, "memory that other code can see was written to")
-        np.copyto(target._array, value._array)
+        write(target._array, value._array)
         return True
 
     # Running --------------------------------------------------------------------------------
@@ -365,11 +371,11 @@ class CoexecuteMode:
         """Run the open segment: store values, carry out writes."""
         with lock:
             run = self._run
-            if run.step is self.segments.root and not run.written:
+            if run.step.parent is None and not run.written:
                 return
             stats = self.segments.stats
             stats.syncs[user_line(), cause] += 1
-            self._run = Run(self.segments, self.flush)
+            self._run = Run(self.segments, self.flush, run.place)
             run.close()
             self._execution.execute(run)
 
@@ -388,7 +394,7 @@ def _several(run: Run, step: Step) -> tuple[list[Cell], list[Any]]:
     cells, made = [], []
     for slot, type_ in zip(step.slots, step.types, strict=True):
         cell, tensor = Cell(), _new(Tensor)
-        cell.slot, cell.type, cell.run = slot, type_, run
+        cell.slot, cell.type, cell.run, cell.place = slot, type_, run, run.place
         tensor._pending = cell
         cells.append(cell)
         made.append(tensor)

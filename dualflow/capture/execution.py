@@ -14,9 +14,11 @@ from weakref import ref
 
 import numpy as np
 
+from dualflow.array.arrays import copied, owned, write
 from dualflow.base.errors import CompileError
+from dualflow.ops.devices import Device
 
-from .pending import Cell, owned
+from .pending import Cell
 from .run import Run
 from .segments import Check, Record, Stats, Strides
 from .steps import interpret
@@ -36,7 +38,7 @@ class Execution:
         self.stats, self.wait, self.audit = stats, wait, audit
         self._learning: list[tuple[ref[Cell], Record]] = []
         self._most = 1000  # of those, before dead cells are dropped from the list
-        self._first: list[tuple[Record, frozenset[int], Strides]] = []
+        self._first: list[tuple[Record, frozenset[int], Strides, Device | None]] = []
         self._error: CompileError | None = None
 
     def execute(self, run: Run) -> None:
@@ -70,7 +72,7 @@ class Execution:
             run.leave_all()
         for region, source in zip(written, sources, strict=True):
             region.storage.note.changing(region.storage)
-            np.copyto(region.array, source)
+            write(region.array, source)
         run.written.clear()
         run.bound.clear()
         if not unstored:
@@ -90,17 +92,19 @@ class Execution:
         """Arrays of the slots to store or to write, each in memory of its own."""
         arrays, given = run.arrays, record.given
         slots = wanted | commits
-        results = {slot: arrays[given[slot]].copy() for slot in slots if slot in given}
+        results = {slot: copied(arrays[given[slot]], "C") for slot in slots if slot in given}
         slots -= given.keys()
         if not slots:
             return results
         self.stats.segments += 1
         strides = tuple([array.strides for array in arrays])
         if first:
-            self._first.append((record, commits, strides))
+            self._first.append((record, commits, strides, run.place))
         else:
             try:
-                program = record.program(_outputs(record, commits), strides, self.stats, self.wait)
+                program = record.program(
+                    _outputs(record, commits), strides, run.place, self.stats, self.wait
+                )
             except CompileError as error:
                 program, self._error = None, error
             if program is not None:
@@ -109,7 +113,7 @@ class Execution:
                     self.audit(program, arrays)
                 results.update(program.run(arrays))
                 return results
-        for slot, array in interpret(record.steps, slots, arrays).items():
+        for slot, array in interpret(record.steps, slots, arrays, run.place).items():
             results[slot] = owned(array)
         return results
 
@@ -127,7 +131,7 @@ class Execution:
                 continue
             if first:
                 cell.record = record
-            cell.array = array.copy() if cell.slot in taken else array
+            cell.array = copied(array, "C") if cell.slot in taken else array
             cell.run = None
             taken.add(cell.slot)
         if len(self._learning) > self._most:
@@ -143,10 +147,10 @@ class Execution:
                 record.used.add(cell.slot)
                 cell.record = None
         if self.wait:
-            for record, commits, strides in self._first:
+            for record, commits, strides, place in self._first:
                 outputs = _outputs(record, commits)
                 if outputs:
-                    record.program(outputs, strides, self.stats, wait=True)
+                    record.program(outputs, strides, place, self.stats, wait=True)
 
 
 def _outputs(record: Record, commits: Iterable[int]) -> tuple[int, ...]:

@@ -15,10 +15,12 @@ from weakref import ref
 
 import numpy as np
 
+from dualflow.array import arrays
 from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
+from dualflow.ops.devices import Device
 
 from .node_builder import infer
 from .segments import Record
@@ -86,6 +88,7 @@ class Cell:
         run: the run that makes it, while it is pending; None for a view.
         slot: its current value in that run: a write moves it on.
         array: its memory, once computed.
+        place: the GPU on which that lies, or will; None: the CPU.
         root: of a view: the cell of the memory; None for a root.
         form: see `Form`; found when first a view is made.
         stamp: of a view: the slot of the root that `slot` shows.
@@ -96,6 +99,7 @@ class Cell:
     slot: int = -1
     type: TensorType
     array: np.ndarray | None = None
+    place: Device | None = None
     root: Cell | None = None
     form: Form | None = None
     stamp: int = -1
@@ -113,7 +117,7 @@ class Cell:
                 root.record = None
             if self.root is not None:
                 for op, attributes in tensor._view:
-                    array = op.numpy(array, **attributes)
+                    array = arrays.shown(op, array, attributes)
             tensor._array, tensor._pending = array, None
             if tensor._storage is not None:
                 tensor._storage.array = root.array
@@ -158,10 +162,3 @@ class Watch:
                     self.runs.remove(reference)
                 else:
                     run.leave(storage)
-
-
-def owned(array: np.ndarray) -> np.ndarray:
-    """`array`, which an op has just made, as row-major memory of its own."""
-    if array.base is None and array.flags.c_contiguous:
-        return array
-    return array.copy(order="C")

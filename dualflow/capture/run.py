@@ -14,15 +14,17 @@ from weakref import ref
 
 import numpy as np
 
-from dualflow.array.storage import Storage, held_back
+from dualflow.array.arrays import copied, moved, owned
+from dualflow.array.storage import Storage, held_back, may_share
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 from dualflow.ops import views
+from dualflow.ops.devices import Device
 
 from .node_builder import infer
-from .pending import Cell, Watch, owned
+from .pending import Cell, Watch
 from .segments import Record, Segments
 from .steps import Step, inputs, interpret
 
@@ -64,15 +66,18 @@ class Run:
         arrays: the inputs so far; `storages` of them where somebody may write to them.
         bound: the slots of inputs, by id of array.
         written: memory from outside that is overwritten, by storage.
+        place: the GPU on which all of it lies; None: the CPU.
     """
 
     __slots__ = (
         "__weakref__", "_flush", "_record", "_unstored", "arrays", "bound", "cells", "open",
-        "segments", "self", "step", "storages", "written",
+        "place", "segments", "self", "step", "storages", "written",
     )  # fmt: skip
 
-    def __init__(self, segments: Segments, flush: Callable[[str], None]) -> None:
-        self.segments, self.step = segments, segments.root
+    def __init__(
+        self, segments: Segments, flush: Callable[[str], None], place: Device | None = None
+    ) -> None:  # fmt: skip
+        self.segments, self.place, self.step = segments, place, segments.root(place)
         self._flush: Callable[[str], None] | None = flush
         self.open = True
         self.cells: list[Cell] = []
@@ -109,12 +114,14 @@ class Run:
         storage = x._storage
         if storage is not None:
             if storage.exposed and is_exposed(x, storage):
-                return self.input(x._array.copy(order="K"), None)
+                return self.input(copied(x._array), None)
             if self.written and storage in self.written:
                 slot = self._written(x, self.written[storage])
                 if slot is not None:
                     return slot
         array = x._array
+        if self.place is not None and type(array) is np.ndarray:  # a single number of the CPU
+            return self.input(moved(array, self.place), None)
         slot = self.bound.get(id(array))
         return slot if slot is not None else self._bind(array, storage or x._memory())
 
@@ -277,7 +284,7 @@ class Run:
         """Compute a cell that was not stored."""
         assert self._record is not None
         with np.errstate(all="ignore"):
-            made = interpret(self._record.steps, (cell.slot,), self.arrays)
+            made = interpret(self._record.steps, (cell.slot,), self.arrays, self.place)
         cell.array = owned(made[cell.slot])
         cell.run = None
         self._record.used.add(cell.slot)
@@ -297,17 +304,17 @@ class Run:
         """Need the memory of `storage` no more: it is about to change."""
         if storage in self.written:
             self.flush("memory written to was read or exported")
-        copied = False
+        was_copied = False
         for i, other in enumerate(self.storages):
             if other is storage:
                 self.bound.pop(id(self.arrays[i]), None)
-                self.arrays[i] = self.arrays[i].copy(order="K")
+                self.arrays[i] = copied(self.arrays[i])
                 self.storages[i] = None
                 self.segments.stats.copies += 1
-                copied = True
+                was_copied = True
         if self.self in storage.note.runs:
             storage.note.runs.remove(self.self)
-        if copied and self._record is not None:
+        if was_copied and self._record is not None:
             # storing the values costs less than copying what they are computed from
             cells = [reference() for reference in self._unstored]
             waiting = {cell.slot for cell in cells if cell is not None and cell.array is None}
@@ -326,6 +333,8 @@ def is_exposed(x: Any, storage: Storage) -> bool:
     NumPy views, memoryviews and DLPack capsules all hold the array: when the tensor and its storage
     are the only ones that do, nobody else can reach it.
     """
+    if type(x._array) is not np.ndarray:
+        return storage.exposed  # CuPy's arrays do not say whose memory they show
     if not x._view and x._array is storage.array and x._array.base is None:
         # references: the tensor's, the storage's, the argument of getrefcount
         storage.exposed = getrefcount(x._array) > 3
@@ -333,7 +342,7 @@ def is_exposed(x: Any, storage: Storage) -> bool:
 
 
 def _overlaps(x: Any, regions: list[Region]) -> bool:
-    return any(np.may_share_memory(x._array, region.array) for region in regions)
+    return any(may_share(x._array, region.array) for region in regions)
 
 
 def _packed(value: Any) -> bool:

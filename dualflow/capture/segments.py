@@ -17,12 +17,14 @@ from typing import Any, final
 import numpy as np
 
 from dualflow import pipeline
+from dualflow.array.arrays import copied
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
+from dualflow.ops.devices import Device
 
 from .steps import Step, as_graph
 
@@ -69,8 +71,8 @@ class Program:
         """The values of `slots`, each in memory of its own, for the segment's inputs."""
         made = self._run([arrays[i] for i in self.inputs])
         return {
-            slot: array.copy() if copied else array
-            for slot, array, copied in zip(self.slots, made, self._copies, strict=True)
+            slot: copied(array, "C") if shared else array
+            for slot, array, shared in zip(self.slots, made, self._copies, strict=True)
         }
 
 
@@ -83,7 +85,7 @@ class Record:
     """A stretch of steps that ran as one segment.
 
     Attributes:
-        steps: in order.
+        steps: in order, on one device.
         given: the slots of inputs, and which input each is.
         used: slots whose values were asked for after the segment had run, or that outlived the
             call; only these are stored from the second time on.
@@ -110,9 +112,11 @@ class Record:
         return tuple(p for p in self._programs.values() if isinstance(p, Program))
 
     def program(
-        self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool
-    ) -> Program | None:
-        """The compiled program that gives `slots` for inputs of such strides (in bytes).
+        self, slots: tuple[int, ...], strides: Strides, place: Device | None, stats: Stats,
+        wait: bool,
+    ) -> Program | None:  # fmt: skip
+        """The compiled program that gives `slots` for inputs of such strides (in bytes), for the
+        GPU `place` or the CPU.
 
         It starts to compile when it is asked for first; None while it is not ready and `wait` is
         False, or if the compiler failed on it.
@@ -127,7 +131,7 @@ class Record:
             return None
         try:
             if program is None:
-                program = self._programs[key] = self._start(slots, strides, stats, wait)
+                program = self._programs[key] = self._start(slots, strides, place, stats, wait)
             if not (wait or program.ready):
                 return None
             program.finish()
@@ -137,16 +141,21 @@ class Record:
             return None
         return program
 
-    def _start(self, slots: tuple[int, ...], strides: Strides, stats: Stats, wait: bool) -> Program:
+    def _start(
+        self, slots: tuple[int, ...], strides: Strides, place: Device | None, stats: Stats,
+        wait: bool,
+    ) -> Program:  # fmt: skip
         graph, inputs = as_graph(self.steps, slots)
         layouts = []
         for value, i in zip(graph.inputs, inputs, strict=True):
             size = value.dtype.itemsize
             layouts.append(View(value.shape, tuple(stride // size for stride in strides[i])))
-        key = graph.key, tuple(layouts)
+        key = graph.key, tuple(layouts), place
         compilation = _compilations.get(key)
         if compilation is None:
             settings: dict[str, Any] = {} if wait else {"behind": True}
+            if place is not None:
+                settings["device"] = place
             compilation = pipeline.compile_graph(graph, layouts, **settings)
             if len(_compilations) >= MOST_PROGRAMS:
                 _compilations.clear()
@@ -200,7 +209,7 @@ class Segments:
     """
 
     def __init__(self) -> None:
-        self.root = Step(None, None, (), None, (), None)
+        self._roots: dict[Device | None, Step] = {}
         self.steps = 0
         self.stats = Stats()
         self.audit: Check | None = None
@@ -208,12 +217,19 @@ class Segments:
 
     def records(self) -> Iterator[Record]:
         """Every stretch that ever ran, for explanations."""
-        todo = [self.root]
+        todo = list(self._roots.values())
         while todo:
             step = todo.pop()
             todo += reversed(step.next.values())
             if step.record is not None:
                 yield step.record
+
+    def root(self, place: Device | None) -> Step:
+        """What comes before the first step of a segment on a GPU, or, with None, on the CPU."""
+        found = self._roots.get(place)
+        if found is None:
+            found = self._roots[place] = Step(None, None, (), None, (), None)
+        return found
 
     def add(self, step: Step, key: Hashable) -> Step:
         """Enter `step` below its parent."""
@@ -240,4 +256,5 @@ class Segments:
     def forget(self) -> None:
         """Drop all steps if there are too many; between two segments only."""
         if self.steps > MOST_STEPS:
-            self.root, self.steps = Step(None, None, (), None, (), None), 0
+            self._roots.clear()
+            self.steps = 0

@@ -20,7 +20,9 @@ from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, Value
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
+from dualflow.ops import door
 from dualflow.ops import primitives as p
+from dualflow.ops.devices import Device
 from dualflow.ops.promotion import plan
 
 from .node_builder import NodeBuilder, prune
@@ -118,10 +120,21 @@ def inputs(steps: Sequence[Step], slots: Iterable[int]) -> set[int]:
 
 
 def interpret(
-    steps: Sequence[Step], slots: Iterable[int], arrays: Sequence[np.ndarray]
+    steps: Sequence[Step], slots: Iterable[int], arrays: Sequence[np.ndarray],
+    place: Device | None = None,
+) -> dict[int, np.ndarray]:  # fmt: skip
+    """The arrays of `slots`, computed by the eager mode from the inputs `arrays` on the GPU `place`
+    or the CPU, whatever device is in use now."""
+    before, door.state.device = door.state.device, place
+    try:
+        return _interpreted(steps, set(slots), arrays)
+    finally:
+        door.state.device = before
+
+
+def _interpreted(
+    steps: Sequence[Step], slots: set[int], arrays: Sequence[np.ndarray]
 ) -> dict[int, np.ndarray]:
-    """The arrays of `slots`, computed by the eager mode from the inputs `arrays`."""
-    slots = set(slots)
     steps = needed(steps, slots)
     last = {x: step for step in steps for x in step.operands if type(x) is int}
     known: dict[int, Tensor] = {}
