@@ -15,6 +15,8 @@ CASES = {
     "columns": ((5, 50), 1, 77, "float64", "int32"),
     "a middle axis": ((3, 20, 4), 1, 33, "int32", "int64"),
     "a vector": ((256,), 0, 1000, "float64", "int64"),
+    "a vector by few": ((9,), 0, 7, "float32", "int32"),
+    "a vector by fewer": ((9,), 0, 3, "int64", "int64"),
 }
 
 
@@ -93,3 +95,23 @@ def test_the_gradient_of_an_embedding():
     assert gradient.stats()["replays"] == 1
     counts = np.bincount(rows.numpy(), minlength=20)[:, None]
     np.testing.assert_allclose(found, 2 * counts * table.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("at", [0, 5, 9])
+@pytest.mark.parametrize("step", [1, 2])
+def test_vectors_refuse_an_index_wherever_it_stands(at, step):
+    x, indices = df.zeros(8), np.arange(10 * step) % 8
+
+    @df.compile(wait=True)
+    def add(x, i, v):
+        return df.scatter_add(x, i[::step], v + v)
+
+    values = df.ones(10)
+    for _ in range(2):
+        found = add(x, df.asarray(indices), values)
+    wanted = 2 * np.bincount(indices[::step], minlength=8)
+    np.testing.assert_array_equal(found.numpy(), wanted.astype(np.float32))
+    assert add.stats()["replays"] >= 1
+    indices[at * step] = -9
+    with pytest.raises(IndexingError, match="index -9 for axis 0 of size 8"):
+        add(x, df.asarray(indices), values)

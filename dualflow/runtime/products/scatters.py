@@ -60,6 +60,19 @@ _LINES = {
     "ROW": ("first", "out[to + i * after + j]", "v[from_ + j]"),
     "EACH": ("first + j * at_after", "out[to + i * after + j]", "v[from_ + j * v_after]"),
 }
+#: One axis, indices and values packed. Processors learn of each store which loads wait for it: with
+#: one of each, all would wait for all.
+_PACKED = """
+def scatter(x, at, v, out, status, lo, hi, size, count, x_along):
+    for i in range(size):
+        out[i] = x[i * x_along]
+    whole = count // UNROLLED * UNROLLED
+    for k in range(0, whole, UNROLLED):
+        LONE
+    for k in range(whole, count):
+        LAST
+"""
+_UNROLLED = 4
 
 
 def product(step: Call) -> Product | None:
@@ -71,14 +84,18 @@ def product(step: Call) -> Product | None:
     if None in parts or not result.view.is_contiguous:
         return None
     steps = [stride for part in parts if part is not None for stride in part]
+    combine = str(step.op.scatter)
     shape, count = x.view.shape, indices.view.shape[axis]
     before, after = size_of(shape[:axis]), size_of(shape[axis + 1 :])
     single = _BESIDE if not parts[1][2] and parts[2][2] == 1 else _ANYWHERE  # type: ignore[index]
     cost = before * after * (_BESIDE * shape[axis] + single * count)
-    return Product(
-        text(x.dtype, indices.dtype, str(step.op.scatter)), (x, indices, values, result),
-        (0, before, shape[axis], count, after, *steps), cost, status=True,
-    )  # fmt: skip
+    operands = x, indices, values, result
+    if before == after == 1 and parts[1][1] == parts[2][1] == 1:  # type: ignore[index]
+        integers = 0, 1, shape[axis], count, parts[0][1]  # type: ignore[index]
+        made = packed_text(x.dtype, indices.dtype, combine)
+        return Product(made, operands, integers, cost, status=True)
+    integers = 0, before, shape[axis], count, after, *steps
+    return Product(text(x.dtype, indices.dtype, combine), operands, integers, cost, status=True)
 
 
 def along(operand: Operand, axis: int) -> tuple[int, int, int] | None:
@@ -101,15 +118,39 @@ def _merged(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
 @lru_cache(maxsize=None)
 def text(dtype: np.dtype, indices: np.dtype, combine: str) -> KernelText:
     """For all sizes and layouts; the integers are those of the text, in its order."""
-    added = "({0} + {1})" if dtype.kind == "f" else f"np.{dtype.name}(wrap_add({{0}}, {{1}}))"
-    words = {"add": added, "": "{1}"}
     source = _SCATTER
     for word, (place, target, value) in _LINES.items():
-        line = f"{target} = {words[combine].format(target, value)}"
+        line = f"{target} = {_combined(dtype, combine).format(target, value)}"
         if word == "ROW":
             line = f"for j in range(after):\n        {line}"
-        (margin,) = re.findall(f"^( *){word}$", source, re.MULTILINE)
-        lines = _PLACE.format(place, line).replace("\n", f"\n{margin}")
-        source = source.replace(f"{margin}{word}\n", f"{margin}{lines}\n")
+        source = _replaced(source, word, _PLACE.format(place, line))
+    return _text(source, dtype, indices, 14)
+
+
+@lru_cache(maxsize=None)
+def packed_text(dtype: np.dtype, indices: np.dtype, combine: str) -> KernelText:
+    """For one axis and packed operands."""
+    line = f"out[i] = {_combined(dtype, combine).format('out[i]', 'v[{0}]')}"
+    places = [f"k + {n}" for n in range(_UNROLLED)]
+    lines = "\n".join(_PLACE.format(place, line.format(place)) for place in places)
+    source = _replaced(_PACKED, "LONE", lines)
+    source = _replaced(source, "LAST", _PLACE.format("k", line.format("k")))
+    return _text(source.replace("UNROLLED", str(_UNROLLED)), dtype, indices, 5)
+
+
+def _combined(dtype: np.dtype, combine: str) -> str:
+    """What an element, {0}, becomes with a value, {1}."""
+    added = "({0} + {1})" if dtype.kind == "f" else f"np.{dtype.name}(wrap_add({{0}}, {{1}}))"
+    return {"add": added, "": "{1}"}[combine]
+
+
+def _replaced(source: str, word: str, lines: str) -> str:
+    """The source with lines in the place of a word that stands alone."""
+    (margin,) = re.findall(f"^( *){word}$", source, re.MULTILINE)
+    inner = lines.replace("\n", f"\n{margin}")
+    return source.replace(f"{margin}{word}\n", f"{margin}{inner}\n")
+
+
+def _text(source: str, dtype: np.dtype, indices: np.dtype, integers: int) -> KernelText:
     pointers = (dtype, indices, dtype, dtype, np.dtype("int64"))
-    return KernelText(source, "scatter", pointers, (), 14)
+    return KernelText(source, "scatter", pointers, (), integers)
