@@ -22,6 +22,8 @@ _TALL = "12 if thin and {0} >= 12 else " + _HEIGHT
 #: Elements of a column of the right matrix that are multiplied at once: a panel in the cache, and
 #: partial sums as long as those of BLAS.
 DEPTH = 256
+#: The same of windows, whose elements are parts of one another.
+LONGEST = 384
 #: Columns of the widest panel of any machine.
 WIDEST = 64
 
@@ -156,13 +158,15 @@ _FILL = """
                     count, step = tables[at + 2], tables[at + 3]
                     if step == 1:
                         copy(space, to, x, start, count)
+                    elif step == 2:
+                        halve(space, to, x, start, count)
                     else:
                         for v in range(count):
                             space[to + v] = x[start + v * step]
 """
 
 _WINDOWS = f"""
-def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, volume, channels,
+def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, apart, channels,
             outputs, x_image, x_channel, out_image, out_channel, w_outer, elements, span, groups_at,
             fills, fills_at, phases, phases_at, strip_row, turns, direct, line_step, out_line,
             space_size, strip_size, turned_size):
@@ -178,28 +182,29 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
             for phase in range(phases):
                 at = phases_at + 9 * phase
                 weights, chosen, many = tables[at + 2], tables[at + 7], tables[at + 8]
-                for i in range(outputs):
-                    for c in range(channels):
-                        to = weights + (i * channels + c) * many
-                        start = tables[starts + 1] + c * w_outer + i * elements
-                        for e in range(many):
-                            turned[to + e] = w[start + tables[chosen + e]]
+                for part in range(0, channels, LANES):  # so that lines of w stay in the cache
+                    for i in range(outputs):
+                        for c in range(part, min(channels, part + LANES)):
+                            to = weights + (i * channels + c) * many
+                            start = tables[starts + 1] + c * w_outer + i * elements
+                            for e in range(many):
+                                turned[to + e] = w[start + tables[chosen + e]]
         live = min(together, images - block * together)
         for c in range(channels):
             for image in range(live):
                 x0 = tables[starts] + (block * together + image) * x_image + c * x_channel
-                to0 = c * span + image * volume{_FILL}
+                to0 = c * span + image * apart{_FILL}
         for phase in range(phases):
             at = phases_at + 9 * phase
             k, offsets, weights, rows = tables[at], tables[at + 1], tables[at + 2], tables[at + 3]
             row_step, chunks_at, chunks = tables[at + 4], tables[at + 5], tables[at + 6]
             if not turns:
                 weights = tables[starts + 1]
-            parts = max(1, (k + {DEPTH} - 1) // {DEPTH})
+            parts = max(1, (k + {LONGEST} - 1) // {LONGEST})
             depth = max(1, (k + parts - 1) // parts)
             for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
                 first, lines_at, lines = tables[chunk], tables[chunk + 2], tables[chunk + 3]
-                length = tables[chunk + 1] + (live - 1) * volume
+                length = tables[chunk + 1] + (live - 1) * apart
                 if direct:
                     i, count = 0, tables[lines_at + 2]
                     to0 = tables[starts + 2] + block * out_image + tables[lines_at + 1]
@@ -251,7 +256,7 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, v
 _CORRELATE = f"""
 def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, outputs, x_image,
               x_channel, g_image, g_channel, elements, span, groups_at, fills, fills_at, offsets,
-              chunks_at, chunks, wide, narrow, block, together, volume, space_size, turned_size,
+              chunks_at, chunks, wide, narrow, block, together, apart, space_size, turned_size,
               sums_size):
     for v in range(space_size):
         space[v] = 0
@@ -268,10 +273,10 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
             for each in range((end - begin) * live):
                 c, u = begin + each // live, each % live
                 x0 = tables[starts] + (image + u) * x_image + c * x_channel
-                to0 = c * span + u * volume{_FILL}
+                to0 = c * span + u * apart{_FILL}
             g0 = tables[starts + 1] + image * g_image
             for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
-                first, length = tables[chunk], tables[chunk + 1] + (live - 1) * volume
+                first, length = tables[chunk], tables[chunk + 1] + (live - 1) * apart
                 lines_at, lines = tables[chunk + 2], tables[chunk + 3]
                 for v in range(length * wide):
                     turned[v] = 0

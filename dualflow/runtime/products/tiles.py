@@ -8,6 +8,7 @@
     dots(a, i, rows, r, b, j, k, c, o, ldc, height, more)
         c[o + u*ldc] (+)= sum over p < k of a[i + rows[r+u] + p] * b[j + p]
     copy(c, o, a, i, count)      c[o + v] = a[i + v]
+    halve(c, o, a, i, count)     c[o + v] = a[i + 2*v]
     fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
@@ -319,6 +320,30 @@ def _copy(writer: _Writer) -> None:
     builder.ret_void()
 
 
+def _halve(writer: _Writer) -> None:
+    c, a, count = writer.function.args
+    builder, lanes = writer.builder, writer.lanes
+    whole = builder.and_(builder.sub(count, number(1)), number(-lanes))  # nothing beyond is read
+    even = list(range(0, 2 * lanes, 2))
+
+    def pairs(p: Any) -> tuple[Any, Any]:
+        place = writer.at(a, builder.add(p, p))
+        return place, writer.at(place, lanes)
+
+    def move(p: Any, held: list[Any]) -> list[Any]:
+        first, second = map(writer.load, pairs(p))
+        writer.store(writer.shuffled(first, second, even), writer.at(c, p))
+        return held
+
+    writer.walk_if_any(number(0), whole, lanes, [], move)
+    rest = builder.sub(count, whole)
+    seen = builder.sub(builder.add(rest, rest), number(1))
+    masks = writer.mask(seen), writer.mask(builder.sub(seen, number(lanes)))
+    first, second = map(writer.load, pairs(whole), masks)
+    writer.store(writer.shuffled(first, second, even), writer.at(c, whole), writer.mask(rest))
+    builder.ret_void()
+
+
 def _fetch(writer: _Writer) -> None:
     a, count = writer.function.args
     kinds = [PLACE, SHORT, SHORT, SHORT]
@@ -401,6 +426,7 @@ NAMESPACE: dict[str, Any] = {
     "lines_of": _word("lines_of", "ppnqnpnnn", _blocks(7, 1, _lines_block)),
     "dots": _word("dots", "pqpnpnnn", _dots),
     "copy": _word("copy", "ppn", _copy),
+    "halve": _word("halve", "ppn", _halve),
     "fetch": _word("fetch", "pn", _fetch),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),

@@ -23,8 +23,14 @@ from .. import threads
 from . import texts
 from .made import Product, cost
 
-#: places whose sums are held at once, those of all channels; places of small images together
-_CHUNK, _ENOUGH = 512, 96
+#: places whose sums are held at once, those of all channels; and where images of more bytes lie
+#: beyond the second cache
+_CHUNKS, _FAR = (1024, 256), 1 << 20
+#: elements of a vector, and of a number, on most machines; bytes of the second cache that images
+#: which are worked on together may fill, and the most of them
+_LANES, _SINGLE, _NEAR, _TOGETHER = 16, 4, 512 << 10, 8
+#: places that sums over them have at least, if there are so many in all images
+_ENOUGH = 48
 #: the same for products with few channels, in which sums are single numbers
 _LONG = 1024
 _FEW = 4
@@ -111,35 +117,44 @@ class _Words:
 
 
 class _Space(NamedTuple):
-    """The padded space of the images that are worked on together."""
+    """The padded space of the images that are worked on together: their lines lie side by side, and
+    the padding between two of them is that of both."""
 
     axes: list[_Axis]
     together: int
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(axis.size for axis in self.axes)
+    def shared(self) -> int:
+        """Elements at the end of a line that are zeros, as those at its beginning are."""
+        axis = self.axes[2]
+        return min((min(to, axis.size - to - n) for _, _, to, n in axis.fills), default=0)
 
     @property
-    def volume(self) -> int:
-        """Elements of one phase of one image."""
-        return prod(self.sizes)
+    def apart(self) -> int:
+        """Elements from image to image."""
+        return self.axes[2].size - self.shared
 
     @property
     def steps(self) -> tuple[int, ...]:
-        return self.sizes[1] * self.sizes[2], self.sizes[2], 1
+        line = self.together * self.apart
+        return self.axes[1].size * line, line, 1
+
+    @property
+    def volume(self) -> int:
+        """Elements of one phase."""
+        return self.axes[0].size * self.steps[0] + self.shared
 
     @property
     def span(self) -> int:
         """Elements of a channel."""
-        return prod(axis.phases for axis in self.axes) * self.volume * self.together
+        return prod(axis.phases for axis in self.axes) * self.volume
 
     def at(self, phases: Sequence[int], places: Sequence[int]) -> int:
         number = 0
         for axis, phase in zip(self.axes, phases, strict=True):
             number = number * axis.phases + phase
         flat = sum(step * place for step, place in zip(self.steps, places, strict=True))
-        return number * self.volume * self.together + flat
+        return number * self.volume + flat
 
     def through(self, channels: int, places: list[int]) -> np.ndarray:
         """`places` of all channels."""
@@ -174,7 +189,7 @@ class _Space(NamedTuple):
                         to = number * image + across.first * steps[2]
                         to += (outs[0].first + a * outs[0].step) * steps[0]
                         to += (down.first + (top + b) * down.step) * steps[1]
-                        start = number * self.volume + b * self.steps[1]
+                        start = number * self.apart + b * self.steps[1]
                         lines.append((start, to, across.places, across.step * steps[2]))
                 first = a * self.steps[0] + top * self.steps[1]
                 length = (many - 1) * self.steps[1] + across.places
@@ -183,12 +198,13 @@ class _Space(NamedTuple):
 
     def _height(self, outs: Sequence[_Out], most: int) -> int:
         """How many lines fill whole vectors best."""
-        count, across, step = outs[1].places, outs[2].places, self.steps[1]
+        count, step = outs[1].places, self.steps[1]
+        across = outs[2].places + (self.together - 1) * self.apart
 
         def vectors(height: int) -> int:
             full, rest = divmod(count, height)
-            total = full * -(-((height - 1) * step + across) // 16)
-            return total + (-(-((rest - 1) * step + across) // 16) if rest else 0)
+            total = full * -(-((height - 1) * step + across) // _LANES)
+            return total + (-(-((rest - 1) * step + across) // _LANES) if rest else 0)
 
         heights = range(1, max(1, min(count, most // step)) + 1)
         return min(heights, key=lambda height: (vectors(height), -height))
@@ -288,13 +304,14 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
     x_image, x_channel = _outer_steps(x, moves)
     out_image, out_channel = _outer_steps(out, moves)
     w_outer = _outer_steps(w, moves)[0]
-    room = _room(axes, images, _ENOUGH)
+    room = _room(axes, images if outputs > 1 else 1, channels)
+    most = _CHUNKS[channels * room.span * _SINGLE > _FAR]
     words, phases, taken, longest = _Words(), [], 0, 0
     for outs in itertools.product(*(axis.outs for axis in axes)):
         numbers, at = _seen(room, outs, kernel)
         k = channels * len(at)
         row = k if back else w_outer
-        chunks = room.chunks(words, outs, out_steps, out_image, _CHUNK)
+        chunks = room.chunks(words, outs, out_steps, out_image, most)
         longest = max(longest, *chunks[1::4])
         offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(_ROWS) * row)
         phases += [k, offsets, taken, rows, row, words.add(chunks), len(chunks) // 4]
@@ -302,12 +319,12 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         taken += outputs * k if back else 0
     steps = channels * x_channel, (channels if back else outputs) * w_outer, outputs * out_channel
     starts, fills = _starts((x, w, out), steps, moves), room.fills(x_steps)
-    strip = longest + (room.together - 1) * room.volume
+    strip = longest + (room.together - 1) * room.apart
     across, line = axes[2].outs[0], axes[1].outs[0].step * out_steps[1]
     direct = outputs == 1 and room.together == 1 and across.step * out_steps[2] == 1
     direct &= all(0 < k <= texts.DEPTH for k in phases[::9])
     integers = (
-        0, len(starts) * -(-images // room.together), images, room.together, room.volume,
+        0, len(starts) * -(-images // room.together), images, room.together, room.apart,
         channels, outputs, x_image, x_channel, out_image, out_channel, w_outer, prod(kernel),
         room.span, words.add(starts), len(fills), words.add(fills), len(phases) // 9,
         words.add(phases), strip, int(back), int(direct), room.steps[1], line,
@@ -323,10 +340,25 @@ def _cost(places: Operand, kernel: Operand) -> float:
     return cost(places.type.size * kernel.type.size // kernel.view.shape[0], kernel.dtype)
 
 
-def _room(axes: list[_Axis], images: int, most: int) -> _Space:
-    """Space for one image, or for several small ones, of `most` places together."""
-    together = max(1, min(images, most // _Space(axes, 1).volume))
-    return _Space(axes, together if all(len(axis.outs) == 1 for axis in axes) else 1)
+def _room(axes: list[_Axis], images: int, channels: int) -> _Space:
+    """Space for as many images as fill vectors best, if it stays in the cache and all threads get
+    some."""
+    rows, across = axes[1].outs[0].places, axes[2].outs[0].places
+    one = _Space(axes, 1)
+    fits = _NEAR // max(1, one.span * channels * _SINGLE)
+    most = min(_TOGETHER, fits, -(-images // threads.most())) if _sees_alike(axes) else 1
+
+    def vectors(together: int) -> int:
+        """Those of all images, and about one for what is done once for a block."""
+        length = (rows * together - 1) * one.apart + across
+        return -(-images // together) * (-(-length // _LANES) + 1)
+
+    return _Space(axes, min(range(1, max(1, most) + 1), key=vectors))
+
+
+def _sees_alike(axes: list[_Axis]) -> bool:
+    """Whether all places see the same elements of the kernel."""
+    return all(len(axis.outs) == 1 for axis in axes)
 
 
 def _correlated(x: Operand, g: Operand, out: Operand, moves: _Moves) -> Product:
@@ -337,21 +369,22 @@ def _correlated(x: Operand, g: Operand, out: Operand, moves: _Moves) -> Product:
     channels, outputs = channels // moves.groups, _outer(g, moves)[1] // moves.groups
     x_image, x_channel = _outer_steps(x, moves)
     g_image, g_channel = _outer_steps(g, moves)
-    room = _room(_axes(_forward, space, kernel, places, moves), images, texts.DEPTH)
+    axes = _axes(_forward, space, kernel, places, moves)
+    room = _Space(axes, max(1, min(images, _ENOUGH // prod(places))))
     rows, narrow = channels * prod(kernel), outputs <= _FEW
-    wide = outputs if narrow else -(-outputs // 16) * 16
+    wide = outputs if narrow else -(-outputs // _LANES) * _LANES
     words, outs = _Words(), [axis.outs[0] for axis in room.axes]
     offsets = room.through(channels, _seen(room, outs, kernel)[1])
     chunks = room.chunks(words, outs, g_steps, g_image, _LONG if narrow else texts.DEPTH)
     steps = channels * x_channel, outputs * g_channel, outputs * rows
     starts, fills = _starts((x, g, out), steps, moves), room.fills(x_steps)
     block = -(-channels // threads.most())
-    longest = max(chunks[1::4]) + (room.together - 1) * room.volume
+    longest = max(chunks[1::4]) + (room.together - 1) * room.apart
     integers = (
         0, len(starts) * -(-channels // block), images, channels, outputs, x_image, x_channel,
         g_image, g_channel,
         prod(kernel), room.span, words.add(starts), len(fills), words.add(fills),
         words.add(offsets), words.add(chunks), len(chunks) // 4, wide, int(narrow), block,
-        room.together, room.volume, channels * room.span, longest * wide, rows * wide,
+        room.together, room.apart, channels * room.span, longest * wide, rows * wide,
     )  # fmt: skip
     return Product(texts.correlate(out.dtype), (x, g, out), integers, _cost(g, out), words.array())
