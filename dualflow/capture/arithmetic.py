@@ -36,6 +36,7 @@ BINARY: dict[str, tuple[Any, Any, str]] = {
     "BitOr": (o.or_, o.ior, "|"), "BitXor": (o.xor, o.ixor, "^"),
     "LShift": (o.lshift, o.ilshift, "<<"), "RShift": (o.rshift, o.irshift, ">>"),
 }  # fmt: skip
+_HELD = vars(Tensor)  # what the class holds now
 
 
 class Arithmetic(Variables):
@@ -56,6 +57,11 @@ class Arithmetic(Variables):
                 return function(a, b)
         if recorder.dead:
             return function(a, b)
+        if type(a) is Tensor and (type(b) is Tensor or slots[sb] is CONSTANT):
+            self._own_operator(function, False)  # operands that are not known are met by the notes
+            out = recorder.tried(function, a, b)
+            slots[slot] = recorder.made(out, a, b)
+            return out
         return self._binary(slot, function, symbol, sa, sb, a, b)
 
     def iop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
@@ -97,7 +103,7 @@ class Arithmetic(Variables):
             return out
         if type(a) is Tensor or type(b) is Tensor:
             out = self._tensor_op(f, symbol, (a, b), (pa, pb))
-            self.slots[slot] = recorder.origin(None, out)
+            self.slots[slot] = recorder.made(out, a, b)
             return out
         if type(a) in SCALARS and type(b) in SCALARS:
             return self._scalar(slot, f, symbol, a, b, pa, pb)
@@ -156,7 +162,7 @@ class Arithmetic(Variables):
         """Guard that an operator of tensors is dualflow's own."""
         name = _method_name(f, reflected)
         own = self.recorder.operators.get(name)
-        if own is not None and vars(Tensor).get(name) is own:
+        if own is not None and _HELD.get(name) is own:
             return
         method = attributes.tensor_method(self.recorder, name)
         if method is not None and not calls.trusted(method):
@@ -232,14 +238,21 @@ class Arithmetic(Variables):
         return error
 
 
-def operation(symbol: str, pa: Origin, pb: Origin, a: Any, b: Any) -> tuple[Any, ...]:
-    """What is the same for an operator on values of the same origins: an integer of the code is
-    itself, of other constants nothing is the same."""
-    return (
-        symbol,
-        a if pa is CONSTANT and type(a) is int else pa,
-        b if pb is CONSTANT and type(b) is int else pb,
-    )
+def operation(symbol: str, pa: Any, pb: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    """What is the same for an operator on values of the same origins: a number of the code is
+    itself, of other constants (and zeros, which have signs) nothing is the same."""
+    left, right = pa, pb
+    if pa is CONSTANT:
+        left = a if type(a) is int else (a,) if type(a) is float and a else pa
+    if pb is CONSTANT:
+        right = b if type(b) is int else (b,) if type(b) is float and b else pb
+    return symbol, left, right
+
+
+@cache
+def _method_name(f: Any, reflected: bool) -> str:
+    """The method of tensors that an operator asks."""
+    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
 
 
 def _same_range(dtype: np.dtype) -> tuple[int, int]:
@@ -248,9 +261,3 @@ def _same_range(dtype: np.dtype) -> tuple[int, int]:
         limits = np.iinfo(dtype)
         return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
     return (-(2**24), 2**24) if dtype.kind == "f" else (-(2**63), 2**63 - 1)
-
-
-@cache
-def _method_name(f: Any, reflected: bool) -> str:
-    """The method of tensors that an operator asks."""
-    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"

@@ -29,7 +29,7 @@ from . import (
 from .classes import special
 from .kinds import FIXED, TYPES
 from .plans import Call, Plan
-from .provenance import CONSTANT, Born, Node, Origin
+from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder
 from .signatures import fits
 from .tables import Handler
@@ -60,7 +60,7 @@ def prepare(
         if kind == "":
             value = args[position]
             found = known[slot]
-            if found is None or type(value) is Tensor:
+            if found is None or (type(value) is Tensor and found is not TENSOR):
                 found = frame.origin(slot, value)
             origins.append(found)
             position += 1
@@ -131,7 +131,7 @@ def invoke(
     if found is None:
         found = recorder.origin(None, out)
     if found is None:
-        recorder.refuse(f"the result of {plan.name}")
+        recorder.refuse(f"the result of {plan.call.name}")
     return out, found
 
 
@@ -139,8 +139,12 @@ def find(call: Call) -> Plan | None:
     """How to make a call, by the kind of what is called."""
     f, origin, recorder = call.function, call.origin, call.recorder
     kind = type(f)
-    if kind is types.FunctionType and not numpy_names.owns(f):
-        return _function(call)
+    if kind is types.FunctionType:
+        before = recorder.handlers.get(f)
+        if before is not None and before[0] is origin:
+            return before[1](call)
+        if not numpy_names.owns(f):
+            return _function(call)
     follow = tables.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
@@ -297,13 +301,10 @@ def trusted(f: Any) -> bool:
 
 def _function(call: Call) -> Plan | None:
     f, origin, recorder = call.function, call.origin, call.recorder
-    before = recorder.handlers.get(f)
-    if before is not None and before[0] is origin:
-        return before[1](call)
     handler = _handler(call)
     if handler is not twin:
         _same_function(recorder, origin, f)
-    if f.__name__ != "_replace" and not recorder.dead:
+    if f.__name__ != "_replace" and not recorder.dead and not numpy_names.owns(f):
         recorder.handlers[f] = origin, handler
     return handler(call)
 

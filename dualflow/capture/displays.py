@@ -43,10 +43,12 @@ class Displays(Operators):
 
     def slice(self, slot: int, slots: tuple[int, ...], *parts: Any) -> slice:
         value = slice(*parts)
-        if not self.recorder.dead:
-            origins = [self.origin(s, part) for s, part in zip(slots, parts, strict=True)]
-            constant = all(origin is CONSTANT for origin in origins)
-            self.slots[slot] = CONSTANT if constant else self.recorder.born(value, "slice", origins)
+        for s in slots:
+            if self.slots[s] is not CONSTANT and not self.recorder.dead:
+                origins = [self.origin(s, part) for s, part in zip(slots, parts, strict=True)]
+                self.slots[slot] = self.recorder.born(value, "slice", origins)
+                return value
+        self.slots[slot] = CONSTANT
         return value
 
     def build(self, slot: int, slots: tuple[Any, ...], value: Any) -> Any:
@@ -180,10 +182,21 @@ class Displays(Operators):
 
     def iter(self, slot: int, value: Any, shape: Any) -> Iterator[Any]:
         """The items of `value`; before each, the slots of the targets know its origin."""
-        for item, origin in iteration.elements(self, value, self.slots[slot]):
-            if not self.recorder.dead:
-                self._spread(shape, item, origin)
-            yield item
+        slots = self.slots
+        if type(shape) is not int or shape < 0:
+            for item, origin in iteration.elements(self, value, slots[slot]):
+                if not self.recorder.dead:
+                    self._spread(shape, item, origin)
+                yield item
+        elif type(value) is range:
+            self.recorder.pin(slots[slot], value)
+            for item in value:
+                slots[shape] = CONSTANT
+                yield item
+        else:
+            for item, origin in iteration.elements(self, value, slots[slot]):
+                slots[shape] = origin
+                yield item
 
     def unpack(self, slot: int, shape: Any, value: Any) -> Any:
         if self.recorder.dead:

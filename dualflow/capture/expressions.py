@@ -97,6 +97,10 @@ class Expressions:
             node.end_col_offset = node.col_offset  # type: ignore[attr-defined]
         return call
 
+    def held(self, where: ast.AST, name: str) -> ast.expr:
+        """What the frame holds as `name`."""
+        return at(ast.Attribute(at(ast.Name(FRAME, ast.Load()), where), name, ast.Load()), where)
+
     def own(self, where: ast.AST, names: tuple[str, ...]) -> ast.Call:
         """The hook that shows the frame the cells of the function's own variables."""
         names = tuple(name for name in names if name != "__class__")
@@ -158,6 +162,8 @@ class Expressions:
 
     def x_UnaryOp(self, node: ast.UnaryOp, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         a, sa = self.e(node.operand)
+        if type(node.op) is ast.USub and type(getattr(a, "value", None)) in (int, float):
+            return node, CONSTANT
         slot = self.into(to)
         return self.hook(node, "unop", slot, type(node.op).__name__, sa, a), slot
 
@@ -341,8 +347,8 @@ class Expressions:
         before = self.hook(node, name, slot, sf, tuple(slots), function, *arguments)
         before.keywords = keywords
         # the call itself stays in the user's frame: super(), stacklevel, lines, recursion depth
-        star = at(ast.Starred(self.hook(node, "arguments", slot), ast.Load()), node)
-        stars = at(ast.keyword(None, self.hook(node, "keywords", slot)), node)
+        star = at(ast.Starred(self.held(node, "args"), ast.Load()), node)
+        stars = at(ast.keyword(None, self.held(node, "kwargs")), node)
         call = at(ast.Call(before, [star], [stars]), node)
         return self.hook(node, "post", slot, call), slot
 

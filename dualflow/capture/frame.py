@@ -139,7 +139,9 @@ class Frame(Matching):
         return decorated
 
     def pre(self, slot: int, sf: int, slots: tuple, f: Any, /, *args: Any, **kwargs: Any) -> Any:
-        self.open[slot] = (args, kwargs, None)
+        """What to call in the place of `f`, with `self.args` and `self.kwargs`, which are read at
+        once."""
+        self.open[slot], self.args, self.kwargs = None, args, kwargs
         recorder = self.recorder
         if recorder.alarm.on:  # of a call that raised
             recorder.alarm.close()
@@ -148,7 +150,7 @@ class Frame(Matching):
         plan = calls.prepare(self, sf, slots, f, args, kwargs)
         if plan is None:
             return f
-        self.open[slot] = (plan.args, plan.kwargs, plan)
+        self.open[slot], self.args, self.kwargs = plan, plan.args, plan.kwargs
         if plan.watched:
             recorder.alarm.open()
         return plan.function
@@ -161,22 +163,16 @@ class Frame(Matching):
         finally:
             self.entering = False
 
-    def arguments(self, slot: int) -> Any:
-        return self.open[slot][0]
-
-    def keywords(self, slot: int) -> Any:
-        return self.open[slot][1]
-
     def post(self, slot: int, out: Any) -> Any:
-        plan = self.open.pop(slot)[2]
-        if self.recorder.alarm.on:
-            self.recorder.alarm.close()
-        if plan is not None and not self.recorder.dead:
+        plan, recorder = self.open.pop(slot), self.recorder
+        if recorder.alarm.on:
+            recorder.alarm.close()
+        if plan is not None and not recorder.dead:
             origin = plan.finish(out)
             if origin is None:
-                origin = self.recorder.origin(None, out)
+                origin = recorder.origin(None, out)
             if origin is None:
-                self.recorder.refuse(f"the result of {plan.name}")
+                recorder.refuse(f"the result of {plan.call.name}")
             self.slots[slot] = origin
         return out
 

@@ -9,6 +9,7 @@ import abc
 import enum
 import sys
 import types
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +35,10 @@ def trusted(call: Call) -> Plan | None:
     recorder = call.recorder
     if any(type(value) is np.ndarray for value in call.args):
         call = _lent(call)
-    for value, origin in (*zip(call.args, call.origins, strict=True),
-                          *((call.kwargs[k], call.where[k]) for k in call.kwargs)):  # fmt: skip
+    for value, origin in zip(call.args, call.origins, strict=True):
         recorder.understand(origin, value)
+    for name, value in call.kwargs.items():
+        recorder.understand(call.where[name], value)
     if recorder.dead:
         return None
     f = call.function
@@ -48,12 +50,7 @@ def trusted(call: Call) -> Plan | None:
     if name in _READS and len(call.args) == 1 and type(call.args[0]) is Tensor:
         return reading(call, f)
     own = (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
-    call_it = recorder.asking if own else recorder.guarded
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return call_it(f, *args, **kwargs)
-
-    return call.plan(lambda out: recorder.adopt(out), run)
+    return call.plan(recorder.adopt, partial(recorder.asking if own else recorder.guarded, f))
 
 
 #: How many arguments functions make tensors of by `asarray`, by the room they are in.

@@ -60,12 +60,13 @@ class Base:
         written: whether it was written to.
     """
 
-    __slots__ = ("array", "chain", "input", "value", "views", "written")
+    chain: ChainKey = ()
+    array: np.ndarray | None = None
+    views: dict[ChainKey, Value] | None = None
+    written = False
 
-    def __init__(self, chain: ChainKey, value: Value, array: np.ndarray | None) -> None:
-        self.chain, self.input, self.value, self.array = chain, value, value, array
-        self.views: dict[ChainKey, Value] | None = None
-        self.written = False
+    def __init__(self, value: Value) -> None:
+        self.input = self.value = value
 
 
 @final
@@ -159,7 +160,8 @@ class Notes:
             for base in bases:
                 if key[: len(base.chain)] == base.chain:
                     return base, tensor._view[len(base.chain) :]
-        base = Base(chain_key(tensor._view), self.owner.on_input(tensor), tensor.array)
+        base = Base(self.owner.on_input(tensor))
+        base.chain, base.array = chain_key(tensor._view), tensor.array
         if bases is None:
             self._bases[id(storage)] = ref(storage), [base]
         else:
@@ -222,17 +224,16 @@ class Notes:
         if self.broken:
             return
         type_ = tensor_type(out.shape, out.dtype)
-        shape = type_.shape
-        kinds = tuple([type(x) if type(x) in SCALARS else x.dtype for x in operands])
+        known = [None if type(x) in SCALARS else self.value_of(x, line) for x in operands]
+        pairs = zip(operands, known, strict=True)
+        kinds = tuple([type(x) if value is None else value.type.dtype for x, value in pairs])
         values: list[Value] = []
-        dtypes = operand_dtypes(op, kinds)
-        for position, (operand, dtype) in enumerate(zip(operands, dtypes, strict=True)):
-            if type(operand) in SCALARS:
-                values.append(self._scalar(operand, position, dtype, shape, line))
-                continue
-            value = self.value_of(operand, line)
-            if value.type is not type_ or dtype is not type_.dtype:
-                value = self.builder.fit(value, dtype, shape, line)
+        for value, dtype in zip(known, operand_dtypes(op, kinds), strict=True):
+            if value is None:
+                i = len(values)
+                value = self._scalar(operands[i], i, dtype, type_.shape, line)
+            elif value.type is not type_ or dtype is not type_.dtype:
+                value = self.builder.fit(value, dtype, type_.shape, line)
             values.append(value)
         self.bind(out, self.builder.made(op, values, {}, (type_,), line)[0])
 
@@ -260,7 +261,7 @@ class Notes:
     def bind(self, tensor: Tensor, value: Value) -> None:
         """Let `tensor`, the root of memory born here, have `value` from now on."""
         storage = tensor._memory()
-        self._bases[id(storage)] = ref(storage), [Base((), value, None)]
+        self._bases[id(storage)] = ref(storage), [Base(value)]
 
     # Nodes ----------------------------------------------------------------------------------
 

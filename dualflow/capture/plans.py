@@ -27,19 +27,11 @@ class Plan:
         watched: whether it is C code that may call Python.
     """
 
-    __slots__ = ("args", "finish", "function", "kwargs", "name", "watched")
+    __slots__ = ("args", "call", "finish", "function", "kwargs", "watched")
 
-    def __init__(
-        self,
-        function: Any,
-        args: Any,
-        kwargs: dict[str, Any],
-        finish: Finish,
-        name: str,
-        watched: bool = False,
-    ) -> None:
-        self.function, self.args, self.kwargs = function, args, kwargs
-        self.finish, self.name, self.watched = finish, name, watched
+    def __init__(self, function: Any, call: Call, finish: Finish, watched: bool = False) -> None:
+        self.function, self.call, self.finish, self.watched = function, call, finish, watched
+        self.args, self.kwargs = call.args, call.kwargs
 
 
 @final
@@ -83,9 +75,9 @@ class Call:
     def plan(self, finish: Finish, function: Any = None) -> Plan:
         """Call the thing itself, or `function`."""
         if function is not None:
-            return Plan(function, self.args, self.kwargs, finish, self.name)
+            return Plan(function, self, finish)
         watched = type(self.function) is types.BuiltinFunctionType
-        return Plan(self.function, self.args, self.kwargs, finish, self.name, watched)
+        return Plan(self.function, self, finish, watched)
 
     def find(self) -> Plan | None:
         """How to make the call."""

@@ -54,16 +54,22 @@ class Recording:
         return out
 
     def write(self, target: Any, value: Any) -> None:
-        # the value is noted before memory changes: a tensor from outside is seen as it was
-        self._note(self._before_write, target, value)
+        recorder = self.recorder
+        try:
+            if not recorder.dead:  # a tensor from outside is an input as it was
+                storage = target._memory()
+                if id(storage) not in recorder.outside.versions:
+                    recorder.outside.versions[id(storage)] = storage.version
+                    recorder.keep(storage)
+                self.notes.meet(target)
+        except Exception as error:
+            self._failed(error)
         self.eager.write(target, value)
-        self._note(self.notes.write, target, value)
-
-    def _before_write(self, target: Any, value: Any, line: Any) -> None:
-        storage = target._memory()
-        self.recorder.outside.versions.setdefault(id(storage), storage.version)
-        self.recorder.keep(storage)
-        self.notes.value_of(target, line)
+        try:
+            if not recorder.dead:
+                self.notes.write(target, value, user_line(sys._getframe(2)))
+        except Exception as error:
+            self._failed(error)
 
     def draw(self, generator: Any) -> Any:
         state = self.eager.draw(generator)
@@ -85,14 +91,6 @@ class Recording:
         if node is not None:
             self.recorder.check(node, outcome)
         return outcome
-
-    def _note(self, take: Any, *what: Any) -> None:
-        if self.recorder.dead:
-            return
-        try:
-            take(*what, user_line(sys._getframe(3)))
-        except Exception as error:
-            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         count("compiler_errors")

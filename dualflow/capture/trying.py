@@ -32,28 +32,40 @@ def tried(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        about = (ShapeError, DTypeError, ArgumentError)
-        given = [*args[1:], *kwargs.values()]
-        if isinstance(error, IndexingError) and not any(map(_holds_tensor, given)):
-            about = IndexingError
-        if not isinstance(error, about):
-            recorder.refuse(f"{type(error).__name__} raised by {function.__name__}")
-        for value in args:
-            if type(value) is Tensor and not recorder.dead:
-                understand(recorder, recorder.origin(None, value), value)
-        if not recorder.dead:
-            recorder.born(error, "error")
+        _raised(recorder, error, function, args, kwargs)
         raise
+
+
+def _raised(
+    recorder: Recorder, error: Exception, function: Any, args: Any, kwargs: dict[str, Any]
+) -> None:
+    """A function of dualflow raised an error: it is as certain as a result, if it is about what is
+    known."""
+    about = (ShapeError, DTypeError, ArgumentError)
+    given = [*args[1:], *kwargs.values()]
+    if isinstance(error, IndexingError) and not any(map(_holds_tensor, given)):
+        about = IndexingError
+    if not isinstance(error, about):
+        recorder.refuse(f"{type(error).__name__} raised by {function.__name__}")
+    for value in args:
+        if type(value) is Tensor and not recorder.dead:
+            understand(recorder, recorder.origin(None, value), value)
+    if not recorder.dead:
+        recorder.born(error, "error")
 
 
 def asking(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
     """`tried`: what values the function asks for become a branch, and the tensors that it makes
     of them are constants."""
-    recorder.late.library, recorder.late.asked = True, False
+    late = recorder.late
+    late.library, late.asked = True, False
     try:
-        return tried(recorder, function, *args, **kwargs)
+        return function(*args, **kwargs)
+    except Exception as error:
+        _raised(recorder, error, function, args, kwargs)
+        raise
     finally:
-        recorder.late.library = False
+        late.library = False
 
 
 def certain(recorder: Recorder, function: Any, args: Any, origins: Any = (), **kwargs: Any) -> Any:

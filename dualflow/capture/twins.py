@@ -55,7 +55,7 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
             return recorder.born_weakly(out, running)
         return frame.result
 
-    return Plan(copy, call.args, call.kwargs, finish, call.name)
+    return Plan(copy, call, finish)
 
 
 @final

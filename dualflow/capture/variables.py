@@ -33,7 +33,8 @@ class Variables:
         function: the function as the user wrote it.
         slots: the origin of each expression's and variable's value.
         cells: captured variables, by name: the cell, and the origin of the cell itself.
-        open: calls under way, by slot; values parked.
+        open: plans of calls under way, by slot; values parked.
+        args, kwargs: what the call that begins is made with.
         entering: whether the call under way makes what `with` enters.
         result: the origin of what the call returned, or its generator gave last.
         delegate: the frame of the generator that `yield from` is in.
@@ -41,8 +42,8 @@ class Variables:
     """
 
     __slots__ = (
-        "cells", "delegate", "entering", "function", "generators", "incoming", "names", "open",
-        "recorder", "result", "slots",
+        "args", "cells", "delegate", "entering", "function", "generators", "incoming", "kwargs",
+        "names", "open", "recorder", "result", "slots",
     )  # fmt: skip
 
     def __init__(
