@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from dualflow.base.dtypes import bool_, float32, float64, int32, int64
+from dualflow.base.dtypes import bool_, float32, float64, int32, int64, is_complex
 from dualflow.ir.graph import Graph, GraphBuilder, Value
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import primitives as p
@@ -19,7 +19,10 @@ from dualflow.ops.record import Strict
 
 SIZES = (0, 1, 1, 2, 2, 3, 3, 4, 5)
 UNARY_FLOAT = (p.negative, p.exp, p.abs, p.floor, p.tanh, p.isnan)
+UNARY_COMPLEX = (p.negative, p.conj, p.real, p.imag, p.abs, p.isfinite)
 BINARY = (p.add, p.subtract, p.multiply, p.maximum, p.less, p.equal)
+BINARY_COMPLEX = (p.add, p.subtract, p.multiply, p.not_equal)
+DTYPES = (float32, float64, int32, bool_)
 
 
 class Builder(GraphBuilder):
@@ -44,18 +47,27 @@ class Builder(GraphBuilder):
 def arrays_for(graph: Graph, seed: int) -> list[np.ndarray]:
     """Small whole numbers, so that sums are exact in every order, also as floats."""
     rng = np.random.default_rng(seed)
-    return [rng.integers(-3, 4, v.shape).astype(v.dtype) for v in graph.inputs]
+    return [small(rng, v.type) for v in graph.inputs]
+
+
+def small(rng: np.random.Generator, type_: TensorType) -> np.ndarray:
+    values = rng.integers(-3, 4, type_.shape)
+    if is_complex(type_.dtype):
+        values = values + 1j * rng.integers(-3, 4, type_.shape)
+    return np.asarray(values).astype(type_.dtype)
 
 
 @st.composite
-def graphs(draw: Callable, steps: int = 12) -> tuple[Graph, list[View]]:
-    """A graph of up to `steps` nodes, and how its inputs lie."""
+def graphs(
+    draw: Callable, steps: int = 12, dtypes: tuple[np.dtype, ...] = DTYPES
+) -> tuple[Graph, list[View]]:
+    """A graph of up to `steps` nodes, and how its inputs lie; they are of `dtypes`."""
     b = Builder()
     layouts = []
     pool: list[Value] = []
     for _ in range(draw(st.integers(1, 3))):
         shape = tuple(draw(st.lists(st.sampled_from(SIZES), max_size=3)))
-        value = b.input(TensorType(shape, draw(st.sampled_from((float32, float64, int32, bool_)))))
+        value = b.input(TensorType(shape, draw(st.sampled_from(dtypes))))
         pool.append(value)
         layouts.append(draw(layout(shape)))
     for _ in range(draw(st.integers(1, steps))):
@@ -88,6 +100,8 @@ def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
 
 @st.composite
 def unary(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    if is_complex(x.dtype):
+        return [b(draw(st.sampled_from(UNARY_COMPLEX)), x)]
     if x.dtype.kind == "f":
         return [b(draw(st.sampled_from(UNARY_FLOAT)), x)]
     if x.dtype == bool_:
@@ -108,7 +122,12 @@ def binary(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Valu
         if bool_ in (x.dtype, y.dtype):
             condition, other = (x, y) if x.dtype == bool_ else (y, x)
             return [b(p.where, condition, other, b(p.add, other, other))]
-        y = b(p.cast, y, dtype=x.dtype)
+        if is_complex(y.dtype):
+            x = b(p.cast, x, dtype=y.dtype)
+        else:
+            y = b(p.cast, y, dtype=x.dtype)
+    if is_complex(x.dtype):
+        return [b(draw(st.sampled_from(BINARY_COMPLEX)), x, y)]
     if x.dtype == bool_:
         return [b(draw(st.sampled_from((p.logical_and, p.logical_xor, p.equal))), x, y)]
     return [b(draw(st.sampled_from(BINARY)), x, y)]
@@ -154,7 +173,7 @@ def parts(ranges: list[range]) -> dict[str, tuple[int, ...]]:
 def reduce_(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
     axes = tuple(axis for axis in range(len(x.shape)) if draw(st.booleans()))
     options = [p.any, p.all] if x.dtype == bool_ else [p.sum]
-    if x.type.size and x.dtype != bool_:
+    if x.type.size and x.dtype != bool_ and not is_complex(x.dtype):
         options += [p.max, p.max]
     folded = b(draw(st.sampled_from(options)), x, axes=axes)
     again = b.spread(folded, x.shape, axes)
@@ -168,7 +187,7 @@ def reduce_(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Val
 @st.composite
 def fold_twice(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
     """Rows folded, and some of the results folded again: the second may be a total of the first."""
-    if len(x.shape) < 2 or x.dtype == bool_ or not x.type.size:
+    if len(x.shape) < 2 or x.dtype == bool_ or not x.type.size or is_complex(x.dtype):
         return [x]
     axis = draw(st.integers(0, len(x.shape) - 1))
     rows = b(draw(st.sampled_from((p.sum, p.max))), x, axes=(axis,))
@@ -229,7 +248,8 @@ def look_up(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Val
     else:
         y = b(p.slice, x, **parts([range(n)[: 1 if a == axis else n]
                                    for a, n in enumerate(x.shape)]))  # fmt: skip
-    index = b(p.cast, y, dtype=int32) if y.dtype != int32 else y
+    index = b(p.real, y) if is_complex(y.dtype) else y
+    index = b(p.cast, index, dtype=int32) if index.dtype != int32 else index
     index = b(p.remainder, index, b.full(y.shape, size, int32))
     if draw(st.booleans()):
         index = b(p.subtract, index, b.full(y.shape, size, int32))

@@ -11,6 +11,8 @@ import pytest
 from triton_graphs import GRAPHS
 from triton_kernels import (
     BOOL,
+    C64,
+    C128,
     F16,
     F32,
     F64,
@@ -174,7 +176,7 @@ def test_products_and_sums_are_not_contracted(ahead_of_time):
 
 
 @pytest.mark.parametrize(
-    "dtype", [BOOL, np.dtype("int8"), I32, np.dtype("uint64"), F16, F32, F64], ids=str
+    "dtype", [BOOL, np.dtype("int8"), I32, np.dtype("uint64"), F16, F32, F64, C64, C128], ids=str
 )
 def test_every_op_compiles(ahead_of_time, dtype):
     names = [name for name, kind in spelled_ops() if kind == dtype]

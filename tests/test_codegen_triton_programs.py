@@ -17,7 +17,7 @@ from schedule_graphs import arrays_for, graphs
 from triton_graphs import GRAPHS
 from triton_interpreter import Interpreter, Job
 
-from dualflow.base.dtypes import int64
+from dualflow.base.dtypes import complex64, complex128, float32, int64
 from dualflow.codegen import triton as triton_codegen
 from dualflow.codegen.triton_variants import launch_grid, variant
 from dualflow.ir.backend import TRITON
@@ -63,9 +63,9 @@ def launch(process: Interpreter, memory: Memory, step: Launch) -> int:
             roots.append(memory.arena if in_arena else memory.places[key])
         return places[key], buffer.index if in_arena else 0
 
-    for operand in step.operands:
+    for operand, dtype in zip(step.operands, text.pointers, strict=False):
         n, start = root_of(operand)
-        pointers.append((n, start + operand.view.offset * operand.dtype.itemsize, operand.dtype))
+        pointers.append((n, start + operand.view.offset * operand.dtype.itemsize, dtype))
     status = np.zeros(8, np.uint8)
     roots.append(status)
     if len(text.pointers) > len(pointers):
@@ -81,6 +81,17 @@ def launch(process: Interpreter, memory: Memory, step: Launch) -> int:
     return int(status.view(np.int64)[0])
 
 
+def arrays_of(graph: Graph, seed: int) -> list[np.ndarray]:
+    """Inputs: normal numbers, and positions below 50."""
+    rng = np.random.default_rng(seed)
+    return [
+        rng.integers(0, 50, v.shape).astype(v.dtype) if v.dtype.kind in "biu"
+        else (rng.standard_normal(v.shape) + 1j * rng.standard_normal(v.shape)).astype(v.dtype)
+        if v.dtype.kind == "c" else rng.standard_normal(v.shape).astype(v.dtype)
+        for v in graph.inputs
+    ]  # fmt: skip
+
+
 def wanted(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -92,11 +103,7 @@ def test_two_batches_through_one_text(interpreter, name):
     texts = []
     for n in (9, 33):
         graph = GRAPHS[name](n).verify()
-        rng = np.random.default_rng(n)
-        arrays = [
-            rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
-            else rng.integers(0, 50, v.shape).astype(v.dtype) for v in graph.inputs
-        ]  # fmt: skip
+        arrays = arrays_of(graph, n)
         if name in ("softmax_rows", "chain"):
             arrays[0][1, 2], arrays[0][3, 4], arrays[0][5, 6] = np.nan, np.inf, -0.0
         program = plan(simplify(graph), backend=TRITON)
@@ -104,8 +111,8 @@ def test_two_batches_through_one_text(interpreter, name):
         for one, other in zip(found, wanted(graph, arrays), strict=True):
             assert one.dtype == other.dtype
             close = {
-                "rtol": 1e-5 * (other.dtype.kind == "f"),
-                "atol": 1e-6 * (other.dtype.kind == "f"),
+                "rtol": 1e-5 * (other.dtype.kind in "fc"),
+                "atol": 1e-6 * (other.dtype.kind in "fc"),
             }
             np.testing.assert_allclose(one, other, **close)
         assert program.launches
@@ -120,28 +127,38 @@ def test_strided_inputs(interpreter, name):
     for first in (View((10, 72), (150, 1), 20), View((10, 72), (150, 2), 3),
                   View((10, 72), (1, 10), 0)):  # fmt: skip
         layouts[0] = first
-        rng = np.random.default_rng(0)
-        arrays = [
-            rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
-            else rng.integers(0, 50, v.shape).astype(v.dtype) for v in graph.inputs
-        ]  # fmt: skip
+        arrays = arrays_of(graph, 0)
         found = run(interpreter, plan(simplify(graph), layouts, TRITON), arrays)
         for one, other in zip(found, wanted(graph, arrays), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-@settings(
+RANDOM = settings(
     max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
                            HealthCheck.function_scoped_fixture],
 )  # fmt: skip
+
+
+@RANDOM
 @given(graphs(), st.integers(0, 99))
 def test_random_graphs(interpreter, drawn, seed):
-    graph, layouts = drawn
+    check(interpreter, *drawn, seed)
+
+
+@RANDOM
+@given(graphs(dtypes=(complex64, complex128, float32)), st.integers(0, 99))
+def test_random_graphs_of_complex_numbers(interpreter, drawn, seed):
+    check(interpreter, *drawn, seed)
+
+
+def check(interpreter, graph: Graph, layouts: list[View], seed: int) -> None:
+    """The program of a graph gives what the graph gives; no complex number goes to a library."""
     arrays = arrays_for(graph, seed)
-    found = run(interpreter, plan(simplify(graph), layouts, TRITON), arrays)
+    program = plan(simplify(graph), layouts, TRITON)
+    found = run(interpreter, program, arrays)
     for one, other in zip(found, wanted(graph, arrays), strict=True):
-        if other.dtype.kind == "f":
+        if other.dtype.kind in "fc":
             assert one.dtype == other.dtype
             np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
         else:

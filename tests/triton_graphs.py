@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from schedule_graphs import Builder
 
-from dualflow.base.dtypes import float32, float64, int64, uint64
+from dualflow.base.dtypes import complex64, float32, float64, int64, uint64
 from dualflow.ir.graph import Graph, Value
 from dualflow.ops import primitives as p
 
@@ -123,6 +123,17 @@ def look_ups(n: int) -> Graph:
     return b.build([rows, chosen, b(p.scatter_add, rows, column, chosen, axis=1)])
 
 
+def waves(n: int) -> Graph:
+    """Complex rows, turned and divided by their length; and their sum."""
+    b = Builder()
+    x, turn = b.tensor(n, 72, dtype=complex64), b.tensor(72, dtype=complex64)
+    y = b(p.multiply, b(p.conj, x), b(p.expand, b(p.exp, turn), shape=x.shape))
+    size = b(p.abs, y)
+    length = b(p.sqrt, b(p.sum, b(p.multiply, size, size), axes=(1,)))
+    wide = b(p.cast, b.spread(length, x.shape, (1,)), dtype=complex64)
+    return b.build([b(p.divide, y, wide), b(p.sum, x, axes=(1,))])
+
+
 GRAPHS: dict[str, Callable[[int], Graph]] = {
     make.__name__: make
     for make in (
@@ -137,5 +148,6 @@ GRAPHS: dict[str, Callable[[int], Graph]] = {
         random_bits,
         rms_norm_backward,
         look_ups,
+        waves,
     )
 }

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from triton_interpreter import Interpreter, Job
 
+from dualflow.base.dtypes import real_dtype
 from dualflow.base.records import replaced
 from dualflow.codegen.spelling import spelling
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import launch_grid, variant
 from dualflow.ir.kernel import Access, Axis, Check, Fold, Keep, Kernel, Let, Scalar, Stage, Store
-from dualflow.ir.op import CATALOGUE, Kind
+from dualflow.ir.op import CATALOGUE, Kind, Op
 from dualflow.ops import primitives
 
 F32, F64, F16 = map(np.dtype, ("float32", "float64", "float16"))
+C64, C128 = np.dtype("complex64"), np.dtype("complex128")
 I32, I64, BOOL = map(np.dtype, ("int32", "int64", "bool"))
 
 
@@ -136,7 +138,8 @@ def chain(rank: int = 2) -> Kernel:
 def spelled_ops() -> list[tuple[str, np.dtype]]:
     """Each elementwise op of the catalogue with each kind of operand that it takes."""
     assert primitives.add.op.spelling["triton"]
-    dtypes = [BOOL, np.dtype("int8"), I32, np.dtype("uint8"), np.dtype("uint64"), F16, F32, F64]
+    dtypes = [BOOL, np.dtype("int8"), I32, np.dtype("uint8"), np.dtype("uint64"), F16, F32, F64,
+              C64, C128]  # fmt: skip
     return [
         (op.name, dtype)
         for op in CATALOGUE.values()
@@ -144,8 +147,14 @@ def spelled_ops() -> list[tuple[str, np.dtype]]:
         and "triton" in op.spelling
         and op.name not in ("cast", "bitcast")
         for dtype in dtypes
-        if dtype.kind in op.rule.accepts
+        if dtype.kind in op.rule.accepts and (dtype.kind != "c" or spells_complex(op))
     ]
+
+
+def spells_complex(op: Op) -> bool:
+    """Whether the record spells the op for complex numbers."""
+    spelled = op.spelling["triton"]
+    return isinstance(spelled, dict) and any("c" in letters for letters in spelled)
 
 
 def op_kernel(names: Sequence[str], dtype: np.dtype) -> Kernel:
@@ -155,9 +164,9 @@ def op_kernel(names: Sequence[str], dtype: np.dtype) -> Kernel:
     stores = []
     for n, name in enumerate(names):
         op = CATALOGUE[name]
-        count = spelling(name, "triton", dtype).count("{2}") + 1 + (
-            "{1}" in spelling(name, "triton", dtype))  # fmt: skip
-        result = op.rule.result or dtype
+        template = spelling(name, "triton", dtype, dtype.kind == "c")
+        count = template.count("{2}") + 1 + ("{1}" in template)
+        result = op.rule.result or (real_dtype(dtype) if op.rule.to_real else dtype)
         operands = ("c", "x", "y") if op.rule.condition else ("x", "y")[:count]
         lets.append(Let(f"r{n}", name, operands, result))
         accesses.append(Access(f"O{n}", result, "out", (1,)))

@@ -23,7 +23,7 @@ def can_hold(op: Op, arrays: Sequence[Any]) -> bool:
     spelled = op.spelling.get("triton")
     kinds = {array.dtype.kind for array in arrays}
     if isinstance(spelled, Mapping):
-        return all(any(kind in letters for letters in spelled) for kind in kinds)
+        return any(kinds <= set(letters) for letters in spelled)
     return spelled is not None and "c" not in kinds
 
 

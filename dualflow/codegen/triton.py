@@ -131,11 +131,7 @@ class _Emitter(Folds):
         for sink in stage.sinks:
             value = names[sink.value]
             if isinstance(sink, Store):
-                access = self.kernel.access(sink.access)
-                mask = self._mask(live)
-                mask = f", mask={mask}" if mask else ""
-                self.put(f"tl.store({self._pointer(access, live)}, {value}{mask})")
-                self._forget(access.name)
+                self._store(sink, value, live)
             elif isinstance(sink, Check):
                 mask = self._mask(live)
                 bad = f"({value} == 0) & {mask}" if mask else f"{value} == 0"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dualflow.base import config
+from dualflow.base.dtypes import is_complex
 from dualflow.base.records import record
 from dualflow.ir.form import Form
 from dualflow.ir.kernel import Access, Kernel, Let, Scalar, Store
@@ -376,6 +377,7 @@ def _is_map(kernel: Kernel) -> bool:
         return False
     (stage,) = kernel.stages
     return all(isinstance(sink, Store) for sink in stage.sinks) and not any(
-        let.op in ("gather", "index", "pair") or (let.op == "load" and len(let.arguments) > 1)
+        let.op in ("gather", "index") or (let.op == "load" and len(let.arguments) > 1)
+        or is_complex(let.dtype)
         for let in stage.lets
-    )
+    )  # fmt: skip

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dualflow.base.dtypes import real_dtype
 from dualflow.ir.kernel import Check, Fold, Keep, Kernel, Stage
 from dualflow.ir.text import KernelText
 
+from .triton_complex import memory_dtype
 from .triton_prelude import HEADER, used_by
 from .triton_variants import can_be_whole, tile
 
@@ -26,12 +28,12 @@ BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
 
 
 def dtype_name(dtype: np.dtype) -> str:
-    """Triton's name of `dtype`.
+    """Triton's name of `dtype`; of complex numbers that of their parts.
 
     >>> dtype_name(np.dtype("bool"))
     'tl.int1'
     """
-    return "tl.int1" if dtype == BOOL else f"tl.{dtype.name}"
+    return "tl.int1" if dtype == BOOL else f"tl.{real_dtype(dtype).name}"
 
 
 def literal(value: bool | int | float, dtype: np.dtype) -> str:
@@ -93,7 +95,7 @@ class Frame:
 
     def text(self) -> KernelText:
         kernel = self.kernel
-        pointers = [access.dtype for access in kernel.accesses]
+        pointers = [memory_dtype(access.dtype) for access in kernel.accesses]
         parameters = list(self.pointers.values())
         if any(isinstance(sink, Check) for sink in kernel.sinks):
             pointers.append(INT64)

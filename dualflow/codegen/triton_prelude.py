@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from .triton_complex import FUNCTIONS
+
 HEADER = """\
 import triton
 import triton.language as tl
@@ -151,7 +153,7 @@ def right_shift(x, y):
     else:
         return tl.where(fits, x >> tl.where(fits, y, 0).to(x.dtype), 0).to(x.dtype)
 """,
-}
+} | FUNCTIONS
 
 
 def used_by(text: str) -> list[str]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from dualflow.ir.kernel import Access, Let, Stage
+import numpy as np
+
+from dualflow.base.dtypes import is_complex
+from dualflow.ir.kernel import Access, Let, Stage, Store
 
 from .spelling import spelling
+from .triton_complex import COMPLEX64, Pair, load_pair, store_pair
 from .triton_frame import FLOAT16, Frame, dtype_name, literal, parse
 
 
@@ -29,7 +33,7 @@ class Values(Frame):
         for let in stage.lets:
             if let.name in needed:
                 self.dtypes[let.name] = let.dtype
-                names[let.name] = self._make(self._expression(let, names, stage))
+                names[let.name] = self._make(self._expression(let, names, stage), let.dtype)
         return names
 
     def _kept(self, name: str) -> str:
@@ -42,10 +46,11 @@ class Values(Frame):
                 raise NotImplementedError(f"{name} is kept, but {let.arguments[0]} was overwritten")
         return self._values(stage, [keep.value])[keep.value]
 
-    def _make(self, expression: str) -> str:
+    def _make(self, expression: str, dtype: np.dtype) -> str:
         """The name of the value of `expression`, which is computed once in a scope."""
         if expression not in self.made:
             name = f"v{self.counted}"
+            name = Pair(name) if is_complex(dtype) else name
             self.counted += 1
             self.put(f"{name} = {expression}")
             self.made[expression] = name
@@ -60,7 +65,10 @@ class Values(Frame):
             return self._load(let, names, self._live(stage))
         values = [names[name] for name in let.arguments]
         dtypes = [self.dtypes[name] for name in let.arguments]
-        template = spelling(let.op, "triton", dtypes[0] if dtypes else let.dtype)
+        if let.op == "pair":
+            return f"({', '.join(values)})"
+        pairs = any(map(is_complex, (let.dtype, *dtypes)))
+        template = spelling(let.op, "triton", dtypes[0], pairs)
         if "{dtype}" in template:  # a conversion: it says itself what becomes of its operand
             return template.format(*values, dtype=dtype_name(let.dtype))
         values = [
@@ -75,14 +83,27 @@ class Values(Frame):
         values = [names[name] for name in let.arguments[1:]]
         offset = values.pop(0) if let.op == "gather" else ""
         reach = live if values or offset else self._moves(access)
-        pointer = self._pointer(access, reach if values or offset else ())
-        pointer += f" + {offset}" if offset else ""
+        pointer = self._pointer(access, reach if values or offset else (), offset)
         masks = [mask for mask in (self._mask(reach), *values[:1]) if mask]
-        arguments = [f"mask={' & '.join(masks)}"] if masks else []
-        arguments += [f"other={values[1]}"] if values else []
-        return f"tl.load({', '.join([pointer, *arguments])})"
+        mask = f", mask={' & '.join(masks)}" if masks else ""
+        other = values[1] if values else ""
+        if is_complex(let.dtype):
+            return load_pair(pointer, mask, other, let.dtype)
+        return f"tl.load({pointer}{mask}{f', other={other}' if other else ''})"
 
-    def _pointer(self, access: Access, live: tuple[str, ...]) -> str:
+    def _store(self, sink: Store, value: str, live: tuple[str, ...]) -> None:
+        """Write a value where the points of the tile exist."""
+        access = self.kernel.access(sink.access)
+        place, mask = self._pointer(access, live), self._mask(live)
+        mask = f", mask={mask}" if mask else ""
+        if isinstance(value, Pair):
+            for line in store_pair(place, mask, value, access.dtype):
+                self.put(line)
+        else:
+            self.put(f"tl.store({place}, {value}{mask})")
+        self._forget(access.name)
+
+    def _pointer(self, access: Access, live: tuple[str, ...], further: str = "") -> str:
         """Where `access` has its elements, in the shape of the part of the tile that is `live`."""
         terms = [self.pointers[access.name], "+ 0"]
         for axis, stride in zip(self.kernel.axes, access.strides, strict=True):
@@ -95,6 +116,9 @@ class Values(Frame):
                 terms.append(f"+ {i} * 0")
         if len(terms) > 2:
             terms.remove("+ 0")
+        terms += [f"+ {further}"] if further else []
+        if is_complex(access.dtype) and access.dtype != COMPLEX64:  # two words each
+            terms[1:] = [f"+ (0 {' '.join(terms[1:])}) * 2"]
         return " ".join(terms)
 
     def _moves(self, access: Access) -> tuple[str, ...]:
@@ -106,12 +130,12 @@ class Values(Frame):
         """A buffer was written: what was loaded from it is loaded anew."""
         self.written.add(access)
         load = f"tl.load({self.pointers[access]} "
-        self.made = {e: name for e, name in self.made.items() if not e.startswith(load)}
+        self.made = {e: name for e, name in self.made.items() if load not in e}
 
     def _outdated(self, name: str) -> None:
         """A variable has another value now: so has what was made of it."""
         gone = {name}
         for expression, made in list(self.made.items()):
             if gone & set(re.findall(r"\w+", expression)):
-                gone.add(made)
+                gone.update(re.findall(r"\w+", made))
                 del self.made[expression]

@@ -39,7 +39,6 @@ class Backend:
             share no memory, folding what they found is a kernel of its own.
         loops: whether programs may hold Loops; else loops are run by NumPy.
         spreading: which folds are cut into parts (`schedule/spreading.py`).
-        complex: whether kernels hold complex numbers; else NumPy runs such nodes.
         lends: whether intermediates may lie in outputs that are not yet written.
         chains: whether programs may hold Chains.
         repeats: whether a kernel may be repeated within itself.
@@ -50,7 +49,6 @@ class Backend:
     totals: bool
     loops: bool
     spreading: Spreading
-    complex: bool
     lends: bool
     chains: bool
     repeats: bool
@@ -64,7 +62,6 @@ NUMBA = Backend(
     totals=True,
     loops=True,
     spreading=_THREADS,
-    complex=True,
     lends=True,
     chains=True,
     repeats=True,
@@ -75,7 +72,6 @@ TRITON = Backend(
     totals=False,
     loops=True,
     spreading=_INSTANCES,
-    complex=False,
     lends=False,
     chains=False,
     repeats=False,

@@ -10,7 +10,6 @@ from typing import Any
 
 from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
-from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import View
@@ -124,8 +123,6 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
         return "library"
     if kind is Kind.MOVEMENT and op.view is not None:
         return "view"
-    if not BY_NAME[backend].complex and has_complex(node):
-        return "library"
     if kind is Kind.MOVEMENT:
         return "assembly" if _assembles(node) else "library"
     if kind is Kind.CREATION:

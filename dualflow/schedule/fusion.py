@@ -16,11 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dualflow.base.dtypes import is_complex
-from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
-from dualflow.ops import primitives as p
 
 from .costs import is_cheap, is_repeated
 from .facts import Facts
@@ -158,18 +156,8 @@ class Fusion:
         (rows, columns), (down, across) = view.shape[-2:], view.strides[-2:]
         return (across == 1 and down >= columns) or (down == 1 and across >= rows)
 
-    def _by_library(self, value: Value) -> bool:
-        """Whether only a library can move the value: kernels do not hold its dtype."""
-        return is_complex(value.dtype) and not BY_NAME[self.facts.backend].complex
-
     def _copy(self, value: Value, reason: str) -> Value:
         """A value that is a packed copy of another, stored by a unit of its own."""
-        if self._by_library(value):
-            attributes = {"shape": value.shape}
-            node = Node(p.reshape.op, (value,), attributes, (value.type,), None)
-            self._place[node] = len(self.graph.nodes)
-            self._visit_library(node)
-            return node.result
         copy = Value(value.type)
         self.copy_of[copy] = value
         self._ask(value, self._new_group(copy, reason, len(self.graph.nodes)), natural_map(value))
@@ -193,7 +181,7 @@ class Fusion:
                 return
             needed = True  # an op that may raise runs though nobody wants its result
         role = self.facts.role[node]
-        if role == "library" or self._by_library(node.result):
+        if role == "library":
             self._visit_library(node)
             return
         asks = self._asks.pop(node.result, {})

@@ -39,7 +39,8 @@ where = elementwise(
     accepts=ALL, condition=True,
     gradient=lambda g, out, c, x, y: (
         None, lambda: where.of(c, g, 0.0), lambda: where.of(c, 0.0, g)),
-    numba={"biufc": "select({0}, {1}, {2})"}, triton="tl.where({0}, {1}, {2})",
+    numba={"biufc": "select({0}, {1}, {2})"},
+    triton={"biuf": "tl.where({0}, {1}, {2})", "biufc": "c_where({0}, {1}, {2})"},
 )  # fmt: skip
 
 
@@ -73,7 +74,9 @@ cast = primitive(
     "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
     doc="the values in another dtype (or a copy in the same)",
     gradient=_cast_gradient, forward=lambda tangents, out, x, dtype: cast(tangents[0], dtype=dtype),
-    spelling={"numba": {"biufc": "cast({0}, {dtype})"}, "triton": "{0}.to({dtype})"},
+    spelling={"numba": {"biufc": "cast({0}, {dtype})"},
+              "triton": {"biuf": "{0}.to({dtype})", "c": "c_cast({0}, {dtype})",
+                         "biufc": "as_complex({0}, {dtype})"}},
     domain=domains.CASTABLE,
 )  # fmt: skip
 
@@ -104,7 +107,7 @@ add = elementwise(
     "add", np.add, "x + y (or, for booleans)", accepts=ALL,
     gradient=lambda g, out, x, y: (g, g),
     numba={"b": "{0} | {1}", "iu": "wrap_add({0}, {1})", "f": "{0} + {1}", "c": "c_add({0}, {1})"},
-    triton={"b": "{0} | {1}", "iuf": "{0} + {1}"},
+    triton={"b": "{0} | {1}", "iuf": "{0} + {1}", "c": "c_add({0}, {1})"},
 )  # fmt: skip
 
 
@@ -121,7 +124,7 @@ subtract = elementwise(
     gradient=lambda g, out, x, y: (g, lambda: -g),
     forward=_difference_forward,
     numba={"iu": "wrap_subtract({0}, {1})", "f": "{0} - {1}", "c": "c_subtract({0}, {1})"},
-    triton="{0} - {1}",
+    triton={"iuf": "{0} - {1}", "c": "c_subtract({0}, {1})"},
 )  # fmt: skip
 
 
@@ -142,7 +145,7 @@ multiply = elementwise(
     forward=_product_forward,
     numba={"b": "{0} & {1}", "iu": "wrap_multiply({0}, {1})", "f": "{0} * {1}",
            "c": "c_multiply({0}, {1})"},
-    triton={"b": "{0} & {1}", "iuf": "{0} * {1}"},
+    triton={"b": "{0} & {1}", "iuf": "{0} * {1}", "c": "c_multiply({0}, {1})"},
 )  # fmt: skip
 
 
@@ -160,8 +163,8 @@ divide = elementwise(
     gradient=lambda g, out, x, y: (
         lambda: g / y.conjugate(), lambda: -(g * out.conjugate()) / y.conjugate()),
     forward=_quotient_forward,
-    numba={"f": "{0} / {1}", "c": "c_divide({0}, {1})"}, triton="divide({0}, {1})",
-    domain=domains.DIVISION,
+    numba={"f": "{0} / {1}", "c": "c_divide({0}, {1})"},
+    triton={"f": "divide({0}, {1})", "c": "c_divide({0}, {1})"}, domain=domains.DIVISION,
 )  # fmt: skip
 floor_divide = elementwise(
     "floor_divide", np.floor_divide,
@@ -221,13 +224,15 @@ integer_power = elementwise(
 negative = elementwise(
     "negative", np.negative, "-x", accepts=NUMBERS,
     gradient=lambda g, out, x: (-g,),
-    numba={"iu": "wrap_negative({0})", "f": "-{0}", "c": "c_negative({0})"}, triton="-{0}",
+    numba={"iu": "wrap_negative({0})", "f": "-{0}", "c": "c_negative({0})"},
+    triton={"iuf": "-{0}", "c": "c_negative({0})"},
 )  # fmt: skip
 abs = elementwise(
     "abs", np.absolute, "|x|; the gradient at 0 is 0", accepts=NUMBERS, to_real=True,
     gradient=lambda g, out, x: (g * x.sign(),),
     forward=lambda t, out, x: in_dtype(t[0] * x.sign().conjugate(), out.dtype),
-    numba={"iuf": "absolute({0})", "c": "c_abs({0})"}, triton="tl.abs({0})", exact="iuf",
+    numba={"iuf": "absolute({0})", "c": "c_abs({0})"},
+    triton={"iuf": "tl.abs({0})", "c": "c_abs({0})"}, exact="iuf",
     domain=domains.AWAY_FROM_ZERO,
 )  # fmt: skip
 sign = elementwise(
@@ -288,17 +293,20 @@ conj = elementwise(
     "conj", np.conjugate, "the complex conjugate", accepts="c",
     gradient=lambda g, out, x: (g.conjugate(),),
     forward=lambda t, out, x: t[0].conjugate(), numba={"c": "c_conj({0})"},
+    triton={"c": "c_conj({0})"},
 )  # fmt: skip
 real = elementwise(
     "real", lambda x: x.real.copy(), "the real part of complex numbers", accepts="c", to_real=True,
     gradient=lambda g, out, x: (cast(g, dtype=x.dtype),),
     forward=lambda t, out, x: real(t[0]), numba={"c": "c_real({0})"},
+    triton={"c": "c_real({0})"},
 )  # fmt: skip
 imag = elementwise(
     "imag", lambda x: x.imag.copy(), "the imaginary part of complex numbers", accepts="c",
     to_real=True,
     gradient=lambda g, out, x: (g * 1j,),
     forward=lambda t, out, x: imag(t[0]), numba={"c": "c_imag({0})"},
+    triton={"c": "c_imag({0})"},
 )  # fmt: skip
 
 # Rounding: the gradient is 0 wherever there is one, and 0 is taken elsewhere too.
@@ -316,7 +324,8 @@ ceil = elementwise(
 round = elementwise(
     "round", np.rint, "the nearest integral value, the even one of two", accepts=INEXACT,
     gradient=lambda g, out, x: (None,),
-    numba={"f": "rint({0})", "c": "c_round({0})"}, triton="libdevice.rint({0})",
+    numba={"f": "rint({0})", "c": "c_round({0})"},
+    triton={"f": "libdevice.rint({0})", "c": "c_round({0})"},
     domain=domains.BETWEEN_HALVES,
 )  # fmt: skip
 trunc = elementwise(
@@ -339,23 +348,27 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
     elementwise(
         name, numpy, f"whether x {sign} y; false if either is NaN (!=: true)",
         accepts=accepts, result=bool_, no_gradient=BOOLEAN,
-        numba={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"}, triton=infix(sign),
+        numba={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"},
+        triton={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"},
         domain=domains.FEW_VALUES,
     )
     for name, numpy, sign, accepts in _COMPARISONS
 )  # fmt: skip
 isnan = elementwise(
     "isnan", np.isnan, "whether x is NaN", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba={"f": "{0} != {0}", "c": "c_isnan({0})"}, triton="{0} != {0}",
+    numba={"f": "{0} != {0}", "c": "c_isnan({0})"},
+    triton={"f": "{0} != {0}", "c": "c_isnan({0})"},
 )  # fmt: skip
 isinf = elementwise(
     "isinf", np.isinf, "whether x is infinite", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba={"f": "isinf({0})", "c": "c_isinf({0})"}, triton="tl.abs({0}) == float('inf')",
+    numba={"f": "isinf({0})", "c": "c_isinf({0})"},
+    triton={"f": "tl.abs({0}) == float('inf')", "c": "c_isinf({0})"},
 )  # fmt: skip
 isfinite = elementwise(
     "isfinite", np.isfinite, "whether x is neither infinite nor NaN",
     accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,
-    numba={"f": "isfinite({0})", "c": "c_isfinite({0})"}, triton="tl.abs({0}) < float('inf')",
+    numba={"f": "isfinite({0})", "c": "c_isfinite({0})"},
+    triton={"f": "tl.abs({0}) < float('inf')", "c": "c_isfinite({0})"},
 )  # fmt: skip
 signbit = elementwise(
     "signbit", np.signbit, "whether the sign bit is set (also of -0.0)",

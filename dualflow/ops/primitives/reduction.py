@@ -136,7 +136,7 @@ sum = _reduction(
     dtype_of=wide, identity=lambda dtype: dtype.type(0).item(), combine="add",
     gradient=lambda g, out, x, axes: (spread(g, x.shape, axes),),
     forward=linear(lambda tangents, out, x, axes: sum(tangents[0], axes=axes)),
-    spelling={"numba": {"biufc": "{0} + {1}"}, "triton": "{0} + {1}"}, exact=False,
+    spelling={"numba": {"biufc": "{0} + {1}"}, "triton": {"biufc": "{0} + {1}"}}, exact=False,
 )  # fmt: skip
 prod = _reduction(
     "prod", _prod, "the product; of integers and booleans in 64 bits", accepts=ALL,

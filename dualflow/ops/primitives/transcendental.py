@@ -29,9 +29,9 @@ COMPLEX = frozenset(
 
 
 def _function(name, numpy, doc, gradient, triton, domain=domains.LINE, **parts) -> Strict:
-    numba = {"f": f"m_{name}({{0}})"}
+    numba, triton = {"f": f"m_{name}({{0}})"}, {"f": triton}
     if name in COMPLEX:
-        numba["c"] = f"c_{name}({{0}})"
+        numba["c"] = triton["c"] = f"c_{name}({{0}})"
     parts = {"numba": numba, "exact": False, "accepts": "fc"} | parts
     return elementwise(name, numpy, doc, to_float=True, gradient=gradient,
                        triton=triton, domain=domain, **parts)  # fmt: skip
