@@ -182,6 +182,22 @@ def test_operands_in_steps_along_the_lanes_are_computed_on_copies(dtype):
     same(run(kernel, [x, y, (5, 1000)], {"i": 5, "j": 1000})[0], wanted)
 
 
+def test_what_all_rows_take_in_steps_is_copied_once():
+    lets = (load("x", "X"), load("y", "Y"), Let("z", "multiply", ("x", "y"), float32))
+    accesses = (
+        Access("X", float32, "in", (0, "s")),
+        Access("Y", float32, "in", ("s", 1)),
+        Access("O", float32, "out", ("s", 1)),
+    )
+    kernel = Kernel((GRID_I, GRID_J), accesses, (), (Stage((), lets, (Store("O", "z"),)),), "j")
+    before, rows = emit(kernel).source.split("for i0 in")
+    assert "beside_p0[(i1 - b1)] = " in before
+    assert "beside_p0[(i1 - b1)]" in rows
+    x, y = values(float32, 5000, 3)[:, 1], values(float32, 7, 5000, seed=1)
+    wide = np.broadcast_to(x, (7, 5000))
+    same(run(kernel, [wide, y, (7, 5000)], {"i": 7, "j": 5000})[0], x * y)
+
+
 def test_a_transposed_operand_of_costly_code_is_copied_by_tiles():
     lets = (load("x", "X"), Let("z", "exp", ("x",), float32))
     accesses = (Access("X", float32, "in", (1, "s")), Access("O", float32, "out", ("s", 1)))

@@ -33,8 +33,9 @@ from .numba_values import BOOL, FLOAT16, INT64, held_as, literal, packed, stored
 SHORT_ROW = 512
 #: A stage with so many dear ops is walked in whole vectors however long the row is.
 HEAVY = 4
-#: Lanes that are copied beside where an operand takes steps along the lanes.
-LANE_BLOCK = 512
+#: Lanes that are copied beside where an operand takes steps along the lanes; where it takes none
+#: along other axes, once for all of them.
+LANE_BLOCK, FIXED_BLOCK = 512, 2048
 #: Side of the square tiles in which a transposed access is walked.
 TILE = 16
 #: What the compiler may do to float arithmetic, by the setting `numerics`.
@@ -83,7 +84,7 @@ class RowEmitter(FoldWriter):
                 self.put(f"{name} = from_half({name})")
         for n in range(len(self.checks)):
             self.put(f"ok{n} = True")
-        size = TILE * TILE if self._tiled() else LANE_BLOCK
+        size = TILE * TILE if self._tiled() else self._lane_block()
         for access in self.strided:
             name = f"beside_{self.pointers[access.name]}"
             self.put(f"{name} = stack({stored_as(access.dtype).name}, {size})")
@@ -114,23 +115,24 @@ class RowEmitter(FoldWriter):
                     self._stage(stage)
             return
         blocked = self._blocked()
-        heads = [self._walk(axis) for axis in self.kernel.grid if axis not in blocked]
-        inside, places = [], []
+        walks = [self._walk(axis) for axis in self.kernel.grid if axis not in blocked]
+        blocks, inside, places = [], [], []
         for axis, size in blocked.items():
             i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
             b = f"b{i[1:]}"
-            heads.append(f"for {b} in range({self._range(axis)}, {size}):")
+            blocks.append(f"for {b} in range({self._range(axis)}, {size}):")
             inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
             places.append(f"({i} - {b})" if not places else f"{i} - {b}")
         place = f" * {TILE} + ".join(places)
         beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
-        with self.block(*heads):
+        before, after = (blocks, walks) if self._is_fixed() else ([*walks, *blocks], [])
+        with self.block(*before):
             for access in self.strided:
                 if access.mode == "in":
                     with self.block(*inside):
                         self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
             self.beside = beside
-            with self.block(*inside):
+            with self.block(*after, *inside):
                 for stage in self.kernel.stages:
                     self._stage(stage)
             self.beside = {}
@@ -139,12 +141,24 @@ class RowEmitter(FoldWriter):
                     with self.block(*inside):
                         self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
 
+    def _is_fixed(self) -> bool:
+        """Whether what is copied beside is the same along all axes but the lanes."""
+        return bool(self.strided) and not self._tiled() and not any(
+            stride
+            for access in self.strided
+            for axis, stride in zip(self.kernel.axes, access.strides, strict=True)
+            if axis.name != self.kernel.lanes
+        )  # fmt: skip
+
     def _blocked(self) -> dict[str, int]:
         """The grid axes to walk in blocks, and the length of a block."""
         tiled = self._tiled()
         if tiled:
             return dict.fromkeys(tiled, TILE)
-        return {self.kernel.lanes: LANE_BLOCK} if self.strided else {}
+        return {self.kernel.lanes: self._lane_block()} if self.strided else {}
+
+    def _lane_block(self) -> int:
+        return FIXED_BLOCK if self._is_fixed() else LANE_BLOCK
 
     def _strided(self) -> list[Access]:
         """The accesses that take steps along the lanes: a loop that computes would not vectorise
