@@ -70,7 +70,7 @@ class OutOfMemoryError(MemoryError):
 class MemoryPointer:
     def __init__(self, mem: Memory, offset: int) -> None:
         self.mem, self._offset = mem, offset
-        self.ptr = mem.ptr + offset
+        self.ptr, self.device_id = mem.ptr + offset, mem.device
 
     def __add__(self, nbytes: int) -> MemoryPointer:
         return MemoryPointer(self.mem, self._offset + nbytes)

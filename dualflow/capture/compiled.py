@@ -40,6 +40,7 @@ from .coexecute import coexecute
 from .emit import MISS, PYTHON, RAISED
 from .error_state import errors_are_quiet
 from .first_call import record
+from .halves import Halves
 from .path import Builder
 from .provenance import Origin
 from .pure import by_name
@@ -56,6 +57,8 @@ MOST_BLOCKS = 1000
 UNFUSED = 64
 #: More calls than there will be.
 MANY = 1 << 62
+#: Replays after which it is asked again whether calls can be native calls as a whole.
+RETRY = 10_000
 
 
 def _of_function(name: str) -> property:
@@ -185,7 +188,7 @@ class CompiledFunction:
                 room = import_module("dualflow.capture.whole")  # calls that come once need it not
                 with self._lock:
                     made = self._made = room.whole(self._root, self._blocks, self._counts)
-                self._waited = 0 if made is not None else -MANY
+                self._waited = 0 if made is not None else -RETRY
         self._whole = None if made is None else made.allow(calls)
 
     def _settle(self) -> None:
@@ -251,7 +254,11 @@ class CompiledFunction:
         if isinstance(out, tree.Marker) and out.error is not None:
             self._count("replays")
             self._last = ("replay", None, block)
-            raise out.error
+            error, out.error = out.error, None
+            try:
+                raise error
+            finally:
+                del error  # which holds this frame
         if out is RAISED:
             try:
                 return self._eager(args, kwargs, Reason("an operation raised an error", None))
@@ -282,7 +289,10 @@ class CompiledFunction:
         calls = self._counts["co_executions"] + self._counts["eager_calls"]
         if calls > UNFUSED and not self._segments.steps and calls % UNFUSED and reason is not None:
             return self._eager(args, kwargs, reason)  # there was nothing to fuse so far
-        if reason is None or self._wait:
+        undecided = (
+            reason is not None and reason.halves is not None and reason.halves.chosen is None
+        )
+        if reason is None or self._wait or undecided:
             return self._in_pieces(args, kwargs, reason)
         pieces, eager = reason.pieces, reason.pieces.eagerly()
         out = (self._eager if eager else self._in_pieces)(args, kwargs, reason)
@@ -292,7 +302,16 @@ class CompiledFunction:
     def _in_pieces(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
         self._count("co_executions")
         self._last = ("co-execute", reason, None)
-        return coexecute(self._segments, lambda: self._fn(*args, **kwargs), wait=self._wait)
+
+        def whole() -> Any:
+            return coexecute(self._segments, lambda: self._fn(*args, **kwargs), wait=self._wait)
+
+        if reason is None or self._audit is not None or self.donor is not None:
+            return whole()
+        if reason.halves is None:
+            make = functools.partial(CompiledFunction, wait=self._wait)
+            reason.halves = Halves(self._fn, reason.at, make, self._wait)
+        return reason.halves(whole, args, kwargs)
 
     def _compiler_failed(self, block: Block, args: tuple, kwargs: dict) -> Any:
         count("compiler_errors")
@@ -366,11 +385,25 @@ class CompiledFunction:
         self._settle()
         return dict(self._counts)
 
+    @property
+    def way(self) -> str:
+        """How the last call ran."""
+        self._settle()
+        return self._last[0]
+
+    def blocks(self) -> list[Block]:
+        """The path that the last call took; that of its halves, if it ran in halves."""
+        self._settle()
+        _, reason, block = self._last
+        if block is not None:
+            return reporting.above(self._root, block)
+        return [] if reason is None or reason.halves is None else reason.halves.blocks()
+
     def report(self, *args: Any, **kwargs: Any) -> Report:
         """How the last call ran; given arguments, how the path they take ran."""
         self._settle()
-        how, reason, block = self._last
-        blocks = [] if block is None else reporting.above(self._root, block)
+        how, reason, _ = self._last
+        blocks = self.blocks()
         if args or kwargs:
             how, reason, blocks = self._path(args, kwargs)
         name = getattr(self._fn, "__qualname__", repr(self._fn))

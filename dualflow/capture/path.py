@@ -20,7 +20,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import collection, config
 from dualflow.ir.graph import Value
 from dualflow.ir.types import View
-from dualflow.ops import door
+from dualflow.ops import devices, door
 from dualflow.ops.door import away
 from dualflow.passes import shorten
 
@@ -34,11 +34,6 @@ from .rows import rows
 from .writing import Writer
 
 FindBlock = Callable[[Sequence[Block]], Block | None]
-
-
-def lie(arrays: tuple[Any, ...], places: tuple[str, ...]) -> bool:
-    """Whether arrays lie on these devices."""
-    return all(away[0].name_of(a) == place for a, place in zip(arrays, places, strict=True))
 
 
 class Builder:
@@ -171,13 +166,19 @@ class Builder:
 
     def _check_places(self, emitter: Emitter, arrays: dict[str, Any]) -> None:
         """Guard on which devices tensors lie, and on which new ones will."""
-        emitter.namespace["away"], emitter.namespace["lie"] = away, lie
+        emitter.namespace["away"], emitter.namespace["ndarray"] = away, np.ndarray
         place = None if self.place is None else emitter.constant(self.place)
         test = f"state.device is not {place}" if place is None else f"state.device != {place}"
         emitter.line(f"if {test}: return MISS")
-        if arrays:
-            names, wanted = ", ".join(arrays), emitter.constant(tuple(map(str, arrays.values())))
-            emitter.line(f"if away and not lie(({names},), {wanted}): return MISS")
+        here = [name for name, on in arrays.items() if on == "cpu"]
+        if here:
+            tests = " or ".join(f"type({name}) is not ndarray" for name in here)
+            emitter.line(f"if away and ({tests}): return MISS")
+        for name, on in arrays.items():
+            if on != "cpu":
+                number = devices.device(on).number
+                test = f"type({name}) is ndarray or {name}.data.device_id != {number}"
+                emitter.line(f"if {test}: return MISS")
 
     def _test(
         self, guards: list[tuple[Any, ...]], node: Node, outcome: Any, everything: list[Value]

@@ -183,6 +183,8 @@ class Whole:
         if not alternative.linked or block.reason is not None:
             self._waiting.append(alternative)
             return None
+        if block.device != "cpu":
+            return None  # Python launches
         native = block.native
         if native is None or native.settings is not self._settings:
             if native is not None:
@@ -227,8 +229,11 @@ before_stats.append(settle_all)
 
 def whole(root: Fork, blocks: int, counts: dict[str, int]) -> Whole | None:
     """The built-in of a tree of so many blocks; None where the machine does not work."""
-    possible = error_state is not None and native_call.works()
-    return Whole(root, blocks, counts) if possible else None
+    if error_state is None or not native_call.works():
+        return None
+    if all(alternative.block.device != "cpu" for alternative in root.alternatives):
+        return None  # on GPUs
+    return Whole(root, blocks, counts)
 
 
 def _object_of(key: Any) -> tuple[Any] | None:

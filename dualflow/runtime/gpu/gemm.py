@@ -84,6 +84,7 @@ class Gemm:
         self._tail = kind, c.leading, c.following, prod(result.view.shape[:-2]), adds
         self._zero = zero
         self._places = [places.place(operand) for operand in (left, right, result)]
+        self.bases = places.bases((left, right, result))
 
     def start(self) -> list[Any]:
         """Nothing is compiled."""

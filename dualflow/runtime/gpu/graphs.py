@@ -11,14 +11,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from dualflow.base.counters import count
 
 from .libraries import cupy
+from .places import Memory
 from .steps import Work
 
-#: Graphs of one program; the one used longest ago goes first.
+#: Graphs of one stretch; the one captured longest ago goes first.
 MOST = 8
 #: Sets of addresses that are remembered as seen once.
 SEEN = 64
@@ -36,11 +38,13 @@ class _Staged(NamedTuple):
 
 
 class Graphs:
-    """The graphs of one program."""
+    """The graphs of one stretch of a program."""
 
-    def __init__(self, launch_all: Callable[[Work], None], inputs: int, replaced: set[int]) -> None:
-        """`inputs`: how many of the bases are inputs; `replaced`: those that are written."""
-        self._launch_all, self._inputs, self._replaced = launch_all, inputs, replaced
+    def __init__(
+        self, launch_all: Callable[[Work], None], memory: Memory, bases: list[int]
+    ) -> None:  # fmt: skip
+        """`bases`: the numbers of those that the stretch reads or writes."""
+        self._launch_all, self._memory, self._bases = launch_all, memory, bases
         self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._seen: OrderedDict[tuple[int, ...], None] = OrderedDict()
         self._staged: dict[int, _Staged] = {}
@@ -49,10 +53,10 @@ class Graphs:
 
     def run(self, work: Work, stream: Any) -> bool:
         """Whether the program ran as a graph."""
-        key = (work.stream, *work.pointers)
+        pointers = work.pointers
+        key = (work.stream, *[pointers[n] for n in self._bases])
         graph = self._kept.get(key)
         if graph is not None:
-            self._kept.move_to_end(key)
             graph.launch(stream)
             count("graph_launches")
             return True
@@ -79,19 +83,20 @@ class Graphs:
 
     def _stage(self, work: Work, key: tuple[int, ...]) -> bool:
         """Make a graph in which what lay elsewhere in the last calls has memory of its own."""
-        others = [seen[1:] for seen in list(self._seen)[-PATIENCE:] if seen[0] == work.stream]
-        moving = [n for n, pointer in enumerate(key[1:])
-                  if any(other[n] != pointer for other in others)]  # fmt: skip
+        last = islice(reversed(self._seen), PATIENCE)
+        others = [seen[1:] for seen in last if seen[0] == work.stream]
+        moving = [n for at, n in enumerate(self._bases)
+                  if any(other[at] != key[at + 1] for other in others)]  # fmt: skip
         arrays = [work.arrays[n] for n in moving]
         small = sum(array.nbytes for array in arrays) <= COPIED
         packed = all(array.flags.c_contiguous for array in arrays)
-        if not moving or not small or not packed or self._replaced.intersection(moving):
+        if not moving or not small or not packed or self._memory.replaced.intersection(moving):
             return False
         own = {n: cupy().empty_like(work.arrays[n]) for n in moving}
         bases = [own.get(n, array) for n, array in enumerate(work.arrays)]
         graph = self._captured(work._replace(
             arrays=bases, pointers=[base.data.ptr for base in bases]))  # fmt: skip
-        fixed = tuple((n, p) for n, p in enumerate(work.pointers) if n not in own)
+        fixed = tuple((n, work.pointers[n]) for n in self._bases if n not in own)
         self._staged[work.stream] = _Staged(graph, own, fixed)
         return True
 
@@ -100,12 +105,13 @@ class Graphs:
         staged = self._staged.get(work.stream)
         if staged is None or any(work.pointers[n] != p for n, p in staged.fixed):
             return False
+        inputs, whole = self._memory.inputs, self._memory.whole
         for n, array in staged.own.items():
-            if n < self._inputs:
+            if n < inputs or not whole:
                 self._copy(array.data.ptr, work.pointers[n], array.nbytes, work.stream)
         staged.graph.launch(stream)
         for n, array in staged.own.items():
-            if n >= self._inputs:
+            if n >= inputs:
                 self._copy(work.pointers[n], array.data.ptr, array.nbytes, work.stream)
         count("graph_launches")
         return True

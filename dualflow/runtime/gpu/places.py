@@ -7,8 +7,8 @@ Comes in: a Program. Goes out: places of operands, and CuPy's views of them for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +25,28 @@ WIDE = 16
 PAGE = 512
 
 
+class Memory(NamedTuple):
+    """The bases of a program, for those who let some of them lie elsewhere.
+
+    Attributes:
+        inputs: how many of the bases are inputs.
+        replaced: the inputs that are written.
+        whole: whether all steps run on it at once, so that nothing of the outputs is there before.
+    """
+
+    inputs: int
+    replaced: frozenset[int]
+    whole: bool = True
+
+
 class Places:
     """The memory of one program.
 
     Attributes:
+        memory: which of the bases are written.
         buffers: shape and dtype of each output buffer to allocate: those of the output itself where
             it is packed.
-        arena: bytes of all intermediates.
+        arena: bytes of all intermediates; `arena_base`: the number of their base.
     """
 
     def __init__(self, program: Program) -> None:
@@ -49,8 +64,14 @@ class Places:
         self._slots = {index: slot for slot, index in enumerate(sorted(found))}
         self.buffers = [found[index] for index in sorted(found)]
         self._first_buffer = len(program.inputs)
-        self._arena_base = self._first_buffer + len(self.buffers)
+        self.arena_base = self._first_buffer + len(self.buffers)
         self._given = [self._given_by(operand) for operand in program.outputs]
+        replaced = [o.buffer.index for o in program.outputs if o.buffer.place == "input"]
+        self.memory = Memory(len(program.inputs), frozenset(replaced))
+
+    def bases(self, operands: Iterable[Operand]) -> set[int]:
+        """The numbers of the bases in which operands lie."""
+        return {self.place(operand)[0] for operand in operands}
 
     def reserved(self, nbytes: int) -> int:
         """The offset of so many more bytes at the end of the arena."""
@@ -75,7 +96,7 @@ class Places:
             return buffer.index, offset - given.view.offset * given.dtype.itemsize
         if buffer.place == "output":
             return self._first_buffer + self._slots[buffer.index], offset
-        return self._arena_base, buffer.index + offset
+        return self.arena_base, buffer.index + offset
 
     def array(self, operand: Operand, bases: Sequence[Any]) -> Any:
         """The operand as an array, on the memory of a call."""

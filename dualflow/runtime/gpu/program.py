@@ -25,7 +25,7 @@ from dualflow.ir.text import KernelText, Variant
 from .gemm import gemm
 from .graphs import Graphs
 from .libraries import capability, cupy, make_current, translated
-from .places import Places
+from .places import Memory, Places
 from .steps import LibraryCall, RepeatedBody, Work, bound, work_on
 from .tuning import Tuned
 
@@ -125,16 +125,17 @@ class Executable:
         self._launches, self._calls = program.runs
 
     def _stretches_of(self) -> list[Stretch]:
-        """The steps, in one stretch; in two where a check comes before an input is replaced: what
-        fails has to leave the inputs as they were."""
-        replaced = {operand.buffer.index for operand in self.program.outputs
-                    if operand.buffer.place == "input"}  # fmt: skip
-        parts = [self._steps]
-        if self._checks and replaced:
-            last = max(n for n, step in enumerate(self._steps) if step.may_fail)
-            parts = [self._steps[: last + 1], self._steps[last + 1 :]]
-        inputs = len(self.program.inputs)
-        return [Stretch(part, inputs, replaced, bool(self._open)) for part in parts if part]
+        """The steps, in stretches that a graph holds and others. One ends with the last check, and
+        the status is read there: what fails has to leave the inputs as they were."""
+        last = max((n for n, step in enumerate(self._steps) if step.may_fail), default=-1)
+        kinds = [(n > last, step.is_plain) for n, step in enumerate(self._steps)]
+        starts = [n for n, kind in enumerate(kinds) if not n or kind != kinds[n - 1]]
+        ends = [*starts[1:], len(self._steps)]
+        memory = self._places.memory
+        if len(starts) > 1:
+            memory = memory._replace(whole=False)
+        return [Stretch(self._steps[start:end], memory, end == last + 1, bool(self._open))
+                for start, end in zip(starts, ends, strict=True)]  # fmt: skip
 
     @property
     def is_plain(self) -> bool:
@@ -206,7 +207,7 @@ class Executable:
             self._open[0].asked = True
         for stretch in self._stretches:
             stretch.run(work, stream)
-            if status is not None and (code := int(status[0])):
+            if stretch.asks and status is not None and (code := int(status[0])):
                 status[...] = 0
                 self._spare.append(spare)
                 error, message = self.program.errors[code - 1]
@@ -229,15 +230,18 @@ class Executable:
 
 
 class Stretch:
-    """Steps that run one after the other, as a graph where one can hold them."""
+    """Steps that run one after the other, as a graph where one can hold them.
 
-    def __init__(
-        self, steps: Sequence[Any], inputs: int, replaced: set[int], is_open: bool
-    ) -> None:  # fmt: skip
-        self._steps = steps
+    Attributes:
+        asks: whether the status is to be read after them.
+    """
+
+    def __init__(self, steps: Sequence[Any], memory: Memory, asks: bool, is_open: bool) -> None:
+        self._steps, self.asks = steps, asks
         many = sum(step.launches for step in steps) > 1
         plain = many and not is_open and all(step.is_plain for step in steps)
-        self._graphs = Graphs(self.launch, inputs, replaced) if plain else None
+        bases = sorted(set().union(*(step.bases for step in steps)))
+        self._graphs = Graphs(self.launch, memory, bases) if plain else None
 
     def run(self, work: Work, stream: Any) -> None:
         """Run them on the memory of a call."""

@@ -60,6 +60,7 @@ class Bound:
         is_plain: whether a CUDA graph can hold it: nothing is allocated or read back.
         may_fail: whether a check of it may set the status.
         launches: how many there are in a run.
+        bases: the numbers of those that it reads or writes.
     """
 
     is_plain, launches = True, 1
@@ -71,6 +72,7 @@ class Bound:
         """`numbers`: the bits of the scalars, then the integers."""
         self._text, self._numbers, self._choose, self._index = text, numbers, choose, index
         self._places = [places.place(operand) for operand in operands]
+        self.bases = places.bases(operands)
         self._aligned = tuple(offset % WIDE == 0 for _, offset in self._places)
         self.may_fail = len(text.pointers) > len(operands)
         self._launchers: dict[tuple[bool, ...], Launcher | None] = {}
@@ -129,6 +131,7 @@ class LibraryCall:
 
     def __init__(self, step: Call, places: Places) -> None:
         self._step, self._places = step, places
+        self.bases = places.bases([*step.operands, *step.results])
 
     def start(self) -> list[images.Build]:
         """Nothing is compiled."""
@@ -152,8 +155,12 @@ class RepeatedBody:
 
     def __init__(self, step: Loop, body: Any, places: Places) -> None:
         self._step, self._body, self._places = step, body, places
-        self._inputs, self.launches = len(step.body.inputs), step.count * len(step.body.steps)
+        self.launches = step.count * len(step.body.steps)
+        self.bases = places.bases(step.places) | places.bases(o for pair in step.copies
+                                                              for o in pair)  # fmt: skip
         self._arena = places.reserved(step.body.arena) if step.body.arena else None
+        if self._arena is not None:
+            self.bases.add(places.arena_base)
 
     @property
     def is_plain(self) -> bool:

@@ -60,6 +60,7 @@ class Tuned:
             Bound(form.text, form.operands, numbers, self._choice(n), places, index)
             for n in range(len(self.variants))
         ]
+        self.bases = set().union(*(step.bases for step in (*self._steps, *self._ways)))
         self.seconds: dict[int, float] = {}
         self._builds: dict[int, images.Build] = {}
         kept = self._kept()
