@@ -89,6 +89,14 @@ def own_line(frame: FrameType | None = None) -> SourceLine | None:
     return None
 
 
+def line_in(code: CodeType | None) -> int | None:
+    """The line of the innermost call of `code` that is running; None if there is none."""
+    here = sys._getframe(1) if code is not None else None
+    while here is not None and here.f_code is not code:
+        here = here.f_back
+    return None if here is None else here.f_lineno
+
+
 def is_own(file: str) -> bool:
     """Whether code of `file` is neither dualflow's, nor installed, nor of Python's library."""
     installed = file.startswith(_LIBRARY) or _INSTALLED in file

@@ -18,8 +18,8 @@ from dualflow.runtime import cache as disk
 from dualflow.runtime import helper
 
 from .expressions import Refused
-from .instrument import Copy, instrument
-from .locate import NoSource, text_of
+from .instrument import Copy, instrument, instrument_node
+from .locate import FunctionNode, Module, NoSource, text_of
 
 #: by the id of the code, which the weak reference keeps from meaning another one later
 _copies: dict[tuple[int, bool], tuple[ref[CodeType], Copy | Refused | NoSource]] = {}
@@ -46,6 +46,16 @@ def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) 
     if isinstance(found, Copy):
         return found
     raise found.with_traceback(None)
+
+
+def add(code: CodeType, node: FunctionNode, cls: str | None, module: Module) -> None:
+    """Enter the copy of `code`, which no file holds: it was compiled from `node`."""
+    try:
+        found: Copy | Refused = instrument_node(code, node, cls, module)
+    except Refused as reason:
+        found = reason
+    key = id(code), False
+    _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
 
 
 def _kept(code: CodeType, namespace: dict[str, Any], ends: bool) -> Copy:

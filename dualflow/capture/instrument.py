@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from .expressions import FRAME, Refused, Shape, at
-from .locate import locate, rebuild
+from .locate import FunctionNode, Module, locate, rebuild
 from .patterns import Patterns
 
 _UNTOUCHED = (ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal)
@@ -291,7 +291,13 @@ def instrument(code: CodeType, text: str, ends: bool) -> Copy:
     """The copy of `code`, which the file with that text holds; see `copies.instrumented`."""
     if code.co_flags & _OTHER_KINDS:
         raise Refused("an async function", code.co_firstlineno)
-    node, cls, module = locate(code, text)
+    return instrument_node(code, *locate(code, text), ends=ends)
+
+
+def instrument_node(
+    code: CodeType, node: FunctionNode, cls: str | None, module: Module, ends: bool = False
+) -> Copy:
+    """The copy of `code`, which was compiled from `node`."""
     closed = any(isinstance(n, (ast.Try, ast.With)) for n in ast.walk(node))
     if code.co_flags & 0x20 and closed and not ends:
         # when it is closed is visible, and hooks would keep it alive
@@ -315,14 +321,15 @@ def instrument(code: CodeType, text: str, ends: bool) -> Copy:
     else:
         body = maker.block(node.body)  # type: ignore[arg-type]
         if code.co_cellvars:
-            body.insert(_start(body), at(ast.Expr(maker.own(body[0], code.co_cellvars)), body[0]))
+            own = at(ast.Expr(maker.own(body[0], code.co_cellvars)), body[0])
+            body.insert(declarations(body), own)
         made.body = body
     again = rebuild(made, code, cls, module, (FRAME,))
     return Copy(again, dict(maker.slots), maker.count)
 
 
-def _start(body: list[ast.stmt]) -> int:
-    """Where a first statement goes: after the docstring and declarations."""
+def declarations(body: list[ast.stmt]) -> int:
+    """How many statements come first that do nothing: docstring and declarations."""
     for i, statement in enumerate(body):
         text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         if not text and not isinstance(statement, (ast.Global, ast.Nonlocal)):

@@ -15,7 +15,7 @@ from weakref import ref
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import Batched, beneath
-from dualflow.base.source import SourceLine, is_own, own_line, user_line
+from dualflow.base.source import SourceLine, is_own, line_in, own_line, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
@@ -81,6 +81,7 @@ class Recorder:
         self.drawn = Draws()
         self.on_scalar, self.on_draw = self.late.on_scalar, self.draws.on_draw
         self.reason: Reason | None = None
+        self.root: types.CodeType | None = None  # the compiled function's
         self.dead = self.passing = False
         self.alarm = Alarm(self)
         self.events: list[tuple[Any, ...]] = []
@@ -127,7 +128,7 @@ class Recorder:
         if self.reason is None:
             line = line or user_line()
             own = None if line is None or is_own(line.file) else own_line()
-            self.reason, self.dead = Reason(why, line, own), True
+            self.reason, self.dead = Reason(why, line, own, line_in(self.root)), True
             for kept in (
                 self._objects, self._keep, self.reads, self.plain, self.followed, self.handlers,
                 self.expressions,

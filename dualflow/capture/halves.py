@@ -1,0 +1,281 @@
+"""A function that one statement keeps from replay, as two functions of which one can be replayed.
+
+    def step(x):              def step(x):                   def step(y):
+        y = f(x)         ->       y = f(x)            then       look(y)
+        look(y)                   return False, y                return y + 1
+        return y + 1
+
+Comes in: a function, and the line that keeps it from replay. Goes out: `Halves`, which times both
+ways and then runs the faster one. Both halves are compiled functions, and may be halved again.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable
+from time import perf_counter
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, final
+from weakref import WeakKeyDictionary
+
+from .copies import add
+from .expressions import at as placed
+from .instrument import declarations
+from .locate import FunctionNode, Module, NoSource, locate, rebuild, text_of
+from .trials import MARGIN, TURNS
+
+if TYPE_CHECKING:
+    from .blocks import Block
+    from .compiled import CompiledFunction
+
+#: Calls that come before halves are made; whole calls that are faster are not worth it, in seconds.
+BEFORE, WAITED, LONG = 100, 4, 2e-4
+#: Calls in halves after which they are left if their programs are not ready.
+MOST = 2_000
+_OTHER_KINDS = 0x20 | 0x80 | 0x100 | 0x200  # generators, coroutines
+#: Functions that see which variables there are, or in which function they stand.
+_SEEING = frozenset({"locals", "vars", "dir", "eval", "exec", "super", "__class__"})
+
+
+@final
+class Halves:
+    """Both ways to run a function, and their times.
+
+    Attributes:
+        chosen: whether halves are faster; None while that is not known.
+    """
+
+    def __init__(
+        self, fn: Any, line: int | None, make: Callable[[Any], CompiledFunction], waits: bool
+    ) -> None:
+        self.chosen: bool | None = None
+        self._fn = fn.__func__ if isinstance(fn, MethodType) else fn
+        self._self = (fn.__self__,) if isinstance(fn, MethodType) else ()
+        self._line, self._make, self._seen = line, make, _seen(self._fn)
+        self._first = WAITED if waits else BEFORE
+        self._calls = self._halved = 0
+        self._times: tuple[list[float], list[float]] = ([], [])
+        self._halves: tuple[CompiledFunction, CompiledFunction] | None = None
+        if line is None or not isinstance(self._fn, FunctionType):
+            self.chosen = False
+
+    def __call__(self, whole: Callable[[], Any], args: tuple, kwargs: dict) -> Any:
+        """The result of a call; `whole` makes it in one piece."""
+        if self.chosen is False or (self.chosen and _seen(self._fn) != self._seen):
+            return whole()
+        if self.chosen:
+            return self._run(args, kwargs)
+        halved = self._turn()
+        start = perf_counter()
+        out = self._run(args, kwargs) if halved else whole()
+        self._note(halved, perf_counter() - start)
+        return out
+
+    def blocks(self) -> list[Block]:
+        """The paths that the last call took, if it ran in halves."""
+        both = (self._halves or ()) if self.chosen else ()
+        return [block for half in both for block in half.blocks()]
+
+    def _run(self, args: tuple, kwargs: dict) -> Any:
+        assert self._halves is not None
+        first, rest = self._halves
+        over, *values = first(*self._self, *args, **kwargs)
+        return values[0] if over else rest(*values)
+
+    def _turn(self) -> bool:
+        """Whether the next call runs in halves."""
+        self._calls += 1
+        if self._calls > WAITED and min(self._times[False], default=0.0) < LONG:
+            self.chosen = False
+        if self._calls <= self._first or self.chosen is False:
+            return False
+        if self._halves is None:
+            made = halved(self._fn, self._line or 0)
+            if made is None or _seen(self._fn) != self._seen:
+                self.chosen = False
+                return False
+            self._halves = self._make(made[0]), self._make(made[1])
+        self._halved += self._calls % 2
+        return self._calls % 2 == 1
+
+    def _note(self, halved: bool, took: float) -> None:
+        """Note the time of a call; those of halves count once both have their programs."""
+        if self.chosen is not None:
+            return
+        if halved and self._halves is not None:
+            ways = [half.way for half in self._halves]
+            if not {"replay", "co-execute"}.issuperset(ways):
+                self.chosen = False if self._halved > MOST else None
+                return
+            if "replay" not in ways:
+                self.chosen = False
+        self._times[halved].append(took)
+        del self._times[halved][:-TURNS]
+        if len(self._times[True]) >= TURNS:
+            self.chosen = min(self._times[True]) < MARGIN * min(self._times[False])
+
+
+def _seen(fn: Any) -> tuple[Any, ...]:
+    """What a function is made of, of what may change."""
+    names = ("__code__", "__defaults__", "__kwdefaults__")
+    return tuple(id(getattr(fn, name, None)) for name in names)
+
+
+# Making them ----------------------------------------------------------------------------------
+
+
+def halved(fn: FunctionType, line: int) -> tuple[FunctionType, FunctionType] | None:
+    """The part of `fn` before the statement at `line`, and the rest; if there is none before it,
+    that statement, and what follows. None if it cannot be told apart so.
+
+    The first gives (True, what the function returns) or (False, its variables), which the second
+    takes.
+    """
+    code = fn.__code__
+    if code.co_flags & _OTHER_KINDS or code.co_cellvars:
+        return None
+    try:
+        node, cls, module = _nodes.get(fn) or locate(code, text_of(code, fn.__globals__))
+    except NoSource:
+        return None
+    if isinstance(node, ast.Lambda) or not _is_plain(node):
+        return None
+    cut = _cut(node.body, line)
+    if cut is None:
+        return None
+    count, before = cut
+    names = _variables(code, node.body[:count], node.body[count:], before)
+    if names is None:
+        return None
+    first, rest = copy.copy(node), copy.copy(node)
+    leave = ast.Return(_tuple(False, [ast.Name(name, ast.Load()) for name in names]))
+    first.body = [_Returns().visit(copy.deepcopy(part)) for part in node.body[:count]]
+    first.body.append(ast.fix_missing_locations(placed(leave, node.body[count - 1])))
+    rest.body = node.body[count:]
+    rest.args = ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
+    made = []
+    for half in (first, rest):
+        own = rebuild(half, code, cls, module)
+        add(own, half, cls, module)
+        cells = dict(zip(code.co_freevars, fn.__closure__ or (), strict=True))
+        closure = tuple([cells[name] for name in own.co_freevars])
+        made.append(FunctionType(own, fn.__globals__, fn.__name__, None, closure))
+        made[-1].__qualname__, made[-1].__module__ = fn.__qualname__, fn.__module__
+        _nodes[made[-1]] = half, cls, module
+    made[0].__defaults__, made[0].__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+    return made[0], made[1]
+
+
+#: what halves were made of, for those that are halved again
+_nodes: WeakKeyDictionary[FunctionType, tuple[FunctionNode, str | None, Module]] = (
+    WeakKeyDictionary()
+)
+
+
+def _cut(body: list[ast.stmt], line: int) -> tuple[int, bool] | None:
+    """How many statements come first; whether that is before the one that cannot be replayed."""
+    start = declarations(body)
+    for i, statement in enumerate(body):
+        if i >= start and statement.lineno <= line <= (statement.end_lineno or 0):
+            count = i if i > start else i + 1
+            return (count, i > start) if count < len(body) else None
+    return None
+
+
+def _is_plain(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether all variables of a function are its own, and none is ever taken away."""
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Global, ast.Nonlocal, ast.ClassDef)):
+            return False
+        if isinstance(part, ast.Delete) and any(isinstance(x, ast.Name) for x in part.targets):
+            return False
+        if isinstance(part, ast.ExceptHandler) and part.name is not None:
+            return False
+        name = part.id if isinstance(part, ast.Name) else ""
+        if name in _SEEING or name.startswith("__"):
+            return False
+    return True
+
+
+def _variables(
+    code: CodeType, first: list[ast.stmt], rest: list[ast.stmt], before: bool
+) -> list[str] | None:
+    """The variables that go from the first part to the rest; None where one of them may have no
+    value there, or what it holds would live longer than it does."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
+    sure = dict.fromkeys(code.co_varnames[:count])
+    for statement in first:
+        sure.update(dict.fromkeys(_bound(statement)))
+    stored, changed, read = _stored(first), _stored(rest), _read(rest)
+    if (stored & read) - sure.keys():
+        return None
+    if before:
+        return [name for name in sure if name in read]
+    return None if stored & changed else list(sure)
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """The variables that a statement certainly gives a value."""
+    match statement:
+        case ast.Assign(targets=targets):
+            parts: list[ast.AST] = list(targets)
+        case ast.AnnAssign(target=target, value=value) if value is not None:
+            parts = [target]
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return [alias.asname or alias.name.split(".")[0] for alias in names]
+        case ast.FunctionDef(name=name):
+            return [name]
+        case _:
+            return []
+    stores = [n for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)]
+    return [n.id for n in stores if isinstance(n.ctx, ast.Store)]
+
+
+def _read(statements: list[ast.stmt]) -> set[str]:
+    """The names that statements read."""
+    found = set()
+    for node in (n for statement in statements for n in ast.walk(statement)):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+    return found
+
+
+def _stored(statements: list[ast.stmt]) -> set[str]:
+    """The names that statements give values, in whatever way."""
+    found: set[str | None] = set()
+    for node in (n for statement in statements for n in ast.walk(statement)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.alias(name=name, asname=other):
+                found.add(other or name.split(".")[0])
+            case ast.FunctionDef(name=name) | ast.MatchAs(name=name) | ast.MatchStar(name=name):
+                found.add(name)
+            case ast.MatchMapping(rest=name):
+                found.add(name)
+    return {name for name in found if name is not None}
+
+
+class _Returns(ast.NodeTransformer):
+    """`return x` -> `return True, x`, in a function itself and not in those within."""
+
+    def visit_Return(self, node: ast.Return) -> ast.Return:
+        leave = ast.Return(_tuple(True, [node.value or ast.Constant(None)]))
+        return ast.fix_missing_locations(placed(leave, node))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        return node
+
+
+def _tuple(over: bool, values: list[ast.expr]) -> ast.Tuple:
+    return ast.Tuple([ast.Constant(over), *values], ast.Load())
