@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 pytest.importorskip("triton")
@@ -10,6 +12,7 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 
 import dualflow as df
 from benchmarks import gpu as bench
+from benchmarks import gpu_host
 from benchmarks.gpu_libraries import libraries
 from benchmarks.gpu_workloads import WORKLOADS
 
@@ -28,6 +31,18 @@ def test_every_workload_runs(monkeypatch):
     for row in rows:
         assert not row.failed, row.failed
         assert row.line().startswith(row.name)
+
+
+def test_the_cost_on_the_host_is_measured(monkeypatch, capsys):
+    for name, value in {"KERNELS": (1, 3), "STRETCHES": 1, "CALLS": 3}.items():
+        monkeypatch.setattr(gpu_host, name, value)
+    monkeypatch.setattr(sys, "argv", ["gpu_host"])
+    gpu_host.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "a replay of   1 kernels", "a replay of   3 kernels",
+        "a co-executed call, 15 operations, 3 reads"]  # fmt: skip
+    assert not df.cuda.is_available()
 
 
 def test_the_workloads_of_the_promise_are_there():

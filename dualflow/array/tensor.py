@@ -144,9 +144,14 @@ class Tensor:
 
     @property
     def array(self) -> np.ndarray:
-        """The NumPy array, computed now if it is pending."""
+        """The array, NumPy's or CuPy's, computed now if it is pending."""
         array = self._array
-        return array if array is not None else door.state.mode.values(self)
+        if array is not None:
+            return array
+        mode = door.state.mode
+        if away and self._pending.place is not None and mode.name != "vmap":
+            return self._pending.force(self)  # `values` would copy it to the host
+        return mode.values(self)
 
     @property
     def shape(self) -> Shape:
