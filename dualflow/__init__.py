@@ -24,8 +24,12 @@ The rooms, in the order in which an operation passes through them:
 Attributes are loaded when they are first used, so that importing the package costs little.
 """
 
+import builtins
+import sys
 from importlib import import_module
-from typing import Any
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any, ClassVar
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
@@ -78,6 +82,32 @@ _ROOMS = {
     "optim": "dualflow.optim",
     "random": "dualflow.ops.random",
 }
+
+
+class _Finder(PathFinder):
+    """Finds the modules of this package: to them built-in functions are what they are now,
+    whatever a program puts into `builtins` later."""
+
+    kept: ClassVar = dict(vars(builtins))
+
+    @classmethod
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if not fullname.startswith("dualflow."):
+            return None
+        spec = super().find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader.create_module = cls._module  # type: ignore[method-assign]
+        return spec
+
+    @classmethod
+    def _module(cls, spec: ModuleSpec) -> ModuleType:
+        module = ModuleType(spec.name)
+        vars(module)["__builtins__"] = cls.kept
+        return module
+
+
+if _Finder not in sys.meta_path:
+    sys.meta_path.insert(0, _Finder)
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ NOT_REPLAYED = frozenset(
     function_without_source order_of_effects object_dies_by_a_store object_dies_by_a_pop
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
     key_compared_in_c greatest_of_many abstract_class_with_a_hook nan_as_a_key
-    masks_of_long_tensors objects_given_to_itertools assertion
+    masks_of_long_tensors objects_given_to_itertools assertion iterators_that_begin_again
     """.split()  # noqa: SIM905
 )
 
@@ -97,13 +97,16 @@ class See:
     def _counts(self) -> Counter[str]:
         return sum((Counter(f.stats()) for f in self.compiled), Counter())
 
-    def _error(self, error: BaseException) -> Any:
+    def _error(self, error: BaseException | None, depth: int = 0) -> Any:
+        if error is None or depth > 5:
+            return None
         lines = [(frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
                  if frame.filename == self.file]  # fmt: skip
         if isinstance(error, UnboundLocalError):  # CPython 3.11 tells another line once f is warm
             lines = []
-        chain = type(error.__cause__).__name__
-        return "raised", type(error).__name__, str(error), lines, chain
+        chain = [self._error(one, depth + 1) for one in (error.__cause__, error.__context__)]
+        told = getattr(error, "__notes__", None), error.__suppress_context__
+        return "raised", type(error).__name__, str(error), lines, chain, told
 
 
 def _way(before: Counter[str], after: Counter[str]) -> str:

@@ -33,6 +33,32 @@ def runs_of_iterators(compile, see):
         see(f, tensor(*row), tags)
 
 
+def iterators_that_begin_again(compile, see):
+    class Numbers:
+        def __init__(self, n):
+            self.n, self.at = n, 0
+
+        def __iter__(self):
+            self.at = 0
+            return self
+
+        def __next__(self):
+            if self.at >= self.n:
+                raise StopIteration
+            self.at += 1
+            return self.at
+
+    @compile
+    def f(x, numbers):
+        first, *rest = numbers
+        for value in numbers:
+            x = x * value
+        return x, first, rest, list(numbers)
+
+    for n in (2, 2, 3, 2, 3):
+        see(f, tensor(*X), Numbers(n))
+
+
 def objects_that_give_iterators(compile, see):
     asked = []
 

@@ -2,8 +2,11 @@
 
 # ruff: noqa: B904 - the programs are what users write
 
+import contextlib
+import gc
 import sys
 import traceback
+import weakref
 
 import pytest
 from fidelity_runner import check, parameters, tensor
@@ -133,6 +136,58 @@ def notes_and_lines(compile, see):
             see.that(mine)
             first = error.__traceback__
             see.that(first is not None and first.tb_frame is sys._getframe())
+
+
+def errors_of_calls_with_stars(compile, see):
+    class Callable:
+        def __call__(self, *args, **kwargs):
+            return args
+
+        def __str__(self):
+            return "a callable"
+
+    def told(x, *rest, scale=1, **more):
+        return x * scale
+
+    functions = (told, Callable(), abs, lambda *args, **kwargs: args, "text".join)
+
+    @compile
+    def f(x, which, rest, more):
+        return functions[which](x, *rest, scale=2, **more)
+
+    for rest, more in (((), {}), ((), {}), ((), {"scale": 3}), (5, {}), ((), 7), ((), {})):
+        for which in range(5):
+            see(f, tensor(*X), which, rest, more)
+
+
+def errors_let_go(compile, see):
+    class Held:
+        pass
+
+    @compile
+    def f(x, held, n):
+        try:
+            if n % 3 == 0:
+                raise KeyError(n)
+        except KeyError:
+            raise LookupError("again")
+        if n % 3 == 1:
+            raise ValueError(n)
+        return x * n
+
+    gc.collect()
+    gc.disable()
+    try:
+        for n in (*range(6), *range(6)):
+            held, x = Held(), tensor(*X)
+            alive = weakref.ref(held), weakref.ref(x)
+            with contextlib.suppress(LookupError, ValueError):
+                f(x, held, n)
+            del held, x
+            see.that([one() is None for one in alive])
+            see(f, tensor(*X), None, n)
+    finally:
+        gc.enable()
 
 
 def deep_recursion(compile, see):

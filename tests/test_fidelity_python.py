@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import functools
 import itertools
+import linecache
 import logging
 import math
 import operator
@@ -140,6 +141,50 @@ def builtin_patched(compile, see):
     finally:
         builtins.abs = before
     see(f, tensor(*X), -2)
+
+
+def builtins_replaced_by_others(compile, see):
+    @compile
+    def f(x, a):
+        log.append(a)
+        return x * max(a, 2) + abs(a), len(str(a)), sorted([a, 1]), isinstance(a, int)
+
+    @compile
+    def g(x, a):
+        log.append(-a)
+        return x[a % 3 :].sum() * a, [q * a for q in range(3)]
+
+    log = []
+    for name in ("max", "len", "min", "isinstance", "sum", "any", "all", "zip", "sorted", "range"):
+        see(f, tensor(*X), 3)
+        see(g, tensor(*X), 3)
+        before = getattr(builtins, name)
+        results = []
+        try:
+            setattr(builtins, name, lambda v: 7)
+            for a in (3, 4):
+                try:
+                    results.append((f(tensor(*X), a), g(tensor(*X), a)))
+                except TypeError as error:
+                    results.append(str(error))
+        finally:
+            setattr(builtins, name, before)
+        see.that(results)
+    see.that(log)
+
+
+def builtins_of_ones_own(compile, see):
+    known = {**vars(builtins), "abs": lambda v: v * 10}
+    text = "def f(x, a):\n    return x * abs(a)"
+    made = {"__builtins__": known}
+    file = "<builtins of its own>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    exec(builtins.compile(text, file, "exec"), made)
+    f = compile(made["f"])
+    for i in range(9):
+        if i == 4:
+            known["abs"] = abs
+        see(f, tensor(*X), -2)
 
 
 def module_attribute_with_default(compile, see):

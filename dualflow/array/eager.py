@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.errors import DTypeError, DualflowError, InPlaceError
+from dualflow.base.errors import DTypeError, DualflowError, InPlaceError, refusal
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
@@ -35,6 +35,7 @@ _STORABLE: dict[str, frozenset[type]] = {
 }
 #: (op, dtype or scalar type of each operand) -> None: hand to NumPy; else: cast to these first
 _plans: dict[tuple[Any, ...], tuple[np.dtype, ...] | None] = {}
+_UNKNOWN: Any = object()
 
 
 class EagerMode:
@@ -58,8 +59,19 @@ class EagerMode:
         except DualflowError:
             raise
         except Exception:
-            op.infer(tuple(TensorType(a.shape, a.dtype) for a in arrays), attributes)
-            raise
+            types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
+            refused = refusal(op.infer, types, attributes)
+            if refused is None:
+                raise
+        else:
+            return self._taken(op, made, inputs, arrays, attributes)
+        try:
+            raise refused  # not while NumPy's error is handled, which would be its context
+        finally:
+            del refused
+
+    def _taken(self, op: Op, made: Any, inputs: Any, arrays: Any, attributes: Any) -> Any:
+        """What NumPy made, as a tensor or several."""
         if op.view is not None:
             x = arrays[0]
             shared = x.flags.c_contiguous or _is_part(made, x)
@@ -90,6 +102,8 @@ class EagerMode:
         try:
             dtypes = _plans[tuple(kinds)]
         except KeyError:
+            dtypes = _UNKNOWN
+        if dtypes is _UNKNOWN:
             dtypes = _learn(op, tuple(kinds[1:]))
         try:
             if dtypes is not None:
@@ -99,9 +113,15 @@ class EagerMode:
                 ]
             made = op.numpy(*values)
         except (ValueError, TypeError, OverflowError):
-            plan(op, operands)
-            raise
-        return _own(made)
+            refused = refusal(plan, op, operands)
+            if refused is None:
+                raise
+        else:
+            return _own(made)
+        try:
+            raise refused  # not while NumPy's error is handled, which would be its context
+        finally:
+            del refused
 
     def write(self, target: Any, value: Any) -> None:
         array = target._array if target._array is not None else target.array

@@ -258,6 +258,8 @@ class VmapMode:
         try:
             made = op.numpy(*arrays)
         except (ValueError, TypeError, OverflowError):
+            made = None
+        if made is None:
             return self._elementwise(op, operands)
         if type(made) is not np.ndarray or not made.flags.c_contiguous:
             made = np.array(made, order="C")

@@ -6,6 +6,7 @@ NumPy user would expect (TypeError, ValueError, IndexError, RuntimeError).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,19 @@ def _again(kind: type[DualflowError], args: tuple[str], state: dict[str, Any]) -
     error = kind.__new__(kind, *args)
     vars(error).update(state)
     return error
+
+
+def refusal(rule: Callable[..., Any], *given: Any) -> DualflowError | None:
+    """The error by which a rule refuses what NumPy refused; what NumPy said is no context of it.
+
+    To be raised where NumPy's error is no longer handled.
+    """
+    try:
+        rule(*given)
+    except DualflowError as error:
+        error.__context__ = None
+        return error
+    return None
 
 
 class ShapeError(DualflowError, ValueError):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import types
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
 from weakref import ref
 
 import numpy as np
@@ -44,6 +45,34 @@ TRUSTED = (
     "dualflow.ops", "dualflow.array", "dualflow.autograd", "dualflow.base.dtypes",
     "dualflow.base.shapes",
 )  # fmt: skip
+
+
+#: where Python finds the name of a function that an error is about
+_NAMES = ("__module__", "__qualname__")
+
+
+@final
+class Starred:
+    """A hook, called with * or **: what Python says of these names the function called."""
+
+    __slots__ = ("function", "given", "hook", "recorder")
+
+    def __init__(
+        self, function: Any, recorder: Recorder, hook: Callable[..., Any], given: tuple
+    ) -> None:
+        self.function, self.recorder = function, recorder
+        self.hook, self.given = hook, given
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        self.recorder.merging -= 1
+        return self.hook(*self.given, *args, **kwargs)
+
+    def __str__(self) -> str:
+        return str(self.function)
+
+    def __getattribute__(self, name: str) -> Any:
+        owner = object.__getattribute__(self, "function") if name in _NAMES else None
+        return object.__getattribute__(self, name) if owner is None else getattr(owner, name)
 
 
 def prepare(

@@ -10,7 +10,7 @@ Comes in: a call. Goes out: what the eager call would give.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy._core import umath
 from dualflow.array.arrays import is_writeable, shown, write
 from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
+from dualflow.base.errors import refusal
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType
@@ -129,7 +130,8 @@ class CoexecuteMode:
                 if step is None:
                     step = self._elementwise_step(run, op, operands, found)
                 if scalars and step.hidden:
-                    run.hide(_hidden(step, op, operands))
+                    scalars = [x for x in operands if type(x) is not Tensor]
+                    run.hide(_hidden(scalars, (h.dtype for h in step.hidden), plan, op, operands))
                 cell.slot = step.slot
                 cell.type = step.types[0]
                 cell.run = run
@@ -300,11 +302,7 @@ class CoexecuteMode:
                         parent, general if varies else key, _FULL, hidden, attributes, types
                     )
                 if step.hidden:
-                    try:
-                        run.hide([np.asarray(value, dtype)])
-                    except OverflowError:
-                        infer(_FULL, (), attributes)  # says more clearly that it does not fit
-                        raise
+                    run.hide(_hidden([value], [dtype], infer, _FULL, (), attributes))
                 made = self._made(run, step)
                 if made is not None:
                     return made
@@ -417,14 +415,20 @@ def _without_scalars(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _hidden(step: Step, op: Op, operands: tuple[Any, ...]) -> list[np.ndarray]:
-    """The Python scalars among `operands`, which are inputs of `step`."""
-    scalars = [x for x in operands if type(x) is not Tensor]
+def _hidden(
+    scalars: Iterable[Any], dtypes: Iterable[Any], rule: Callable[..., Any], *given: Any
+) -> list[np.ndarray]:
+    """Python scalars as inputs of these dtypes; the rule tells of one that does not fit."""
     try:
-        return [np.asarray(x, h.dtype) for x, h in zip(scalars, step.hidden, strict=True)]
+        return [np.asarray(x, dtype) for x, dtype in zip(scalars, dtypes, strict=True)]
     except OverflowError:
-        plan(op, operands)  # says more clearly that an integer does not fit
-        raise
+        refused = refusal(rule, *given)
+        if refused is None:
+            raise
+    try:
+        raise refused
+    finally:
+        del refused
 
 
 def _check_writable(target: Any) -> None:

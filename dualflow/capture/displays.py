@@ -14,6 +14,7 @@ from weakref import ref
 from dualflow.array.tensor import Tensor
 
 from . import containers, item_reads, iteration, shadows, templates, twins
+from .classes import special
 from .kinds import DICTS, FIXED, SCALAR_TYPES
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
@@ -115,7 +116,11 @@ class Displays(Operators):
         recorder = self.recorder
         if recorder.dead:
             return value
-        plain = type(value) in (list, tuple)
+        kind = type(value)
+        plain = kind in (list, tuple)
+        if not plain and not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+            recorder.refuse(f"a {kind.__name__} after *")  # which Python refuses
+            return value
         iteration.hinted(recorder, value)
         origin = recorder.origin(self.slots[source], value)
         pairs = list(
@@ -206,8 +211,12 @@ class Displays(Operators):
             self.recorder.refuse(f"a {type(value).__name__} unpacked")
             return value
         if type(value) not in (list, tuple):
+            rest = any(type(part) is tuple and part[:1] == ("*",) for part in shape)
+            if rest and special(type(value), "__iter__") is not None:
+                self.recorder.refuse(f"a {type(value).__name__}, asked twice for its items")
+                return value
             found: Any = iteration.elements(self, value, origin)
-            if not any(type(part) is tuple and part[:1] == ("*",) for part in shape):
+            if not rest:
                 found = islice(found, len(shape) + 1)  # as many as Python asks for
             pairs = list(found)
             value, origin = [item for item, _ in pairs], Born("list", [part for _, part in pairs])

@@ -344,7 +344,11 @@ class Expressions:
             slots.append((keyword.arg or "**", slot))
         slot = self.slot()
         name = "pre_with" if node is self.managed else "pre"
-        before = self.hook(node, name, slot, sf, tuple(slots), function, *arguments)
+        head = (slot, sf, tuple(slots), function)
+        if {"*", "**"}.intersection(kind for kind, _ in slots):
+            before = at(ast.Call(self.hook(node, "starred", name, *head), arguments, []), node)
+        else:
+            before = self.hook(node, name, *head, *arguments)
         before.keywords = keywords
         # the call itself stays in the user's frame: super(), stacklevel, lines, recursion depth
         star = at(ast.Starred(self.held(node, "args"), ast.Load()), node)

@@ -155,6 +155,11 @@ class Frame(Matching):
             recorder.alarm.open()
         return plan.function
 
+    def starred(self, hook: str, slot: int, sf: int, slots: tuple, f: Any, /) -> calls.Starred:
+        """What is called, with * or **, in the place of `f`."""
+        self.recorder.merging += 1
+        return calls.Starred(f, self.recorder, getattr(self, hook), (slot, sf, slots, f))
+
     def pre_with(self, slot: int, *rest: Any, **kwargs: Any) -> Any:
         """A call whose result `with` enters at once, and so leaves."""
         self.entering = True
@@ -263,6 +268,8 @@ class Frame(Matching):
         unguarded = (NameError, ImportError, RecursionError, MemoryError)
         if isinstance(error, unguarded):  # raised by no hook
             recorder.refuse(f"a {type(error).__name__} caught")
+        if recorder.merging:  # perhaps raised by Python, where it merges arguments
+            recorder.refuse(f"a {type(error).__name__} from a call with * or **")
         if recorder.known(error) is None:
             kind = type(error)
             plain = kind.__module__ == "builtins" and not (kind is StopIteration and error.args)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, final
 
 from .emit import Marker
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 #: errors that hold more than their arguments
 _MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, NameError, AttributeError,
          BaseExceptionGroup)  # fmt: skip
-Stub = tuple[Callable[[], types.FrameType], int]
+Stub = tuple[Callable[[], types.GeneratorType], int]
 
 
 @final
 class Leaving:
-    """An exception that leaves the call, and the lines of its traceback."""
+    """An exception that leaves the call."""
 
-    __slots__ = ("error", "stubs")
+    __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-        self.stubs = tuple(_stubs(error.__traceback__))
 
 
 def leaving(recorder: Recorder, frame: Frame, error: BaseException) -> tuple[Leaving, Born] | None:
@@ -64,43 +63,44 @@ def _made_again(recorder: Recorder, frame: Frame, error: BaseException) -> bool:
     return known and all(_made_again(recorder, frame, part) for part in before.values())
 
 
-def _stubs(trace: types.TracebackType | None) -> list[Stub]:
+def stubs(error: BaseException) -> tuple[Stub, ...]:
     """For each line of a traceback what makes a frame that looks like its own."""
-    found = []
+    found, trace = [], error.__traceback__
     while trace is not None:
         code, namespace = trace.tb_frame.f_code, trace.tb_frame.f_globals
         like = _here.__code__.replace(
             co_name=code.co_name, co_qualname=code.co_qualname, co_filename=code.co_filename,
             co_firstlineno=code.co_firstlineno,
         )  # fmt: skip
-        made = types.FunctionType(like, namespace, code.co_name, (sys._getframe,))
+        made = types.FunctionType(like, namespace, code.co_name)
         found.append((made, trace.tb_lineno))
         trace = trace.tb_next
-    return found
+    return tuple(found)
 
 
-def _here(get: Callable[[], types.FrameType] = sys._getframe) -> types.FrameType:
-    return get()
+def _here() -> Generator:
+    yield  # the frame of a generator that does not run holds no frame of its callers
 
 
 def error_like(
     kind: type[BaseException], args: tuple[Any, ...], inside: dict[str, Any], cause: Any,
-    context: Any, hides: bool,
+    context: Any, hides: bool, lines: tuple[Stub, ...],
 ) -> BaseException:  # fmt: skip
-    """An exception, made without its `__init__`."""
+    """An exception, made without its `__init__`, with a traceback of these lines."""
     made = kind.__new__(kind, *args)
     made.args = args
     vars(made).update(inside)
     made.__context__, made.__cause__ = context, cause
     made.__suppress_context__ = hides
-    return made
-
-
-def raised(error: BaseException, stubs: tuple[Stub, ...]) -> Marker:
-    """What a block gives in the place of a result: `error` is to be raised."""
     trace = None
-    for stub, line in reversed(stubs):
-        trace = types.TracebackType(trace, stub(), -1, line)
+    for stub, line in reversed(lines):
+        frame: Any = stub().gi_frame
+        trace = types.TracebackType(trace, frame, -1, line)
+    return made.with_traceback(trace)
+
+
+def raised(error: BaseException) -> Marker:
+    """What a block gives in the place of a result: `error` is to be raised."""
     marker = Marker("an exception leaves")
-    marker.error = error.with_traceback(trace)
+    marker.error = error
     return marker

@@ -5,15 +5,12 @@ Comes in: a namespace, a name and the value that Python found. Goes out: where t
 
 from __future__ import annotations
 
-import builtins
 import types
 from typing import Any
 
 from .kinds import MISSING
 from .provenance import Origin
 from .recorder import Recorder
-
-_BUILTIN_DICT = vars(builtins)
 
 
 def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Origin:
@@ -29,11 +26,10 @@ def read_global(recorder: Recorder, function: Any, name: str, value: Any) -> Ori
         recorder.reads[id(namespace), name] = (namespace, None, namespace, value, found, key)
         return found
     recorder.guard("{k1} not in {k0}", constants=(namespace, name))
-    if vars(builtins) is not _BUILTIN_DICT:
-        recorder.refuse("builtins of its own")
-    node = recorder.nodes("{k0}[{k1}]", (), (_BUILTIN_DICT, name))
+    own = function.__builtins__
+    node = recorder.nodes("{k0}[{k1}]", (), (own, name))
     found = recorder.found(node, value)
-    recorder.reads[id(namespace), name] = (namespace, None, _BUILTIN_DICT, value, found, key)
+    recorder.reads[id(namespace), name] = (namespace, None, own, value, found, key)
     return found
 
 

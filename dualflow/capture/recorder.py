@@ -119,6 +119,7 @@ class Recorder:
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
+        self.merging = 0  # calls with * or ** whose arguments Python has not put together
         self._tuples: dict[Any, tuple[Any, ...]] = {}
 
     # Refusing -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 
-from . import history, known_streams, numpy_late
+from . import history, known_streams, leaving, numpy_late
 from .kinds import DICTS, FIXED, TYPES
 from .likenesses import attributes_of
 from .numpy_arrays import WRITEABLE, Late
@@ -148,7 +148,7 @@ class Planner:
             return ("made", known_streams.filled, [self.plan(value.getvalue(), parts[0])])
         if origin.kind == "leaving":
             known = self.recorder.known(value.error)
-            return ("leaving", self.plan(value.error, known), value.stubs)
+            return ("leaving", self.plan(value.error, known))
         if origin.kind == "error" and origin.parts is not None:
             return self._error(value, origin)
         if origin.kind == "function" and kind is types.FunctionType:
@@ -177,7 +177,8 @@ class Planner:
             ("constant", None) if part is None else self.plan(part, self.recorder.known(part))
             for part in (value.__cause__, value.__context__)
         ]
-        return ("error", type(value), args, inside, before, value.__suppress_context__)
+        hides, lines = value.__suppress_context__, leaving.stubs(value)
+        return ("error", type(value), args, inside, before, hides, lines)
 
     def _function(self, value: Any, origin: Born) -> tuple[Any, ...]:
         """A function made in the call: its code, over cells of its own."""

@@ -106,14 +106,15 @@ class Writer:
         elif kind == "leaving":
             emitter.namespace["raised"] = leaving.raised
             made = self.write(plan[1])
-            emitter.line(f"{name} = raised({made}, {emitter.constant(plan[2])})")
+            emitter.line(f"{name} = raised({made})")
         elif kind == "error":
             emitter.namespace["error_like"] = leaving.error_like
             args = "".join(self.write(part) + ", " for part in plan[2])
             before = ", ".join(self.write(part) for part in plan[4])
             inside = self._pairs(plan[3])
             kind = emitter.constant(plan[1])
-            emitter.line(f"{name} = error_like({kind}, ({args}), {inside}, {before}, {plan[5]})")
+            more = f"{inside}, {before}, {plan[5]}, {emitter.constant(plan[6])}"
+            emitter.line(f"{name} = error_like({kind}, ({args}), {more})")
         elif kind == "cell":
             emitter.line(f"{name} = {emitter.constant(types.CellType)}()")
             self._unfilled += [self._filling(name, part) for part in plan[1]]

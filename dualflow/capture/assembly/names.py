@@ -7,7 +7,6 @@ names in namespaces.
 from __future__ import annotations
 
 import ast
-import builtins
 import gc
 import re
 from collections import Counter
@@ -106,7 +105,7 @@ class Names:
         if isinstance(node, ast.Name) and node.id not in self.variables:
             if node.id in self.namespace:
                 return self.namespace[node.id]
-            return getattr(builtins, node.id, UNKNOWN)
+            return __builtins__.get(node.id, UNKNOWN)  # as this package sees them
         return UNKNOWN
 
     def operands(
