@@ -175,7 +175,8 @@ class Replayed(Node):
     ) -> None:
         super().__init__(edges)
         self.plan, self.saved, self.numbers = plan, saved, numbers
-        self.versions = tuple(0 if t._storage is None else t._storage.version for t in saved)
+        storages = [t._storage for t in saved]
+        self.versions = tuple([0 if s is None else s.version for s in storages])
 
     def gradients(self, g: Tensor, differentiable: bool) -> tuple[Any, ...]:
         last = self._rebuilt()

@@ -38,6 +38,7 @@ class Writer:
         self.emitter, self.plans, self.outputs = emitter, plans, outputs
         self._made: dict[int, str] = {}
         self._roots: dict[int, str] = {}
+        self._hidden: dict[tuple[Value, int], str] = {}  # what histories alone keep
         self._taken: set[Value] = set()
         self._within = 0  # so many objects are being written
         self._unfilled: list[Callable[[], None]] = []  # what writes contents that may be cyclic
@@ -173,12 +174,12 @@ class Writer:
 
     def _write_view(self, name: str, root: str, chain: Any, requires: bool) -> None:
         emitter = self.emitter
-        emitter.namespace["apply"], emitter.namespace["unnoted"] = door.apply, unnoted
-        apply = "apply" if requires else "unnoted"
+        emitter.namespace["noted"], emitter.namespace["unnoted"] = door.run, unnoted
+        apply = "noted" if requires else "unnoted"
         step = root
         for op, attributes in chain:
-            emitter.line(f"{name} = {apply}({emitter.constant(op)}, {step}, "
-                         f"**{emitter.constant(attributes)})")  # fmt: skip
+            emitter.line(f"{name} = {apply}({emitter.constant(op)}, ({step}, ), "
+                         f"{emitter.constant(attributes)})")  # fmt: skip
             step = name
         if not chain:
             emitter.line(f"{name} = {root}._alias()")
@@ -188,7 +189,6 @@ class Writer:
         emitter = self.emitter
         while self._histories:
             name, (plan, saved) = self._histories.pop(0)
-            emitter.line(f"{name}.requires_grad = True")
             if plan.error is not None:
                 emitter.namespace["Overwritten"] = history.Overwritten
                 emitter.line(f"{name}._tape = Overwritten({emitter.constant(plan.error)})")
@@ -211,10 +211,13 @@ class Writer:
             self._write_view(name, emitter.node(how[1]), how[2], False)
             return name
         _, value, storage, chain = how
-        root = self._roots.get(storage)
+        root, like = self._roots.get(storage), (value, storage)
         if root is not None:  # memory of a result: writing to it later must be noticed
             self._write_view(name, f"{root}._alias()", chain, False)
+        elif like in self._hidden:
+            return self._hidden[like]
         else:
+            self._hidden[like] = name
             emitter.line(f"{name} = new(Tensor)")
             emitter.line(f"{name}._array = {self._text(value)}")
         return name
@@ -246,11 +249,6 @@ class Writer:
             emitter.line(f"{name}.requires_grad = True")
 
 
-def unnoted(op: Any, tensor: Tensor, **attributes: Any) -> Tensor:
+def unnoted(op: Any, inputs: tuple[Tensor], attributes: dict[str, Any]) -> Tensor:
     """A view of which the tape knows nothing."""
-    before = door.state.grad_enabled
-    door.state.grad_enabled = False
-    try:
-        return door.apply(op, tensor, **attributes)
-    finally:
-        door.state.grad_enabled = before
+    return door.state.mode.apply(op, inputs, attributes)
