@@ -4,11 +4,15 @@
 
 All that dualflow does runs; what the stand-in would do (allocate, launch) is nothing. So beside a
 real device come CuPy's allocation of each result (0.6 us), and one launch of a graph, or, where
-none holds the launches, the driver's time for each. The least of many short stretches is taken.
+none holds the launches, the driver's time for each. The least of many short stretches is taken,
+and of the first calls of several processes that find everything in the cache.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +29,9 @@ from dualflow.runtime.gpu.graphs import Graphs
 KERNELS = (1, 10, 100)
 #: Stretches that are timed, and calls in each.
 STRETCHES, CALLS = 15, 200
+#: Processes that start with a warm cache.
+PROCESSES = 5
+FIRST_CALLS = "--first-calls"
 
 
 def program(kernels: int) -> Callable[[Any], Any]:
@@ -47,16 +54,21 @@ def co_executed(x: Any) -> Any:
     return x
 
 
+def rows(x: Any, w: Any) -> Any:
+    """A few kernels."""
+    return df.softmax(df.tanh(x * w) + 1.0, axis=-1).sum(axis=0)
+
+
 @contextmanager
-def stand_in() -> Iterator[Any]:
-    """The stand-in of the tests, whose launches do nothing."""
+def stand_in(folder: str | None = None) -> Iterator[Any]:
+    """The stand-in of the tests, whose launches do nothing; `folder`: where the cache lies."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     import gpu_stand_in
     import pytest
 
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = folder or stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(df.config(cache=folder, on_compiler_error="raise"))
         cupy = stack.enter_context(gpu_stand_in.installed(None, patch))
         bindings: Any = sys.modules["cuda.bindings"]
@@ -119,8 +131,39 @@ def segments(*stood_in: Any) -> float:
     return took
 
 
+def first_calls(folder: str) -> dict[str, Any]:
+    """What the first two calls of a process take beyond imports, in milliseconds, where the cache
+    lies in `folder`; what was loaded and compiled for them."""
+    with stand_in(folder):
+        x, w = df.ones((64, 64), device="cuda"), df.ones((64,), device="cuda")
+        begun, used = time.perf_counter(), time.process_time()
+        f = df.compile(rows, wait=True)
+        for _ in range(2):
+            f(x, w)
+        found: dict[str, Any] = {"ms": (time.perf_counter() - begun) * 1e3,
+                                 "cpu ms": (time.process_time() - used) * 1e3}  # fmt: skip
+    stats, triton = df.stats(), "triton" in sys.modules
+    names = ("kernels_compiled", "kernels_loaded", "plans_loaded", "replays")
+    return found | {name: stats[name] for name in names} | {"triton": triton}
+
+
+def in_new_processes(count: int) -> list[dict[str, Any]]:
+    """`first_calls` of so many processes, one after the other, with one cache."""
+    root = Path(__file__).resolve().parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        given = os.environ | {"PYTHONPYCACHEPREFIX": f"{folder}/pyc", "PYTHONPATH": str(root)}
+        given.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [sys.executable, "-m", "benchmarks.gpu_host", FIRST_CALLS, f"{folder}/cache"]
+        return [json.loads(subprocess.run(command, env=given, cwd=root, check=True, text=True,
+                                          stdout=subprocess.PIPE).stdout)
+                for _ in range(count)]  # fmt: skip
+
+
 def main() -> None:
     """Measure, print, and keep if asked to."""
+    if FIRST_CALLS in sys.argv:
+        print(json.dumps(first_calls(sys.argv[-1])))
+        return
     figures: dict[str, Any] = {}
     with stand_in() as stood_in:
         for kernels in KERNELS:
@@ -129,6 +172,10 @@ def main() -> None:
                   f"{found['one by one']:6.1f} us one by one", flush=True)  # fmt: skip
         figures["co-executed"] = segments(*stood_in)
         print(f"a co-executed call, 15 operations, 3 reads: {figures['co-executed']:6.1f} us")
+    cold, *warm = in_new_processes(1 + PROCESSES)
+    figures["first calls"] = {"cold": cold, "warm": min(warm, key=lambda each: each["ms"])}
+    for name, each in figures["first calls"].items():
+        print(f"the first two calls of a process, {name}: {each['ms']:6.1f} ms")
     if "--save" in sys.argv:
         keeping.save(figures, "gpu-host")
 

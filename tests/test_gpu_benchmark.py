@@ -34,15 +34,24 @@ def test_every_workload_runs(monkeypatch):
 
 
 def test_the_cost_on_the_host_is_measured(monkeypatch, capsys):
-    for name, value in {"KERNELS": (1, 3), "STRETCHES": 1, "CALLS": 3}.items():
+    for name, value in {"KERNELS": (1, 3), "STRETCHES": 1, "CALLS": 3, "PROCESSES": 1}.items():
         monkeypatch.setattr(gpu_host, name, value)
-    monkeypatch.setattr(sys, "argv", ["gpu_host"])
+    found = {}
+    monkeypatch.setattr(gpu_host.keeping, "save", lambda figures, of: found.update(figures))
+    monkeypatch.setattr(sys, "argv", ["gpu_host", "--save"])
     gpu_host.main()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "a replay of   1 kernels", "a replay of   3 kernels",
-        "a co-executed call, 15 operations, 3 reads"]  # fmt: skip
+        "a co-executed call, 15 operations, 3 reads", "the first two calls of a process, cold",
+        "the first two calls of a process, warm"]  # fmt: skip
     assert not df.cuda.is_available()
+    cold, warm = found["first calls"].values()
+    assert (cold["kernels_compiled"], cold["kernels_loaded"], cold["plans_loaded"]) == (2, 0, 0)
+    assert (warm["kernels_compiled"], warm["kernels_loaded"], warm["plans_loaded"]) == (0, 2, 1)
+    assert warm["replays"] == 1  # of the second call
+    assert not warm["triton"]
+    assert warm["cpu ms"] < 600  # 70 where nothing else runs
 
 
 def test_the_workloads_of_the_promise_are_there():
