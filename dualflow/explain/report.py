@@ -6,9 +6,10 @@ Comes in: capture makes one for each path. Goes out: read by `explain` and by `d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
+from dualflow.base.records import record
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Loop, Program, Step, touched
@@ -17,7 +18,7 @@ from dualflow.ir.text import KernelText
 How = Literal["record", "replay", "co-execute", "eager"]
 
 
-@dataclass(frozen=True)
+@record
 class Section:
     """One compiled stretch of a call.
 
@@ -33,7 +34,7 @@ class Section:
     graph: Graph
     program: Program | None = None
     reasons: tuple[str, ...] = ()
-    texts: Mapping[Kernel, KernelText] = field(default_factory=dict)
+    texts: Mapping[Kernel, KernelText] = MappingProxyType({})
     working: int = 0
 
     @property
@@ -106,7 +107,7 @@ def step_bytes(step: Step) -> int:
     return total
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """How a call ran.
 

@@ -21,7 +21,6 @@ serves every batch size. Comes in: `schedule/`. Goes out: `codegen/`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -149,7 +148,7 @@ class Stage:
     sinks: tuple[Sink, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """A loop nest that reads and writes buffers; equal kernels have equal text."""
 

@@ -7,7 +7,7 @@ stretch to try in its place; or None, where its values cannot be those of a loop
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import final
 
 from dualflow.base.records import record
 from dualflow.ir.graph import Node, Value
@@ -55,7 +55,7 @@ Use = Outside | Made | Row
 Place = tuple[int, int]
 
 
-@dataclass(eq=False)
+@final
 class Step:
     """One step of a stretch.
 
@@ -70,14 +70,15 @@ class Step:
         wanted: the results that are wanted after the loop, and of which steps.
     """
 
-    stretch: Stretch
-    uses: list[tuple[Use, ...]] = field(default_factory=list)
-    moves: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    buffers: set[int] = field(default_factory=set)
-    back: dict[Place, int] = field(default_factory=dict)
-    first: dict[Place, list[Value]] = field(default_factory=dict)
-    stacked: set[Place] = field(default_factory=set)
-    wanted: dict[Place, set[int]] = field(default_factory=dict)
+    def __init__(self, stretch: Stretch) -> None:
+        self.stretch = stretch
+        self.uses: list[tuple[Use, ...]] = []
+        self.moves: dict[int, tuple[int, ...]] = {}
+        self.buffers: set[int] = set()
+        self.back: dict[Place, int] = {}
+        self.first: dict[Place, list[Value]] = {}
+        self.stacked: set[Place] = set()
+        self.wanted: dict[Place, set[int]] = {}
 
 
 def understand(table: Table, stretch: Stretch, before: Sequence[Step]) -> Step | Stretch | None:

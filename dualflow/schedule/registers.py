@@ -7,8 +7,7 @@ Comes in: a `Repeated`. Goes out: `Lowered`; None where points see each other, o
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from dualflow.base.records import replaced
 from dualflow.ir.graph import Value
 from dualflow.ir.kernel import Kernel, Store
 from dualflow.ir.program import Launch, Operand
@@ -47,7 +46,7 @@ def in_registers(made: Repeated) -> Lowered | None:
             return None
         if len(seen) == 2:
             pairs.append((seen[0][0], seen[1][0]))
-    repeated = replace(kernel, repeated=tuple(pairs))
+    repeated = replaced(kernel, repeated=tuple(pairs))
     count: int = made.node.attributes["count"]  # type: ignore[assignment]
     return Lowered(repeated.verify(), tuple(looks), (*launch.integers, count), launch.scalars)
 
