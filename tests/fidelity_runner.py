@@ -38,7 +38,7 @@ KNOWN_GAPS: dict[str, str] = {}
 #: programs of which no call is replayed: right, but slower than it could be
 NOT_REPLAYED = frozenset(
     """
-    global_absent_then_present late_binding_in_comprehension numpy_scalars_as_arguments
+    numpy_scalars_as_arguments
     iterators_returned compiled_generator generator_argument property_raises_and_getattr_answers
     dict_read_before_a_value comparison_of_objects enum_with_code
     frozen_dataclass_set subclasses_of_builtins class_made_in_the_call lru_cache_inside
@@ -48,6 +48,7 @@ NOT_REPLAYED = frozenset(
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
     key_compared_in_c greatest_of_many abstract_class_with_a_hook nan_as_a_key
     masks_of_long_tensors objects_given_to_itertools assertion iterators_that_begin_again
+    a_name_that_the_call_takes_away
     """.split()  # noqa: SIM905
 )
 

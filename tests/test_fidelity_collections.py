@@ -113,6 +113,23 @@ def named_tuples_that_iterate_otherwise(compile, see):
         see(f, tensor(*X), pair)
 
 
+def bytes_that_change(compile, see):
+    raw = bytearray(b"\x02\x03x")
+
+    @compile
+    def f(x, part):
+        for value, name in zip(raw, "ab"):  # noqa: B905
+            x = x + value * len(name)
+        return x * raw[0] * len(raw), list(raw), [*enumerate(raw)], part.start, part.step
+
+    for i in range(8):
+        see(f, tensor(*X), slice(i // 4, 3))
+        if i == 2:
+            raw[0] = 7
+        if i == 5:
+            raw.append(1)
+
+
 def tensors_as_indices(compile, see):
     table = ["low", "mid", "high"]
 

@@ -1,5 +1,7 @@
 """What is iterated: itertools, objects that give iterators, folds of nothing."""
 
+# ruff: noqa: B023 - the programs are what users write
+
 import functools
 import itertools
 import operator
@@ -95,6 +97,86 @@ def objects_that_give_iterators(compile, see):
         see(f, tensor(*X))
         see(closed, tensor(*X))
     see.that(asked)
+
+
+def iterators_asked_by_hand(compile, see):
+    asked = []
+
+    class Sized:
+        def __init__(self, *items):
+            self.items = items
+
+        def __len__(self):
+            asked.append("len")
+            return len(self.items)
+
+        def __iter__(self):
+            asked.append("iter")
+            return iter(self.items)
+
+    class Count:
+        def __init__(self):
+            self.n = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if self.n == 3:
+                raise StopIteration
+            self.n += 1
+            return self.n
+
+    shared = Count()
+
+    @compile
+    def f(x, names, table):
+        sized = Sized(x, x * 2)
+        rows = [*sized], tuple(sized), list(sized), sorted(Sized(2, 1)), "-".join(Sized("a", "b"))
+        firsts = next(iter(names)), next(iter(table)), next(iter(sized)), next(iter("xy"))
+        left = iter(table)
+        next(left, None)
+        return rows, firsts, next(iter(shared), -1), next(left, "none"), list(left)
+
+    one, other, none = ({"a"}, {"p": 1, "q": 2}), ({"b"}, {"r": 1}), (set(), {})
+    for names, table in (one, one, other, other, other, none, other, one):
+        see(f, tensor(*X), names, table)
+        see.that([asked, shared.n])
+
+
+def lengths_that_are_none(compile, see):
+    class Odd:
+        def __init__(self, length):
+            self.length = length
+
+        def __iter__(self):
+            return iter((1, 2))
+
+        def __len__(self):
+            return self.length
+
+    @compile
+    def f(x, length):
+        return x * 2, list(Odd(length))
+
+    for length in (2, 2, 7, 7, -1, "two", 2):
+        see(f, tensor(*X), length)
+
+
+def variables_of_comprehensions_that_are_captured(compile, see):
+    @compile
+    def f(x, rows, n):
+        late = [lambda v: v * i + n for i in range(n)]
+        best = [max(rows, key=lambda row: row[i]) for i in range(2)]
+        some = [i for i in range(n) if any((lambda v: v[0] == i)(row) for row in rows)]
+        pairs = {j: (lambda k: k * j + i)(2) for i in range(2) for j in (lambda: (i, 3))()}
+        lazy = ((lambda: (i, j)) for i in (5, 6) for j in (x, n))
+        kept = [next(lazy), next(lazy), next(lazy)]
+        return [g(x) for g in late], best, some, pairs, [made() for made in kept]
+
+    one, other = [[1, 5], [3, 2]], [[2, 5], [0, 9]]
+    for rows, n in ((one, 2), (one, 2), (other, 2), (other, 3), (other, 3), (one, 2)):
+        see(f, tensor(*X), rows, n)
 
 
 def nothing_is_folded(compile, see):

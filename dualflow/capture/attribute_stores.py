@@ -7,6 +7,7 @@ does.
 
 from __future__ import annotations
 
+import threading
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def store(
     elif isinstance(owner, type):
         _store_in_class(recorder, owner, origin, name, value, part)
         return
-    elif not _storable(recorder, kind, name):
+    elif kind is not threading.local and not _storable(recorder, kind, name):
         recorder.refuse(f"{name} stored in a {kind.__name__}")
         return
     note_stored(recorder, owner, origin, name, value, part)

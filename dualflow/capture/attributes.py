@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ _STREAM = ("key", "counter", "spawned", "state")
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 
 
-_BUILT_IN = frozenset([list, dict, set, frozenset, tuple, slice, deque, Counter, OrderedDict,
+_BUILT_IN = frozenset([list, dict, set, frozenset, tuple, slice, range, deque, Counter, OrderedDict,
                        defaultdict])  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     if kind in STREAMS and isinstance(origin, Node) and name in ("write", "getvalue", "flush"):
         recorder.typed(origin, owner)
         return getattr(owner, name), Born("method", (None, origin))
+    if kind is threading.local:
+        return _of_thread(recorder, owner, origin, name)
     if kind is functools.partial:
         return _of_partial(recorder, owner, origin, name)
     if compiled:
@@ -101,6 +104,11 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             return value, Born("method", (None, origin))
         if kind is deque and name == "maxlen":
             return value, _maxlen(recorder, origin, owner)
+        if kind is range:
+            recorder.pin(origin, owner)
+            return value, CONSTANT
+        if kind is slice:
+            return value, _of_slice(recorder, origin, name, value)
         node = recorder.as_node(origin, owner)
         if node is None or kind not in (int, float, bool):
             recorder.refuse(f"{name} of a {kind.__name__}")
@@ -123,6 +131,30 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return of_instance(frame, owner, origin, name)
+
+
+def _of_thread(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
+    """An attribute that each thread has for itself; the guard asks in the thread of the replay."""
+    stored, node = recorder.stored.get((id(owner), name)), recorder.as_node(origin, owner)
+    if node is None or name.startswith("__"):
+        recorder.refuse(f"{name} of a local of a thread")
+        return getattr(owner, name), None
+    if stored is not None:
+        return getattr(owner, name), stored
+    recorder.typed(origin, owner)
+    if name not in vars(owner):
+        recorder.guard("{k1} not in {k0}({0})", node, constants=(vars, name))
+        return getattr(owner, name), None  # raises
+    value = getattr(owner, name)
+    return value, recorder.found(recorder.nodes("{k0}({0})[{k1}]", (node,), (vars, name)), value)
+
+
+def _of_slice(recorder: Recorder, origin: Origin, name: str, value: Any) -> Origin:
+    if isinstance(origin, Born):
+        return origin.parts[("start", "stop", "step").index(name)]
+    if isinstance(origin, Node):
+        return recorder.read(recorder.nodes(f"{{0}}.{name}", (origin,)), value)
+    return CONSTANT
 
 
 def _maxlen(recorder: Recorder, origin: Origin, owner: deque) -> Origin:

@@ -48,7 +48,7 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
             return len(value), CONSTANT
         recorder.guard("len({0}) == {k0}", shadow.node, constants=(shadow.count,))
         return len(value), CONSTANT
-    if isinstance(origin, Node) and kind is range:
+    if isinstance(origin, Node) and kind in (range, bytearray):
         recorder.pin(origin, value)
         return len(value), CONSTANT
     if isinstance(origin, Node) and kind in SIZED:

@@ -121,10 +121,9 @@ class Displays(Operators):
         if not plain and not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
             recorder.refuse(f"a {kind.__name__} after *")  # which Python refuses
             return value
-        iteration.hinted(recorder, value)
         origin = recorder.origin(self.slots[source], value)
         pairs = list(
-            recorder.items(value, origin) if plain else iteration.elements(self, value, origin)
+            recorder.items(value, origin) if plain else iteration.listed(self, value, origin)
         )
         self.slots[slot] = Born("list", [part for _, part in pairs])
         return value if plain else [item for item, _ in pairs]

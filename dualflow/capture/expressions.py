@@ -109,6 +109,19 @@ class Expressions:
         body = at(ast.Tuple(loads, ast.Load()), where)
         return self.hook(where, "own", at(ast.Lambda(nothing, body), where))
 
+    def capturing(self, value: ast.expr, node: ast.expr, scope: dict[str, int]) -> ast.expr:
+        """`value`, before which the frame is shown the cells of variables of the comprehension
+        `node` that functions within it capture."""
+        captured = tuple(name for name in scope if _captures(node, name))
+        if not captured:
+            return value
+        shown = self.own(value, captured)
+        shown.func.attr = "captured"  # type: ignore[attr-defined]
+        for name in captured:
+            shown.args += [at(ast.Constant(part), value) for part in (name, scope[name])]
+        both = at(ast.Tuple([shown, value], ast.Load()), value)
+        return at(ast.Subscript(both, at(ast.Constant(1), value), ast.Load()), value)
+
     def e(self, node: ast.expr, to: int | None = None) -> tuple[ast.expr, int]:
         """One expression with hooks, and the slot of its origin: `to` if that is given."""
         method = getattr(self, "x_" + type(node).__name__, None)
@@ -388,14 +401,16 @@ class Expressions:
                 raise Refused("an async comprehension", node.lineno)
             self.scopes = outside if i == 0 else [*outside, scope]
             iterable, si = self.e(generator.iter)
+            iterable = self.capturing(iterable, node, scope)
             self.scopes = [*outside, scope]
             shape = self._comprehension_target(generator.target, scope)
             hook = self.hook(generator.iter, "iter", si, iterable, shape)
-            tests = [self.test(condition) for condition in generator.ifs]
+            tests = [self.capturing(self.test(part), node, scope) for part in generator.ifs]
             generators.append(ast.comprehension(generator.target, hook, tests, 0))
         slot = self.slot()
         if isinstance(node, ast.DictComp):
             key, sk = self.e(node.key)
+            key = self.capturing(key, node, scope)
             value, sv = self.e(node.value)
             key = self.hook(node, "keep_key", slot, sk, key)
             made: Any = ast.DictComp(key, self.hook(node, "keep", slot, sv, value), generators)
@@ -405,7 +420,7 @@ class Expressions:
                 value = self.hook(node, "set_part", sv, value)
             else:
                 value = self.hook(node, "keep", slot, sv, value)
-            made = type(node)(value, generators)
+            made = type(node)(self.capturing(value, node, scope), generators)
         self.scopes = outside
         kind = type(node).__name__
         begin = self.hook(node, "begin", slot)
@@ -424,3 +439,10 @@ class Expressions:
         if isinstance(node, ast.Starred):
             return ("*", self._comprehension_target(node.value, scope))
         raise Refused("such a target of a comprehension", node.lineno)
+
+
+def _captures(node: ast.AST, name: str) -> bool:
+    """Whether a lambda within `node` may capture the variable `name`."""
+    inner = (part for part in ast.walk(node) if isinstance(part, ast.Lambda))
+    names = (part for body in inner for part in ast.walk(body) if isinstance(part, ast.Name))
+    return any(part.id == name for part in names)

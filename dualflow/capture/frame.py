@@ -29,6 +29,7 @@ from . import (
     iteration,
     known_locks,
     managers,
+    namespaces,
     twins,
 )
 from .kinds import MISSING
@@ -266,13 +267,14 @@ class Frame(Matching):
         """The origin of an exception that was raised in the call."""
         recorder = self.recorder
         unguarded = (NameError, ImportError, RecursionError, MemoryError)
-        if isinstance(error, unguarded):  # raised by no hook
-            recorder.refuse(f"a {type(error).__name__} caught")
+        if isinstance(error, unguarded) and not namespaces.guard_unnamed(recorder, error):
+            recorder.refuse(f"a {type(error).__name__} caught")  # raised by no hook
         if recorder.merging:  # perhaps raised by Python, where it merges arguments
             recorder.refuse(f"a {type(error).__name__} from a call with * or **")
         if recorder.known(error) is None:
             kind = type(error)
-            plain = kind.__module__ == "builtins" and not (kind is StopIteration and error.args)
+            plain = kind.__module__.split(".")[0] in ("builtins", "dualflow", "numpy")
+            plain = plain and not (kind is StopIteration and error.args)
             recorder.born(error, "error", "constant" if plain else None)
         return recorder.known(error)
 

@@ -6,6 +6,7 @@ Comes in: a container, a key, where both came from. Goes out: the item and where
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,11 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
         return numpy_calls.index(recorder, owner, key, origin, key_origin)
     if kind in DICTS:
         return _of_dict(frame, owner, key, origin, key_origin)  # type: ignore[arg-type]
-    if kind in (str, bytes, range):
+    if kind in (str, bytes, range) or (kind is bytearray and type(key) is int):
+        recorder.pin(origin, owner)
+        recorder.pin(key_origin, key)
+        return recorder.certain(operator.getitem, (owner, key)), CONSTANT
+    if isinstance(owner, re.Match):
         recorder.pin(origin, owner)
         recorder.pin(key_origin, key)
         return recorder.certain(operator.getitem, (owner, key)), CONSTANT

@@ -31,7 +31,7 @@ def followed(value: Any, origin: Origin) -> bool:
         return origin.parts is not None
     if kind in (set, frozenset):
         return origin is not None
-    known = kind in (*SEQUENCES, *DICTS, range, str, bytes, Tensor, np.ndarray)
+    known = kind in (*SEQUENCES, *DICTS, range, str, bytes, bytearray, Tensor, np.ndarray)
     known = known or special(kind, "__iter__") is not None
     return known or _named(value)
 
@@ -44,13 +44,36 @@ def _named(value: Any) -> bool:
     return fields and all(special(kind, name) is None for name in ways)
 
 
-def hinted(recorder: Recorder, value: Any) -> None:
-    """Python asks what it puts into a list or tuple how long it is."""
-    kind = type(value)
-    if kind is Tensor:
+def listed(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    """`elements` of what becomes a list or tuple: Python asks it how long it is, too."""
+    recorder, kind = frame.recorder, type(value)
+    sized, hints = special(kind, "__len__"), special(kind, "__length_hint__")
+    if kind is Tensor or recorder.dead or sized is hints is None:
+        yield from elements(frame, value, origin)
         return
-    if special(kind, "__len__") is not None or special(kind, "__length_hint__") is not None:
+    if sized is None or special(kind, "__iter__") is None:
         recorder.refuse(f"the length of a {kind.__name__} that becomes a list")
+        yield from elements(frame, value, origin)
+        return
+    made, where = asked(frame, value, origin)
+    recorder.classes.guard_special(origin, value, "__len__")
+    try:
+        length, part = frame.invoke(sized, CONSTANT, (value,), (origin,))
+        recorder.pin(part, length)
+        len(_Sized(length))
+    except TypeError:  # Python goes on without a length
+        recorder.refuse(f"the length of a {kind.__name__}, which is none")
+    yield from _given(frame, made, where)
+
+
+class _Sized:
+    """Something of a length, which Python tests as it does that of any object."""
+
+    def __init__(self, length: Any) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
 
 
 def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
@@ -80,7 +103,9 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
             recorder.guard_keys(origin, value)  # its order too
         for element in value:
             yield element, CONSTANT
-    elif kind in (range, str, bytes) or (kind in (set, frozenset) and origin is not None):
+    elif kind in (range, str, bytes, bytearray) or (
+        kind in (set, frozenset) and origin is not None
+    ):
         recorder.pin(origin, value)
         for element in value:
             yield element, CONSTANT
@@ -118,8 +143,13 @@ def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:
 
 def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items that an object of a class written in Python gives."""
-    recorder = frame.recorder
     made, where = asked(frame, value, origin)
+    yield from _given(frame, made, where)
+
+
+def _given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Origin]]:
+    """The items that the iterator of such an object gives."""
+    recorder = frame.recorder
     following = special(type(made), "__next__")
     if following is None or recorder.dead:
         yield from elements(frame, made, where)

@@ -33,13 +33,11 @@ def _range(call: Call) -> Plan | None:
 def _sequence(call: Call) -> Plan | None:
     recorder, frame, kind = call.recorder, call.frame, call.function
     parts: list[Origin] = []
-    if call.args:
-        iteration.hinted(recorder, call.args[0])
 
     def run(*args: Any) -> Any:
         if not args:
             return kind()
-        pairs = list(iteration.elements(frame, args[0], call.origins[0]))
+        pairs = list(iteration.listed(frame, args[0], call.origins[0]))
         parts.extend(part for _, part in pairs)
         return kind([value for value, _ in pairs])
 
@@ -173,10 +171,9 @@ def _append_part(call: Call, shadow: Any, value: Any, part: Origin) -> None:
 def _extend(call: Call) -> Plan | None:
     owner = call.args[0]
     shadow = shadows.shadow_of(call.recorder, owner, call.origins[0])
-    iteration.hinted(call.recorder, call.args[1])
 
     def run(owner: list, iterable: Any) -> None:
-        pairs: Any = iteration.elements(call.frame, iterable, call.origins[1])
+        pairs: Any = iteration.listed(call.frame, iterable, call.origins[1])
         if type(iterable) in (list, tuple):  # taken as a whole: it may be the list itself
             pairs = list(pairs)
         for value, part in pairs:

@@ -14,6 +14,7 @@ from dualflow.array.tensor import Tensor
 
 from . import calls, iteration, twins
 from .classes import special
+from .kinds import DICTS
 from .provenance import CONSTANT, Born, Origin
 from .tables import known, methods
 
@@ -97,7 +98,7 @@ def sources(call: Call, first: int = 0) -> list[tuple[Any, Callable[[int], Origi
         elif type(value) is dict:
             iteration.keys(recorder, value, origin)
             found.append((value, lambda _: CONSTANT))
-        elif type(value) in (range, str, bytes):
+        elif type(value) in (range, str, bytes, bytearray):
             recorder.pin(origin, value)
             found.append((value, lambda _: CONSTANT))
         else:
@@ -196,6 +197,12 @@ def _iterator(call: Call) -> Plan | None:
     followed = isinstance(origin, Born) and origin.kind == "iterator"
     if call.function is iter and followed and iter(value) is value:
         return call.plan(lambda out: origin)
+    if call.function is iter and len(call.args) == 1 and origin is not None:
+        if special(type(value), "__iter__") is not None:
+            made, where = iteration.asked(call.frame, value, origin)
+            return call.plan(lambda out: where, lambda _: made)
+        if type(value) in (*DICTS, str, bytes, set, frozenset):
+            return _of_constants(call, value, origin)
     if len(call.args) != 1 or type(value) not in (list, tuple, range):
         call.refuse(f"{call.name} of a {type(value).__name__}")
         return None
@@ -215,10 +222,20 @@ def _iterator(call: Call) -> Plan | None:
     return lazily(call, real, follow)
 
 
+def _of_constants(call: Call, value: Any, origin: Origin) -> Plan:
+    """`iter` of what has constant items: text, a set, the keys of a dict."""
+    real = iter(value)
+    next(iteration.elements(call.frame, value, origin), None)  # guards what there is, and its order
+    return lazily(call, real, lambda: ((item, CONSTANT) for item in real))
+
+
 @known(next)
 def _next(call: Call) -> Plan | None:
     recorder = call.recorder
     origin = recorder.origin(call.origins[0], call.args[0])
+    following = special(type(call.args[0]), "__next__")
+    if following is not None and origin is not None:
+        return _next_of_object(call, following, origin)
     if not isinstance(origin, Born) or origin.kind != "iterator":
         call.refuse("next of an iterator of unknown origin")
         return None
@@ -238,6 +255,23 @@ def _next(call: Call) -> Plan | None:
             found[0] = call.origins[1]
             return default[0]
         raise StopIteration(*given)
+
+    return call.plan(lambda out: found[0], run)
+
+
+def _next_of_object(call: Call, following: types.FunctionType, origin: Origin) -> Plan:
+    """`next` of an object whose `__next__` is written in Python."""
+    call.recorder.classes.guard_special(origin, call.args[0], "__next__")
+    found: list[Origin] = [None]
+
+    def run(iterator: Any, *default: Any) -> Any:
+        try:
+            value, found[0] = call.frame.invoke(following, CONSTANT, (iterator,), (origin,))
+        except StopIteration:
+            if not default:
+                raise
+            value, found[0] = default[0], call.origins[1]
+        return value
 
     return call.plan(lambda out: found[0], run)
 

@@ -66,8 +66,7 @@ def _sortable(call: Call) -> bool:
 def _sorted(call: Call) -> Plan | None:
     if not _sortable(call):
         return None
-    iteration.hinted(call.recorder, call.args[0])
-    made = _in_order(call, list(iteration.elements(call.frame, call.args[0], call.origins[0])))
+    made = _in_order(call, list(iteration.listed(call.frame, call.args[0], call.origins[0])))
     return call.plan(
         lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),
         lambda *a, **k: [value for value, _ in made],

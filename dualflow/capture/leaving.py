@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 #: errors that hold more than their arguments
-_MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, NameError, AttributeError,
+_MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, AttributeError,
          BaseExceptionGroup)  # fmt: skip
 Stub = tuple[Callable[[], types.GeneratorType], int]
 
@@ -55,7 +55,7 @@ def _made_again(recorder: Recorder, frame: Frame, error: BaseException) -> bool:
     if isinstance(type(error).__new__, types.FunctionType):
         return False
     if origin.parts == "constant":
-        known = not vars(error) and all(type(part) in SCALARS for part in error.args)
+        known = all(type(part) in SCALARS for part in (*error.args, *vars(error).values()))
     else:
         known = set(origin.parts) == {"args", *vars(error)}
         known = known and len(origin.parts["args"]) == len(error.args)
@@ -89,6 +89,8 @@ def error_like(
     """An exception, made without its `__init__`, with a traceback of these lines."""
     made = kind.__new__(kind, *args)
     made.args = args
+    if isinstance(made, NameError):
+        made.name = inside.pop("name", None)
     vars(made).update(inside)
     made.__context__, made.__cause__ = context, cause
     made.__suppress_context__ = hides

@@ -57,3 +57,25 @@ def guard_absent_name(recorder: Recorder, module: types.ModuleType, name: str) -
         recorder.refuse(f"{module.__name__}.{name}, which the module computes")
     for absent in (name, "__getattr__"):
         recorder.guard("{k1} not in {k0}", constants=(namespace, absent))
+
+
+def guard_unnamed(recorder: Recorder, error: BaseException) -> bool:
+    """Guard that a variable which an instrumented copy did not find is not there; False if `error`
+    tells of something else."""
+    trace: Any = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = None if trace is None else trace.tb_frame
+    if frame is None or "_df_" not in frame.f_code.co_freevars:
+        return False
+    if type(error) is UnboundLocalError:  # the lines before decide
+        return True
+    name = getattr(error, "name", None)
+    namespace, own = frame.f_globals, frame.f_builtins
+    if type(error) is not NameError or error.args != (f"name {name!r} is not defined",):
+        return False
+    if name in namespace or name in own:
+        return False
+    recorder.guard("{k1} not in {k0}", constants=(namespace, name))
+    recorder.guard("{k1} not in {k0}", constants=(own, name))
+    return ("global", id(namespace), name) not in recorder.stored

@@ -65,6 +65,9 @@ def pin(recorder: Recorder, origin: Origin, value: Any) -> None:
         recorder.guard("{0} is {k0}", origin, constants=(value,))
     elif kind is range:
         recorder.guard("type({0}) is range and repr({0}) == {k0}", origin, constants=(repr(value),))
+    elif kind is bytearray:
+        recorder.guard("type({0}) is bytearray and bytes({0}) == {k0}", origin,
+                       constants=(bytes(value),))  # fmt: skip
     elif kind in (set, frozenset) and id(value) not in recorder.lists:
         _pin_set(recorder, origin, value)
     else:

@@ -172,7 +172,9 @@ class Planner:
             args = [self.plan(*pair) for pair in zip(value.args, origin.parts["args"], strict=True)]
             inside = [(k, self.plan(v, origin.parts.get(k))) for k, v in vars(value).items()]
         else:
-            args, inside = [("constant", part) for part in value.args], []
+            held = vars(value) | ({"name": value.name} if isinstance(value, NameError) else {})
+            args = [("constant", part) for part in value.args]
+            inside = [(key, ("constant", part)) for key, part in held.items()]
         before = [
             ("constant", None) if part is None else self.plan(part, self.recorder.known(part))
             for part in (value.__cause__, value.__context__)

@@ -125,6 +125,18 @@ class Variables:
             if name in self.names:
                 self.recorder.stored[id(cell), "cell"] = self.slots[self.names[name]]
 
+    def captured(self, closure: Callable[[], Any], *places: Any) -> None:
+        """The cells of variables of a comprehension, which functions within it capture: names, each
+        with its slot."""
+        slots = dict(zip(places[::2], places[1::2], strict=True))
+        for name, cell in zip(closure.__code__.co_freevars, closure.__closure__ or (), strict=True):
+            slot = slots.get(name)
+            if slot is None or self.slots[slot] is None or self.recorder.dead:
+                continue
+            if self.recorder.known(cell) is None:
+                self.recorder.born(cell, "cell")
+            self.recorder.stored[id(cell), "cell"] = self.origin(slot, contents(cell))
+
     def cell(self, slot: int, name: str, value: Any) -> Any:
         recorder = self.recorder
         if recorder.dead:
