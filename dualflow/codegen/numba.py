@@ -1,6 +1,7 @@
 """Kernel -> Python source over raw pointers, for Numba.
 
-map     no loop axis                 nested loops over the grid; transposed accesses in tiles
+map     no loop axis                 nested loops over the grid; transposed accesses in tiles;
+                                     between the places where a comparison with one turns
 row     lanes = the last loop axis   stages one after the other inside each grid point; a dear
                                      last stage without a loop for a block of points at once
 repeated no loop axis                all steps of a block of lanes, whose state stays in the cache
@@ -15,6 +16,7 @@ from dualflow.ir.text import KernelText
 
 from .numba_columns import ColumnEmitter
 from .numba_late import LateEmitter
+from .numba_maps import MapEmitter
 from .numba_repeated import RepeatedEmitter
 from .numba_rows import RowEmitter
 
@@ -31,4 +33,6 @@ def emit(kernel: Kernel) -> KernelText:
         return RepeatedEmitter(kernel).text()
     if kernel.folds_across_lanes:
         return ColumnEmitter(kernel).text()
+    if not kernel.loops and not kernel.totals:
+        return MapEmitter(kernel).text()
     return (LateEmitter if LateEmitter.suits(kernel) else RowEmitter)(kernel).text()

@@ -6,7 +6,7 @@ lies in arrays on the stack, which stay in the first-level cache.
 
 from __future__ import annotations
 
-from dualflow.ir.kernel import Access, Kernel
+from dualflow.ir.kernel import Kernel
 
 from .numba_rows import RowEmitter
 from .numba_values import stored_as
@@ -24,9 +24,6 @@ class RepeatedEmitter(RowEmitter):
         self.before = dict(kernel.repeated or ())
         stores = [access for access in kernel.accesses if access.mode == "out"]
         self.state = {access.name: f"state_{self.pointers[access.name]}" for access in stores}
-
-    def _strided(self) -> list[Access]:
-        return []
 
     def _prologue(self) -> None:
         super()._prologue()

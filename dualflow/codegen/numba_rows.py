@@ -1,4 +1,4 @@
-"""The map and row forms: grid loops outside, stages one after the other inside each grid point.
+"""The row form: grid loops outside, stages one after the other inside each grid point.
 
 Comes in: a Kernel. Goes out: its KernelText.
 """
@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from dualflow.base.config import active
 from dualflow.ir.kernel import (
     BUILT_IN,
-    Access,
     Check,
     Fold,
     Keep,
-    Kernel,
     Sink,
     Stage,
     Store,
@@ -33,11 +31,6 @@ from .numba_values import BOOL, FLOAT16, INT64, held_as, literal, packed, stored
 SHORT_ROW = 512
 #: A stage with so many dear ops is walked in whole vectors however long the row is.
 HEAVY = 4
-#: Lanes that are copied beside where an operand takes steps along the lanes; where it takes none
-#: along other axes, once for all of them.
-LANE_BLOCK, FIXED_BLOCK = 512, 2048
-#: Side of the square tiles in which a transposed access is walked.
-TILE = 16
 #: What the compiler may do to float arithmetic, by the setting `numerics`.
 OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "strict": (),
@@ -47,11 +40,7 @@ OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 class RowEmitter(FoldWriter):
-    """One kernel in the making: the map and row forms."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        super().__init__(kernel)
-        self.strided = self._strided()
+    """One kernel in the making, of any form but the column form, which is built on it."""
 
     def text(self) -> KernelText:
         kernel = self.kernel
@@ -84,10 +73,6 @@ class RowEmitter(FoldWriter):
                 self.put(f"{name} = from_half({name})")
         for n in range(len(self.checks)):
             self.put(f"ok{n} = True")
-        size = TILE * TILE if self._tiled() else self._lane_block()
-        for access in self.strided:
-            name = f"beside_{self.pointers[access.name]}"
-            self.put(f"{name} = stack({stored_as(access.dtype).name}, {size})")
 
     def _epilogue(self) -> None:
         for n, check in enumerate(self.checks):
@@ -114,89 +99,9 @@ class RowEmitter(FoldWriter):
                 for stage in self.kernel.stages:
                     self._stage(stage)
             return
-        blocked = self._blocked()
-        walks = [self._walk(axis) for axis in self.kernel.grid if axis not in blocked]
-        blocks, inside, places = [], [], []
-        for axis, size in blocked.items():
-            i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
-            b = f"b{i[1:]}"
-            blocks.append(f"for {b} in range({self._range(axis)}, {size}):")
-            inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
-            places.append(f"({i} - {b})" if not places else f"{i} - {b}")
-        place = f" * {TILE} + ".join(places)
-        beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
-        before, after = (blocks, walks) if self._is_fixed() else ([*walks, *blocks], [])
-        with self.block(*before):
-            for access in self.strided:
-                if access.mode == "in":
-                    with self.block(*inside):
-                        self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
-            self.beside = beside
-            with self.block(*after, *inside):
-                for stage in self.kernel.stages:
-                    self._stage(stage)
-            self.beside = {}
-            for access in self.strided:
-                if access.mode == "out":
-                    with self.block(*inside):
-                        self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
-
-    def _is_fixed(self) -> bool:
-        """Whether what is copied beside is the same along all axes but the lanes."""
-        return bool(self.strided) and not self._tiled() and not any(
-            stride
-            for access in self.strided
-            for axis, stride in zip(self.kernel.axes, access.strides, strict=True)
-            if axis.name != self.kernel.lanes
-        )  # fmt: skip
-
-    def _blocked(self) -> dict[str, int]:
-        """The grid axes to walk in blocks, and the length of a block."""
-        tiled = self._tiled()
-        if tiled:
-            return dict.fromkeys(tiled, TILE)
-        return {self.kernel.lanes: self._lane_block()} if self.strided else {}
-
-    def _lane_block(self) -> int:
-        return FIXED_BLOCK if self._is_fixed() else LANE_BLOCK
-
-    def _strided(self) -> list[Access]:
-        """The accesses that take steps along the lanes: a loop that computes would not vectorise
-        with them, so it computes on copies of a block, made by a loop that does nothing else."""
-        kernel = self.kernel
-        lets = [let for stage in kernel.stages for let in stage.lets]
-        if kernel.loops or all(let.op in BUILT_IN for let in lets):
-            return []
-        lane = kernel.grid.index(kernel.lanes)
-        elsewhere = {
-            let.arguments[0]
-            for let in lets
-            if let.op == "gather" or (let.op == "load" and len(let.arguments) > 1)
-        }
-        return [
-            access
-            for access in kernel.accesses
-            if access.strides[lane] == "s"
-            and access.mode != "inout"
-            and access.name not in elsewhere
-            and access.name not in self.differing
-        ]
-
-    def _tiled(self) -> tuple[str, ...]:
-        """The grid axes to walk in tiles: lanes, and the last that another access walks by 1."""
-        kernel = self.kernel
-        if kernel.loops:
-            return ()
-        lane = kernel.grid.index(kernel.lanes)
-        crossing = {
-            axis.name
-            for access in kernel.accesses
-            for axis, stride in zip(kernel.axes, access.strides, strict=True)
-            if stride in (1, -1) and axis.name != kernel.lanes and axis.role != "short"
-            and access.strides[lane] == "s"
-        }  # fmt: skip
-        found = [a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes)]
-        return tuple(found[-2:])
+        with self.block(*map(self._walk, self.kernel.grid)):
+            for stage in self.kernel.stages:
+                self._stage(stage)
 
     def _stage(self, stage: Stage) -> None:
         folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]

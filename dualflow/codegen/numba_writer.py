@@ -42,6 +42,8 @@ class Writer:
         self.integers = self._integer_names()
         #: accesses read and written in a copy of the block at hand, and where
         self.beside: dict[str, str] = {}
+        #: values that are known before the loop at hand, by the name they have there
+        self.settled: dict[str, str] = {}
         self.counted = 0
 
     def _write_out(self) -> None:
@@ -170,6 +172,9 @@ class Writer:
         """The scalar code; `moved` are texts of positions along axes that are not the loops'."""
         for let in stage.lets:
             self.dtypes[let.name] = let.dtype
+            if let.name in self.settled:
+                self._call(let.name, self.settled[let.name])
+                continue
             for axes in self._points(let.name):
                 text = self._expression(let, {**axes, **moved} if moved else axes)
                 name = f"v{self.counted}"

@@ -59,7 +59,8 @@ class Op:
             complex inputs or outputs. Reductions spell the combination of two values; a backend
             that lacks an op's spelling runs it by `numpy`.
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
-        combine: reductions: the elementwise op that folds two values of the result's dtype.
+        combine: reductions and scans: the elementwise op that joins two values of the result's
+            dtype.
         position_of: reductions that give a position: the reduction that gives the value there. They
             spell whether one value is better than another (Triton: the name of a function).
         view: movements that only reinterpret: `view(View, **attributes)` gives the View of the
@@ -74,6 +75,8 @@ class Op:
             `Lookup`: where each element of the output looks in x and in its indices.
         scatter: indexing ops that write along `axis`: the op that combines the old element with
             the value; "" where the value replaces it.
+        turns: comparisons of numbers that turn once while the first grows by ones: how far after
+            the second; None for all other ops.
         may_raise: whether it may raise on values (an index out of bounds).
         exact: whether every backend gives NumPy's bits; a string: for these dtype kind letters.
         domain: where tests draw inputs: see `ops/domains.py`; None for the whole line.
@@ -97,6 +100,7 @@ class Op:
     placement: Callable[..., Any] | None = None
     lookup: Callable[..., Any] | None = None
     scatter: str | None = None
+    turns: int | None = None
     may_raise: bool = False
     exact: bool | str = True
     domain: Any = None

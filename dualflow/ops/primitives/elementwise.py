@@ -337,12 +337,12 @@ trunc = elementwise(
 # Comparison.
 
 _COMPARISONS = (
-    ("equal", np.equal, "==", ALL),
-    ("not_equal", np.not_equal, "!=", ALL),
-    ("less", np.less, "<", ORDERED),
-    ("less_equal", np.less_equal, "<=", ORDERED),
-    ("greater", np.greater, ">", ORDERED),
-    ("greater_equal", np.greater_equal, ">=", ORDERED),
+    ("equal", np.equal, "==", ALL, None),
+    ("not_equal", np.not_equal, "!=", ALL, None),
+    ("less", np.less, "<", ORDERED, 0),
+    ("less_equal", np.less_equal, "<=", ORDERED, 1),
+    ("greater", np.greater, ">", ORDERED, 1),
+    ("greater_equal", np.greater_equal, ">=", ORDERED, 0),
 )
 equal, not_equal, less, less_equal, greater, greater_equal = (
     elementwise(
@@ -350,9 +350,9 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
         accepts=accepts, result=bool_, no_gradient=BOOLEAN,
         numba={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"},
         triton={"biuf": infix(sign), "c": f"c_{name}({{0}}, {{1}})"},
-        domain=domains.FEW_VALUES,
+        domain=domains.FEW_VALUES, turns=turns,
     )
-    for name, numpy, sign, accepts in _COMPARISONS
+    for name, numpy, sign, accepts, turns in _COMPARISONS
 )  # fmt: skip
 isnan = elementwise(
     "isnan", np.isnan, "whether x is NaN", accepts=INEXACT, result=bool_, no_gradient=BOOLEAN,

@@ -1,0 +1,88 @@
+"""Maps over lines of memory: short and long ones, and parts between which comparisons turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow.ir.op import CATALOGUE
+
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal")
+LENGTHS = (1, 2, 63, 64, 65, 700)
+#: so few columns are written out in the text
+WRITTEN_OUT = 4
+LARGEST = np.iinfo(np.int64).max
+
+
+def compiled_as_eager(function, *arrays: np.ndarray) -> str:
+    """The text of the kernels; asserts that a replay has eager's bits."""
+    tensors = [df.asarray(array) for array in arrays]
+    fast = df.compile(function, wait=True)
+    wanted = function(*tensors)
+    for _ in range(2):
+        found = fast(*tensors)
+    assert fast.stats()["replays"] >= 1
+    assert found.numpy().tobytes() == wanted.numpy().tobytes()
+    assert found.dtype == wanted.dtype
+    return fast.explain()
+
+
+def lines(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_comparisons_turn_where_their_records_say(name):
+    op = CATALOGUE[name]
+    truth = [bool(op.numpy(np.int64(i), np.int64(5))) for i in range(12)]
+    (turn,) = [i for i in range(1, 12) if truth[i] != truth[i - 1]]
+    assert turn == 5 + op.turns
+    others = {op.name for op in CATALOGUE.values() if op.turns is not None}
+    assert others == set(COMPARISONS)
+
+
+@pytest.mark.parametrize("place", [-LARGEST - 1, -1, 0, 1, 40, 699, 700, LARGEST])
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_comparisons_of_places_are_eager_s_wherever_they_turn(name, place):
+    def parts(x):
+        return df.where(getattr(df, name)(df.arange(700), place), x * 2, x - 1)
+
+    assert "while b0 < hi0" in compiled_as_eager(parts, lines(1, 700)[0])
+
+
+@pytest.mark.parametrize("columns", LENGTHS)
+def test_parts_of_lines_of_any_length(columns):
+    def joined(x, y):
+        return df.concat([x * 2, y[:, :1], df.abs(x - y)], axis=1) * 0.5
+
+    text = compiled_as_eager(joined, lines(5, columns), lines(5, columns, 1))
+    assert ("while b1 < hi1" in text) == (columns + 1 + columns > WRITTEN_OUT)
+
+
+@pytest.mark.parametrize("columns", LENGTHS)
+def test_rolled_lines(columns):
+    def rolled(x):
+        return df.roll(x, 1, 0) + df.roll(x, -1, 1) - 2 * x
+
+    compiled_as_eager(rolled, lines(4, columns))
+
+
+@pytest.mark.parametrize("columns", LENGTHS)
+def test_a_triangle_turns_where_the_row_is(columns):
+    def lower(x):
+        rows, places = df.arange(6).reshape((6, 1)), df.arange(columns)
+        return df.where(places <= rows, x, -x)
+
+    text = compiled_as_eager(lower, lines(6, columns))
+    assert ("wrap_add" in text) == (columns > WRITTEN_OUT)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "float16", "bool"])
+@pytest.mark.parametrize("columns", LENGTHS)
+def test_lines_apart_are_walked_in_whole_vectors_where_they_are_short(columns, dtype):
+    def inner(x):
+        return x[1:-1, 1:-1] + x[:-2, 1:-1]
+
+    wide = (100 * lines(6, columns + 2)).astype(dtype)
+    assert ("whole_vectors()" in compiled_as_eager(inner, wide)) == (columns > WRITTEN_OUT)
