@@ -83,11 +83,11 @@ def kernel(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> C
     """Compile `for i: O[i] = expression` over raw pointers; `a`, `b`, `c` are the elements."""
     key = (expression, inputs, output)
     if key not in _kernels:
-        _kernels[key] = _compile(expression, inputs, output)
+        _kernels[key] = compiled(expression, inputs, output)
     return _kernels[key]
 
 
-def _compile(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Compiled:
+def compiled(expression: str, inputs: tuple[np.dtype, ...], output: np.dtype) -> Compiled:
     names = "ABC"[: len(inputs)]
     # Booleans are bytes in memory.
     reads = ["to_bool({}[i])" if dtype.kind == "b" else "{}[i]" for dtype in inputs]

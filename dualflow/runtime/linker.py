@@ -13,6 +13,7 @@ import platform
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from .once import once
@@ -147,7 +148,10 @@ class _Object:
         if section in self.places:
             return self.base + self.places[section] + value
         if section == _UNDEFINED:
-            return _outside(name)
+            found = outside(name)
+            if not found:
+                raise RuntimeError(f"no function {name} in this process")
+            return found
         if section == _ABSOLUTE:
             return value
         raise Unknown(f"symbol {name}")
@@ -185,22 +189,31 @@ class _Object:
         return self.base + self.stubs[symbol] + (len(_JUMP) if kind in _BY_TABLE else 0)
 
 
-def _outside(name: str) -> int:
-    """The address of a function of this process: of the C library, or of Python.
-
-    Raises:
-        RuntimeError: there is none.
-    """
-    for library in (_process(), ctypes.pythonapi):
-        function = getattr(library, name, None)
+def outside(name: str) -> int | None:
+    """The address of a function of this process: of the C library, of Python or of NumPy."""
+    for library in (_process, _python, _numpy):
+        function = getattr(library(), name, None)
         if function is not None:
-            return ctypes.cast(function, ctypes.c_void_p).value or 0
-    raise RuntimeError(f"no function {name} in this process")
+            return ctypes.cast(function, ctypes.c_void_p).value
+    return None
 
 
 @once
 def _process() -> Any:
     return ctypes.CDLL(None)
+
+
+def _python() -> Any:
+    return ctypes.pythonapi
+
+
+@once
+def _numpy() -> Any:
+    """What NumPy is made of; None where that cannot be found."""
+    try:
+        return ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
+    except (ImportError, OSError):
+        return None
 
 
 def _map(size: int) -> tuple[Any, int]:

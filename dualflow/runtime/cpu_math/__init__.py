@@ -27,7 +27,8 @@ and the vector body of a loop give the same bits. Arguments of one call have one
     float_bits (float -> signed integer)   bits_float (integer -> float)          bit casts
 
 The transcendental functions are within 2 ulp on the whole range, with C's special values; sqrt,
-fma, fmod and the divisions are exact. m_pow and m_lgamma compute float32 in double. m_sin, m_cos
+fma, fmod and the divisions are exact. Some are NumPy's functions of vectors where the machine has
+them (`numpy_vectors`). m_pow and m_lgamma compute float32 in double. m_sin, m_cos
 and m_tan (sizes above 1e5 in float32, 1e9 in float64) and fmod (quotients above 2**22 and 2**51,
 special values) call the C library for that element without ending vectorisation:
 `LIBRARY_SYMBOLS` lists what a loader of kernels must be able to resolve. Numba cannot store a
@@ -37,11 +38,13 @@ written as `to_uint8(condition)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+from .. import numpy_vectors
 from ..translation import kinds as types
 from . import complex_numbers, division, selection
-from .builder import copy_sign, fma, intrinsic, square_root
+from .builder import Scalar, copy_sign, fma, intrinsic, square_root
 from .error_function import erf, erfc
 from .exponential import exp, exp2, expm1, sigmoid
 from .gamma import cbrt, lgamma
@@ -58,16 +61,18 @@ from .intrinsics import (
     through_double,
     with_sign,
 )
+from .library_calls import of_vectors
 from .logarithm import log, log1p, log2, log10, logaddexp
 from .philox import philox
 from .power import hypot, power
 from .trigonometric import acos, asin, atan, atan2, cos, sin, tan
 
-# What compiled code may call in the C library. `fma` only where the processor has no fused
-# multiply-add.
+# What compiled code may call in the C library (`fma` only where the processor has no fused
+# multiply-add), and in NumPy.
 LIBRARY_SYMBOLS: tuple[str, ...] = (
     *("sin", "sinf", "cos", "cosf", "tan", "tanf", "fmod", "fmodf"),
     *("fma", "fmaf"),
+    *(numpy_vectors.PREFIX + name for name in numpy_vectors.NAMES.values()),
 )
 
 _IN_THE_WIDTH = (exp, exp2, expm1, sigmoid, log, log2, log10, log1p, sin, cos, asin, acos, atan)
@@ -78,14 +83,30 @@ _UNSIGNED = {f"uint{n}": getattr(types, f"uint{n}") for n in (8, 16, 32, 64)}
 _REALS = {"float32": types.float32, "float64": types.float64}
 
 
+def _fastest(function: Callable[..., Scalar]) -> Callable[..., Scalar]:
+    """`function`, by NumPy's of vectors where that is faster."""
+
+    def chosen(*arguments: Scalar) -> Scalar:
+        width = arguments[0].width
+        name = numpy_vectors.NAMES.get((function.__name__, width))
+        if name is None or not numpy_vectors.usable():
+            return function(*arguments)
+        return of_vectors(numpy_vectors.PREFIX + name, 512 // width, *arguments)
+
+    chosen.__doc__ = function.__doc__
+    return chosen
+
+
 def _functions() -> dict[str, object]:
     """Functions of floats."""
-    table = {f"m_{f.__name__}": float_function(f, f"m_{f.__name__}") for f in _IN_THE_WIDTH}
+    table = {
+        f"m_{f.__name__}": float_function(_fastest(f), f"m_{f.__name__}") for f in _IN_THE_WIDTH
+    }
     for f in _IN_DOUBLE:
         table[f"m_{f.__name__}"] = float_function(through_double(f), f"m_{f.__name__}")
     table["m_sqrt"] = float_function(square_root, "m_sqrt")
     table["m_atan2"] = float_function(atan2, "m_atan2", 2)
-    table["m_pow"] = float_function(power, "m_pow", 2)
+    table["m_pow"] = float_function(_fastest(power), "m_pow", 2)
     table["m_hypot"] = float_function(hypot, "m_hypot", 2)
     table["m_logaddexp"] = float_function(logaddexp, "m_logaddexp", 2)
     table["copysign"] = float_function(copy_sign, "copysign", 2)

@@ -1,12 +1,13 @@
-"""Calls of the C library for the few elements that a polynomial does not serve.
+"""Calls of libraries: of the C library for the few elements that a polynomial does not serve, of
+NumPy's functions of vectors where they are faster than ours.
 
-In: a condition, the value for the usual case and the arguments. Out: a `Scalar`. The surrounding
-loop still vectorises: LLVM is told of masked vector variants of the call, written here.
+In: the arguments; a condition and the value for the usual case. Out: a `Scalar`. The surrounding
+loop still vectorises: LLVM is told of vector variants of the call, written here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -42,6 +43,62 @@ def rarely(condition: Scalar, name: str | Maker, usual: Scalar, *arguments: Scal
     return usual.wrap(result)
 
 
+def of_vectors(name: str, lanes: int, *arguments: Scalar) -> Scalar:
+    """The library's `name(*arguments)`, a function of vectors of so many lanes, which are called by
+    loops; all lanes are one element where no loop is vectorised."""
+    first = arguments[0]
+    module, kind, count = first.builder.module, first.type, len(arguments)
+    caller = f"dualflow_{name}"
+    if caller not in module.globals:
+        vector = ir.VectorType(kind, lanes)
+        library = ir.Function(module, ir.FunctionType(vector, [vector] * count), name)
+        _pure(library)
+        parts = [_part_call(module, library, w) for w in (lanes // 4, lanes // 2)]
+        function = ir.Function(module, ir.FunctionType(kind, [kind] * count), caller)
+        _mark(function, _variants("N", caller, [*parts, library], count))
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        whole = [_everywhere(builder, argument, vector) for argument in function.args]
+        builder.ret(builder.extract_element(builder.call(library, whole), ir.IntType(32)(0)))
+        _keep(module, [*parts, library])
+    called = first.builder.call(module.globals[caller], [each.value for each in arguments])
+    return first.wrap(called)
+
+
+def _everywhere(builder: ir.IRBuilder, value: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """A vector of one element."""
+    nothing, number = ir.Constant(vector, ir.Undefined), ir.IntType(32)
+    one = builder.insert_element(nothing, value, number(0))
+    lanes = ir.Constant(ir.VectorType(number, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, nothing, lanes)
+
+
+def _part_call(module: ir.Module, library: ir.Function, width: int) -> ir.Function:
+    """A function of shorter vectors, whose lanes are repeated."""
+    whole = library.function_type.return_type
+    vector, number = ir.VectorType(whole.element, width), ir.IntType(32)
+    kind = ir.FunctionType(vector, [vector] * len(library.args))
+    function = ir.Function(module, kind, f"dualflow_{library.name}_{width}")
+    _mark(function)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    wider, lanes = (
+        ir.Constant(ir.VectorType(number, count), [n % width for n in range(count)])
+        for count in (whole.count, width)
+    )
+    longer = [builder.shuffle_vector(each, each, wider) for each in function.args]
+    found = builder.call(library, longer)
+    builder.ret(builder.shuffle_vector(found, found, lanes))
+    return function
+
+
+def _variants(masked: str, name: str, functions: Sequence[ir.Function], count: int) -> str:
+    """What tells the vectoriser of the vector variants of a function of that name."""
+    each = [
+        f"_ZGV_LLVM_{masked}{f.function_type.return_type.count}{'v' * count}_{name}({f.name})"
+        for f in functions
+    ]
+    return f'"vector-function-abi-variant"="{",".join(each)}"'
+
+
 def _declared(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Function:
     """A function of the C library."""
     signature = ir.FunctionType(kind, [kind] * count)
@@ -68,12 +125,7 @@ def _scalar_call(module: ir.Module, library: ir.Function, kind: ir.Type, count: 
     widths = [width for width in (lanes // 4, lanes // 2, lanes) if width > 1]
     variants = [_vector_call(module, library, wrapper_name, kind, count, w) for w in widths]
     wrapper = ir.Function(module, signature, wrapper_name)
-    letters = "v" * count
-    mapping = ",".join(
-        f"_ZGV_LLVM_M{width}{letters}_{wrapper_name}({variant.name})"
-        for width, variant in zip(widths, variants, strict=True)
-    )
-    _mark(wrapper, f'"vector-function-abi-variant"="{mapping}"')
+    _mark(wrapper, _variants("M", wrapper_name, variants, count))
     builder = ir.IRBuilder(wrapper.append_basic_block("entry"))
     builder.ret(builder.call(library, wrapper.args))
     _keep(module, variants)
@@ -83,7 +135,13 @@ def _scalar_call(module: ir.Module, library: ir.Function, kind: ir.Type, count: 
 def _mark(function: ir.Function, *attributes: str) -> None:
     """Make the function private, pure and never inlined."""
     function.linkage = "internal"
-    for attribute in ("noinline", "nounwind", "readnone"):
+    function.attributes.add("noinline")
+    _pure(function, *attributes)
+
+
+def _pure(function: ir.Function, *attributes: str) -> None:
+    """Say that nothing but the result depends on a call."""
+    for attribute in ("nounwind", "readnone"):
         function.attributes.add(attribute)
     for attribute in ("willreturn", *attributes):
         # llvmlite's own `add` refuses attributes that its list lacks; LLVM knows these.
