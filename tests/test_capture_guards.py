@@ -168,3 +168,16 @@ def test_a_variable_of_a_tensor_made_here_that_takes_one_from_outside(f):
         Held.tensor = x() + float(i)
         assert compiled(x() * i).tolist() == f(x() * i).tolist()
     assert compiled.stats()["replays"] == 3
+
+
+def test_a_new_size_leaves_the_guards_of_others_uncompiled():
+    compiled = df.compile(lambda x, y: df.exp(x) * 2.0 + y, wait=True)
+    sizes = range(3, 9)
+    for size in sizes:
+        compiled(df.ones(size), df.ones(1))
+    blocks = [alternative.block for alternative in compiled._root.alternatives]
+    assert [block.arguments[0][:2] for block in blocks] == [(0, (size,)) for size in sizes]
+    assert not any("block" in block._namespace for block in blocks)
+    assert replayed(compiled, df.zeros(5), df.ones(1)) == ([3.0] * 5, True)
+    assert ["block" in block._namespace for block in blocks] == [size == 5 for size in sizes]
+    assert compiled.stats()["recordings"] == len(sizes)

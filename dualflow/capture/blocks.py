@@ -13,7 +13,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from dualflow import pipeline
+from dualflow.array.tensor import Tensor
 from dualflow.base import config
+from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, attribute_key
 from dualflow.ir.types import View
@@ -49,6 +51,7 @@ class Block:
         reason: of a leaf that runs in Python: why.
         kinds: the types and layouts that its guards ask for: what differs otherwise between two
             recordings are Python values.
+        arguments: number, shape and dtype of the arguments that its guards ask to be tensors.
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
@@ -72,10 +75,21 @@ class Block:
         self._namespace: dict[str, Any] = {}
         self.failed: Exception | None = None
         self.kinds: tuple[Any, ...] = ()
+        self.arguments: list[tuple[int, Shape, np.dtype]] = []
         self.exports: list[Any] = []
         self.drops: list[Any] = []
         self.slow: bool | None = None
         self.native: Any = None
+
+    def is_for_others(self, args: tuple[Any, ...]) -> bool:
+        """Whether one of `args` is a tensor of another shape or dtype than the guards ask: so the
+        text of guards, which takes as long to compile as it took to record, can wait."""
+        for i, shape, dtype in self.arguments:
+            if i < len(args) and type(args[i]) is Tensor:
+                array = args[i]._array
+                if array is not None and (array.shape != shape or array.dtype != dtype):
+                    return True
+        return False
 
     @property
     def ready(self) -> bool:

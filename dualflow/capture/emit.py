@@ -11,6 +11,7 @@ import linecache
 import sys
 import types
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 from weakref import finalize
@@ -60,6 +61,7 @@ class Emitter:
         self.indent = 1
         self._names: dict[Node, str] = {}
         self._constants: dict[int, str] = {}
+        self._values: list[Any] = []  # constants that have a name, in order
         self._weak: dict[int, str] = {}
         self.weak: list[tuple[str, Any]] = []  # names of weak references, and to what
         self._heads: list[str] = []
@@ -80,6 +82,7 @@ class Emitter:
         if name is None:
             name = f"K{len(self._constants)}"
             self._constants[id(value)] = name
+            self._values.append(value)
             self.namespace[name] = value
         return name
 
@@ -96,6 +99,7 @@ class Emitter:
                 return self.constant(value)
             target, part = found
             name = self._weak[id(value)] = f"W{len(self._weak)}"
+            self._values.append(value)
             self.weak.append((f"weak_{name}", target))
             self._heads.append(f"    {name} = weak_{name}()")
             self._heads.append(f"    if {name} is None: return MISS")
@@ -150,10 +154,14 @@ class Emitter:
         found: set[Node] = set()
         for space, nodes in names.items():
             if len(nodes) > 1:
-                wanted = self.constant(frozenset(nodes))
+                wanted = self.constant(_set_of(tuple(nodes)))
                 self.line(f"if not {self.compared(space)}.keys().isdisjoint({wanted}): return MISS")
                 found.update(nodes.values())
         return found
+
+    def key(self) -> int:
+        """Equal for emitters whose lines so far say the same."""
+        return hash((*self.lines, *map(identity, self._values)))
 
     def tensor(self, node: Node, layout: Any, requires: bool, taped: bool) -> None:
         """Check a tensor's type, layout and need of gradients."""
@@ -199,6 +207,12 @@ class Emitter:
             return namespace["block"]
 
         return compiled, text
+
+
+@lru_cache
+def _set_of(names: tuple[str, ...]) -> frozenset[str]:
+    """One set for the same names, so that guards of two recordings are the same."""
+    return frozenset(names)
 
 
 def is_array(node: Node) -> bool:

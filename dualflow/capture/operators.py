@@ -246,7 +246,7 @@ class Operators(Arithmetic):
 
     def truth(self, slot: int, value: Any) -> Any:
         """`if value`: what Python decides; always a bool."""
-        if self.recorder.dead:
+        if self.recorder.dead or (type(value) is bool and self.slots[slot] is CONSTANT):
             return bool(value)
         return self.truth_of(self.origin(slot, value), value)
 

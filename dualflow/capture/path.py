@@ -137,8 +137,8 @@ class Builder:
 
     # Blocks ---------------------------------------------------------------------------------
 
-    def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> list[Any]:
-        keys: list[Any] = [self.recorder.grad_enabled, self.numerics, self.autocast]
+    def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> int:
+        """Write guards; a key that is equal for guards that say the same."""
         kinds: list[Any] = []
         arrays: dict[str, Any] = {}
         absent = emitter.absences([event[1] for event in guards if event[0] == "guard"])
@@ -146,23 +146,21 @@ class Builder:
             if event[0] == "guard":
                 if event[1] not in absent:
                     emitter.guard(event[1])
-                keys.append(node_key(event[1], self.keys))
+                if event[1].template.startswith("type("):
+                    kinds.append(str(event[1]))
             elif event[0] == "value":
                 emitter.node(event[1])
-                keys.append(("value", node_key(event[1], self.keys)))
             else:
                 _, node, layout, requires, taped = event
                 emitter.tensor(node, layout, requires, taped)
                 shape, dtype, strides = layout
+                if node.template == "args[{k0}]":
+                    block.arguments.append((node.constants[0], shape, dtype))
                 place = arrays[emitter.array(node)] = self.recorder.outside.places.get(node, "cpu")
-                keys.append((node_key(node, self.keys), shape, dtype.str, strides, requires, taped,
-                             str(place)))  # fmt: skip
-                kinds.append(keys[-1])
-            if event[0] == "guard" and event[1].template.startswith("type("):
-                kinds.append(keys[-1])
+                kinds.append((str(node), shape, dtype.str, strides, requires, taped, str(place)))
         block.kinds = tuple(kinds)
         self._check_places(emitter, arrays)
-        return keys
+        return emitter.key()
 
     def _check_places(self, emitter: Emitter, arrays: dict[str, Any]) -> None:
         """Guard on which devices tensors lie, and on which new ones will."""
@@ -186,12 +184,12 @@ class Builder:
         block, emitter = Block(None), Emitter()
         recorder = self.recorder
         self._open(emitter)
-        keys = self._guards(emitter, guards, block)
+        key = self._guards(emitter, guards, block)
         emitter.line("if check: return FITS")
         numbers = self._late_of([node])
         wanted = [recorder.late.values[number] for number in numbers]
         block.outcome = outcome_key(outcome)
-        block.key = (tuple(keys), node_key(node, self.keys))
+        block.key = (key, node_key(node, self.keys))
         same = self.find([*self.path, block])
         exports = self._exports(wanted, everything)
         if same is not None:  # an earlier recording went this way: its program is the one that runs
@@ -226,12 +224,12 @@ class Builder:
         if not recorder.dead:
             known_locks.write(recorder, emitter)
         self._open(emitter)
-        keys = self._guards(emitter, guards, block)
+        key = self._guards(emitter, guards, block)
         if recorder.dead:
             block.reason = recorder.reason
             emitter.line("return FITS if check else PYTHON")
             self._close(emitter)
-            block.key = (tuple(keys), "python")
+            block.key = (key, "python")
             self._finish(block, emitter, "path in Python")
             return block
         for node in self.planner.nodes:
@@ -267,7 +265,7 @@ class Builder:
         writer.write_histories()
         emitter.line(f"return {result}")
         known_locks.close(recorder, emitter)
-        block.key = (tuple(keys), "leaf")
+        block.key = (key, "leaf")
         self._finish(block, emitter, "replay")
         return block
 

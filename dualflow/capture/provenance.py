@@ -35,16 +35,19 @@ class Node:
         late: whether it needs the value of a tensor.
     """
 
-    __slots__ = ("__weakref__", "constants", "late", "parents", "template")
+    __slots__ = ("__weakref__", "_text", "constants", "late", "parents", "template")
 
     def __init__(
         self, template: str, parents: tuple[Node, ...], constants: tuple[Any, ...], late: bool
     ) -> None:
         self.template, self.parents, self.constants, self.late = template, parents, constants, late
+        self._text = ""
 
     def __str__(self) -> str:
-        parts = {f"k{i}": short(constant) for i, constant in enumerate(self.constants)}
-        return self.template.format(*map(str, self.parents), **parts)
+        if not self._text:
+            parts = {f"k{i}": short(constant) for i, constant in enumerate(self.constants)}
+            self._text = self.template.format(*map(str, self.parents), **parts)
+        return self._text
 
     __repr__ = __str__
 

@@ -49,6 +49,8 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork 
         alternative = None
         for alternative in fork.alternatives:
             if not alternative.linked:
+                if alternative.block.is_for_others(args):
+                    continue
                 waiting = _link(alternative.block)
                 if waiting is not None:
                     if fits(alternative.block, args, kwargs, late, arrays):
@@ -93,7 +95,9 @@ def _link(block: Block) -> Marker | None:
 
 def fits(block: Block, args: tuple, kwargs: dict, late: Any, arrays: Any) -> bool:
     """Whether the guards of a block fit; nothing is run."""
-    return block.call(args, kwargs, late, arrays, True) is not MISS
+    return not block.is_for_others(args) and (
+        block.call(args, kwargs, late, arrays, True) is not MISS
+    )
 
 
 def find(root: Fork, path: Sequence[Block]) -> Block | None:

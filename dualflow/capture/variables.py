@@ -25,6 +25,9 @@ def contents(cell: types.CellType) -> Any:
         return None
 
 
+_NO_CELL: tuple[Any, Origin] = (None, None)
+
+
 class Variables:
     """The state of one running call of an instrumented copy, and the hooks of its variables.
 
@@ -141,10 +144,7 @@ class Variables:
         recorder = self.recorder
         if recorder.dead:
             return value
-        if name == "__class__":
-            self.slots[slot] = CONSTANT
-            return value
-        cell, origin = self.cells.get(name, (None, None))
+        cell, origin = self.cells.get(name, _NO_CELL)
         key = id(cell), "cell"
         stored = recorder.stored.get(key)
         if stored is not None:
@@ -153,6 +153,8 @@ class Variables:
         before = recorder.reads.get(key)
         if before is not None and before[1] is origin and before[3] is value:
             self.slots[slot] = before[4]
+        elif name == "__class__":
+            self.slots[slot] = CONSTANT
         elif isinstance(origin, Node):
             node = recorder.nodes("{0}.cell_contents", (origin,))
             self.slots[slot] = found = recorder.found(node, value)
