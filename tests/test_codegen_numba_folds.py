@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -251,7 +250,7 @@ def test_a_dear_last_stage_is_computed_for_many_rows_at_once(rows):
 def test_rows_are_put_aside_only_for_a_dear_last_stage():
     plain = reduce_rows("sum", float32)
     last = Stage((), (Let("l", "log", ("f",), float32),), (Store("O", "l"),))
-    late = replace(plain, stages=(plain.stages[0], last))
+    late = replaced(plain, stages=(plain.stages[0], last))
     assert "late_f0" in emit(late).source
     assert "late_f0" not in emit(plain).source
 
@@ -325,7 +324,7 @@ def test_a_stage_of_many_dear_ops_is_written_once():
     for count, loops in ((1, 2), (4, 1)):
         sinks = tuple(replaced(sink, value=lets[count].name) for sink in plain.stages[0].sinks)
         heavy = Stage(plain.stages[0].over, tuple(lets[: count + 1]), sinks)
-        source = emit(replace(plain, stages=(heavy, *plain.stages[1:]))).source
+        source = emit(replaced(plain, stages=(heavy, *plain.stages[1:]))).source
         assert source.count("m_tanh") == count * loops
         assert source.count("whole_vectors()") == 1
 
