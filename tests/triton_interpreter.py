@@ -97,6 +97,7 @@ def prepare() -> None:
     for name in LIBDEVICE:
         setattr(libdevice, name, library_function(name))
     interpreter.ReduceOps.generic_reduce = reduce_by_halves
+    interpreter.ScanOps.generic_scan = scan_by_doubling
     splat = interpreter.InterpreterBuilder.create_splat
 
     def create_splat(self: Any, kind: Any, operand: Any) -> Any:
@@ -163,6 +164,24 @@ def reduce_by_halves(self: Any, operands: tuple[Any, ...]) -> list[Any]:
         arrays = [one.handle.data for one in joined]
     if not self.keep_dims:
         arrays = [array.squeeze(self.axis) for array in arrays]
+    return [self.to_tensor(array, dtype) for array, dtype in zip(arrays, types, strict=True)]
+
+
+def scan_by_doubling(self: Any, operands: tuple[Any, ...]) -> list[Any]:
+    """The scan as hardware does it: each element combined with that 1, 2, 4... before it."""
+    arrays = [operand.handle.data for operand in operands]
+    types = [operand.dtype for operand in operands]
+    first, step = (slice(None),) * self.axis, 1
+    while step < arrays[0].shape[self.axis]:
+        moved = [np.roll(array, step, self.axis) for array in arrays]
+        pairs = [self.to_tensor(array, dtype) for part in (moved, arrays)
+                 for array, dtype in zip(part, types, strict=True)]  # fmt: skip
+        joined = self.combine_fn.fn(*pairs)
+        joined = joined if isinstance(joined, tuple) else (joined,)
+        for one, array in zip(joined, arrays, strict=True):
+            one.handle.data[(*first, slice(step))] = array[(*first, slice(step))]
+        arrays = [one.handle.data for one in joined]
+        step *= 2
     return [self.to_tensor(array, dtype) for array, dtype in zip(arrays, types, strict=True)]
 
 

@@ -33,6 +33,7 @@ from .triton_products import (
     product_grid,
     product_variants,
 )
+from .triton_scans import scan_form
 
 #: Operations of a map that is computed again for each tile of a product.
 SHORT = 5
@@ -60,6 +61,8 @@ def forms(program: Program) -> dict[int, Form]:
         word = step.op.spelling.get("templates")
         if word is not None:
             form = TEMPLATES[word](number, step)
+        elif step.op.kind is Kind.SCAN:
+            form = scan_form(number, step)
         elif step.op.kind is Kind.CONTRACTION and len(step.operands) == 2:
             form = _Fusing(program, number, step, taken).form()
         else:

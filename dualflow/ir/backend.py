@@ -19,6 +19,7 @@ class Spreading:
         least: each with at least so many elements.
         columns: columns that one point folds side by side.
         padded: whether a length that cannot be cut evenly is padded; else it is left whole.
+        scans: whether scans are cut as folds are.
     """
 
     busy: int
@@ -27,6 +28,7 @@ class Spreading:
     least: int
     columns: int
     padded: bool
+    scans: bool
 
 
 @record
@@ -55,8 +57,10 @@ class Backend:
     short: int
 
 
-_THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False)
-_INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True)
+_THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False,
+                     scans=False)  # fmt: skip
+_INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True,
+                       scans=True)  # fmt: skip
 NUMBA = Backend(
     "numba",
     totals=True,

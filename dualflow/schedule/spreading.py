@@ -1,8 +1,10 @@
-"""Folds of many elements to few results as two folds, where grid points are what runs side by side.
+"""Folds of many elements to few results, and long scans, as two, for grid points run side by side.
 
     y = sum(x, axes=(0,))   ->   t = sum(reshape(x, (parts, n / parts)), axes=(1,))
                                  y = sum(t, axes=(0,))
     y = argmax(x, axes)     ->   y = min(where(x == max(x), position, n)), which spreads as well
+    y = cumsum(x, axis)     ->   t = cumsum(reshape(x, (parts, n / parts)), 1)
+                                 y = t + what the parts before come to
 
 Comes in: a graph. Goes out: a graph of the same meaning; floats may be rounded otherwise, no worse.
 What is cut depends on sizes and the backend alone (`ir/backend.py`), never on how many threads
@@ -68,6 +70,8 @@ class _Spreading:
 
     def _spread(self, node: Node) -> Value | None:
         """The result of `node` computed in parts; None where it is better left whole."""
+        if node.op.kind is Kind.SCAN and self.backend.spreading.scans and not self.exact:
+            return self._scan(node)
         if node.op.kind is not Kind.REDUCTION:
             return None
         if role_of(node, self.backend.name, self.exact) != "reduction":
@@ -89,6 +93,11 @@ class _Spreading:
 
     def _in_parts(self, node: Node, x: Value, axis: int, count: int) -> Value:
         """`x` folded along `axis`, which is cut into about `count` parts."""
+        first = self._add(node, node.op, self._cut(node, x, axis, count), axes=(axis + 1,))
+        return self._add(node, node.op, first, axes=(axis,))
+
+    def _cut(self, node: Node, x: Value, axis: int, count: int) -> Value:
+        """`x` with `axis` as two, the first of about `count` parts; padded where it is uneven."""
         n = x.shape[axis]
         if self.backend.spreading.padded:
             count = next((c for c in range(count, 2 * count) if n % c == 0), count)
@@ -99,9 +108,37 @@ class _Spreading:
             assert node.op.identity is not None, f"{node.op.name} has no identity to pad with"
             x = self._add(node, p.pad.op, x, widths=widths, fill=node.op.identity(x.dtype))
         shape = (*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
-        x = self._add(node, p.reshape.op, x, shape=shape)
-        first = self._add(node, node.op, x, axes=(axis + 1,))
-        return self._add(node, node.op, first, axes=(axis,))
+        return self._add(node, p.reshape.op, x, shape=shape)
+
+    def _scan(self, node: Node) -> Value | None:
+        """A scan of few long lines, by parts, each joined to what the parts before come to."""
+        (x,), axis = node.operands, _axis(node.attributes)
+        count = parts(x.shape, axis, self.backend.spreading)
+        if count < 2:
+            return None
+        cut = self._cut(node, x, axis, count)
+        found = self._add(node, node.op, cut, axis=axis + 1)
+        count, each = cut.shape[axis : axis + 2]
+        shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
+        ends = self._part(node, found, axis + 1, each - 1, each)
+        ends = self._add(node, p.reshape.op, ends, shape=shape)
+        before = self._part(node, self._add(node, node.op, ends, axis=axis), axis, 0, count - 1)
+        shape = (*x.shape[:axis], count - 1, 1, *x.shape[axis + 1 :])
+        first, rest = self._part(node, found, axis, 0, 1), self._part(node, found, axis, 1, count)
+        before = self._add(node, p.reshape.op, before, shape=shape)
+        before = self._add(node, p.expand.op, before, shape=rest.shape)
+        rest = self._add(node, CATALOGUE[node.op.combine], before, rest)
+        joined = self._add(node, p.concat.op, first, rest, axis=axis)
+        whole = (*x.shape[:axis], count * each, *x.shape[axis + 1 :])
+        joined = self._add(node, p.reshape.op, joined, shape=whole)
+        return self._part(node, joined, axis, 0, x.shape[axis])
+
+    def _part(self, node: Node, x: Value, axis: int, start: int, stop: int) -> Value:
+        """The elements from `start` to `stop` along `axis`."""
+        starts, stops = [0] * len(x.shape), list(x.shape)
+        starts[axis], stops[axis] = start, stop
+        return self._add(node, p.slice.op, x, starts=tuple(starts), stops=tuple(stops),
+                         steps=(1,) * len(x.shape))  # fmt: skip
 
     def _position(self, node: Node, x: Value, axis: int) -> Value:
         """The first place of the extreme: a fold of places, after a fold of values."""
@@ -132,6 +169,10 @@ class _Spreading:
 
 def _axes(attributes: Mapping[str, Any]) -> tuple[int, ...]:
     return attributes["axes"]
+
+
+def _axis(attributes: Mapping[str, Any]) -> int:
+    return attributes["axis"]
 
 
 def parts(shape: tuple[int, ...], axis: int, limits: Spreading) -> int:

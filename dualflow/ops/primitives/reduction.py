@@ -254,16 +254,17 @@ def _cumprod(x: np.ndarray, *, axis: int) -> np.ndarray:
 cumsum = primitive(
     "cumsum", Kind.SCAN, _scan_rule("cumsum"), _cumsum,
     doc="running sums along an axis, in order",
-    identity=lambda dtype: dtype.type(0).item(),
+    identity=lambda dtype: dtype.type(0).item(), combine="add",
     gradient=lambda g, out, x, axis: (cumsum(g.flip(axis), axis=axis).flip(axis),),
     forward=linear(lambda tangents, out, x, axis: cumsum(tangents[0], axis=axis)),
-    spelling={"numba": "{0} + {1}", "triton": "{0} + {1}"},
+    spelling={"numba": "{0} + {1}",
+              "triton": {"iuf": "{0} + {1}", "c": "c_add({0}, {1})"}},
 )  # fmt: skip
 cumprod = primitive(
     "cumprod", Kind.SCAN, _scan_rule("cumprod"), _cumprod,
     doc="running products along an axis, in order",
-    identity=lambda dtype: dtype.type(1).item(), gradient=_cumprod_gradient,
+    identity=lambda dtype: dtype.type(1).item(), combine="multiply", gradient=_cumprod_gradient,
     forward=_cumprod_forward,
-    spelling={"numba": "{0} * {1}", "triton": "{0} * {1}"},
+    spelling={"numba": "{0} * {1}", "triton": {"iuf": "{0} * {1}", "c": "c_multiply({0}, {1})"}},
     domain=domains.Domain(((0.5, 1.5),), ((-3, 3),)),
 )  # fmt: skip
