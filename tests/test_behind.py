@@ -15,7 +15,7 @@ from dualflow import pipeline
 from dualflow.base.errors import CompileError
 from dualflow.capture import blocks
 from dualflow.ir.interpret import interpret
-from dualflow.runtime import builds, cache, helper
+from dualflow.runtime import behind, builds, cache, helper, machine
 
 
 def f(x):
@@ -103,6 +103,28 @@ def test_a_caller_that_waits_finds_the_plan_of_the_process_before(monkeypatch, t
     before = df.stats()["cache_rebuilds"]
     df.compile(f, wait=True)(df.tensor(X))
     assert df.stats()["cache_rebuilds"] == before + 1
+
+
+def test_the_machine_for_whole_calls_is_made_after_the_first_plan(monkeypatch):
+    helper.close()  # which made it for another test, in another folder
+    monkeypatch.setattr(behind, "_machine", [])
+    name = cache.key("native", repr(machine.part()))
+    compiled = df.compile(f)
+    compiled(X)
+    assert len(behind._machine) == 1
+    until_replayed(compiled, df.asarray(X))
+    deadline = time.monotonic() + 60
+    while behind.machine_under_way():
+        assert time.monotonic() < deadline
+        compiled(X)
+        assert compiled._whole is None or cache.holds(name)  # nobody makes it a second time
+    assert cache.holds(name)
+    while compiled._whole is None:
+        assert time.monotonic() < deadline
+        compiled(X)
+    many_compiled = df.compile(many)
+    many_compiled(X)
+    assert len(behind._machine) == 1
 
 
 def test_a_damaged_plan_is_made_anew(tmp_path):

@@ -24,6 +24,7 @@ from dualflow.base.errors import CompileError
 from dualflow.explain import write as write_report
 from dualflow.explain.report import Report
 from dualflow.ops import door
+from dualflow.runtime.behind import machine_under_way
 
 from . import (
     calls,
@@ -184,7 +185,7 @@ class CompiledFunction:
         made = self._made
         if made is None or made.stale(self._blocks):
             self._waited += 1
-            if self._waited >= trials.READY:
+            if self._waited >= trials.READY and not machine_under_way():
                 room = import_module("dualflow.capture.whole")  # calls that come once need it not
                 with self._lock:
                     made = self._made = room.whole(self._root, self._blocks, self._counts)
@@ -254,11 +255,7 @@ class CompiledFunction:
         if isinstance(out, tree.Marker) and out.error is not None:
             self._count("replays")
             self._last = ("replay", None, block)
-            error, out.error = out.error, None
-            try:
-                raise error
-            finally:
-                del error  # which holds this frame
+            raise out.error
         if out is RAISED:
             try:
                 return self._eager(args, kwargs, Reason("an operation raised an error", None))

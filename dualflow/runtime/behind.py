@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
+from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.records import entity
 from dualflow.ir.graph import Graph
@@ -43,6 +44,22 @@ class Unplanned(Exception):  # noqa: N818 - a verdict, not an error of the user
     """A graph is not planned, and it would not be in another process either: why, and a line."""
 
 
+_machine: list[helper.Job] = []
+
+
+def make_machine(given: bytes) -> bytes:
+    """What the helper does once: the machine for replays that are one native call, to lie on disk
+    before the first of them; `given` is the cache."""
+    with config.config(cache=pickle.loads(given)):
+        import_module("dualflow.runtime.native_call").works()
+    return b""
+
+
+def machine_under_way() -> bool:
+    """Whether the helper is about to make the machine: who wants it waits, or compiles it too."""
+    return bool(_machine) and not _machine[0].poll()
+
+
 def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
     """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
     what went wrong with it. All of it is put there at once: the parent may end before it asks."""
@@ -58,7 +75,6 @@ def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
         except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
             images[word] = f"{type(error).__name__}: {error}"
     native.builtin_works()  # so that its code too is on disk before the parent looks for it
-    import_module("dualflow.runtime.native_call").works()
     threads.step()
     written = pickle.dumps(planned)
     if name is not None:
@@ -85,6 +101,10 @@ class Behind:
         self._stored = name is not None and cache.holds(name, cache.PLAN)
         if not self._stored:
             self._job = helper.submit(task, given())
+            if not _machine:
+                cached = pickle.dumps(config.active().cache)
+                job = helper.submit(f"{__name__}:{make_machine.__name__}", cached)
+                _machine.extend([] if job is None else [job])
 
     @property
     def done(self) -> bool:

@@ -110,9 +110,14 @@ _NUMBERS = {
 }  # fmt: skip
 
 
+def part() -> Part:
+    """What the machine is made of."""
+    head = {name.upper(): n for n, name in enumerate(HEAD)}
+    numbers = {**FIELDS, **_NUMBERS, **head, **Do.__members__, "PAYLOAD": payload()}
+    return Part(STEPS + WALK, numbers)
+
+
 @once
 def library() -> Native:
     """The machine, loaded; from the disk cache where it is there."""
-    head = {name.upper(): n for n, name in enumerate(HEAD)}
-    numbers = {**FIELDS, **_NUMBERS, **head, **Do.__members__, "PAYLOAD": payload()}
-    return cache.native_part(Part(STEPS + WALK, numbers), ("dualflow_whole_call",))
+    return cache.native_part(part(), ("dualflow_whole_call",))
