@@ -11,11 +11,13 @@ import pytest
 import references_convolution as references
 
 import dualflow as df
+from dualflow.base.errors import LinearAlgebraError
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.program import Buffer, Call, Operand, Program
 from dualflow.ir.types import View
 from dualflow.ops import convolving
 from dualflow.runtime import blas, cpu, native, threads
+from dualflow.runtime.products import systems
 
 Array = np.ndarray
 
@@ -199,6 +201,52 @@ def test_compiled_convolutions_with_gradients():
     for found, wanted in zip(compiled(x, w), df.grad(loss, (0, 1))(x, w), strict=True):
         np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-4, atol=1e-4)
     assert compiled.stats()["replays"] == 1
+
+
+# Systems of linear equations ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(1, 1, ()), (3, 1, ()), (8, 2, (5,)), (40, 7, (2, 3))])
+def test_systems_have_the_bits_of_numpy(sizes: tuple[int, int, tuple[int, ...]], dtype: str):
+    n, k, batch = sizes
+    a, b = normal(*batch, n, n, dtype=dtype), normal(*batch, n, k, dtype=dtype)
+    np.testing.assert_array_equal(run("solve", [a, b]), np.linalg.solve(a, b))
+    turned = np.swapaxes(a, -1, -2)
+    np.testing.assert_array_equal(run("solve", [turned, b]), np.linalg.solve(turned, b))
+
+
+def test_a_singular_matrix_raises_as_in_python():
+    """What was written before it is written once; nothing after it is."""
+
+    def step(state, a, b):
+        state += 1
+        x = df.linalg.solve(a, b)
+        state *= 10
+        return x
+
+    f, a, b = df.compile(step, wait=True), df.eye(3), df.ones((3, 2))
+    bad = df.asarray(np.diag([1.0, 0.0, 2.0]).astype(np.float32))
+    state, other = df.zeros(2), df.zeros(2)
+    for matrix in (a, a, bad, a):
+        for function, held in ((f, state), (step, other)):
+            if matrix is bad:
+                with pytest.raises(LinearAlgebraError, match="singular"):
+                    function(held, matrix, b)
+            else:
+                assert function(held, matrix, b).tolist() == b.tolist()
+        assert state.tolist() == other.tolist()
+    assert f.stats()["replays"] >= 2
+
+
+def test_systems_without_lapack_are_numpys(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(systems, "gesv", lambda: None)
+    f = df.compile(lambda a, b: df.linalg.solve(a, b), wait=True)
+    a, b = normal(4, 4), normal(4, 2)
+    f(df.asarray(a), df.asarray(b))
+    found = f(df.asarray(a), df.asarray(b)).numpy()
+    np.testing.assert_array_equal(found, np.linalg.solve(a, b))
+    assert f.stats()["replays"] == 1
 
 
 # In programs ------------------------------------------------------------------------------------

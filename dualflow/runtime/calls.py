@@ -17,7 +17,7 @@ from . import blas, native
 from .layout import Layout
 from .memory import Arena
 from .native import NUMBER, Argument
-from .products.steps import batch_of
+from .products.made import batch_of
 from .transforms import transform
 
 

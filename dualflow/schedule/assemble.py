@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 from dualflow.base import config
-from dualflow.base.errors import IndexingError
+from dualflow.base.errors import IndexingError, LinearAlgebraError
 from dualflow.base.records import entity, replaced
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import NUMBA, Backend
@@ -44,7 +44,10 @@ from .totals import join_totals, lower
 from .units import Group, Library
 
 #: What the status that a check sets means.
-ERRORS = ((IndexingError, "an index is out of bounds"),)
+ERRORS = (
+    (IndexingError, "an index is out of bounds"),
+    (LinearAlgebraError, "a matrix is singular"),
+)
 #: A better plan is looked for, in which outputs lend their memory until they are written, where the
 #: first needs so many times of what lives at once.
 WASTEFUL = 1.05
@@ -403,7 +406,8 @@ def _may_fail(work: Lowered | Library | Repeated | Chained) -> bool:
     if isinstance(work, Repeated):
         return bool(work.body.program.errors)
     if isinstance(work, Library):
-        return work.node.op.scatter is not None
+        op = work.node.op
+        return op.scatter is not None or (op.may_raise and "products" in op.spelling)
     return work.may_fail
 
 

@@ -72,6 +72,7 @@ solve = primitive(
     "solve", Kind.LIBRARY, _solve_rule, named("solve", np.linalg.solve),
     doc="the solution of a @ out = b, for square a (..., n, n) and b (..., n, k)",
     gradient=_solve_gradient, forward=_solve_forward, may_raise=True, exact=False,
+    spelling={"products": "solve"},
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What a product is: a text with its operands and numbers, launched as kernels are."""
+"""What a product is: a text with its operands and numbers, launched as kernels are; and how many
+of one kind views hold."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import numpy as np
 from dualflow.base.records import entity
 from dualflow.ir.program import Operand
 from dualflow.ir.text import KernelText
+from dualflow.ir.types import View
 
 
 @entity
@@ -35,3 +37,20 @@ RATE = 80
 def cost(products: int, dtype: np.dtype) -> float:
     """About how long so many multiplications take, ns."""
     return products * dtype.itemsize / 4 / RATE
+
+
+def batch_of(*views: View) -> tuple[int, tuple[int, ...]] | None:
+    """How many products, and each view's elements from one to the next; None if it is not one
+    step for all of them."""
+    count, steps = 1, [0] * len(views)
+    for axis in reversed(range(len(views[0].shape) - 2)):
+        size = views[0].shape[axis]
+        if size == 1:
+            continue
+        here = [view.strides[axis] for view in views]
+        if count == 1:
+            steps = here
+        elif here != [step * count for step in steps]:
+            return None
+        count *= size
+    return count, tuple(steps)

@@ -13,8 +13,8 @@ from dualflow.ir.program import Call, Chain, Loop, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
-from . import scans, scatters, windows
-from .made import Product, cost
+from . import scans, scatters, systems, windows
+from .made import Product, batch_of, cost
 from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, PACKED, TURN, WIDEST, finite, matmul, panels
 
 _FLOATS = ("float32", "float64")
@@ -57,8 +57,9 @@ def product(step: Call) -> Product | None:
         return None
     if not step.results[0].type.size or not all(operand.type.size for operand in step.operands):
         return None
-    if "products" in step.op.spelling:
-        return windows.product(step)
+    form = step.op.spelling.get("products")
+    if form is not None:
+        return systems.product(step) if form == "solve" else windows.product(step)
     contracts = step.op.kind is Kind.CONTRACTION and len(step.operands) == 2
     return _matrices(step) if contracts and not step.exact else None
 
@@ -221,20 +222,3 @@ def _mode(s: _Sizes) -> int:
     if s.b[1] == 1 and s.n > 1:
         return DIRECT if s.m <= _FEW or (s.n <= WIDEST // 2 and s.b[0] == s.n) else COPY
     return TURN if s.b[0] == 1 else GATHER
-
-
-def batch_of(*views: View) -> tuple[int, tuple[int, ...]] | None:
-    """How many products, and each view's elements from one to the next; None if it is not one
-    step for all of them."""
-    count, steps = 1, [0] * len(views)
-    for axis in reversed(range(len(views[0].shape) - 2)):
-        size = views[0].shape[axis]
-        if size == 1:
-            continue
-        here = [view.strides[axis] for view in views]
-        if count == 1:
-            steps = here
-        elif here != [step * count for step in steps]:
-            return None
-        count *= size
-    return count, tuple(steps)

@@ -9,6 +9,9 @@
         c[o + u*ldc] (+)= sum over p < k of a[i + rows[r+u] + p] * b[j + p]
     copy(c, o, a, i, count)      c[o + v] = a[i + v]
     halve(c, o, a, i, count)     c[o + v] = a[i + 2*v]
+    gesv(a, i, b, j, words, k, function, n, m)
+                                 LAPACK's function of that address solves a x = b, with n rows and m
+                                 columns of b; words[k + 2] is its status
     fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
@@ -344,6 +347,18 @@ def _halve(writer: _Writer) -> None:
     builder.ret_void()
 
 
+def _gesv(writer: _Writer) -> None:
+    a, b, words, address, n, k = writer.function.args
+    builder = writer.builder
+    size, right, status, pivots = (writer.at(words, index, WORD) for index in range(4))
+    for value, place in ((n, size), (k, right), (number(0), status)):
+        builder.store(value, place)
+    places = [size, right, a, size, pivots, b, size, status]
+    kind = ir.FunctionType(ir.VoidType(), [PLACE] * len(places))
+    builder.call(builder.inttoptr(address, kind.as_pointer()), places)
+    builder.ret_void()
+
+
 def _fetch(writer: _Writer) -> None:
     a, count = writer.function.args
     kinds = [PLACE, SHORT, SHORT, SHORT]
@@ -427,6 +442,7 @@ NAMESPACE: dict[str, Any] = {
     "dots": _word("dots", "pqpnpnnn", _dots),
     "copy": _word("copy", "ppn", _copy),
     "halve": _word("halve", "ppn", _halve),
+    "gesv": _word("gesv", "ppqnnn", _gesv),
     "fetch": _word("fetch", "pn", _fetch),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),
