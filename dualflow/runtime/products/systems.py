@@ -68,8 +68,8 @@ def text(dtype: np.dtype) -> KernelText:
 
 @once
 def gesv() -> int | None:
-    """The address of LAPACK's dgesv, by which NumPy solves systems of float32 too; None where NumPy's
-    own cannot be found or trusted."""
+    """The address of LAPACK's dgesv, by which NumPy solves systems of float32 too; None where
+    NumPy's own cannot be found or trusted."""
     for library in openblas.libraries():
         for name in _NAMES:
             function = getattr(library, name, None)
