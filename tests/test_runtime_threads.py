@@ -255,3 +255,66 @@ def test_a_part_that_does_not_work_is_counted_once():
     good = trial(lambda: True)
     assert good()
     assert df.stats()["portable_parts"] == before + 1
+
+
+def probed(counts: np.ndarray, most: int, parts: int = 64) -> Callable[[], None]:
+    """A step that adds 1 to each of `counts`, for at most so many threads."""
+    pool = threads._pool()
+    assert pool is not None
+    points = -(-counts.size // parts)
+    words = [pool["dualflow_probe"], 3, 1, points, parts, most, 0, 0, 0, 0,
+             counts.ctypes.data, 0, counts.size]  # fmt: skip
+    table = np.array(words, np.int64)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(pool["dualflow_parallel"])
+    return lambda: run(table.ctypes.data)
+
+
+@pytest.mark.skipif(threads.step() is None, reason="no native pool here")
+def test_callers_count_toward_the_budget():
+    long, short = np.zeros(1 << 24, np.int64), np.zeros(256, np.int64)
+    first, second = probed(long, 1), probed(short, 2)
+    with df.config(threads=2):
+        before = threads.launches()
+        second()
+        assert threads.launches() == before + 1
+        caller = threading.Thread(target=first)  # computes alone, without Python's lock
+        caller.start()
+        while not long[0]:
+            time.sleep(0.0001)
+        second()
+        assert not long[-1]  # the first one is at it still
+        assert threads.launches() == before + 1
+        caller.join()
+        second()
+        assert threads.launches() == before + 2
+    assert (long == 1).all()
+    assert (short == 3).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forks_while_other_threads_compute():
+    compiled = df.compile(chain, wait=True)
+    given = operands()
+    over = threading.Event()
+    with df.config(threads=2):
+        wanted = [compiled(*given).numpy() for _ in range(12)][-1]
+
+        def compute() -> None:
+            while not over.is_set():
+                compiled(*given)
+
+        others = [threading.Thread(target=compute) for _ in range(2)]
+        for other in others:
+            other.start()
+        try:
+            for _ in range(10):
+                child = os.fork()
+                if not child:
+                    right = all(np.array_equal(compiled(*given).numpy(), wanted) for _ in range(5))
+                    os._exit(0 if right else 1)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        finally:
+            over.set()
+            for other in others:
+                other.join()

@@ -7,7 +7,8 @@
 A part is the kernel on its own table, with `lo` and `hi` narrowed and scratch of its thread. Parts
 are claimed one by one by compare-and-swap on (launch, next part), so the caller waits for parts
 that others have begun, never for a thread that sleeps. One launch at a time: a caller who finds
-the pool busy runs the whole range itself. Threads are started by the first launch that wants them,
+the pool busy runs the whole range itself. Callers count: threads of the pool take no further part
+while they and all callers are more than the limit, which is the budget of the process. Threads are started by the first launch that wants them,
 with all signals blocked; they look for work for a while, then sleep. To wake them takes the caller
 20 us, so a light kernel does it only now and then. Comes in: a step's table.
 """
@@ -44,6 +45,7 @@ most = words(1)
 joined = words(1)
 sleepers = words(1)
 busy = words(1)
+callers = words(1)
 started = words(1)
 limit = words(1)
 stopping = words(1)
@@ -70,6 +72,7 @@ def part(t, k, thread):
 @noinline
 def parts_of(number, thread):
     while True:
+        if thread > 0 and thread + seen(callers) > limit[0]: return 0
         v = seen(claim)
         if v >> 32 << 32 != number << 32: return 0
         k = v & FIRST_32
@@ -133,7 +136,12 @@ def alone(t):
     return call(t[0], t + 8 * WORDS)
 
 def dualflow_parallel(t):
-    threads = t[5] if t[5] < limit[0] else limit[0]
+    threads = limit[0] - added(callers, 1)
+    divide(t, threads if threads < t[5] else t[5])
+    added(callers, -1)
+
+@noinline
+def divide(t, threads):
     if threads < 2 or not exchanged(busy, 0, 1): return alone(t)
     if lets_sleep(t):
         show(busy, 0)
@@ -166,6 +174,7 @@ def dualflow_pool_reset():
     sleepers[0] = 0
     stopping[0] = 0
     started[0] = 0
+    callers[0] = 0
     pthread_mutex_init(mutex, 0)
     pthread_cond_init(work, 0)
     show(busy, 0)
