@@ -11,6 +11,7 @@ captured as a CUDA graph, which costs one call however many kernels it has (`gra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,12 +131,13 @@ class Executable:
         last = max((n for n, step in enumerate(self._steps) if step.may_fail), default=-1)
         kinds = [(n > last, step.is_plain) for n, step in enumerate(self._steps)]
         starts = [n for n, kind in enumerate(kinds) if not n or kind != kinds[n - 1]]
-        ends = [*starts[1:], len(self._steps)]
         memory = self._places.memory
         if len(starts) > 1:
             memory = memory._replace(whole=False)
-        return [Stretch(self._steps[start:end], memory, end == last + 1, bool(self._open))
-                for start, end in zip(starts, ends, strict=True)]  # fmt: skip
+        return [
+            Stretch(self._steps[start:end], memory, end == last + 1, bool(self._open))
+            for start, end in pairwise([*starts, len(self._steps)])
+        ]
 
     @property
     def is_plain(self) -> bool:
