@@ -24,6 +24,7 @@ from benchmarks import (  # noqa: E402
     contractions,
     derivatives,
     libraries,
+    loops,
     numpy_programs,
     overhead,
     regressions,
@@ -118,6 +119,16 @@ def test_the_costs_of_recording_and_replaying_are_measured(capsys, monkeypatch):
     for word in ("recording, digits step", "hook: a global", "guards of 100 reads",
                  "co-execution, an op", "co-executed"):  # fmt: skip
         assert word in said
+
+
+def test_what_loops_cost_is_measured(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["loops", "--tiny"])
+    assert loops.main() == 0
+    rows = [row for row in capsys.readouterr().out.splitlines() if " steps " in row]
+    assert len(rows) == 2 * len(loops.PROGRAMS)
+    for row in rows:
+        eager, recording, waited, _, replay = map(float, row.partition(" steps ")[2].split())
+        assert min(eager, recording, waited, replay) > 0
 
 
 def test_calls_of_each_kind_are_native():

@@ -6,7 +6,7 @@ that fit its operands before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, final
 
@@ -37,11 +37,11 @@ class NodeBuilder(GraphBuilder):
         self,
         op: Op,
         operands: Sequence[Value],
-        attributes: dict[str, Any],
+        attributes: Mapping[str, Any],
         types: tuple[TensorType, ...],
         line: SourceLine | None,
     ) -> tuple[Value, ...]:
-        """The results of `op`, whose types are known."""
+        """The results of `op`, whose types are known; nobody changes `attributes` later."""
         node = Node(op, tuple(operands), attributes, types, line)
         self.nodes.append(node)
         return node.results

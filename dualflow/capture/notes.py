@@ -27,6 +27,8 @@ from dualflow.ops.promotion import SCALARS, operand_dtypes
 from .node_builder import NodeBuilder, prune, tensor_type
 
 ChainKey = tuple[Any, ...]
+#: So many memories are remembered before it is looked which are dead.
+_MANY = 1000
 
 
 class Owner(Protocol):
@@ -92,6 +94,7 @@ class Notes:
         # by the id of a storage, with a weak reference that tells whether the id still means it (a
         # WeakKeyDictionary takes five times as long)
         self._bases: dict[int, tuple[ref[Storage], list[Base]]] = {}
+        self._many = _MANY
         self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
 
     # Values ---------------------------------------------------------------------------------
@@ -116,7 +119,7 @@ class Notes:
             if len(rest) == 1:
                 op, attributes = rest[0]
                 types = (tensor_type(tensor.shape, tensor.dtype),)
-                (value,) = self.builder.made(op, (base.value,), dict(attributes), types, line)
+                (value,) = self.builder.made(op, (base.value,), attributes, types, line)
             else:
                 value = views.read(self._adding(line), base.value, rest)
             base.views[key] = value
@@ -146,8 +149,13 @@ class Notes:
 
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
-        if not self.broken:
+        if not (self.broken or self._is_root(tensor._storage)):
             self._find(tensor)
+
+    def _is_root(self, storage: Storage | None) -> bool:
+        """Whether a memory is known as a whole."""
+        bases = None if storage is None else self._of(storage)
+        return bases is not None and len(bases) == 1 and not bases[0].chain
 
     def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
         """The base from which `tensor` is read, and the chain from there."""
@@ -262,6 +270,9 @@ class Notes:
         """Let `tensor`, the root of memory born here, have `value` from now on."""
         storage = tensor._memory()
         self._bases[id(storage)] = ref(storage), [Base(value)]
+        if len(self._bases) > self._many:  # most of them are dead
+            self._bases = {key: kept for key, kept in self._bases.items() if kept[0]() is not None}
+            self._many = max(_MANY, 2 * len(self._bases))
 
     # Nodes ----------------------------------------------------------------------------------
 
