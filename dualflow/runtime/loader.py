@@ -135,4 +135,7 @@ def _machine() -> Any:
 
 @once
 def _jit() -> Any:
-    return _llvm().create_lljit_compiler(_machine())
+    # LLVM's older linker may lay code and data further apart than 32 bits reach, and on Arm that
+    # ends the process
+    near = platform.machine().lower() in ("aarch64", "arm64")
+    return _llvm().create_lljit_compiler(_machine(), use_jit_link=near)

@@ -8,9 +8,10 @@ A part is the kernel on its own table, with `lo` and `hi` narrowed and scratch o
 are claimed one by one by compare-and-swap on (launch, next part), so the caller waits for parts
 that others have begun, never for a thread that sleeps. One launch at a time: a caller who finds
 the pool busy runs the whole range itself. Callers count: threads of the pool take no further part
-while they and all callers are more than the limit, which is the budget of the process. Threads are started by the first launch that wants them,
-with all signals blocked; they look for work for a while, then sleep. To wake them takes the caller
-20 us, so a light kernel does it only now and then. Comes in: a step's table.
+while they and all callers are more than the limit, which is the budget of the process. Threads are
+started by the first launch that wants them, with all signals blocked; they look for work for a
+while, then sleep. To wake them takes the caller 20 us, so a light kernel does it only now and then.
+Comes in: a step's table.
 """
 
 from __future__ import annotations
