@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,14 @@ from triton_interpreter import Interpreter, Job
 
 from dualflow.base.dtypes import complex64, complex128, float32, int64
 from dualflow.codegen import triton as triton_codegen
+from dualflow.codegen.triton_groups import group_forms
 from dualflow.codegen.triton_variants import launch_grid, variant
 from dualflow.ir.backend import TRITON
+from dualflow.ir.form import Form
 from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.ir.program import Call, Launch, Operand, Program
+from dualflow.ir.text import KernelText, Variant
 from dualflow.ir.types import View
 from dualflow.passes import simplify
 from dualflow.schedule import plan
@@ -38,47 +42,78 @@ def interpreter(tmp_path_factory) -> Iterator[Interpreter]:
     process.close()
 
 
-def run(process: Interpreter, program: Program, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of the program; its calls run in NumPy, its launches in the interpreter."""
+def run(
+    process: Interpreter, program: Program, arrays: Sequence[np.ndarray], grouped: bool = False
+) -> list[np.ndarray]:
+    """The outputs of the program; its calls run in NumPy, its launches in the interpreter, small
+    ones together if `grouped`."""
     memory = Memory(program, arrays)
-    for step in program.steps:
+    forms = {form.covers[-1]: form for form in group_forms(program, set())} if grouped else {}
+    covered = {number for form in forms.values() for number in form.covers}
+    for number, step in enumerate(program.steps):
         if isinstance(step, Call):
             call(step, memory)
-        else:
+        elif number not in covered:
             assert launch(process, memory, step) == 0, "no check fails"
+        elif number in forms:
+            launch_form(process, memory, forms[number])
     return [memory.array(operand).copy() for operand in program.outputs]
+
+
+class Roots:
+    """The memory of a program as pieces of which the interpreter gets copies."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory, self.roots, self.places = memory, [], {}
+
+    def pointer(self, operand: Operand, dtype: np.dtype) -> tuple[int, int, np.dtype]:
+        """Which piece an operand lies in, where, and the dtype of its pointer."""
+        buffer = operand.buffer
+        in_arena = buffer.place == "arena"
+        key = ("arena", 0) if in_arena else (buffer.place, buffer.index)
+        if key not in self.places:
+            self.places[key] = len(self.roots)
+            self.roots.append(self.memory.arena if in_arena else self.memory.places[key])
+        start = operand.view.offset * operand.dtype.itemsize + (buffer.index if in_arena else 0)
+        return self.places[key], start, dtype
 
 
 def launch(process: Interpreter, memory: Memory, step: Launch) -> int:
     """Run one launch on the memory; the status word."""
     text = triton_codegen.emit(step.kernel.verify())
-    roots, places, pointers = [], {}, []
-
-    def root_of(operand: Operand) -> tuple[int, int]:
-        buffer = operand.buffer
-        in_arena = buffer.place == "arena"
-        key = ("arena", 0) if in_arena else (buffer.place, buffer.index)
-        if key not in places:
-            places[key] = len(roots)
-            roots.append(memory.arena if in_arena else memory.places[key])
-        return places[key], buffer.index if in_arena else 0
-
-    for operand, dtype in zip(step.operands, text.pointers, strict=False):
-        n, start = root_of(operand)
-        pointers.append((n, start + operand.view.offset * operand.dtype.itemsize, dtype))
-    status = np.zeros(8, np.uint8)
-    roots.append(status)
+    status, roots = np.zeros(8, np.uint8), Roots(memory)
+    pointers = [roots.pointer(*pair) for pair in zip(step.operands, text.pointers, strict=False)]
+    roots.roots.append(status)
     if len(text.pointers) > len(pointers):
-        pointers.append((len(roots) - 1, 0, int64))
+        pointers.append((len(roots.roots) - 1, 0, int64))
     aligned = [offset % 16 == 0 for _, offset, _ in pointers[: len(step.operands)]]
     chosen = variant(step.kernel, step.integers, aligned)
     scalars = [s.dtype.type(v) for s, v in zip(step.kernel.scalars, step.scalars, strict=True)]
+    grid = launch_grid(step.kernel, step.integers, chosen)
+    interpret_text(process, text, chosen, roots.roots, pointers, scalars, step.integers, grid)
+    return int(status.view(np.int64)[0])
+
+
+def launch_form(process: Interpreter, memory: Memory, form: Form) -> None:
+    """Run a form on the memory."""
+    roots = Roots(memory)
+    pairs = zip(form.operands, form.text.pointers, strict=True)
+    pointers = [roots.pointer(*pair) for pair in pairs]
+    chosen = form.variants([offset % 16 == 0 for _, offset, _ in pointers])[0]
+    scalars = [d.type(v) for d, v in zip(form.text.scalars, form.scalars, strict=True)]
+    interpret_text(process, form.text, chosen, roots.roots, pointers, scalars, form.integers,
+                   form.grid(chosen))  # fmt: skip
+
+
+def interpret_text(
+    process: Interpreter, text: KernelText, chosen: Variant, roots: list[np.ndarray],
+    pointers: list[Any], scalars: list[Any], integers: Sequence[int], grid: int,
+) -> None:  # fmt: skip
     wide = np.int32 if chosen.indices == "i32" else np.int64
-    job = Job(text.source, text.name, roots, pointers, scalars, [wide(n) for n in step.integers],
-              chosen.constexprs, launch_grid(step.kernel, step.integers, chosen))  # fmt: skip
+    job = Job(text.source, text.name, roots, pointers, scalars, [wide(n) for n in integers],
+              chosen.constexprs, grid)  # fmt: skip
     for root, after in zip(roots, process.launch(job), strict=True):
         root[:] = after
-    return int(status.view(np.int64)[0])
 
 
 def arrays_of(graph: Graph, seed: int) -> list[np.ndarray]:
@@ -153,10 +188,10 @@ def test_random_graphs_of_complex_numbers(interpreter, drawn, seed):
 
 
 def check(interpreter, graph: Graph, layouts: list[View], seed: int) -> None:
-    """The program of a graph gives what the graph gives; no complex number goes to a library."""
+    """A program gives what its graph gives; for odd seeds small launches are joined."""
     arrays = arrays_for(graph, seed)
     program = plan(simplify(graph), layouts, TRITON)
-    found = run(interpreter, program, arrays)
+    found = run(interpreter, program, arrays, grouped=seed % 2 == 1)
     for one, other in zip(found, wanted(graph, arrays), strict=True):
         if other.dtype.kind in "fc":
             assert one.dtype == other.dtype

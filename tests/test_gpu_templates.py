@@ -324,7 +324,8 @@ def test_attention_is_one_kernel_forward_and_two_backward(name: str):
         for _ in range(3):
             found = f(*there)
     assert f.stats()["replays"] >= 2
-    assert {each.form.what for each in tuned()} == {
+    made = {each.form.what for each in tuned()}
+    assert {what for what in made if what.startswith("attention")} == {
         f"attention{rest} in one pass" for rest in ("", "_queries", "_keys")
     }
     close(found, attended(*args, **how), dtype)

@@ -81,7 +81,7 @@ def apply(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Devi
 
 
 def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device) -> Any:
-    if op.kind in _FUSED and portable(op) is None and kernels.can_hold(op, arrays):
+    if op.kind in _FUSED and kernels.can_hold(op, arrays) and not _portable(op, arrays):
         return kernels.run(op, arrays, attributes, where)
     if "templates" in op.spelling:
         made = _by_template(op, arrays, attributes, where)
@@ -91,6 +91,11 @@ def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: 
         return library_ops.evaluate(op, arrays, attributes)
     except OutOfMemoryError as cause:
         raise held.explained(cause, where) from cause
+
+
+def _portable(op: Op, arrays: Sequence[Any]) -> bool:
+    """Whether CuPy computes `op` of such operands."""
+    return portable(op, arrays[0].dtype.kind if arrays else "f") is not None
 
 
 def _by_template(
@@ -130,7 +135,7 @@ def elementwise(op: Op, operands: Sequence[Any], where: Device) -> Any:
                     array = memory.to_device(array, where.number)
                 values.append(array.astype(dtype, copy=False))
         (result,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        if portable(op) is None and kernels.can_hold(op, values):
+        if kernels.can_hold(op, values) and not _portable(op, values):
             xp = libraries.cupy()
             values = [xp.broadcast_to(xp.asarray(v), shape) for v in values]
             return kernels.run(op, values, {}, where)

@@ -27,9 +27,23 @@ def emit(kernel: Kernel) -> KernelText:
         NotImplementedError: an op of the kernel has no spelling for this backend, or the kernel has
             totals, which a schedule for this backend makes kernels of their own.
     """
+    return _Emitter(_checked(kernel)).text()
+
+
+def emit_part(kernel: Kernel, name: str) -> list[str]:
+    """The functions of a text that launches `kernel` among others: `name(block, ...)`, which is
+    told the number of its program instance, behind those that it calls.
+
+    Raises:
+        NotImplementedError: see `emit`.
+    """
+    return _Emitter(_checked(kernel), name).functions()
+
+
+def _checked(kernel: Kernel) -> Kernel:
     if kernel.totals:
         raise NotImplementedError("program instances share no totals")
-    return _Emitter(kernel).text()
+    return kernel
 
 
 class _Emitter(Folds):

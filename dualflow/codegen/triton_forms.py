@@ -19,10 +19,11 @@ from dualflow.base.records import record
 from dualflow.ir.form import Form
 from dualflow.ir.kernel import Access, Kernel, Let, Scalar, Store
 from dualflow.ir.op import CATALOGUE, Kind
-from dualflow.ir.program import Buffer, Call, Launch, Loop, Operand, Program, Step
+from dualflow.ir.program import Call, Launch, Operand, Program, Step
 from dualflow.ir.types import View
 
 from .triton_attention import attention_form
+from .triton_groups import group_forms
 from .triton_products import (
     FLOAT16,
     FLOAT32,
@@ -34,6 +35,7 @@ from .triton_products import (
     product_variants,
 )
 from .triton_scans import scan_form
+from .triton_touched import meets, overlap, touched
 
 #: Operations of a map that is computed again for each tile of a product.
 SHORT = 5
@@ -70,34 +72,8 @@ def forms(program: Program) -> dict[int, Form]:
         if form is not None:
             found[max(form.covers)] = form
             taken.update(form.covers)
+    found |= {max(form.covers): form for form in group_forms(program, taken)}
     return found
-
-
-def touched(step: Step) -> tuple[list[Buffer], list[Buffer]]:
-    """The memory that a step reads, and that it writes."""
-    if isinstance(step, Call):
-        return [o.buffer for o in step.operands], [o.buffer for o in step.results]
-    if isinstance(step, Loop):
-        every = [o.buffer for o in (*step.places, *step.operands, *step.results)]
-        every += [o.buffer for pair in step.copies for o in pair]
-        return every, every
-    assert isinstance(step, Launch), "programs of a GPU have no chains"
-    pairs = list(zip(step.kernel.accesses, step.operands, strict=True))
-    return ([o.buffer for access, o in pairs if access.mode != "out"],
-            [o.buffer for access, o in pairs if access.mode != "in"])  # fmt: skip
-
-
-def overlap(one: Buffer, other: Buffer) -> bool:
-    """Whether two pieces of memory have bytes in common."""
-    if one.place != other.place:
-        return False
-    if one.place != "arena":
-        return one.index == other.index
-    return one.index < other.index + other.nbytes and other.index < one.index + one.nbytes
-
-
-def meets(buffers: Sequence[Buffer], others: Sequence[Buffer]) -> bool:
-    return any(overlap(one, other) for one in buffers for other in others)
 
 
 class _Sizes(NamedTuple):

@@ -60,10 +60,11 @@ def parse(text: str) -> bool | int | float:
 
 
 class Frame:
-    """One kernel in the making."""
+    """One kernel in the making; by another name than "kernel", as a part of a text: a function that
+    is told which of its program instances it is."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.tile = kernel, tile(kernel)
+    def __init__(self, kernel: Kernel, name: str = "kernel") -> None:
+        self.kernel, self.name, self.tile = kernel, name, tile(kernel)
         self.axes = {axis.name: f"i{n}" for n, axis in enumerate(kernel.axes)}
         self.pointers = {access.name: f"p{n}" for n, access in enumerate(kernel.accesses)}
         self.scalars = {scalar.name: f"c{n}" for n, scalar in enumerate(kernel.scalars)}
@@ -96,25 +97,33 @@ class Frame:
     def text(self) -> KernelText:
         kernel = self.kernel
         pointers = [memory_dtype(access.dtype) for access in kernel.accesses]
-        parameters = list(self.pointers.values())
-        if any(isinstance(sink, Check) for sink in kernel.sinks):
-            pointers.append(INT64)
-            parameters.append("status")
+        pointers += [INT64] if self._may_fail() else []
+        functions = self.functions()
+        source = "\n\n".join([HEADER, *used_by("".join(functions)), *functions])
+        scalars = tuple(scalar.dtype for scalar in kernel.scalars)
+        return KernelText(source, self.name, tuple(pointers), scalars, len(self.integers), OPTIONS)
+
+    def functions(self) -> list[str]:
+        """The function, behind those of its own that it calls."""
+        parameters = [*self.pointers.values(), *(["status"] if self._may_fail() else [])]
         parameters += [*self.scalars.values(), *self.integers.values()]
         constexprs = [f"B{self.axes[axis][1:]}" for axis in self.tile]
-        constexprs += ["WHOLE"] if can_be_whole(kernel) else []
+        constexprs += ["WHOLE"] if can_be_whole(self.kernel) else []
         parameters += [f"{name}: tl.constexpr" for name in constexprs]
+        if self.name == "kernel":
+            self.put("block = tl.program_id(0)")
+        else:
+            parameters.insert(0, "block")
         self._body()
-        body = "\n".join(self.lines)
         joins = [
-            f"@triton.jit\ndef join{n}(x, y):\n    return {template.format('x', 'y')}\n"
-            for n, template in enumerate(self.joins)
-        ]
-        used = used_by(body + "".join(joins))
-        head = f"@triton.jit\ndef kernel({', '.join(parameters)}):\n"
-        source = "\n\n".join([HEADER, *used, *joins, head + body + "\n"])
-        scalars = tuple(scalar.dtype for scalar in kernel.scalars)
-        return KernelText(source, "kernel", tuple(pointers), scalars, len(self.integers), OPTIONS)
+            f"@triton.jit\ndef {self._join(template)}(x, y):\n"
+            f"    return {template.format('x', 'y')}\n" for template in self.joins
+        ]  # fmt: skip
+        head = f"@triton.jit\ndef {self.name}({', '.join(parameters)}):\n"
+        return [*joins, head + "\n".join(self.lines) + "\n"]
+
+    def _may_fail(self) -> bool:
+        return any(isinstance(sink, Check) for sink in self.kernel.sinks)
 
     def _body(self) -> None:
         raise NotImplementedError
@@ -137,8 +146,6 @@ class Frame:
         """Which tile this program instance computes: tiles are counted row by row, the last grid
         axis fastest. Returns where the tile starts on each of its grid axes."""
         starts = {}
-        if self.kernel.grid:
-            self.put("block = tl.program_id(0)")
         for axis in reversed(self.kernel.grid):
             i, low, high = self.axes[axis], self.integers[f"lo_{axis}"], self._end(axis)
             is_outermost = axis == self.kernel.grid[0]
@@ -185,4 +192,5 @@ class Frame:
         """The function that combines two values in a reduction."""
         if template not in self.joins:
             self.joins.append(template)
-        return f"join{self.joins.index(template)}"
+        prefix = "" if self.name == "kernel" else f"{self.name}_"
+        return f"{prefix}join{self.joins.index(template)}"
