@@ -53,6 +53,7 @@ dualflow.array.cuda                memory_summary synchronize
 dualflow.ops.autocast              autocast
 dualflow.ops.devices               device
 dualflow.ops.functions.attention   scaled_dot_product_attention
+dualflow.ops.functions.packed_attention packed_attention
 dualflow.ops.functions.contraction einsum
 dualflow.ops.functions.convolution conv1d conv2d conv3d
 dualflow.ops.functions.convolution conv_transpose1d conv_transpose2d conv_transpose3d

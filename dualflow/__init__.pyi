@@ -35,6 +35,7 @@ from .ops.devices import device as device
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg
 from .ops.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from .ops.functions.packed_attention import packed_attention as packed_attention
 from .ops.functions.contraction import einsum as einsum
 from .ops.functions.convolution import conv1d as conv1d
 from .ops.functions.convolution import conv2d as conv2d

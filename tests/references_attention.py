@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.ops.attending import wide
+from dualflow.ops.attending import Sight, wide
 
 Array = np.ndarray
 
@@ -18,10 +18,13 @@ def _weights(q: Array, k: Array, rest: Any, row: Array | None, how: Any) -> tupl
     rest = list(rest)
     mask = rest.pop(0) if how["masked"] else None
     lengths = rest.pop(0) if how["ragged"] else None
+    ranges = rest.pop(0) if how["ranged"] else None
     heads, ni, nj = q.shape[1], q.shape[2], k.shape[2]
     scores = np.full((q.shape[0], heads, ni, nj), -np.inf)
     for b, h, i, j in np.ndindex(*scores.shape):
         if (how["causal"] and j > i) or (lengths is not None and j >= lengths[b]):
+            continue
+        if ranges is not None and not ranges[b, 0, i] <= j < ranges[b, 1, i]:
             continue
         kept = h * k.shape[1] // heads
         pairs = zip(q[b, h, i], k[b, kept, j], strict=True)
@@ -78,11 +81,23 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 
 #: sizes of batch, heads of q and of k, queries, keys, width; what is seen
 CALLS = [
-    ((2, 2, 2, 3, 4, 2), {"causal": False, "masked": False, "ragged": False}),
-    ((1, 4, 2, 5, 3, 2), {"causal": True, "masked": True, "ragged": False}),
-    ((2, 1, 1, 3, 5, 3), {"causal": False, "masked": False, "ragged": True}),
-    ((2, 2, 1, 4, 4, 16), {"causal": True, "masked": True, "ragged": True}),
+    ((2, 2, 2, 3, 4, 2), {"causal": False, "masked": False, "ragged": False, "ranged": False}),
+    ((1, 4, 2, 5, 3, 2), {"causal": True, "masked": True, "ragged": False, "ranged": False}),
+    ((2, 1, 1, 3, 5, 3), {"causal": False, "masked": False, "ragged": True, "ranged": False}),
+    ((2, 2, 1, 4, 4, 16), {"causal": True, "masked": True, "ragged": True, "ranged": False}),
+    ((2, 2, 1, 4, 5, 2), {"causal": False, "masked": True, "ragged": False, "ranged": True}),
 ]
+
+
+def ranges_of(rng: np.random.Generator, batch: int, ni: int, nj: int) -> list[Array]:
+    """Ranges of keys that go on from query to query, and which queries may see each key."""
+    first = np.sort(rng.integers(0, nj + 1, (batch, ni)))
+    ends = np.maximum.accumulate(first + rng.integers(0, nj // 2 + 1, first.shape), -1)
+    ends = np.minimum(ends, nj)
+    keys = np.arange(nj)
+    columns = [[np.searchsorted(end, keys, "right"), np.searchsorted(start, keys, "right")]
+               for start, end in zip(first, ends, strict=True)]  # fmt: skip
+    return [np.stack([first, ends], 1), np.array(columns)]
 
 
 def _bound(arrays: tuple[Array, ...], attributes: Any, dtype: np.dtype) -> float:
@@ -97,7 +112,11 @@ def _arrays(rng, shapes, dtype, attributes, draw, domain) -> list[Array]:
     if attributes["ragged"]:
         place = 3 + attributes["masked"]
         found[place] = rng.integers(0, shapes[1][2] + 1, shapes[place])
-    if len(shapes) > 3 + attributes["masked"] + attributes["ragged"]:
+    if attributes["ranged"]:
+        place = 3 + attributes["masked"] + attributes["ragged"]
+        (batch, _, ni), (*_, nj) = shapes[place : place + 2]
+        found[place : place + 2] = ranges_of(rng, batch, ni, nj)
+    if len(shapes) > 3 + Sight(**attributes).given:
         found[-2:] = [(rng.integers(0, 5, shape) / 4).astype(wide(dtype)) for shape in shapes[-2:]]
     return found
 
@@ -109,6 +128,7 @@ def samples(sample: Any) -> dict[str, Any]:
         how = {"scale": 0.5, **seen}
         shapes: list[tuple[int, ...]] = [(b, h, i, d), (b, kept, j, d), (b, kept, j, d)]
         shapes += [(1, h, 1, j)] * seen["masked"] + [(b,)] * seen["ragged"]
+        shapes += [(b, 2, i), (b, 2, j)] * seen["ranged"]
         calls["attention"].append((tuple(shapes), how))
         more = (*shapes, (b, h, i, d), (b, h, i), (b, h, i))
         calls["attention_queries"].append((more, how))

@@ -11,6 +11,7 @@ import dualflow as df
 from dualflow.autograd.check import check_grads
 from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
+from dualflow.ops.attending import Sight
 
 OPS = ("attention", "attention_queries", "attention_keys")
 
@@ -23,7 +24,7 @@ def test_derivatives_of_two_orders(name: str, number: int):
     arrays = _arrays(rng, shapes, np.dtype("float64"), how, None, None)
     tensors = [df.asarray(array.astype(np.float64) if array.dtype.kind == "f" else array)
                for array in arrays]  # fmt: skip
-    fixed = range(3, 3 + how["masked"] + how["ragged"])
+    fixed = range(3, 3 + Sight(**how).given)
     moving = [n for n in range(len(tensors)) if n not in fixed]
 
     def run(*given: df.Tensor) -> df.Tensor:
@@ -41,7 +42,7 @@ def test_derivatives_of_two_orders(name: str, number: int):
 def test_batches_of_batches():
     rng = np.random.default_rng(0)
     q, k, v = (df.asarray(rng.standard_normal((3, 2, 2, 4, 5))) for _ in range(3))
-    how = {"scale": 0.4, "causal": True, "masked": False, "ragged": False}
+    how = {"scale": 0.4, "causal": True, "masked": False, "ragged": False, "ranged": False}
     out, row = df.vmap(lambda *xs: p.attention(*xs, **how))(q, k, v)
     for n in range(3):
         wanted = REFERENCES["attention"](*(x[n].numpy() for x in (q, k, v)), **how)
@@ -51,7 +52,7 @@ def test_batches_of_batches():
 
 def test_operands_that_do_not_fit():
     x = df.ones((1, 2, 3, 4))
-    how = {"scale": 1.0, "causal": False, "masked": False, "ragged": False}
+    how = {"scale": 1.0, "causal": False, "masked": False, "ragged": False, "ranged": False}
     with pytest.raises(df.errors.ShapeError, match="heads share them evenly"):
         p.attention(x, df.ones((1, 3, 3, 4)), df.ones((1, 3, 3, 4)), **how)
     with pytest.raises(df.errors.DTypeError, match="floats of one dtype"):

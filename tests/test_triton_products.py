@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("triton")
 
 from gpu_stand_in import interpreter  # noqa: F401 - fixture
+from references_attention import ranges_of
 from test_codegen_triton_ahead import accesses_in, spilled
 from triton_interpreter import Job
 
@@ -113,10 +114,14 @@ def operands_of(attention: Attention, ni: int, nj: int, batch: int = 2) -> dict[
     if attention.ragged:
         found["lengths"] = random.integers(0, nj + 1, batch)
         rest.append(found["lengths"])
+    if attention.ranged:
+        found["ranges"], found["columns"] = ranges_of(random, batch, ni, nj)
+        rest += [found["ranges"], found["columns"]]
     how = {"scale": 1 / math.sqrt(d), "causal": attention.causal, "masked": attention.masked,
-           "ragged": attention.ragged}  # fmt: skip
+           "ragged": attention.ragged, "ranged": attention.ranged}  # fmt: skip
     q, k, v, g = (found[name].astype(np.float64) for name in "qkvg")
-    found["out"], found["row"] = attending.attention(np, q, k, v, *rest, **how)
+    with np.errstate(divide="ignore"):  # queries that see nothing
+        found["out"], found["row"] = attending.attention(np, q, k, v, *rest, **how)
     found["delta"] = (found["out"] * g).sum(-1)
     more = (*rest, g, found["row"], found["delta"])
     found["to_q"] = attending.queries(np, q, k, v, *more, **how)
@@ -129,6 +134,7 @@ CASES = [
     Attention(F32, 16), Attention(F32, 32, causal=True), Attention(F32, 16, masked=True),
     Attention(F32, 16, causal=True, group=2), Attention(F32, 16, ragged=True),
     Attention(F16, 16, causal=True, masked=True, ragged=True, group=2),
+    Attention(F32, 16, ranged=True), Attention(F16, 16, masked=True, ranged=True, group=2),
 ]  # fmt: skip
 
 
@@ -203,12 +209,17 @@ def test_float32_products_are_not_rounded_to_tf32():
         assert ("tf32" in ptx) is fast
 
 
+CAUSAL = {"causal": True}
+
+
 @pytest.mark.parametrize(
-    ("op", "target"),
-    [("attention", TARGETS[0]), ("attention_keys", TARGETS[2])] + [(op, TARGETS[1]) for op in OPS],
-)
-def test_attention_compiles(op, target, tmp_path):
-    attention = Attention(F16, 64, causal=True)
+    ("op", "target", "how"),
+    [("attention", TARGETS[0], CAUSAL), ("attention_keys", TARGETS[2], CAUSAL),
+     *[(op, TARGETS[1], how) for op in OPS for how in (CAUSAL, {"ranged": True})]],
+    ids=str,
+)  # fmt: skip
+def test_attention_compiles(op, target, how, tmp_path):
+    attention = Attention(F16, 64, **how)
     text = emit_attention(attention, op)
     numbers = [16, 1024, 1024, *[2**20, 2**16, 64] * (len(integers(attention, op)) // 3 - 1)]
     chosen = attention_variants(attention, op, numbers, [True] * len(text.pointers))[0]

@@ -6,7 +6,8 @@
     attention_keys      those of k and v, over blocks of queries and the heads that share a key
 
 Operands are (batch, heads, length, D), by their strides, packed along D; results are packed. A mask
-is added to the scores; where they are ragged, a number for each batch says how many keys there are.
+is added to the scores; where they are ragged, a number for each batch says how many keys there are;
+where they are ranged, each query sees a range of keys, and blocks look where a row of theirs does.
 Comes in: an `Attention`, or a Call. Goes out: KernelTexts, variants, and the Call's `Form`.
 """
 
@@ -43,6 +44,7 @@ class Attention:
         causal: whether query i sees keys 0 to i only.
         masked: whether a float32 mask is added to the scores.
         ragged: whether each batch has a number of keys.
+        ranged: whether each query sees a range of keys of its own.
         group: how many heads of q share one of k and v.
         fast: whether float32 may be multiplied in tf32.
     """
@@ -52,20 +54,23 @@ class Attention:
     causal: bool = False
     masked: bool = False
     ragged: bool = False
+    ranged: bool = False
     group: int = 1
     fast: bool = False
 
 
 _SCORES = """\
 @triton.jit
-def scores_of(x, y, i, j, mask, mi, mj, ni, nj, scale,
-              CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr):
+def scores_of(x, y, i, j, low, high, mask, mi, mj, ni, nj, scale, CAUSAL: tl.constexpr,
+              MASKED: tl.constexpr, RANGED: tl.constexpr, PRECISION: tl.constexpr):
     s = tl.dot(x, tl.trans(y), input_precision=PRECISION) * scale
     if MASKED:
         s += tl.load(mask + i * mi + j * mj, mask=(i < ni) & (j < nj), other=0.0)
     seen = j < nj
     if CAUSAL:
         seen = seen & (j <= i)
+    if RANGED:
+        seen = seen & (j >= low) & (j < high)
     return tl.where(seen, s, float("-inf"))
 """
 _PARTS = """\
@@ -99,11 +104,11 @@ def kernel({parameters}):
     top = tl.full([BI], float("-inf"), tl.float32)
     total = tl.zeros([BI], tl.float32)
     made = tl.zeros([BI, D], tl.float32)
-    end = min(seen, start + BI) if CAUSAL else seen
-    for at in range(0, end, BJ):
+{range}
+    for at in range(begin, end, BJ):
         j = at + tl.arange(0, BJ)
-        s = scores_of(x, rows_of(k, at, seen, kj, BJ, D), i[:, None], j[None, :], {mask},
-                      ni, seen, scale, CAUSAL, MASKED, PRECISION)
+        s = scores_of(x, rows_of(k, at, seen, kj, BJ, D), i[:, None], j[None, :],
+                      {bounds}, {mask}, ni, seen, scale, CAUSAL, MASKED, RANGED, PRECISION)
         above = tl.maximum(top, tl.max(s, 1))
         safe = tl.where(above == float("-inf"), 0.0, above)
         e = {exp}(s - safe[:, None])
@@ -131,12 +136,12 @@ def kernel({parameters}):
     ends = tl.load(row + h * ni + i, mask=i < ni, other=0.0)
     less = tl.load(delta + h * ni + i, mask=i < ni, other=0.0)
     made = tl.zeros([BI, D], tl.float32)
-    end = min(seen, start + BI) if CAUSAL else seen
-    for at in range(0, end, BJ):
+{range}
+    for at in range(begin, end, BJ):
         j = at + tl.arange(0, BJ)
         key = rows_of(k, at, seen, kj, BJ, D)
-        s = scores_of(x, key, i[:, None], j[None, :], {mask}, ni, seen, scale,
-                      CAUSAL, MASKED, PRECISION)
+        s = scores_of(x, key, i[:, None], j[None, :], {bounds}, {mask}, ni, seen, scale,
+                      CAUSAL, MASKED, RANGED, PRECISION)
         part = parts_of(s, ends[:, None])
         w = rows_of(v, at, seen, vj, BJ, D)
         to_part = tl.dot(to, tl.trans(w), input_precision=PRECISION)
@@ -154,18 +159,18 @@ def kernel({parameters}):
     value = rows_of(v + z * vz + y * vh, start, seen, vj, BJ, D)
     made_k = tl.zeros([BJ, D], tl.float32)
     made_v = tl.zeros([BJ, D], tl.float32)
-    first = start // BI * BI if CAUSAL else 0
+{range}
     for member in range(GROUP):
         u = y * GROUP + member
         place = (h * GROUP + member) * ni
-        for at in range(first, ni, BI):
-            i = at + tl.arange(0, BI)
+        for at in range(begin, end, BI):
+            i = at + tl.arange(0, BI){bounds_u}
             x = rows_of(q + z * qz + u * qh, at, ni, qi, BI, D)
             to = rows_of(g + z * gz + u * gh, at, ni, gi, BI, D)
             ends = tl.load(row + place + i, mask=i < ni, other=float("-inf"))
             less = tl.load(delta + place + i, mask=i < ni, other=0.0)
-            s = scores_of(key, x, i[None, :], j[:, None], {mask_u}, ni, seen, scale,
-                          CAUSAL, MASKED, PRECISION)
+            s = scores_of(key, x, i[None, :], j[:, None], {bounds}, {mask_u}, ni, seen, scale,
+                          CAUSAL, MASKED, RANGED, PRECISION)
             part = parts_of(s, ends[None, :])
             made_v = tl.dot(part.to(to.dtype), to, made_v, input_precision=PRECISION)
             to_part = tl.dot(value, tl.trans(to), input_precision=PRECISION)
@@ -174,6 +179,27 @@ def kernel({parameters}):
     place = h * nj * D + j[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(to_k + place, (made_k * scale).to(to_k.dtype.element_ty), mask=j[:, None] < nj)
     tl.store(to_v + place, made_v.to(to_v.dtype.element_ty), mask=j[:, None] < nj)
+"""
+#: Where a block of queries looks for keys, or one of keys for queries; ranges: of all its rows.
+_ALL_KEYS = """\
+    begin = 0
+    end = min(seen, start + BI) if CAUSAL else seen
+"""
+_ALL_QUERIES = """\
+    begin = start // BI * BI if CAUSAL else 0
+    end = ni
+"""
+_RANGE = """\
+    ranges += z * 2 * ni
+    columns += z * 2 * nj
+    low = tl.load({of} + {at}, mask={at} < {n}, other=0).to(tl.int32)
+    high = tl.load({of} + {n} + {at}, mask={at} < {n}, other=0).to(tl.int32)
+    begin = tl.maximum(tl.min(tl.where(low < high, low, {other})), 0) // {step} * {step}
+    end = tl.minimum(tl.max(high), {other})
+"""
+_BOUNDS = """
+            first = tl.load(ranges + i, mask=i < ni, other=0).to(tl.int32)
+            last = tl.load(ranges + ni + i, mask=i < ni, other=0).to(tl.int32)
 """
 #: By op: the text, which axis is cut into blocks and its block, further operands and the results.
 _KINDS = {
@@ -184,11 +210,13 @@ _KINDS = {
 #: The axes whose strides are given, but for D; what has none is packed.
 _AXES = {"q": "zhi", "k": "zhj", "v": "zhj", "g": "zhi", "mask": "zhij"}
 _WIDE = ("row", "delta", "mask")  # float32
+_WHOLE = ("lengths", "ranges", "columns")  # int64
 
 
 def names(attention: Attention, op: str) -> tuple[str, ...]:
     """The operands of the text, in order: those of the op, then its results."""
     more = ("mask",) * attention.masked + ("lengths",) * attention.ragged
+    more += ("ranges", "columns") * attention.ranged
     return ("q", "k", "v", *more, *_KINDS[op][3], *_KINDS[op][4])
 
 
@@ -202,7 +230,7 @@ def emit_attention(attention: Attention, op: str) -> KernelText:
     """The text for an op; its parameters are pointers, `scale` (float32), integers, BI and BJ."""
     constants = {
         "D": attention.width, "GROUP": attention.group, "CAUSAL": attention.causal,
-        "MASKED": attention.masked,
+        "MASKED": attention.masked, "RANGED": attention.ranged,
         "PRECISION": "tf32" if attention.fast and attention.dtype == FLOAT32 else "ieee",
     }  # fmt: skip
     head = "\n".join(f"{name} = tl.constexpr({value!r})" for name, value in constants.items())
@@ -216,13 +244,26 @@ def emit_attention(attention: Attention, op: str) -> KernelText:
     body = template.format(
         parameters=", ".join([*operands, "scale", *integers(attention, op), *blocks]),
         head=_HEAD.format(n=n, block=block, heads="heads", seen=seen).rstrip(),
-        exp=exp, mask=mask.format("y"), mask_u=mask.format("u"),
+        exp=exp, mask=mask.format("y"), mask_u=mask.format("u"), **_looks(attention, n),
     )  # fmt: skip
     source = "\n\n".join([HEADER + head + "\n", _SCORES, _PARTS.format(exp=exp), _ROWS, body])
-    dtypes = tuple(FLOAT32 if name in _WIDE else INT64 if name == "lengths" else attention.dtype
+    dtypes = tuple(FLOAT32 if name in _WIDE else INT64 if name in _WHOLE else attention.dtype
                    for name in operands)  # fmt: skip
     count = len(integers(attention, op))
     return KernelText(source, "kernel", dtypes, (FLOAT32,), count, OPTIONS)
+
+
+def _looks(attention: Attention, n: str) -> dict[str, str]:
+    """The parts of a text that say what the rows of a block look at; `n`: the number of rows."""
+    if not attention.ranged:
+        everything = _ALL_KEYS if n == "ni" else _ALL_QUERIES
+        return {"range": everything.rstrip(), "bounds": "0, 0", "bounds_u": ""}
+    if n == "ni":
+        found = _RANGE.format(of="ranges", at="i", n="ni", other="nj", step="BJ")
+        return {"range": found.rstrip(), "bounds": "low[:, None], high[:, None]", "bounds_u": ""}
+    found = _RANGE.format(of="columns", at="j", n="nj", other="ni", step="BI")
+    return {"range": found.rstrip(), "bounds": "first[None, :], last[None, :]",
+            "bounds_u": _BOUNDS.rstrip()}  # fmt: skip
 
 
 #: Blocks of queries and keys, warps and stages that are worth a measurement, by op; the first is
@@ -266,7 +307,7 @@ def attention_form(number: int, step: Call) -> Form | None:
         return None
     heads, (ni, nj) = q.view.shape[-3], (q.view.shape[-2], k.view.shape[-2])
     attention = Attention(
-        q.dtype, width, how["causal"], how["masked"], how["ragged"],
+        q.dtype, width, how["causal"], how["masked"], how["ragged"], how["ranged"],
         heads // k.view.shape[-3], config.active().numerics == "fast",
     )  # fmt: skip
     operands = (*step.operands, *step.results)

@@ -8,6 +8,7 @@ may share one of k and v. Goes out: results, and gradients with respect to q, k 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +23,32 @@ class Sight(NamedTuple):
         scale: of the products.
         causal: whether query i sees keys 0 to i only.
         masked: whether a mask is added, (..., heads or 1, queries or 1, keys).
-        ragged: whether numbers of keys to see are given, (...) int64; they come last.
+        ragged: whether numbers of keys to see are given, (...) int64.
+        ranged: whether each query sees a range of keys: the firsts and the ends of the ranges,
+            (..., 2, queries) int64, and, of each key, which queries may see it, (..., 2, keys),
+            where kernels look.
+
+    What is given follows q, k and v in this order.
     """
 
     scale: float
     causal: bool
     masked: bool
     ragged: bool
+    ranged: bool
+
+    @property
+    def given(self) -> int:
+        """How many further operands there are."""
+        return self.masked + self.ragged + 2 * self.ranged
+
+    def parts(self, rest: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Of these operands the mask, the numbers of keys and the ranges; None for each that is not
+        given."""
+        left = iter(rest)
+        there = (self.masked, self.ragged, self.ranged)
+        mask, lengths, ranges = (next(left) if given else None for given in there)
+        return mask, lengths, ranges
 
 
 def wide(dtype: np.dtype) -> np.dtype:
@@ -43,13 +63,17 @@ def _shared(xp: Any, x: Array, heads: int) -> Array:
 
 def _scores(xp: Any, q: Array, k: Array, rest: tuple[Array, ...], sight: Sight) -> Array:
     s = xp.matmul(q, xp.swapaxes(k, -1, -2)) * q.dtype.type(sight.scale)
-    if sight.masked:
-        s = s + rest[0].astype(s.dtype)
+    mask, lengths, ranges = sight.parts(rest)
+    if mask is not None:
+        s = s + mask.astype(s.dtype)
     i, j = xp.arange(s.shape[-2])[:, None], xp.arange(s.shape[-1])[None, :]
     if sight.causal:
         s = xp.where(j <= i, s, -np.inf)
-    if sight.ragged:
-        s = xp.where(j < rest[-1][..., None, None, None], s, -np.inf)
+    if lengths is not None:
+        s = xp.where(j < lengths[..., None, None, None], s, -np.inf)
+    if ranges is not None:
+        first, end = (ranges[..., None, n, :, None] for n in (0, 1))
+        s = xp.where((j >= first) & (j < end), s, -np.inf)
     return s
 
 

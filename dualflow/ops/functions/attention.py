@@ -65,7 +65,7 @@ def scaled_dot_product_attention(
     _check(q, k, v, enable_gqa)
     scale = 1.0 / math.sqrt(q.shape[-1] or 1) if scale is None else scale
     grouped = enable_gqa or q.shape[-3:-2] == k.shape[-3:-2]
-    if dropout_p == 0.0 and grouped and _has_template(q, k, v, attn_mask):
+    if dropout_p == 0.0 and grouped and has_template(q, k, v, attn_mask):
         return _in_one_pass(q, k, v, attn_mask, is_causal, scale, key_lengths)
     groups = q.shape[-3] // k.shape[-3] if enable_gqa and k.shape[-3] else 1
     length, heads = q.shape[-2], q.shape[-3] if enable_gqa else 0
@@ -104,7 +104,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, grouped: bool) -> None:
 _WIDTHS, _NARROW = (16, 32, 64, 128, 256), (float16, float32)
 
 
-def _has_template(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> bool:
+def has_template(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> bool:
     """Whether a kernel of the device computes all of it, without a matrix of scores in memory."""
     if not door.away or q.device == "cpu" or q.dtype not in _NARROW:
         return False
@@ -138,7 +138,8 @@ def _in_one_pass(
         rest.append(p.reshape(tensor(lengths).astype(int64), shape=(batch,)))
     parts = [_shaped(x, (batch, *((1,) if x.ndim < 3 else ()), *x.shape[-3:])) for x in (q, k, v)]
     out, _ = p.attention(*parts, *rest, scale=float(scale), causal=causal,
-                         masked=mask is not None, ragged=lengths is not None)  # fmt: skip
+                         masked=mask is not None, ragged=lengths is not None,
+                         ranged=False)  # fmt: skip
     return _shaped(out, shape)
 
 

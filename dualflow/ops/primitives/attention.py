@@ -18,12 +18,12 @@ from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
 
 from .. import attending, domains
-from ..attending import wide
+from ..attending import Sight, wide
 from ..record import primitive
 from .contraction import matmul
 from .creation import iota
 from .elementwise import add, cast, where
-from .movement import expand, reshape
+from .movement import expand, reshape, select
 from .reduction import sum as total
 from .transcendental import exp
 
@@ -37,7 +37,7 @@ def _check(name: str, q: TensorType, k: TensorType, v: TensorType, count: int, h
     fits = k.shape[:-1] == v.shape[:-1] and q.shape[-1] == k.shape[-1]
     if not fits or not k.shape[-3] or q.shape[-3] % k.shape[-3]:
         raise ShapeError(shapes, why="keys and values go together, heads share them evenly")
-    if count != how["masked"] + how["ragged"]:
+    if count != Sight(**how).given:
         raise ShapeError(shapes, why="a mask or numbers of keys are missing, or too many")
 
 
@@ -73,20 +73,27 @@ def _column(x: Any) -> Any:
 class _Parts:
     """The matrices that the templates never store, of operands widened and shared by heads."""
 
-    def __init__(self, q, k, v, rest, scale, causal, masked, ragged) -> None:
+    def __init__(self, q, k, v, rest, scale, **how) -> None:
         *others, g, row, delta = rest
+        sight = Sight(scale, **how)
+        mask, lengths, ranges = sight.parts(others)
         self.kept, self.dtype, self.scale = k.shape, wide(q.dtype), scale
         self.q, self.g = _as(q, self.dtype), _as(g, self.dtype)
         self.k, self.v = self.each(k, q), self.each(v, q)
         s = matmul(self.q, self.k.mT) * scale
-        if masked:
-            s = add.of(s, _as(others[0], self.dtype))
+        if mask is not None:
+            s = add.of(s, _as(mask, self.dtype))
         i, j = (iota(shape=s.shape[-2:], axis=axis, dtype=int64) for axis in (0, 1))
-        if causal:
+        if sight.causal:
             s = where.of(j <= i, s, -math.inf)
-        if ragged:
-            seen = reshape(others[-1], shape=(*others[-1].shape, 1, 1, 1))
+        if lengths is not None:
+            seen = reshape(lengths, shape=(*lengths.shape, 1, 1, 1))
             s = where.of(j < seen, s, -math.inf)
+        if ranges is not None:
+            *batch, _, ni = ranges.shape
+            first, end = (reshape(select(ranges, axis=len(batch), index=n),
+                                  shape=(*batch, 1, ni, 1)) for n in (0, 1))  # fmt: skip
+            s = where.of(j >= first, where.of(j < end, s, -math.inf), -math.inf)
         hidden = _column(row) == -math.inf
         self.p = where.of(hidden, 0.0, exp(s - where.of(hidden, 0.0, _column(row))))
         self.t = matmul(self.g, self.v.mT) - _column(delta)
