@@ -17,7 +17,7 @@ from dualflow.ir.program import Buffer, Call, Operand, Program
 from dualflow.ir.types import View
 from dualflow.ops import convolving
 from dualflow.runtime import blas, cpu, native, threads
-from dualflow.runtime.products import systems
+from dualflow.runtime.products import systems, transforms
 
 Array = np.ndarray
 
@@ -246,6 +246,37 @@ def test_systems_without_lapack_are_numpys(monkeypatch: pytest.MonkeyPatch):
     f(df.asarray(a), df.asarray(b))
     found = f(df.asarray(a), df.asarray(b)).numpy()
     np.testing.assert_array_equal(found, np.linalg.solve(a, b))
+    assert f.stats()["replays"] == 1
+
+
+# Fourier transforms -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 243, 1000])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_transforms_of_doubles_have_the_bits_of_numpy(axis: int, size: int, norm: str):
+    shape = [2, 3, 2]
+    shape[axis] = size
+    x, how = normal(*shape, dtype="float64"), {"axis": axis, "norm": norm}
+    z, turned = x + 1j * x[::-1], normal(size, 5, dtype="float64").T * (1 + 2j)
+    for name in ("fft", "ifft"):
+        wanted = getattr(np.fft, name)
+        np.testing.assert_array_equal(run(name, [z], **how), wanted(z, **how))
+        found = run(name, [turned], axis=1, norm=norm)
+        np.testing.assert_array_equal(found, wanted(turned, axis=1, norm=norm))
+    half = np.fft.rfft(x, **how)
+    np.testing.assert_array_equal(run("rfft", [x], **how), half)
+    wanted = np.fft.irfft(half, size, **how)
+    np.testing.assert_array_equal(run("irfft", [half], n=size, **how), wanted)
+
+
+def test_transforms_without_their_loops_are_numpys(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transforms, "loops_work", lambda: False)
+    x = normal(2, 9)
+    f = df.compile(lambda x: df.fft.rfft(x), wait=True)
+    f(df.asarray(x))
+    np.testing.assert_array_equal(np.asarray(f(df.asarray(x))), np.fft.rfft(x))
     assert f.stats()["replays"] == 1
 
 

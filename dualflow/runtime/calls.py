@@ -18,20 +18,17 @@ from .layout import Layout
 from .memory import Arena
 from .native import NUMBER, Argument
 from .products.made import batch_of
-from .transforms import transform
 
 
 class PythonCall:
     """An op run by its NumPy implementation, on views of the program's memory."""
 
     def __init__(self, step: Call, layout: Layout) -> None:
-        direct = transform(step)
-        self._numpy, self._attributes = direct or step.op.numpy, dict(step.attributes)
+        self._numpy, self._attributes = step.op.numpy, dict(step.attributes)
         self._operands = [layout.view(operand) for operand in step.operands]
         self._results = [layout.view(operand) for operand in step.results]
         # a ufunc writes where it is told; anything else returns arrays, which are copied
-        whole = isinstance(step.op.numpy, np.ufunc) and not step.attributes
-        self._writes = whole or direct is not None
+        self._writes = isinstance(step.op.numpy, np.ufunc) and not step.attributes
 
     def run(
         self, arrays: Sequence[np.ndarray], buffers: Sequence[np.ndarray], arena: Arena | None

@@ -50,7 +50,7 @@ fft = primitive(
     doc="the discrete Fourier transform: out[k] = sum of x[j] exp(-2 pi i j k / n)",
     gradient=lambda g, out, x, axis, norm: (ifft(g, axis=axis, norm=_ADJOINT[norm]),),
     forward=lambda tangents, out, x, axis, norm: fft(tangents[0], axis=axis, norm=norm),
-    exact=False,
+    exact=False, spelling={"products": "fft"},
 )  # fmt: skip
 ifft = primitive(
     "ifft", Kind.LIBRARY, _complex_rule("ifft"),
@@ -58,7 +58,7 @@ ifft = primitive(
     doc="the inverse of fft: out[j] = sum of x[k] exp(2 pi i j k / n) / n",
     gradient=lambda g, out, x, axis, norm: (fft(g, axis=axis, norm=_ADJOINT[norm]),),
     forward=lambda tangents, out, x, axis, norm: ifft(tangents[0], axis=axis, norm=norm),
-    exact=False,
+    exact=False, spelling={"products": "ifft"},
 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ rfft = primitive(
     doc="the first n // 2 + 1 values of the discrete Fourier transform of n reals",
     gradient=_rfft_gradient,
     forward=lambda tangents, out, x, axis, norm: rfft(tangents[0], axis=axis, norm=norm),
-    exact=False,
+    exact=False, spelling={"products": "rfft"},
 )  # fmt: skip
 irfft = primitive(
     "irfft", Kind.LIBRARY, _irfft_rule,
@@ -109,5 +109,5 @@ irfft = primitive(
     gradient=_irfft_gradient,
     forward=lambda tangents, out, x, axis, norm, n: irfft(
         tangents[0], axis=axis, norm=norm, n=n),
-    exact=False,
+    exact=False, spelling={"products": "irfft"},
 )  # fmt: skip

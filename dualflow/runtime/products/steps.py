@@ -13,11 +13,12 @@ from dualflow.ir.program import Call, Chain, Loop, Operand, Program
 from dualflow.ir.text import KernelText
 from dualflow.ir.types import View
 
-from . import scans, scatters, systems, windows
+from . import scans, scatters, systems, transforms, windows
 from .made import Product, batch_of, cost
 from .texts import COPY, DEPTH, DIRECT, DOTS, GATHER, PACKED, TURN, WIDEST, finite, matmul, panels
 
 _FLOATS = ("float32", "float64")
+_TRANSFORMS = ("fft", "ifft", "rfft", "irfft")
 #: up to so many rows of a result, moving the right matrix costs more than reading it as it lies
 _FEW = 18
 #: up to so many columns (or rows), scalar products beat tiles
@@ -53,11 +54,13 @@ def product(step: Call) -> Product | None:
         return scatters.product(step)
     if step.op.kind is Kind.SCAN:
         return scans.product(step)
-    if step.results[0].dtype.name not in _FLOATS:
-        return None
     if not step.results[0].type.size or not all(operand.type.size for operand in step.operands):
         return None
     form = step.op.spelling.get("products")
+    if form in _TRANSFORMS:
+        return transforms.product(step)
+    if step.results[0].dtype.name not in _FLOATS:
+        return None
     if form is not None:
         return systems.product(step) if form == "solve" else windows.product(step)
     contracts = step.op.kind is Kind.CONTRACTION and len(step.operands) == 2

@@ -12,6 +12,9 @@
     gesv(a, i, b, j, words, k, function, n, m)
                                  LAPACK's function of that address solves a x = b, with n rows and m
                                  columns of b; words[k + 2] is its status
+    lines(a, i, b, j, words, k, n, m, step, other, factor, function, data)
+                                 NumPy's loop at that address makes m elements of b, `other` bytes
+                                 apart, of n elements of a, `step` bytes apart
     fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
@@ -359,6 +362,23 @@ def _gesv(writer: _Writer) -> None:
     builder.ret_void()
 
 
+def _lines(writer: _Writer) -> None:
+    a, b, words, n, m, step, other, factor, address, data = writer.function.args
+    builder = writer.builder
+    a, b = (builder.ptrtoint(place, WORD) for place in (a, b))
+    held = builder.ptrtoint(writer.at(words, 11, WORD), WORD)
+    none = number(0)
+    for index, value in enumerate(
+        (a, held, b, number(1), n, m, none, none, none, step, other, factor)
+    ):
+        builder.store(value, writer.at(words, index, WORD))
+    places = [writer.at(words, index, WORD) for index in (0, 3, 6)]
+    kind = ir.FunctionType(ir.VoidType(), [PLACE] * 4)
+    function = builder.inttoptr(address, kind.as_pointer())
+    builder.call(function, [*places, builder.inttoptr(data, PLACE)])
+    builder.ret_void()
+
+
 def _fetch(writer: _Writer) -> None:
     a, count = writer.function.args
     kinds = [PLACE, SHORT, SHORT, SHORT]
@@ -443,6 +463,7 @@ NAMESPACE: dict[str, Any] = {
     "copy": _word("copy", "ppn", _copy),
     "halve": _word("halve", "ppn", _halve),
     "gesv": _word("gesv", "ppqnnn", _gesv),
+    "lines": _word("lines", "ppqnnnnnnn", _lines),
     "fetch": _word("fetch", "pn", _fetch),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),
