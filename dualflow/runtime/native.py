@@ -247,9 +247,8 @@ def _new_function() -> Callable[..., Binding]:
     return prototype(_address(make))
 
 
-@once
-def _library() -> Native:
-    """The dispatcher, loaded; from the disk cache where it is there."""
+def part() -> Part:
+    """What the dispatcher is made of."""
     words = "\n".join(
         f"  %at{n} = getelementptr i64, ptr %table, i64 {n}\n  %w{n} = load i64, ptr %at{n}"
         for n in range(_GEMM_WORDS)
@@ -257,8 +256,13 @@ def _library() -> Native:
     products = [_GEMM.replace("KIND", kind).replace("WORDS", words) for kind in ("float", "double")]
     numbers = {"PAYLOAD": payload(), "TYPE": object.__basicsize__ - struct.calcsize("P"),
                "DATA": object.__basicsize__, "WRONG": WRONG_ARRAYS}  # fmt: skip
-    part = Part(_DISPATCH + LOOP + CHAIN, numbers, "".join(products))
-    return cache.native_part(part, _SYMBOLS)
+    return Part(_DISPATCH + LOOP + CHAIN, numbers, "".join(products))
+
+
+@once
+def _library() -> Native:
+    """The dispatcher, loaded; from the disk cache where it is there."""
+    return cache.native_part(part(), _SYMBOLS)
 
 
 def address_of_run() -> int:
