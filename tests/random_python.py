@@ -7,6 +7,7 @@ and notes all that can be seen (`fidelity_runner.See`).
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import types
 import warnings
@@ -119,11 +120,26 @@ class Program:
     def block(self, head: str) -> None:
         loop = head.startswith("for")
         q = {"for q in walk": "t", "for q in que": "i", "for q in list(q": "i",
-             "for q in sorted(c": "s", "for q in range": "i", "for q in {N}": "i",
-             "for q in {L}": "t", "for q in num": "i", "for q in sorte": "s",
+             "for q in iter": "t", "for q in sorted(c": "s", "for q in range": "i",
+             "for q in {N}": "i", "for q in {L}": "t", "for q in num": "i", "for q in sorte": "s",
              "for q in upto": "i", "with {o} as q:": "o"}  # fmt: skip
         names = [("q", kind) for start, kind in q.items() if head.startswith(start)]
-        if head == "while":
+        if head == "forever":
+            n = f"n{next(self.names)}"
+            self.line(f"{n} = 0")
+            self.line("while True:")
+            self.line(f"    {n} += 1")
+            self.line(f"    if {n} > 2 or {self.expression('b', 1)}: break")
+            self.body((n, "i"))
+        elif head == "chain":
+            self.line("try:")
+            self.body()
+            self.line(f"except {self.choose(ERRORS)} as error:")
+            cause = self.choose(("error", "None", "error.__cause__"))
+            self.line(
+                f"    raise {self.choose(ERRORS[:3])}({self.expression('s', 1)}) from {cause}"
+            )
+        elif head == "while":
             n = f"n{next(self.names)}"
             self.line(f"{n} = 0")
             self.line(f"while {n} < 3 and {self.expression('b')}:")
@@ -202,7 +218,7 @@ def loaded(text: str) -> Iterator[types.ModuleType]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            exec(compile(text, file, "exec"), vars(module))
+            exec(compile(text, file, "exec", dont_inherit=True), vars(module))
         yield module
     finally:
         del linecache.cache[file]
@@ -215,7 +231,7 @@ def session(
     f, state, inside = code.make(compile)
     kept = df.tensor([1.0, 2.0, 3.0])
     for change, k, flag, kind in program.plan:
-        exec(change, {"g": vars(code), "s": inside, "df": df})
+        exec(change, {"g": vars(code), "s": inside, "df": df, "contextlib": contextlib})
         x, y = df.tensor([1.0, -2.0, 0.5]), df.tensor([0.5, 4.0, -1.0])
         arguments: tuple[tuple[Any, ...], ...] = (
             (x, y, k), (x, x, k, flag), (kept, y, k, flag, [y, x]),

@@ -6,6 +6,8 @@ In a template `{t}` stands for an expression of tensors, `{i}` for one of intege
 PROLOGUE = """
 import collections, contextlib, copy, dataclasses, functools, heapq, io, itertools, json, logging
 import math, operator, re, threading, types
+import bisect, decimal, enum, fractions, random, weakref
+import numpy as np
 import dualflow as df
 
 GAIN, COUNT, LIMITS, SETTINGS = 2.0, 0, [1, 5, 9], {"rate": 0.5, "a": 1}
@@ -162,6 +164,98 @@ def written(*values):
 class Slim:
     __slots__ = ("n", "t")
 
+class Shade(enum.Enum):
+    DARK, LIGHT = 1, 2.5
+    @property
+    def twice(self):
+        return self.value * 2
+
+class Rank(enum.IntFlag):
+    LOW, HIGH = 1, 2
+
+class Point(collections.namedtuple("Point", "a b")):
+    __slots__ = ()
+    def total(self):
+        return self.a + self.b
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    a: object
+    b: object = 2
+    def more(self, by=1):
+        return dataclasses.replace(self, b=self.b + by)
+
+class Lazy:
+    asked = 0
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        Lazy.asked = (Lazy.asked + 1) % 50
+        return len(name)
+    def __getitem__(self, key):
+        return key * 2 if isinstance(key, (int, float, str)) else 1
+
+class Steps:
+    def __init__(self, n):
+        self.n = n
+    def __iter__(self):
+        for q in range(self.n % 4):
+            yield q * 2
+
+@functools.singledispatch
+def kind_of(value):
+    return "other"
+
+@kind_of.register
+def _(value: int):
+    return f"int {value}"
+
+@kind_of.register(list)
+def _(value):
+    return f"list {len(value)}"
+
+@functools.wraps(axpy)
+def wrapped(*args, **kwargs):
+    return axpy(*args, **kwargs) + 1
+
+@contextlib.contextmanager
+def held(log, value):
+    log.append("in")
+    try:
+        yield value
+    except ValueError as error:
+        log.append(repr(error))
+    finally:
+        log.append("out")
+
+def chained(n):
+    try:
+        return 1 // (n % 3)
+    except ZeroDivisionError as error:
+        if n % 2:
+            raise Oops(n) from error
+        error.add_note(f"n is {n}")
+        raise
+
+def cleaning(log):
+    n = 0
+    while True:
+        try:
+            n = (n + ((yield n) or 1)) % 9
+        except KeyError as error:
+            log.append(str(error))
+            n = -1
+        finally:
+            log.append(n)
+
+def cleaned(log, n):
+    run = cleaning(log)
+    found = [next(run), run.send(n), next(run)]
+    if n % 2:
+        found.append(run.throw(KeyError(n)))
+    run.close()
+    return found
+
 def counter(start):
     n = start
     def step(by=1):
@@ -179,6 +273,9 @@ def make(compile):
     stream, lock, keep = io.StringIO(), threading.RLock(), Keep()
     logger = logging.Logger("random")
     logger.addHandler(keep)
+    lazy, weight, draws = Lazy(), df.tensor([0.5, -1.0, 2.0]), random.Random(3)
+    weight.requires_grad = True
+    random.seed(7)
     def f(x, y, k=1, flag=False, xs=(), opts=None):
         global COUNT
         nonlocal total, nums
@@ -188,7 +285,8 @@ EPILOGUE = """
     return compile(f), lambda: [box, other, total, log, nums, history, names, table, tick(0), GAIN,
         COUNT, LIMITS, SETTINGS, collect.__defaults__, Box.scale, Box.made, queue, counts, order,
         groups, guard, getattr(slim, "n", None), getattr(slim, "t", None), stream.getvalue(),
-        keep.kept, square.cache_info()[:], several.cache_info()[:]], locals()
+        keep.kept, square.cache_info()[:], several.cache_info()[:], Lazy.asked, weight,
+        draws.getstate()[1][-1], df.random.uniform((1,))], locals()
 """
 
 #: expressions of tensors, integers, floats, bools, strings, and lists of tensors and integers,
@@ -205,6 +303,12 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "(lambda a, b={r}: a * b)({t})", "{t} * {o}.scale", "abs({t})", "{t}.sum() * {t}",
         "sorted({L} or [x], key=lambda q: float(q.sum()))[0]", "copy.copy({o}).v * {t}",
         "max({L} or [y], key=lambda q: q.sum())", "copy.deepcopy({t})", "(-Pair({t})).a",
+        "wrapped({t}, {r})", "wrapped(*{L}, **{D})", "Point({t}, {t}).total()", "Fixed({t}).a",
+        "({t} * weight)", "Point({t}, {i})._replace(b={t}).b", "{t}.astype(df.int32)",
+        "df.concat([{t}, {t}])[:3]", "df.stack([{t}, {t}]).sum(axis=0)", "{t}.reshape(-1, 1)[:, 0]",
+        "df.clip({t}, -2, {r})", "df.flip({t})", "({t} + df.random.uniform((3,)))", "{t}[-1:]",
+        "df.cumulative_sum({t})", "df.sort({t})", "df.asarray(np.asarray({t}.detach()) * 2)",
+        "(lambda *a, **k: a[0] * len(k))({t}, **{D})", "df.broadcast_to({t}.sum(), (3,))",
     ),
     "i": (
         "0", "1", "2", "-3", "7", "{i} + {i}", "{i} - {i}", "{i} * {i}", "{i} // {i}", "{i} % {i}",
@@ -221,7 +325,16 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{N}.index({i})", "id({?}) * 0", "divmod({i}, {i})[1]", "(len(names) << 1)",
         "square({i} % 5)", "several({i} % 4)[0]", "square.cache_info().hits", "pushed({N}, {i})[0]",
         "min({N} or [1], key=lambda q: -q)", "sum(nums[-2:])", "max(Task({i}), Task({i})).rank",
-        "len(vars({o}))", "[4, 5, 6][df.argmax(x)]", "hash(Task.name)",
+        "len(vars({o}))", "[4, 5, 6][df.argmax(x)]", "hash(Task.name)", "lazy.abc", "lazy[{i}]",
+        "Rank.LOW | ({i} % 4)", "int(Rank.HIGH)", "Shade.DARK.value", "len(Shade)", "chained({i})",
+        "cleaned(log, {i})[-1]", "sum(Steps({i}))", "len({s}.split('a'))", "{s}.find('b')",
+        "int(fractions.Fraction({i}, 7) * 7)", "int(decimal.Decimal({i}) + 1)", "ord({s}[0])",
+        "Fixed({i}).more().b", "Fixed({i}, {i}).b", "hash(Fixed({i}, 1))", "Point({i}, 2).total()",
+        "draws.randrange(9)", "random.randrange(5)", "int(str({i})[:9])", "{i} ** 2 % 97", "~{i}",
+        "{i} >> 1", "bisect.bisect_left([1, 3, 5], {i})", "round({r})", "math.gcd({i}, 6)",
+        "df.argmax({t}).item()", "(yielded := {i})", "len(repr({N}))", "sum(map(len, [{N}, {N}]))",
+        "max({N}, default={i})", "functools.reduce(lambda a, b: a - b, {N}, {i})",
+        "axpy({i}, *{N})",
     ),
     "r": (
         "0.5", "-1.25", "2.0", "0.0", "{r} + {r}", "{r} - {i}", "{r} * {r}", "{r} / {r}",
@@ -230,7 +343,11 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{D}.get({s}, {r})", "{D}[{s}]", "round({r}, 1)", "({r} if {b} else {r})", "{o}.double",
         "math.floor({r})", "max({r}, {i})", "SETTINGS['rate']", "k", "{o}.scale", "{o} + {r}",
         "getattr({o}, 'extra', {r})", "({i} % 50) ** 2", "abs({r})", "-{r}", "{i} * {r}",
-        "Box.scale", "order[{s}]", "json.loads(repr({r}))", "sum(order.values())",
+        "Box.scale", "order[{s}]", "json.loads(repr({r}))", "sum(order.values())", "draws.random()",
+        "Shade.LIGHT.twice", "math.fsum([{r}, {r}])", "math.hypot({r}, {r})", "lazy[{r}]",
+        "float(fractions.Fraction({i}, 3))", "float(str({r}))", "min({r}, {r}, {i})", "axpy({r})",
+        "{t}.max().item()", "float({t}.mean())", "{r}.conjugate()", "math.copysign({r}, {i})",
+        "divmod({r}, {r})[1]", "{t}.tolist()[0]", "float(np.float32({r}))", "sum([{r}, {i}], 0.5)",
     ),
     "b": (
         "{i} < {i}", "{r} > {r}", "not {b}", "({b} and {b})", "({b} or {b})", "{i} in {N}",
@@ -242,6 +359,12 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "({t} > {r}).any()", "k is True", "{r} == {r}",
         "{s} in order", "{i} in queue", "hasattr(guard, 'cached')", "any(walk({r}, log))",
         "hasattr(slim, 'n')", "bool(queue)", "type({o}) is Box", "not {N}", "callable({o})", "opts",
+        "Shade({i} % 2 + 1) is Shade.DARK", "Rank.LOW in Rank({i} % 4)", "{s}.isalpha()",
+        "isinstance({o}, Child)", "issubclass(type({o}), Box)", "Fixed({i}) == Fixed({i})",
+        "Point({i}, 1) == ({i}, 1)", "{N} < {N}", "{D} == {D}", "{s} < {s}", "{i} == {?}",
+        "{s}.startswith(('a', 'b'))", "({t} == {t}).all()", "any({t} > {r})", "{t}.shape == (3,)",
+        "{i} in Steps({i})", "weight.grad is None", "{t}.requires_grad", "{r} in {N}",
+        "math.isclose({r}, {r})", "{L} is {L}", "bool({s})", "weakref.ref({o})() is {o}",
     ),
     "s": (
         "'a'", "'b'", "'c'", 'f"{{{i0}}}"', "str({i})",
@@ -251,6 +374,12 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "'-'.join(order)", "re.sub('[ab]', 'x', {s})", "counts.most_common(1)[0][0]",
         'f"{{{s0}!r}}/{{{i0}:>3}}"', "'{{}}'.format({i})", "str({b})", "{s}[0]", "sorted({D})[0]",
         "written({i}, {r})", "written({t})", "[k for k in vars({o})][0]", "'%(a)s' % {D}",
+        "kind_of({?})", "Shade.DARK.name", "str(Shade.LIGHT)", "{s}.replace('a', {s})", "{s} * 2",
+        "{s}.join(['1', '2'])", 'f"{{{r0}:>{{{i0}}}}}"', 'f"{{{i0}=}}"', "repr(Fixed({i}))",
+        "str(Point({i}, {r}))", "{s}.partition('a')[2]", "lazy[{s}]", "str({r}).rjust(8, '.')",
+        "format({r}, '.2e')", "', '.join(map(str, {N}))", "str(decimal.Decimal({i}) / 8)",
+        "str(fractions.Fraction({i}, 6))", "repr({s})", "{s}.title()[::-1]", "sorted({s})[0]",
+        "max({s}, {s})", "str(type({?}))", "str(Rank({i} % 4))", "ascii({s})", "str(None)",
     ),
     "N": (
         "[{i}, {i}]", "[q + {i} for q in range(3)]", "sorted({N})", "{N} + {N}", "{N}[1:]", "nums",
@@ -263,6 +392,12 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "[len(list(g)) for _, g in itertools.groupby({N}, key=lambda q: q > {i})]",
         "list(itertools.takewhile(lambda q: q > {i}, {N}))", "several({i} % 4)",
         "[b - a for a, b in itertools.pairwise({N})]", "list(itertools.chain(upto({i}), {N}))",
+        "list(Steps({i}))", "[*Steps({i}), *{N}]", "cleaned(log, {i})", "list({t}.shape)",
+        "[q for q in {N} for _ in range(2)]", "sorted({N}, key=lambda q: (-q % 5, q))",
+        "[r for q in {N} if (r := q % 3)]", "list(dict.fromkeys({N}))", "list(zip({N}, {N}))[0:0]",
+        "(lambda *a: list(a))(*{N})", "[len(q) for q in map(str, {N})]", "list(reversed({N}))",
+        "list(itertools.zip_longest({N}, [1]))[0:0]", "sorted(map(int, {N}))", "{N}[::-1]",
+        "[q.value for q in Rank]", "list(itertools.compress({N}, [1, 0, 1]))", "[*{N}][:{i} % 3]",
     ),
     "L": (
         "[{t}, {t}]", "[q * {r} for q in {L}]", "history", "list({L})", "[{t}]", "xs", "{L}[1:]",
@@ -276,9 +411,12 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "{{'a': {i}, 'b': {r}}}", "dict({D})", "{{**{D}, 'c': {i}}}", "table", "SETTINGS",
         "{{q: v for q, v in {D}.items()}}", "dict(a={i})", "{D}.copy()", "({D} | {D})",
         "dict(order)", "dict(counts)", "{{**order}}", "dict(zip('ab', {N}))", "(opts or {D})",
-        "copy.deepcopy({D})",
+        "copy.deepcopy({D})", "Point({i}, {r})._asdict()", "dataclasses.asdict(Fixed({i}))",
+        "dict(sorted({D}.items()))", "{{q: {i} for q in {D}}}", "dict({D}, b={r})",
+        "{{**{D}, **{D}}}",
     ),
-    "o": ("box", "box", "other", "Box({r})", "Child({r}, {i})", "Box.make({r})"),
+    "o": ("box", "box", "other", "Box({r})", "Child({r}, {i})", "Box.make({r})", "Child.make({r})",
+          "copy.copy({o})", "(box if {b} else other)", "box.keep({t})", "next(iter([{o}, {o}]))"),
 }  # fmt: skip
 LEAVES = {
     "t": ("x", "y", "(x * 2)"), "i": ("k", "1", "3", "(-1)", "len(nums)", "box.n"),
@@ -319,7 +457,18 @@ SIMPLE = (
     "collect({i}, {N})", "tick({i} % 3)", "del x", "flag = not flag", "k += 1", "k = {i}",
     "stream.write({s})", "print({i}, file=stream)", "heapq.heappush(nums, {i} % 9)",
     "logger.info('%s', {i})", "logger.warning({s})", "logger.debug('%s and %s', {s}, {r})",
-    "several.cache_clear()", "heapq.heapify(nums)",
+    "several.cache_clear()", "heapq.heapify(nums)", "chained({i})", "weight.grad = None",
+    "({t} * weight).sum().backward()", "log.append(Fixed({i}, {?}))", "Fixed({i}).a = 3",
+    "log.append(Point({i}, {s}))", "log.append(Shade({i} % 3))", "draws.seed({i} % 5)",
+    "raise Oops({i}) from KeyError({s})", "log.append(kind_of({?}))", "k, flag = flag, k",
+    "nums[::2] = nums[::2]", "del nums[1:]", "nums[{i} % 2:] = {N}[:2]", "{tv} -= {tv}",
+    "{o}.__dict__['n'] = {i} % 7", "other.items.extend({L}[:1])", "table |= {{'z': {i}}}",
+    "box.n, other.n = other.n, box.n", "Box.scale = {r}", "{tv}[:] = {t}", "{tv}[...] = {r}",
+    "(lambda: log.append({i}))()", "[log.append(q) for q in {N}[:2]]", "df.random.seed({i} % 5)",
+    "log.append(random.random() < 2)", "log.append(weakref.ref({o})() is None)",
+    "{tv}[::2] += {i}", "y = x[::-1]", "y = x.reshape(3, 1)[:, 0]", "xs = [*xs, {t}]",
+    "log.append(x is y)", "print(f'{{{r0}:.3f}}', {s}, sep='/', end='|')",
+    "opts = {{**(opts or {{}}), 'c': {i}}}", "assert {t}.shape == (3,), {i}", "log += [{s}]",
 )  # fmt: skip
 BLOCKS = (
     "if {b}:", "if {t}.sum() > {r}:", "for q in range({i} % 4):", "for q in {N}[:4]:",
@@ -330,7 +479,10 @@ BLOCKS = (
     "for q, v in order.items():", "with contextlib.suppress(KeyError, ZeroDivisionError):",
     "for q in sorted(counts):", "taken up again", "for q in upto({i}):",
     "if (q := {i}) > 1:", "with df.no_grad():", "with lock:",
-    "with contextlib.redirect_stdout(io.StringIO()) as q:",
+    "with contextlib.redirect_stdout(io.StringIO()) as q:", "with held(log, {i}):",
+    "for q in Steps({i}):", "with contextlib.ExitStack():", "with {o}, lock, held(log, 1):",
+    "for q, *_ in zip({N}, {N}, {N}):", "for (_, v), q in zip(enumerate({N}), {L}):", "chain",
+    "forever", "for q in itertools.islice(walk({t}, log), 2):", "for q in cleaned(log, {i}):",
 )  # fmt: skip
 ERRORS = ("Oops", "ValueError", "KeyError", "(IndexError, TypeError)", "ZeroDivisionError",
           "LookupError", "Exception", "ArithmeticError")  # fmt: skip
@@ -354,6 +506,15 @@ CHANGES = (
     "s['groups'].default_factory = None", "vars(s['guard']).pop('cached', None)",
     "s['slim'].n = 3", "g['Guard'].size = 4", "g['walk'] = lambda x, log: [x, x]",
     "g['risky'].__defaults__ = None", "g['axpy'].__kwdefaults__ = {'b': 0.75}", "s['other'].n = 1",
+    "g['Lazy'].asked = 7", "s['weight'].grad = None", "g['Fixed'].more = lambda self, by=1: self",
+    "s['weight'].requires_grad = not s['weight'].requires_grad", "s['draws'].seed(1)",
+    "g['Point'].total = lambda self: 5", "g['Steps'].__iter__ = lambda self: iter([4, 5])",
+    "g['kind_of'].register(str, lambda v: 's')", "g['Lazy'].abc = 11",
+    "g['Box'].__len__ = lambda self: 3",
+    "vars(g['Child']).get('scale') and delattr(g['Child'], 'scale')",
+    "g['Pair'].__lt__ = lambda self, other: True", "g['held'] = contextlib.nullcontext",
+    "g['Box'].double = 3.5", "s['box'].bump = lambda by=1: 9", "g['LIMITS'] = [2, 3, 4]",
+    "s['tick'].__defaults__ = (2,)", "g['Child'].made = 4",
     "s['logger'].setLevel(20)", "s['keep'].setLevel(30)", "s['stream'].write('!')",
     "g['several'].cache_clear()", "s['logger'].removeHandler(s['keep'])",
 )  # fmt: skip

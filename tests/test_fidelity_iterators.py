@@ -61,6 +61,39 @@ def iterators_that_begin_again(compile, see):
         see(f, tensor(*X), Numbers(n))
 
 
+def generators_given_away(compile, see):
+    log = []
+
+    def items(n):
+        log.append("opened")
+        try:
+            yield n
+            if n > 3:
+                raise ValueError(n)
+            yield n + 1
+        finally:
+            log.append("closed")
+
+    @compile
+    def f(x, n):
+        first = next(items(n))
+        log.append("first")
+        some = any(items(n))
+        log.append("some")
+        try:
+            every = sum(items(n))
+        except ValueError:
+            log.append("bad")
+            every = 0
+        log.append("every")
+        return x * first, some, every
+
+    for n in (1, 1, 2, 4, 1, 4):
+        see(f, tensor(*X), n)
+        see.that(log)
+        log.clear()
+
+
 def objects_that_give_iterators(compile, see):
     asked = []
 

@@ -326,9 +326,16 @@ class CoexecuteMode:
         try:
             made = shown(op, array, attributes)
         except Exception:
-            infer(op, (TensorType(array.shape, array.dtype),), attributes)
-            raise
-        return Tensor._wrap_view(made, x, op, attributes)
+            type_ = TensorType(array.shape, array.dtype)
+            refused = refusal(infer, op, (type_,), attributes)
+            if refused is None:
+                raise
+        else:
+            return Tensor._wrap_view(made, x, op, attributes)
+        try:
+            raise refused
+        finally:
+            del refused
 
     def _pending_view(
         self, op: Op, x: Any, cell: Cell, root: Cell, attributes: dict[str, Any]

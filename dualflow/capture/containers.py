@@ -7,6 +7,7 @@ with the origins of its parts.
 from __future__ import annotations
 
 import re
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from .iteration import keys
 from .kinds import FIXED, SIZED, VIEWS
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
+from .special_methods import Answer
 from .values import arithmetic_state
 
 if TYPE_CHECKING:
@@ -64,7 +66,14 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
     method = special(kind, "__len__")
     if method is not None:
         recorder.classes.guard_special(origin, value, "__len__")
-        return frame.invoke(method, CONSTANT, (value,), (origin,))
+        out, found = frame.invoke(method, CONSTANT, (value,), (origin,))
+        if type(out) is not int or not 0 <= out <= sys.maxsize:
+            recorder.refuse(f"len of a {kind.__name__}, which is no length")
+            return len(Answer(out)), None
+        if isinstance(found, Node):
+            recorder.typed(found, out)
+            recorder.guard("0 <= {0} <= {k0}", found, constants=(sys.maxsize,))
+        return out, found
     recorder.refuse(f"len of a {kind.__name__}")
     return len(value), None
 

@@ -171,6 +171,7 @@ class Frame(Matching):
 
     def post(self, slot: int, out: Any) -> Any:
         plan, recorder = self.open.pop(slot), self.recorder
+        self.args = self.kwargs = None  # which may die now
         if recorder.alarm.on:
             recorder.alarm.close()
         if plan is not None and not recorder.dead:
@@ -248,6 +249,8 @@ class Frame(Matching):
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]
+        self.open.clear()  # calls that raised; what they were given may die now
+        self.args = self.kwargs = None
         recorder.alarm.close()
         recorder.late.reads_no_more()
         assert error is not None

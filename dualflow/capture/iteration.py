@@ -19,6 +19,7 @@ from .classes import special
 from .kinds import DICTS, SEQUENCES
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
+from .special_methods import Answer
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -60,20 +61,10 @@ def listed(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
     try:
         length, part = frame.invoke(sized, CONSTANT, (value,), (origin,))
         recorder.pin(part, length)
-        len(_Sized(length))
+        len(Answer(length))
     except TypeError:  # Python goes on without a length
         recorder.refuse(f"the length of a {kind.__name__}, which is none")
     yield from _given(frame, made, where)
-
-
-class _Sized:
-    """Something of a length, which Python tests as it does that of any object."""
-
-    def __init__(self, length: Any) -> None:
-        self.length = length
-
-    def __len__(self) -> int:
-        return self.length
 
 
 def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:

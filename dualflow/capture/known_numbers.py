@@ -24,6 +24,7 @@ from .kinds import SCALAR_TYPES, TYPES
 from .known import constant_only, reading, trusted
 from .operators import COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
+from .special_methods import Answer
 from .tables import TABLE, known
 from .templates import plain_text, text_of_error
 from .values import Unchanging
@@ -79,7 +80,7 @@ def _hashed(call: Call) -> Plan:
         method = special(type(value), "__hash__")
         out, found = frame.invoke(method, CONSTANT, (value,), (origin,))
         call.recorder.pin(found, out)
-        return hash(out)
+        return hash(Answer(out))
 
     return call.plan(lambda out: CONSTANT, run)
 

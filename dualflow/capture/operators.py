@@ -25,6 +25,7 @@ from . import (
 from .arithmetic import Arithmetic, operation
 from .kinds import DICTS, FIXED, SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
+from .special_methods import Answer
 from .values import Unchanging
 
 COMPARE: dict[str, tuple[Any, str]] = {
@@ -257,7 +258,9 @@ class Operators(Arithmetic):
             if type(value) is Tensor:
                 self.truth_of(origin, value)
                 self.recorder.late.allow_once(value)
-            else:
+            elif any(classes.special(type(value), name) for name in ("__bool__", "__len__")):
+                self.recorder.refuse(f"the truth of a {type(value).__name__}, which is kept")
+            else:  # nothing happens where Python asks again
                 self.truth_of(origin, value)
         return value
 
@@ -305,13 +308,13 @@ class Operators(Arithmetic):
             recorder.classes.guard_special(origin, value, "__bool__")
             out, made = self.invoke(method, CONSTANT, (value,), (origin,))
             recorder.pin(made, out)
-            if type(out) is bool:
-                return out
+            if type(out) is not bool:
+                recorder.refuse(f"the truth of a {kind.__name__}")
+            return bool(Answer(out))
         elif not classes.lookup(kind, "__bool__")[0] and classes.special(kind, "__len__"):
             recorder.classes.guard_special(origin, value, "__bool__")
             size, made = containers.length(self, value, origin)
             recorder.pin(made, size)
-            if type(size) is int and size >= 0:
-                return bool(size)
+            return bool(size)
         recorder.refuse(f"the truth of a {kind.__name__}")
         return bool(value)

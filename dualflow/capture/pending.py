@@ -42,14 +42,13 @@ class Form:
     def viewed(self, op: Op, attributes: dict[str, Any]) -> Form | None:
         """The form of a view of this; None where `op` must copy. Raises what the rule raises."""
         key = (op, *attributes, *attributes.values())
-        try:
+        if key in self.views:
             return self.views[key]
-        except KeyError:
-            (type_,) = infer(op, (self.type,), attributes)
-            assert op.view is not None
-            view = op.view(self.view, **attributes)
-            made = self.views[key] = None if view is None else Form(type_, view)
-            return made
+        (type_,) = infer(op, (self.type,), attributes)
+        assert op.view is not None
+        view = op.view(self.view, **attributes)
+        made = self.views[key] = None if view is None else Form(type_, view)
+        return made
 
 
 _forms: dict[TensorType, Form] = {}

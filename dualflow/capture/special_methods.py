@@ -1,4 +1,4 @@
-"""The methods that Python asks for an arithmetic operator, in order.
+"""The methods that Python asks for an arithmetic operator, in order; what it makes of results.
 
 Comes in: an operator and its operands, instances of classes written in Python among them. Goes out:
 the methods; none where it is not known which they are.
@@ -15,6 +15,22 @@ METHODS = {
     "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
     "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
 }  # fmt: skip
+
+
+class Answer:
+    """An object whose methods gave `value`: Python makes of it what it makes of any object's."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return self.value
+
+    def __hash__(self) -> int:
+        return self.value
+
+    def __len__(self) -> int:
+        return self.value
 
 
 def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.FunctionType]]:
