@@ -22,6 +22,7 @@ from . import (
     numpy_calls,
     special_methods,
     templates,
+    trying,
 )
 from .kinds import SCALAR_TYPES, TYPES
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
@@ -59,7 +60,11 @@ class Arithmetic(Variables):
             return function(a, b)
         if type(a) is Tensor and (type(b) is Tensor or slots[sb] is CONSTANT):
             self._own_operator(function, False)  # operands that are not known are met by the notes
-            out = recorder.tried(function, a, b)
+            try:
+                out = function(a, b)
+            except Exception as error:
+                trying.raised(recorder, error, function, (a, b), {})
+                raise
             slots[slot] = recorder.made(out, a, b)
             return out
         return self._binary(slot, function, symbol, sa, sb, a, b)

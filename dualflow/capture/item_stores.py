@@ -37,13 +37,11 @@ def set_item(
         return
     if kind is Tensor:
         recorder.understand(ko, key)
-        scalars = []
         if type(value) is not Tensor:
             if isinstance(part, Node) and part.late:
                 recorder.refuse("a number read from a tensor, stored in a tensor")
             recorder.understand(part, value)
-        with recorder.late.with_scalars(scalars):
-            recorder.asking(operator.setitem, owner, key, value)
+        recorder.asking(operator.setitem, owner, key, value)
         return
     if kind is np.ndarray:
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))

@@ -101,14 +101,11 @@ class Notes:
 
     def value_of(self, tensor: Tensor, line: SourceLine | None = None) -> Value:
         """The value that `tensor` shows now."""
-        storage = tensor._storage
-        if storage is not None and not tensor._chain:
-            entry = self._bases.get(id(storage))
-            if entry is not None and entry[0]() is storage:
-                base = entry[1][0]
-                if not base.chain:  # most are of a memory born here
-                    return base.value
-        base, rest = self._find(tensor)
+        base = self._root(tensor._storage)
+        if base is None:
+            base, rest = self._find(tensor)
+        else:
+            rest = tensor._view if tensor._chain else ()
         if not rest:
             return base.value
         key = chain_key(rest)
@@ -149,21 +146,22 @@ class Notes:
 
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
-        if not (self.broken or self._is_root(tensor._storage)):
+        if not self.broken and self._root(tensor._storage) is None:
             self._find(tensor)
 
-    def _is_root(self, storage: Storage | None) -> bool:
-        """Whether a memory is known as a whole."""
-        bases = None if storage is None else self._of(storage)
-        return bases is not None and len(bases) == 1 and not bases[0].chain
+    def _root(self, storage: Storage | None) -> Base | None:
+        """The base of a memory that is known as a whole, as most are: they were born here."""
+        entry = self._bases.get(id(storage))
+        if entry is None or entry[0]() is not storage:
+            return None
+        bases = entry[1]
+        return bases[0] if len(bases) == 1 and not bases[0].chain else None
 
     def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
         """The base from which `tensor` is read, and the chain from there."""
         storage = tensor._memory()
         bases = self._of(storage)
         if bases is not None:
-            if len(bases) == 1 and not bases[0].chain:
-                return bases[0], tensor._view
             key = chain_key(tensor._view)
             for base in bases:
                 if key[: len(base.chain)] == base.chain:

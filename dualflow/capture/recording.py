@@ -53,6 +53,18 @@ class Recording:
                 self._failed(error)
         return out
 
+    def part(self, x: Any, items: tuple[Any, ...]) -> Any:
+        """The view `x[items]` for basic indices; None where it takes more than one step."""
+        made = self.eager.part(x, items) if hasattr(self.eager, "part") else None
+        recorder = self.recorder
+        if made is not None and not recorder.dead:
+            recorder.outside.guard(x)
+            try:
+                self.notes.meet(x)
+            except Exception as error:
+                self._failed(error)
+        return made
+
     def write(self, target: Any, value: Any) -> None:
         recorder = self.recorder
         try:

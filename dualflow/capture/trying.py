@@ -32,11 +32,11 @@ def tried(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        _raised(recorder, error, function, args, kwargs)
+        raised(recorder, error, function, args, kwargs)
         raise
 
 
-def _raised(
+def raised(
     recorder: Recorder, error: Exception, function: Any, args: Any, kwargs: dict[str, Any]
 ) -> None:
     """A function of dualflow raised an error: it is as certain as a result, if it is about what is
@@ -62,7 +62,7 @@ def asking(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        _raised(recorder, error, function, args, kwargs)
+        raised(recorder, error, function, args, kwargs)
         raise
     finally:
         late.library = False

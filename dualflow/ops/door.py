@@ -193,6 +193,14 @@ def unnoted(*tensors: Any) -> Eager | None:
     return computing(*tensors)
 
 
+def viewing(x: Any) -> Any:
+    """The active mode, if it is not eager, makes views of `x` in one step (`part`, as eager's), and
+    no gradient with respect to `x` is asked for."""
+    if away or state.mode is _eager or (state.grad_enabled and x.requires_grad):
+        return None
+    return state.mode if hasattr(state.mode, "part") else None
+
+
 def computing(*tensors: Any) -> Eager | None:
     """The eager mode, if it is active: what is done with `tensors` may be done in one step, if that
     step is `noted`."""

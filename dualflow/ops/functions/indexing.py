@@ -42,8 +42,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """
     items = index if type(index) is tuple else (index,)
     eager = door.unnoted(x)
-    if eager is not None and _is_plain(items):
-        made = eager.part(x, items)
+    views = door.viewing(x) if eager is None else eager
+    if views is not None and _is_plain(items):
+        made = views.part(x, items)
         return basic(x, items) if made is None else made
     if _KINDS.issuperset(map(type, items)):
         return basic(x, items)
@@ -71,7 +72,10 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if not plain and not advanced.is_basic(items):
         advanced.write(x, items, value, basic, fitted)
         return
-    target = basic(x, items)
+    views = door.viewing(x) if plain else None
+    target = None if views is None else views.part(x, items)
+    if target is None:
+        target = basic(x, items)
     if getattr(value, "_storage", None) is target._storage and value._view == target._view:
         return  # x[index] += y: the view that Python hands back has been written already
     write(target, value)
