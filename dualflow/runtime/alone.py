@@ -22,7 +22,6 @@ from dualflow.ir.types import TensorType, View
 
 from .cpu import prepare
 from .memory import allocator
-from .products import product
 
 #: programs that are kept; each is some KB
 _KEPT = 512
@@ -59,8 +58,6 @@ def _program(
     (result,) = op.infer(tuple(TensorType(shape, dtype) for shape in shapes), how)
     operands = tuple(_whole("input", n, shape, dtype) for n, shape in enumerate(shapes))
     step = Call(op, how, operands, (_whole("output", 0, result.shape, dtype),))
-    if product(step) is None:
-        return None
     try:
         made = prepare(Program(operands, step.results, (step,), 0, ()), {}).result()
     except CompileError:
@@ -68,7 +65,7 @@ def _program(
             raise
         count("compiler_errors")
         return None
-    return allocator(result.shape, dtype), made
+    return (allocator(result.shape, dtype), made) if made.native else None
 
 
 def _whole(place: Any, number: int, shape: Shape, dtype: np.dtype) -> Operand:

@@ -116,38 +116,27 @@ class _Words:
         return np.concatenate([*self._parts, np.zeros(1, np.int64)])
 
 
-class _Space(NamedTuple):
+class _Space:
     """The padded space of the images that are worked on together: their lines lie side by side, and
-    the padding between two of them is that of both."""
+    the padding between two of them is that of both.
 
-    axes: list[_Axis]
-    together: int
+    Attributes:
+        apart: elements from image to image.
+        steps: elements that places along each axis are apart.
+        volume: elements of one phase.
+        span: elements of a channel.
+    """
 
-    @property
-    def shared(self) -> int:
-        """Elements at the end of a line that are zeros, as those at its beginning are."""
-        axis = self.axes[2]
-        return min((min(to, axis.size - to - n) for _, _, to, n in axis.fills), default=0)
-
-    @property
-    def apart(self) -> int:
-        """Elements from image to image."""
-        return self.axes[2].size - self.shared
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        line = self.together * self.apart
-        return self.axes[1].size * line, line, 1
-
-    @property
-    def volume(self) -> int:
-        """Elements of one phase."""
-        return self.axes[0].size * self.steps[0] + self.shared
-
-    @property
-    def span(self) -> int:
-        """Elements of a channel."""
-        return prod(axis.phases for axis in self.axes) * self.volume
+    def __init__(self, axes: list[_Axis], together: int) -> None:
+        self.axes, self.together = axes, together
+        first, down, last = axes
+        # zeros at the end of a line, of which there are as many at its beginning
+        shared = min((min(to, last.size - to - n) for _, _, to, n in last.fills), default=0)
+        self.apart = last.size - shared
+        line = together * self.apart
+        self.steps = down.size * line, line, 1
+        self.volume = first.size * self.steps[0] + shared
+        self.span = prod(axis.phases for axis in axes) * self.volume
 
     def at(self, phases: Sequence[int], places: Sequence[int]) -> int:
         number = 0
@@ -163,13 +152,17 @@ class _Space(NamedTuple):
     def fills(self, steps: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Lines to copy from a channel with these strides."""
         found = []
+        first_step, second_step, third_step = (
+            axis.step * step for axis, step in zip(self.axes, steps, strict=True)
+        )
         for first, second, third in itertools.product(*(axis.fills for axis in self.axes)):
-            phases = first[0], second[0], third[0]
-            for a, b in itertools.product(range(first[3]), range(second[3])):
-                start = (first[1] + a * self.axes[0].step) * steps[0]
-                start += (second[1] + b * self.axes[1].step) * steps[1] + third[1] * steps[2]
-                to = self.at(phases, (first[2] + a, second[2] + b, third[2]))
-                found.append((start, to, third[3], self.axes[2].step * steps[2]))
+            start = first[1] * steps[0] + second[1] * steps[1] + third[1] * steps[2]
+            to = self.at((first[0], second[0], third[0]), (first[2], second[2], third[2]))
+            found += [
+                (start + a * first_step + b * second_step,
+                 to + a * self.steps[0] + b * self.steps[1], third[3], third_step)
+                for a in range(first[3]) for b in range(second[3])
+            ]  # fmt: skip
         return found
 
     def chunks(
