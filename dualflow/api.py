@@ -161,6 +161,7 @@ from .ops.functions.indexing import (
     take_along_axis,
     write,
 )
+from .ops.functions.joining import concat, pad, repeat, split, stack, tile, unstack
 from .ops.functions.linear import (
     kron,
     matmul,
@@ -171,25 +172,18 @@ from .ops.functions.linear import (
 from .ops.functions.movement import (
     broadcast_arrays,
     broadcast_to,
-    concat,
     expand_dims,
     flatten,
     flip,
     matrix_transpose,
     moveaxis,
-    pad,
     permute_dims,
     ravel,
-    repeat,
     reshape,
     roll,
-    split,
     squeeze,
-    stack,
     swapaxes,
-    tile,
     transpose,
-    unstack,
 )
 from .ops.functions.reduction import (
     all,

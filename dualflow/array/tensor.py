@@ -25,7 +25,7 @@ from dualflow.base.errors import (
 from dualflow.base.shapes import Shape, size_of
 from dualflow.ir.op import Op
 from dualflow.ops import composites, devices, door, operators, views
-from dualflow.ops.functions import elementwise, indexing, linear, movement, reduction
+from dualflow.ops.functions import elementwise, indexing, joining, linear, movement, reduction
 
 from . import protocols
 from .storage import Storage
@@ -446,11 +446,11 @@ class Tensor:
     flip, roll, pad, repeat, tile = (
         movement.flip,
         movement.roll,
-        movement.pad,
-        movement.repeat,
-        movement.tile,
+        joining.pad,
+        joining.repeat,
+        joining.tile,
     )
-    split, unstack = movement.split, movement.unstack
+    split, unstack = joining.split, joining.unstack
     sum, prod, max, min = reduction.sum, reduction.prod, reduction.max, reduction.min
     any, all = reduction.any, reduction.all
     mean, var, std = reduction.mean, reduction.var, reduction.std

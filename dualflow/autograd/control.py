@@ -17,7 +17,7 @@ from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.trees import Tree, flatten, unflatten
 from dualflow.ops import door
 from dualflow.ops import primitives as p
-from dualflow.ops.functions import movement, reduction
+from dualflow.ops.functions import joining, reduction
 
 from .arguments import name_of
 
@@ -174,7 +174,7 @@ def _stacked(name: str, rows: list[Any]) -> Any:
     for row in rows[1:]:
         for column, leaf in zip(columns, flatten(_like(name, row, rows[0]))[0], strict=True):
             column.append(leaf)
-    return unflatten(tree, [movement.stack(column) for column in columns])
+    return unflatten(tree, [joining.stack(column) for column in columns])
 
 
 def _like(name: str, value: Any, before: Any) -> Any:

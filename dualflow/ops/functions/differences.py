@@ -14,7 +14,8 @@ from .. import door
 from .. import primitives as p
 from ..operands import tensor
 from .elementwise import divide, not_equal, subtract, where
-from .movement import concat, part
+from .joining import concat
+from .movement import part
 from .searching import searchsorted
 
 Tensor = Any

@@ -25,7 +25,8 @@ from ..primitives.matrices import TAKEN
 from ..record import Strict
 from .creation import arange
 from .elementwise import conj
-from .movement import concat, part, rolled
+from .joining import concat
+from .movement import part, rolled
 from .norms import floats
 
 Tensor = Any

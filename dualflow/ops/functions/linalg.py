@@ -25,8 +25,9 @@ from ..primitives.matrices import check_matrices
 from .creation import eye, zeros
 from .elementwise import conj, real
 from .factors import cholesky, eig, eigh, eigvals, eigvalsh, matrices, qr, svd, svdvals
+from .joining import stack, unstack
 from .linear import kron, matmul, multi_dot, outer, promoted, tensordot, vecdot
-from .movement import broadcast_arrays, expand_dims, matrix_transpose, squeeze, stack, unstack
+from .movement import broadcast_arrays, expand_dims, matrix_transpose, squeeze
 from .norms import (
     cond,
     floats,

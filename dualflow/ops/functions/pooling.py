@@ -21,7 +21,8 @@ from ..operands import tensor
 from .convolution import Each, each_axis, padding_pairs
 from .creation import ones
 from .elementwise import add, maximum
-from .movement import concat, part
+from .joining import concat
+from .movement import part
 from .norms import floats
 from .reduction import max, mean
 

@@ -24,8 +24,9 @@ from ..operands import TENSORS, tensor
 from ..rules import check_kind
 from .creation import arange, full, zeros
 from .elementwise import conj, divide, floor, isnan, sqrt, where
+from .joining import concat
 from .linear import matmul
-from .movement import concat, flatten, flip, matrix_transpose
+from .movement import flatten, flip, matrix_transpose
 from .reduction import all, max, mean, min, sum
 from .searching import searchsorted
 

@@ -20,12 +20,8 @@ from ..draws import (
 )
 from ..generator import Generator
 from .continuous import (
-    beta,
     cauchy,
-    chisquare,
-    dirichlet,
     exponential,
-    gamma,
     gumbel,
     laplace,
     logistic,
@@ -33,7 +29,6 @@ from .continuous import (
     multivariate_normal,
     pareto,
     rayleigh,
-    standard_t,
     triangular,
     truncated_normal,
     weibull,
@@ -49,6 +44,7 @@ from .discrete import (
     rademacher,
     shuffle,
 )
+from .gammas import beta, chisquare, dirichlet, gamma, standard_t
 
 __all__ = [
     "Generator",

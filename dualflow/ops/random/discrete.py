@@ -17,7 +17,8 @@ from dualflow.base.shapes import as_integer, broadcast, size_of
 from .. import door
 from .. import primitives as p
 from ..draws import default
-from ..functions.movement import as_shape, broadcast_to, stack
+from ..functions.joining import stack
+from ..functions.movement import as_shape, broadcast_to
 from ..functions.reduction import all as all_
 from ..functions.reduction import any as any_
 from ..functions.reduction import argmax, cumulative_sum
@@ -25,7 +26,7 @@ from ..functions.searching import searchsorted
 from ..generator import Generator, ShapeLike, inner_unit, unit
 from ..operands import TENSORS
 from ..quantiles import exp, log, log_factorial, stirling_tail
-from .continuous import common, full_of
+from .parameters import common, full_of
 
 Tensor = Any
 Parameter = Any  # a number, or a tensor
