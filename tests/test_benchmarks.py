@@ -29,6 +29,7 @@ from benchmarks import (  # noqa: E402
     overhead,
     regressions,
     running,
+    segments,
 )
 from benchmarks.task import GRADIENT, Task, Workload  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
@@ -251,3 +252,19 @@ def test_the_short_form_fails_where_a_ratio_fell_by_a_third(speed, verdict, monk
     assert regressions.check(running.Wanted(["w"], [], [0], [1], 0.1)) == verdict
     assert len(runs) == (regressions.TRIES if verdict else 1)
     assert ("w, 1: " in capsys.readouterr().out) == bool(verdict)
+
+
+def test_parts_that_are_slower_than_eager_mode_are_told(capsys):
+    random = next(segments.random_parts(1))
+    values = [np.asarray(each.numpy()) for each in random.eager()]
+    for _ in range(2):
+        found = random.compiled()
+    assert random.compiled.func.stats()["replays"] >= 1
+    for one, other in zip(found, values, strict=True):
+        np.testing.assert_allclose(one.numpy(), other, rtol=1e-4, atol=1e-4)
+    slow = segments.Part("slow", lambda: None, lambda: sum(range(5000)))
+    fast = segments.Part("fast", lambda: sum(range(5000)), lambda: None)
+    told, ratios = segments.slower([slow, fast])
+    assert [line.rpartition(" ")[2] for line in told] == ["slow"]
+    assert ratios[0] < 0.1 < 10 < ratios[1]
+    assert "slow" in capsys.readouterr().out

@@ -45,6 +45,7 @@ class Backend:
         chains: whether programs may hold Chains.
         repeats: whether a kernel may be repeated within itself.
         short: axes of at most so many points may be written out in the text of a kernel.
+        priced: whether `ir/costs.py` knows what its steps take.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Backend:
     chains: bool
     repeats: bool
     short: int
+    priced: bool
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False,
@@ -70,6 +72,7 @@ NUMBA = Backend(
     chains=True,
     repeats=True,
     short=4,
+    priced=True,
 )
 TRITON = Backend(
     "triton",
@@ -80,5 +83,6 @@ TRITON = Backend(
     chains=False,
     repeats=False,
     short=0,
+    priced=False,
 )
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dualflow.base.records import entity
+from dualflow.ir.costs import of_launch
 from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Call, Chain, Launch, Operand
 from dualflow.ir.text import KernelText
 
 from . import native, threads
-from .division import MOST_PARTS, PART, WORTH, Division, cost_of, pooled_step
+from .division import MOST_PARTS, PART, WORTH, Division, pooled_step
 from .memory import aligned
 from .native import NUMBER, Argument
 from .products import Product
@@ -88,7 +89,7 @@ def blocks(chain: Chain, texts: Mapping[Kernel, KernelText]) -> Blocks:
         else:
             products.append(None)
             own = max(own, scratch_bytes(texts[step.kernel], step.integers))
-            cost += cost_of(step)
+            cost += of_launch(step)
     held = sum(aligned(nbytes * tall) for nbytes in chain.held)
     division = _division(chain, sizes, cost)
     summed = next((step for step, name in chain.seen if name == "summed"), -1)

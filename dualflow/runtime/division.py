@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 
 from dualflow.base.records import record
-from dualflow.ir.kernel import Kernel, Stage, Store
-from dualflow.ir.op import CATALOGUE
+from dualflow.ir.costs import of_launch
+from dualflow.ir.kernel import Kernel, Store
 from dualflow.ir.program import Launch
 from dualflow.ir.text import KernelText
 
@@ -22,9 +21,6 @@ from . import native, threads
 from .native import Argument
 from .products import Product
 
-#: Measured on one core, ns: a vectorised operation on 4 bytes, one that is approximated (exp) on 4
-#: bytes, an element from anywhere, a byte of memory.
-CHEAP, DEAR, GATHERED, BYTE = 0.025, 0.2, 0.6, 0.02
 #: A kernel is divided from this many ns on, in parts of about so many, into at most so many parts.
 WORTH, PART, MOST_PARTS = 10_000, 5_000, 128
 #: A kernel of fewer ns wakes no threads that sleep, or seldom: that takes 20 us.
@@ -61,7 +57,7 @@ def divide(launch: Launch) -> Division | None:
     kernel = launch.kernel
     names = kernel.integers()
     numbers = dict(zip(names, launch.integers, strict=True))
-    cost = cost_of(launch)
+    cost = of_launch(launch)
     wanted = min(int(cost // PART), MOST_PARTS)
     if cost < WORTH or wanted < 2:
         return None
@@ -102,37 +98,6 @@ def _axis(kernel: Kernel, numbers: dict[str, int], wanted: int) -> str | None:
         wanted * LANES if axis == kernel.lanes else wanted)]  # fmt: skip
     longest = sorted(free, key=lambda axis: -numbers[f"hi_{axis}"])
     return next(iter([*enough, *longest]), None)
-
-
-def cost_of(launch: Launch) -> float:
-    """About how many ns the kernel takes on one thread."""
-    kernel = launch.kernel
-    numbers = dict(zip(kernel.integers(), launch.integers, strict=True))
-    grid = {axis: numbers[f"hi_{axis}"] - numbers[f"lo_{axis}"] for axis in kernel.grid}
-    points = prod(grid.values())
-    outside = prod(grid[axis] for axis in kernel.grid if axis not in kernel.totals)
-    inside = sum(
-        _stage_cost(kernel, stage) * prod(numbers[f"n_{axis}"] for axis in stage.over)
-        for stage in kernel.stages
-    )
-    inside *= numbers.get("count", 1)
-    return points * inside + outside * sum(_stage_cost(kernel, s) for s in kernel.closing)
-
-
-def _stage_cost(kernel: Kernel, stage: Stage) -> float:
-    """ns for one point of the stage."""
-    cost = 0.0
-    for let in stage.lets:
-        if let.op in CATALOGUE:
-            cost += (CHEAP if CATALOGUE[let.op].exact else DEAR) * let.dtype.itemsize / 4
-        elif let.op == "gather":
-            cost += GATHERED
-        elif let.op == "load" and any(kernel.access(let.arguments[0]).strides):
-            cost += BYTE * let.dtype.itemsize
-    for sink in stage.sinks:
-        stored = isinstance(sink, Store)
-        cost += BYTE * kernel.access(sink.access).dtype.itemsize if stored else CHEAP  # type: ignore[union-attr]
-    return cost
 
 
 def native_step(

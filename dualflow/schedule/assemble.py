@@ -12,7 +12,7 @@ from math import prod
 from dualflow.base import config
 from dualflow.base.errors import IndexingError, LinearAlgebraError
 from dualflow.base.records import entity, replaced
-from dualflow.base.shapes import size_of
+from dualflow.ir import costs
 from dualflow.ir.backend import NUMBA, Backend
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
@@ -25,7 +25,6 @@ from dualflow.ir.program import (
     Operand,
     Program,
     Step,
-    touched,
 )
 from dualflow.ir.types import View
 
@@ -66,7 +65,10 @@ class Plan:
             recomputed is part of several.
         reasons: for each value that lies in memory though a kernel made it, why.
         bodies: for each step that is a loop, the plan of its body.
+        repeated: for each value that several kernels compute, why.
         moved: for each step, the bytes it reads and writes, each access once.
+        eager: what the operations of the graph given would take in eager mode; None if unknown.
+        apart: whether each operation runs by itself, as nothing fused would be faster.
         least: bytes of inputs and outputs together: no program moves fewer.
     """
 
@@ -77,6 +79,14 @@ class Plan:
     bodies: dict[int, Plan]
     moved: tuple[int, ...]
     least: int
+    repeated: Mapping[Value, str]
+    eager: costs.Cost | None = None
+    apart: bool = False
+
+    @property
+    def cost(self) -> costs.Cost:
+        """What a run takes, by an estimate."""
+        return costs.of_program(self.program)
 
     def lines(self) -> tuple[str, ...]:
         """For people: what each step is made of, and why its results lie in memory."""
@@ -85,6 +95,10 @@ class Plan:
             for step in steps:
                 parts[step].append(node.op.name)
         found = []
+        price = costs.byte_price(costs.working_set(self.program))
+        if self.eager is not None:
+            whole = f"{self.cost}; in eager mode {self.eager}"
+            found.append(f"{whole}; so nothing is fused" if self.apart else whole)
         for i, (made, step) in enumerate(zip(parts, self.program.steps, strict=True)):
             what = "kernel" if isinstance(step, Launch) else "library call"
             names = ", ".join(reversed(made))
@@ -92,16 +106,22 @@ class Plan:
             if isinstance(step, Call) and step.attributes:
                 made_of += f" with {step.settings}"
             elif isinstance(step, Chain):
+                held = sum(step.held) * prod(step.rows)
                 made_of = f"{step.tall} rows of {prod(step.rows):,} at a time: {names}"
+                made_of += f", of which {held:,} bytes lie in blocks alone"
             elif isinstance(step, Loop):
                 made_of = f"{step.count} times {len(step.body.steps)} steps"
-            found.append(f"{i}: {made_of}; {self.moved[i]:,} bytes")
+            line = f"{i}: {made_of}; {self.moved[i]:,} bytes"
+            if self.eager is not None:
+                line += f", {costs.of_step(step, price)}"
+            found.append(line)
             found += [f"   {line}" for line in self.bodies[i].lines()] if i in self.bodies else []
-        for value, reason in self.reasons.items():
+        stored = {value: f"lies in memory: {why}" for value, why in self.reasons.items()}
+        for value, reason in (*stored.items(), *self.repeated.items()):
             node = value.node
             where = f" ({node.line.function}:{node.line.number})" if node and node.line else ""
             name = node.op.name if node else "input"
-            found.append(f"{name} {value.type}{where} lies in memory: {reason}")
+            found.append(f"{name} {value.type}{where} {reason}")
         return tuple(found)
 
 
@@ -129,22 +149,33 @@ def plan_with_reasons(
     backend: Backend = NUMBA,
     into: Mapping[int, int] | None = None,
 ) -> Plan:
-    """As `plan`, with what was decided and why."""
+    """As `plan`, with what was decided and why. Where eager mode would take less than what is
+    fused, each operation runs by itself."""
     if layouts is None:
         layouts = [View.contiguous(value.shape) for value in graph.inputs]
-    return _Assembly(graph, layouts, backend, into or {}).plan()
+    made = _Assembly(graph, layouts, backend, into or {}).plan()
+    if not backend.priced:
+        return made
+    eager = costs.of_eager(graph)
+    if made.cost.total > eager.total:
+        apart = _Assembly(graph, layouts, backend, into or {}, apart=True).plan()
+        if apart.cost.total < made.cost.total:
+            return replaced(apart, eager=eager, apart=True)
+    return replaced(made, eager=eager)
 
 
 class _Assembly:
     def __init__(
-        self, graph: Graph, layouts: Sequence[View], backend: Backend, into: Mapping[int, int]
-    ) -> None:
+        self, graph: Graph, layouts: Sequence[View], backend: Backend, into: Mapping[int, int],
+        apart: bool = False,
+    ) -> None:  # fmt: skip
         self.exact = exact = config.active().numerics == "exact"
-        graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
-        graph = recompute_scores(graph, backend, exact)
+        if not apart:
+            graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
+            graph = recompute_scores(graph, backend, exact)
         self.graph, self.layouts = graph, layouts
         self.backend = backend
-        self.fusion = fusion = Fusion(graph, layouts, backend.name, exact)
+        self.fusion = fusion = Fusion(graph, layouts, backend.name, exact, apart)
         self.lies = {value: View.contiguous(value.shape) for value in fusion.stored}
         self.lies.update(zip(graph.inputs, layouts, strict=True))
         if backend.totals:
@@ -159,7 +190,7 @@ class _Assembly:
         ends = self._ends()
         for unit in fusion.units:
             self._lower(unit, ends.get(unit, []))
-        if backend.chains and not exact:
+        if backend.chains and not exact and not apart:
             self._join_chains()
         self.buffers = self._buffers()
 
@@ -371,7 +402,16 @@ class _Assembly:
         values = {*self.graph.inputs, *self.graph.outputs}
         least = sum(value.type.nbytes for value in values)
         bodies = {i: w.body for i, w in enumerate(self.works) if isinstance(w, Repeated)}
-        return Plan(self.graph, program, parts, stored, bodies, tuple(map(_moved, steps)), least)
+        return Plan(
+            self.graph,
+            program,
+            parts,
+            stored,
+            bodies,
+            tuple(map(_moved, steps)),
+            least,
+            self.fusion.repeated,
+        )
 
     def _operand(self, value: Value, view: View) -> Operand:
         if value in self.within:
@@ -415,11 +455,4 @@ def _moved(step: Step) -> int:
     """Bytes that a step reads and writes, if it touches each element of a buffer once."""
     if isinstance(step, Loop):
         return step.count * sum(map(_moved, step.body.steps))
-    operands = touched(step)
-    totals: dict[Buffer, int] = {}
-    for operand in operands:
-        view = operand.view
-        sizes = tuple(n for n, s in zip(view.shape, view.strides, strict=True) if s)
-        nbytes = size_of(sizes) * operand.dtype.itemsize
-        totals[operand.buffer] = min(totals.get(operand.buffer, 0) + nbytes, operand.buffer.nbytes)
-    return sum(totals.values())
+    return costs.moved(step)

@@ -36,8 +36,10 @@ class Facts:
     """
 
     def __init__(
-        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool = False
-    ) -> None:
+        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool = False,
+        apart: bool = False,
+    ) -> None:  # fmt: skip
+        """If `apart`, nothing is fused: NumPy runs each operation that computes."""
         self.backend = backend
         self.role: dict[Node, str] = {}
         self.view: dict[Node, View] = {}
@@ -49,7 +51,8 @@ class Facts:
         for value, layout in zip(graph.inputs, layouts, strict=True):
             self._own(value, layout)
         for node in graph.nodes:
-            role = self.role[node] = role_of(node, backend, exact)
+            role = role_of(node, backend, exact)
+            role = self.role[node] = "library" if apart and role in _COMPUTED else role
             _WALK.get(role, Facts._memory)(self, node)
 
     def _own(self, value: Value, layout: View) -> None:
@@ -96,6 +99,7 @@ class Facts:
         self.sources[value] = found if found is not None and len(found) <= MOST_SOURCES else None
 
 
+_COMPUTED = ("elementwise", "assembly", "reduction", "lookup", "scatter")
 _WALK: dict[str, Any] = {
     "elementwise": Facts._elementwise,
     "assembly": Facts._elementwise,

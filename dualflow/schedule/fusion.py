@@ -20,12 +20,12 @@ from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
 from dualflow.ir.types import View
 
-from .costs import is_cheap, is_repeated
 from .facts import Facts
 from .folding import Folding, adopt
 from .loops import takes_as_it_lies
 from .maps import Map, natural, points, through
 from .operands import Operands
+from .repeating import choose, is_repeated
 from .units import (
     MOST_MEMBERS,
     Closing,
@@ -55,16 +55,20 @@ class Fusion:
         outputs: the value whose memory is that output of the graph.
         into: outputs that may take the memory of an input: every reader of the input runs before.
         reasons: why a value is stored, as text.
+        repeated: why a value is computed anew where it is wanted, as text.
     """
 
-    def __init__(self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool) -> None:
-        self.graph, self.facts = graph, Facts(graph, layouts, backend, exact)
+    def __init__(
+        self, graph: Graph, layouts: Sequence[View], backend: str, exact: bool, apart: bool = False
+    ) -> None:
+        self.graph, self.facts = graph, Facts(graph, layouts, backend, exact, apart)
         self.seen = Operands(self.facts)
         self.folding = Folding(self.facts, self.seen)
         self.stored: dict[Value, Unit] = {}
         self.copy_of: dict[Value, Value] = {}
         self.packed: dict[Value, Value] = {}
         self.reasons: dict[Value, str] = {}
+        self.repeated: dict[Value, str] = {}
         self.outputs: list[Value] = []
         self._asks: dict[Value, Asks] = {}
         self._needed: dict[Value, set[Unit]] = {}
@@ -210,8 +214,11 @@ class Fusion:
         reason = self._why_stored(node, asks)
         if not needed and not reason and len(asks) > 1:
             asks = self._merge_readers(value, asks)
-            if len(asks) > 1 and not is_cheap(self.facts, value, len(asks)):
-                reason = "wanted by several kernels and dear to recompute"
+            if len(asks) > 1:
+                choice = choose(self.facts, value, len(asks))
+                reason = "" if choice.anew else choice.reason
+                if choice.anew and choice.reason:
+                    self.repeated[value] = choice.reason
         if needed or reason:
             self._store(node, asks, reason or "an output or read as a whole")
             return
