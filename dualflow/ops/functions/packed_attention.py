@@ -14,8 +14,8 @@ from ..devices import near
 from ..operands import tensor
 from .attention import has_template, scaled_dot_product_attention
 from .elementwise import where
+from .joining import concat, stack
 from .linear import promoted
-from .movement import concat, stack
 from .norms import floats
 from .reduction import max, min
 
