@@ -192,6 +192,8 @@ def _running() -> Helper:
     if _helper is not None and not _helper.alive:
         _helper.close()
         _helper = None
+    if os.name != "posix":
+        raise OSError("no pipes here that can be asked without waiting")
     if _helper is None:
         if time.monotonic() - _started < _PAUSE and _started:
             raise OSError("the helper failed a moment ago")
