@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from triton_interpreter import Interpreter, Job
 
 from dualflow.base.dtypes import real_dtype
@@ -20,6 +21,26 @@ from dualflow.ops import primitives
 F32, F64, F16 = map(np.dtype, ("float32", "float64", "float16"))
 C64, C128 = np.dtype("complex64"), np.dtype("complex128")
 I32, I64, BOOL = map(np.dtype, ("int32", "int64", "bool"))
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def same(found: np.ndarray, expected: np.ndarray) -> None:
+    """Bit for bit, but for the payload and sign of NaN."""
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    if found.dtype.kind == "f":
+        signs = np.isnan(expected) | (np.signbit(found) == np.signbit(expected))
+        assert signs.all()
+
+
+def exact_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        e = np.exp(x.astype(F64) - x.astype(F64).max(axis, keepdims=True))
+        return (e / e.sum(axis, keepdims=True)).astype(x.dtype)
 
 
 def load(name: str, access: str, dtype: np.dtype, *rest: str) -> Let:
