@@ -150,26 +150,29 @@ def finite(b, word, lo, hi, rows, columns, b_row, inner, b_inner, b_outer, numbe
 
 
 #: Copies the space that kernels see of an image (or of several, side by side), with its padding:
-#: lines of the table `fills`, (from, to, count, step), for each channel.
+#: blocks of lines of the table `fills` (see `windows.py`), for each channel.
 _FILL = """
                 for f in range(fills):
-                    at = fills_at + 4 * f
+                    at = fills_at + 7 * f
                     start, to = x0 + tables[at], to0 + tables[at + 1]
-                    count, step = tables[at + 2], tables[at + 3]
+                    count, step, many = tables[at + 2], tables[at + 3], tables[at + 4]
                     if step == 1:
-                        copy(space, to, x, start, count)
-                    elif step == 2:
-                        halve(space, to, x, start, count)
-                    else:
-                        for v in range(count):
-                            space[to + v] = x[start + v * step]
+                        copies(space, to, tables[at + 6], x, start, tables[at + 5], many, count)
+                        continue
+                    for line in range(many):
+                        if step == 2:
+                            halve(space, to, x, start, count)
+                        else:
+                            for v in range(count):
+                                space[to + v] = x[start + v * step]
+                        start, to = start + tables[at + 5], to + tables[at + 6]
 """
 
 _WINDOWS = f"""
 def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, apart, channels,
             outputs, x_image, x_channel, out_image, out_channel, w_outer, elements, span, groups_at,
-            fills, fills_at, phases, phases_at, strip_row, turns, direct, line_step, out_line,
-            space_size, strip_size, turned_size):
+            fills, fills_at, phases, phases_at, strip_row, turns, direct, line_step, space_size,
+            strip_size, turned_size):
     for v in range(space_size):
         space[v] = 0
     blocks = (images + together - 1) // together
@@ -202,14 +205,14 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, a
                 weights = tables[starts + 1]
             parts = max(1, (k + {LONGEST} - 1) // {LONGEST})
             depth = max(1, (k + parts - 1) // parts)
-            for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
-                first, lines_at, lines = tables[chunk], tables[chunk + 2], tables[chunk + 3]
-                length = tables[chunk + 1] + (live - 1) * apart
+            for chunk in range(chunks_at, chunks_at + 7 * chunks, 7):
+                first, length = tables[chunk], tables[chunk + 1] + (live - 1) * apart
+                place, many, count = tables[chunk + 2], tables[chunk + 3], tables[chunk + 4]
+                step, out_line = tables[chunk + 5], tables[chunk + 6]
                 if direct:
-                    i, count = 0, tables[lines_at + 2]
-                    to0 = tables[starts + 2] + block * out_image + tables[lines_at + 1]
-                    while i < lines:
-                        height = {_HEIGHT.format("lines - i")}
+                    i, to0 = 0, tables[starts + 2] + block * out_image + place
+                    while i < many:
+                        height = {_HEIGHT.format("many - i")}
                         for j in range(0, count, PANEL):
                             width = min(PANEL, count - j)
                             start, to = first + i * line_step + j, to0 + i * out_line + j
@@ -239,25 +242,26 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, a
                             else:
                                 tile_at(w, left, tables, rows, 1, space, first + j, tables,
                                         offsets + p, deep, strip, j, strip_row, height, width, p)
-                    for u in range(height):
-                        to0 = tables[starts + 2] + block * together * out_image
-                        to0 += (i + u) * out_channel
-                        for at in range(lines_at, lines_at + 4 * lines * live, 4):
-                            start, to = u * strip_row + tables[at], to0 + tables[at + 1]
-                            count, step = tables[at + 2], tables[at + 3]
-                            if step == 1:
-                                copy(out, to, strip, start, count)
-                            else:
-                                for v in range(count):
-                                    out[to + v * step] = strip[start + v]
+                    for each in range(height * live):
+                        u, image = each // live, each % live
+                        start = u * strip_row + image * apart
+                        to = tables[starts + 2] + (block * together + image) * out_image
+                        to += (i + u) * out_channel + place
+                        if step == 1:
+                            copies(out, to, out_line, strip, start, line_step, many, count)
+                            continue
+                        for line in range(many):
+                            for v in range(count):
+                                out[to + v * step] = strip[start + v]
+                            start, to = start + line_step, to + out_line
                     i += height
 """
 
 _CORRELATE = f"""
 def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, outputs, x_image,
               x_channel, g_image, g_channel, elements, span, groups_at, fills, fills_at, offsets,
-              chunks_at, chunks, wide, narrow, block, together, apart, space_size, turned_size,
-              sums_size):
+              chunks_at, chunks, wide, narrow, block, together, apart, line_step, space_size,
+              turned_size, sums_size):
     for v in range(space_size):
         space[v] = 0
     blocks = (channels + block - 1) // block
@@ -275,15 +279,19 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                 x0 = tables[starts] + (image + u) * x_image + c * x_channel
                 to0 = c * span + u * apart{_FILL}
             g0 = tables[starts + 1] + image * g_image
-            for chunk in range(chunks_at, chunks_at + 4 * chunks, 4):
+            for chunk in range(chunks_at, chunks_at + 7 * chunks, 7):
                 first, length = tables[chunk], tables[chunk + 1] + (live - 1) * apart
-                lines_at, lines = tables[chunk + 2], tables[chunk + 3]
+                place, many, count = g0 + tables[chunk + 2], tables[chunk + 3], tables[chunk + 4]
+                step, g_line = tables[chunk + 5], tables[chunk + 6]
                 for v in range(length * wide):
                     turned[v] = 0
-                for at in range(lines_at, lines_at + 4 * lines * live, 4):
-                    to, start = tables[at], g0 + tables[at + 1]
-                    count, step = tables[at + 2], tables[at + 3]
-                    if narrow:
+                for each in range(live * many):
+                    u, line = each // many, each % many
+                    to, start = u * apart + line * line_step, place + u * g_image + line * g_line
+                    if narrow and step == 1:
+                        for i in range(outputs):
+                            copy(turned, i * length + to, g, start + i * g_channel, count)
+                    elif narrow:
                         for i in range(outputs):
                             for v in range(count):
                                 turned[i * length + to + v] = g[start + i * g_channel + v * step]
@@ -297,6 +305,12 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                         for v in range(count):
                             for i in range(outputs):
                                 turned[(to + v) * wide + i] = g[start + i * g_channel + v * step]
+                if chunk + 7 < chunks_at + 7 * chunks:  # what follows is wanted soon
+                    for each in range(live * tables[chunk + 10]):
+                        u, line = each // tables[chunk + 10], each % tables[chunk + 10]
+                        start = g0 + tables[chunk + 9] + u * g_image + line * g_line
+                        for i in range(outputs):
+                            fetch(g, start + i * g_channel, tables[chunk + 11])
                 if narrow:
                     for j in range(outputs):
                         i = row
@@ -344,15 +358,15 @@ def finite(dtype: np.dtype) -> KernelText:
 @lru_cache(maxsize=None)
 def windows(dtype: np.dtype) -> KernelText:
     """Sums over channels and elements of kernels, at each place (see `windows.py`)."""
-    return _text("windows", _WINDOWS, dtype, (dtype, dtype, dtype, WORDS), 27,
-                 ((dtype, (24,)), (dtype, (25,)), (dtype, (26,))))  # fmt: skip
+    return _text("windows", _WINDOWS, dtype, (dtype, dtype, dtype, WORDS), 26,
+                 ((dtype, (23,)), (dtype, (24,)), (dtype, (25,))))  # fmt: skip
 
 
 @lru_cache(maxsize=None)
 def correlate(dtype: np.dtype) -> KernelText:
     """Sums over places, for each channel and element of kernels (see `windows.py`)."""
-    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 25,
-                 ((dtype, (22,)), (dtype, (23,)), (dtype, (24,))))  # fmt: skip
+    return _text("correlate", _CORRELATE, dtype, (dtype, dtype, dtype, WORDS), 26,
+                 ((dtype, (23,)), (dtype, (24,)), (dtype, (25,))))  # fmt: skip
 
 
 def _text(

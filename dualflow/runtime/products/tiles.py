@@ -8,11 +8,12 @@
     dots(a, i, rows, r, b, j, k, c, o, ldc, height, more)
         c[o + u*ldc] (+)= sum over p < k of a[i + rows[r+u] + p] * b[j + p]
     copy(c, o, a, i, count)      c[o + v] = a[i + v]
+    copies(c, o, ldc, a, i, lda, height, count)     c[o + u*ldc + v] = a[i + u*lda + v]
     halve(c, o, a, i, count)     c[o + v] = a[i + 2*v]
     gesv(a, i, b, j, words, k, function, n, m)
                                  LAPACK's function of that address solves a x = b, with n rows and m
                                  columns of b; words[k + 2] is its status
-    lines(a, i, b, j, words, k, n, m, step, other, factor, function, data)
+    transformed(a, i, b, j, words, k, n, m, step, other, factor, function, data)
                                  NumPy's loop at that address makes m elements of b, `other` bytes
                                  apart, of n elements of a, `step` bytes apart
     fetch(a, i, count)           a[i : i + count] is wanted soon
@@ -326,6 +327,27 @@ def _copy(writer: _Writer) -> None:
     builder.ret_void()
 
 
+def _copies(writer: _Writer) -> None:
+    c, ldc, a, lda, height, count = writer.function.args
+    builder = writer.builder
+    whole = builder.and_(count, number(-writer.lanes))
+    mask = writer.mask(builder.sub(count, whole))
+
+    def line(u: Any, held: list[Any]) -> list[Any]:
+        start, to = writer.at(a, builder.mul(u, lda)), writer.at(c, builder.mul(u, ldc))
+
+        def move(p: Any, held: list[Any]) -> list[Any]:
+            writer.store(writer.load(writer.at(start, p)), writer.at(to, p))
+            return held
+
+        writer.walk_if_any(number(0), whole, writer.lanes, [], move)
+        writer.store(writer.load(writer.at(start, whole), mask), writer.at(to, whole), mask)
+        return held
+
+    writer.walk_if_any(number(0), height, 1, [], line)
+    builder.ret_void()
+
+
 def _halve(writer: _Writer) -> None:
     c, a, count = writer.function.args
     builder, lanes = writer.builder, writer.lanes
@@ -362,7 +384,7 @@ def _gesv(writer: _Writer) -> None:
     builder.ret_void()
 
 
-def _lines(writer: _Writer) -> None:
+def _transformed(writer: _Writer) -> None:
     a, b, words, n, m, step, other, factor, address, data = writer.function.args
     builder = writer.builder
     a, b = (builder.ptrtoint(place, WORD) for place in (a, b))
@@ -461,9 +483,10 @@ NAMESPACE: dict[str, Any] = {
     "lines_of": _word("lines_of", "ppnqnpnnn", _blocks(7, 1, _lines_block)),
     "dots": _word("dots", "pqpnpnnn", _dots),
     "copy": _word("copy", "ppn", _copy),
+    "copies": _word("copies", "pnpnnn", _copies),
     "halve": _word("halve", "ppn", _halve),
     "gesv": _word("gesv", "ppqnnn", _gesv),
-    "lines": _word("lines", "ppqnnnnnnn", _lines),
+    "transformed": _word("transformed", "ppqnnnnnnn", _transformed),
     "fetch": _word("fetch", "pn", _fetch),
     "turn": _word("turn", "pnpnnn", _turn),
     "PANEL32": panel(4),

@@ -37,8 +37,8 @@ def transform(x, out, words, lo, hi, after, n, m, x_before, x_along, x_after, ou
               out_after, factor, function, data, words_size):
     for unit in range(lo, hi):
         b, a = unit // after, unit % after
-        lines(x, b * x_before + a * x_after, out, b * out_before + a * out_after, words, 0, n, m,
-              x_along, out_along, factor, function, data)
+        transformed(x, b * x_before + a * x_after, out, b * out_before + a * out_after, words, 0, n,
+                    m, x_along, out_along, factor, function, data)
 """
 
 

@@ -35,6 +35,8 @@ _ENOUGH = 48
 _LONG = 1024
 _FEW = 4
 _RANK = 3
+#: words of a chunk of places
+_EACH = 7
 #: the most rows of a tile
 _ROWS = 12
 
@@ -149,8 +151,9 @@ class _Space:
         """`places` of all channels."""
         return np.arange(channels)[:, None] * self.span + np.array(places, np.int64)[None]
 
-    def fills(self, steps: Sequence[int]) -> list[tuple[int, int, int, int]]:
-        """Lines to copy from a channel with these strides."""
+    def fills(self, steps: Sequence[int]) -> list[tuple[int, ...]]:
+        """Lines to copy from a channel with these strides: (from, to, elements, elements that these
+        are apart, lines, elements that lines are apart there, here)*."""
         found = []
         first_step, second_step, third_step = (
             axis.step * step for axis, step in zip(self.axes, steps, strict=True)
@@ -159,34 +162,28 @@ class _Space:
             start = first[1] * steps[0] + second[1] * steps[1] + third[1] * steps[2]
             to = self.at((first[0], second[0], third[0]), (first[2], second[2], third[2]))
             found += [
-                (start + a * first_step + b * second_step,
-                 to + a * self.steps[0] + b * self.steps[1], third[3], third_step)
-                for a in range(first[3]) for b in range(second[3])
+                (start + a * first_step, to + a * self.steps[0], third[3], third_step, second[3],
+                 second_step, self.steps[1])
+                for a in range(first[3])
             ]  # fmt: skip
         return found
 
-    def chunks(
-        self, words: _Words, outs: Sequence[_Out], steps: Sequence[int], image: int, most: int
-    ) -> list[int]:
-        """Lines of places that are worked on together: (first, length, lines, number of them)*.
-        `steps` are the strides of what holds the places, `image` that from image to image."""
+    def chunks(self, outs: Sequence[_Out], steps: Sequence[int], most: int) -> list[int]:
+        """Lines of places that are worked on together: (first, length; where they lie in what holds
+        the places, with strides `steps`: the first, lines, elements, elements that these are apart,
+        and lines)*."""
         across, down = outs[2], outs[1]
         found: list[int] = []
         height = self._height(outs, most)
         for a in range(outs[0].places):
             for top in range(0, down.places, height):
                 many = min(height, down.places - top)
-                lines = []
-                for number in range(self.together):
-                    for b in range(many):
-                        to = number * image + across.first * steps[2]
-                        to += (outs[0].first + a * outs[0].step) * steps[0]
-                        to += (down.first + (top + b) * down.step) * steps[1]
-                        start = number * self.apart + b * self.steps[1]
-                        lines.append((start, to, across.places, across.step * steps[2]))
+                to = (outs[0].first + a * outs[0].step) * steps[0] + across.first * steps[2]
+                to += (down.first + top * down.step) * steps[1]
                 first = a * self.steps[0] + top * self.steps[1]
                 length = (many - 1) * self.steps[1] + across.places
-                found += [first, length, words.add(lines), many]
+                found += [first, length, to, many, across.places, across.step * steps[2],
+                          down.step * steps[1]]  # fmt: skip
         return found
 
     def _height(self, outs: Sequence[_Out], most: int) -> int:
@@ -304,23 +301,22 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         numbers, at = _seen(room, outs, kernel)
         k = channels * len(at)
         row = k if back else w_outer
-        chunks = room.chunks(words, outs, out_steps, out_image, most)
-        longest = max(longest, *chunks[1::4])
+        chunks = room.chunks(outs, out_steps, most)
+        longest = max(longest, *chunks[1::_EACH])
         offsets, rows = words.add(room.through(channels, at)), words.add(np.arange(_ROWS) * row)
-        phases += [k, offsets, taken, rows, row, words.add(chunks), len(chunks) // 4]
+        phases += [k, offsets, taken, rows, row, words.add(chunks), len(chunks) // _EACH]
         phases += [words.add(numbers), len(at)]
         taken += outputs * k if back else 0
     steps = channels * x_channel, (channels if back else outputs) * w_outer, outputs * out_channel
     starts, fills = _starts((x, w, out), steps, moves), room.fills(x_steps)
     strip = longest + (room.together - 1) * room.apart
-    across, line = axes[2].outs[0], axes[1].outs[0].step * out_steps[1]
-    direct = outputs == 1 and room.together == 1 and across.step * out_steps[2] == 1
+    direct = outputs == 1 and room.together == 1 and axes[2].outs[0].step * out_steps[2] == 1
     direct &= all(0 < k <= texts.DEPTH for k in phases[::9])
     integers = (
         0, len(starts) * -(-images // room.together), images, room.together, room.apart,
         channels, outputs, x_image, x_channel, out_image, out_channel, w_outer, prod(kernel),
         room.span, words.add(starts), len(fills), words.add(fills), len(phases) // 9,
-        words.add(phases), strip, int(back), int(direct), room.steps[1], line,
+        words.add(phases), strip, int(back), int(direct), room.steps[1],
         channels * room.span, _ROWS * strip, max(1, taken),
     )  # fmt: skip
     return Product(
@@ -368,16 +364,16 @@ def _correlated(x: Operand, g: Operand, out: Operand, moves: _Moves) -> Product:
     wide = outputs if narrow else -(-outputs // _LANES) * _LANES
     words, outs = _Words(), [axis.outs[0] for axis in room.axes]
     offsets = room.through(channels, _seen(room, outs, kernel)[1])
-    chunks = room.chunks(words, outs, g_steps, g_image, _LONG if narrow else texts.DEPTH)
+    chunks = room.chunks(outs, g_steps, _LONG if narrow else texts.DEPTH)
     steps = channels * x_channel, outputs * g_channel, outputs * rows
     starts, fills = _starts((x, g, out), steps, moves), room.fills(x_steps)
     block = -(-channels // threads.most())
-    longest = max(chunks[1::4]) + (room.together - 1) * room.apart
+    longest = max(chunks[1::_EACH]) + (room.together - 1) * room.apart
     integers = (
         0, len(starts) * -(-channels // block), images, channels, outputs, x_image, x_channel,
         g_image, g_channel,
         prod(kernel), room.span, words.add(starts), len(fills), words.add(fills),
-        words.add(offsets), words.add(chunks), len(chunks) // 4, wide, int(narrow), block,
-        room.together, room.apart, channels * room.span, longest * wide, rows * wide,
+        words.add(offsets), words.add(chunks), len(chunks) // _EACH, wide, int(narrow), block,
+        room.together, room.apart, room.steps[1], channels * room.span, longest * wide, rows * wide,
     )  # fmt: skip
     return Product(texts.correlate(out.dtype), (x, g, out), integers, _cost(g, out), words.array())
