@@ -63,6 +63,8 @@ def forget() -> None:
         cached.cache_clear()
     tuning.forget()
     graphs._workspaces.clear()
+    gemm._handles.found.clear()
+    gemm._used.clear()
     images.forget()
     builds.forget()
     kernels._programs.clear()

@@ -19,6 +19,7 @@ from triton_interpreter import Interpreter, Job
 
 # cuBLAS: matrices column by column, on bare addresses. ----------------------------------------
 
+HANDLE = 7
 TYPES = {0: np.float32, 1: np.float64, 2: np.float16}
 
 
@@ -38,6 +39,11 @@ def make_cublas() -> Any:
 
     streams: list[int] = []
 
+    def create(handle: Any) -> int:
+        assert not Stream.capturing, "memory is allocated for a handle"
+        handle._obj.value = HANDLE
+        return 0
+
     def on(handle: int, stream: int) -> int:
         streams[:] = [stream]
         return 0
@@ -52,7 +58,7 @@ def make_cublas() -> Any:
                  a_type: int, lda: int, a_next: int, b: int, b_type: int, ldb: int, b_next: int,
                  beta: int, c: int, c_type: int, ldc: int, c_next: int, count: int, adds: int,
                  algorithm: int) -> int:  # fmt: skip
-        assert (handle, algorithm) == (7, -1)
+        assert (handle, algorithm) == (HANDLE, -1)
         assert streams[0] not in Stream.capturing or len(streams) == 2, "memory of cuBLAS's own"
         word = {70: ctypes.c_double}.get(adds, ctypes.c_float)
         assert (word.from_address(alpha).value, word.from_address(beta).value) == (1, 0)
@@ -71,7 +77,8 @@ def make_cublas() -> Any:
         asked(streams[0], "gemm", run)
         return 0
 
-    return types.SimpleNamespace(cublasSetStream_v2=on, cublasSetWorkspace_v2=workspace,
+    return types.SimpleNamespace(cublasCreate_v2=create, cublasSetStream_v2=on,
+                                 cublasSetWorkspace_v2=workspace,
                                  cublasGemmStridedBatchedEx=multiply)  # fmt: skip
 
 

@@ -135,6 +135,32 @@ def test_a_product_that_cublas_refuses_is_counted_and_python_runs(monkeypatch):
     assert f.stats()["replays"] == 0
 
 
+MAPS = """\
+7f00-7f01 r-xp 0000 08:01 12 /opt/a b/nvidia/cublas/lib/libcublas.so.12
+7f02-7f03 r-xp 0000 08:01 13 /opt/a b/nvidia/cu13/lib/libcublas.so.13
+7f04-7f05 r-xp 0000 08:01 14 /opt/a b/nvidia/cu13/lib/libcublasLt.so.13
+""".splitlines()
+
+
+def test_of_several_versions_of_cublas_the_one_of_cupy_is_called():
+    found = [gemm.path_of_cublas(MAPS, major) for major in (12, 13)]
+    assert found == ["/opt/a b/nvidia/cublas/lib/libcublas.so.12",
+                     "/opt/a b/nvidia/cu13/lib/libcublas.so.13"]  # fmt: skip
+    assert gemm.path_of_cublas(MAPS[2:], 13) is None
+
+
+def test_cublas_that_cannot_begin_is_told(monkeypatch):
+    monkeypatch.setattr(gemm.cublas(), "cublasCreate_v2", lambda made: 3)
+    x = df.eye(3, device="cuda")
+    program = df.compile(lambda x: (x @ x).T @ x, wait=True)
+    before = df.stats()["device_errors"]
+    for _ in range(2):
+        assert program(x).tolist() == np.eye(3).tolist()
+    assert df.stats()["device_errors"] > before
+    with pytest.raises(errors.DeviceError, match="cuBLAS says 3 when it begins"):
+        gemm.handle()
+
+
 def test_a_failed_check_leaves_what_a_step_replaces_as_it_was():
     table = df.asarray(np.arange(12, dtype=np.float32).reshape(4, 3)).to("cuda")
 

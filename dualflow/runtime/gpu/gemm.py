@@ -1,7 +1,8 @@
 """Matrix products by cuBLAS on addresses: nothing is allocated, so a CUDA graph may hold them.
 
 cuBLAS splits long sums over memory of its own; a graph is given memory for that (`Work.workspace`),
-as what cuBLAS would take is anyone's once the graph was captured.
+as what cuBLAS would take is anyone's once the graph was captured. Other libraries of a process may
+have loaded a cuBLAS of another version, so handles are made by the one that is called.
 
 Comes in: a Call of a contraction. Goes out: what launches it, or None for operands that cuBLAS
 does not take as they lie (CuPy then copies them).
@@ -10,7 +11,8 @@ does not take as they lie (CuPy then copies them).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from functools import cache
 from math import prod
 from typing import Any, NamedTuple
@@ -96,13 +98,13 @@ class Gemm:
     def launch(self, work: Work) -> None:
         """Ask for it on the stream of the work; DeviceError if cuBLAS refuses it."""
         a, b, c = (work.pointers[base] + offset for base, offset in self._places)
-        library, handle = cublas(), cupy().cuda.device.get_cublas_handle()
-        status = library.cublasSetStream_v2(handle, work.stream)
+        library, on = cublas(), handle()
+        status = library.cublasSetStream_v2(on, work.stream)
         if work.workspace is not None and not status:
             memory = work.workspace
-            status = library.cublasSetWorkspace_v2(handle, memory.data.ptr, memory.nbytes)
+            status = library.cublasSetWorkspace_v2(on, memory.data.ptr, memory.nbytes)
         status = status or library.cublasGemmStridedBatchedEx(
-            handle, *self._head, b, *self._right, a, *self._left, self._zero, c, *self._tail,
+            on, *self._head, b, *self._right, a, *self._left, self._zero, c, *self._tail,
             _DEFAULT_ALGORITHM,
         )  # fmt: skip
         if status:
@@ -114,18 +116,60 @@ def cublas() -> Any:
     """cuBLAS as CuPy has loaded it; CuPy's own functions refuse to become part of a graph."""
     cupy().cuda.device.get_cublas_handle()
     with open("/proc/self/maps") as maps:
-        paths = {line.split()[-1] for line in maps if "/libcublas.so" in line}
-    if not paths:
+        path = path_of_cublas(maps, cupy().cuda.runtime.runtimeGetVersion() // 1000)
+    if path is None:
         raise failed("a matrix product", "CuPy has not loaded cuBLAS")
-    library = ctypes.CDLL(min(paths))
+    library = ctypes.CDLL(path)
     address, number, wide = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
     matrix = [address, number, number, wide]
+    library.cublasCreate_v2.argtypes = [ctypes.POINTER(address)]
     library.cublasSetStream_v2.argtypes = [address, address]
     library.cublasSetWorkspace_v2.argtypes = [address, address, ctypes.c_size_t]
     library.cublasGemmStridedBatchedEx.argtypes = [
         address, *[number] * 5, address, *matrix, *matrix, address, *matrix, *[number] * 3,
     ]  # fmt: skip
     return library
+
+
+def path_of_cublas(maps: Iterable[str], major: int) -> str | None:
+    """The file of cuBLAS among those that a process has loaded (lines of /proc/self/maps): that of
+    CuPy's version of CUDA, if there are several."""
+    paths = {line.split(maxsplit=5)[5].strip() for line in maps if "/libcublas.so" in line}
+    ours = {path for path in paths if path.rpartition("/libcublas.so.")[2].split(".")[0]
+            == str(major)}  # fmt: skip
+    return min(ours or paths, default=None)
+
+
+class _Handles(threading.local):
+    """A thread's handles of cuBLAS, by GPU."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, int] = {}
+
+
+_handles = _Handles()
+#: the GPUs for which any thread has one
+_used: set[int] = set()
+
+
+def handle() -> int:
+    """This thread's handle for the GPU in use; DeviceError if cuBLAS makes none."""
+    index = cupy().cuda.runtime.getDevice()
+    found = _handles.found.get(index)
+    if found is None:
+        made = ctypes.c_void_p()
+        status = cublas().cublasCreate_v2(ctypes.byref(made))
+        if status or not made.value:
+            raise failed("a matrix product", f"cuBLAS says {status} when it begins")
+        found = _handles.found[index] = made.value
+        _used.add(index)
+    return found
+
+
+def make_ready() -> None:
+    """Have a handle before launches are captured: one cannot be made meanwhile."""
+    if cupy().cuda.runtime.getDevice() in _used:
+        handle()
 
 
 def gemm(step: Call, places: Places) -> Gemm | None:

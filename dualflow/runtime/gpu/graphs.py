@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from dualflow.base.counters import count
 
+from .gemm import make_ready
 from .libraries import cupy
 from .places import Memory
 from .steps import Work
@@ -138,6 +139,7 @@ def captured(launch: Callable[[Work], None], work: Work) -> Any:
     if key not in _workspaces:  # graphs of one stream run one after the other
         _workspaces[key] = cupy().empty(WORKSPACE, "uint8")
     stream = cupy().cuda.Stream(non_blocking=True)
+    make_ready()
     with stream:
         stream.begin_capture()
         try:
