@@ -2,30 +2,29 @@
 
     python -m benchmarks.gpu [--minutes 7.5] [--only NAME ...] [--tiny] [--peers torch jax cupy]
 
-Every row is run by all libraries in this process, checked against the first that ran, and printed
-with its time, the ratio to the best peer, and the share of the copy bandwidth or matrix rate that
-was measured first. What a library cannot do, or has no memory for, is said in its place.
+A process of its own (`gpu_child.py`) measures; this one prints what it says and writes it to
+benchmarks/results/. What takes too long, or breaks the device, ends that process and is left out in
+the next one, so one bad row costs no other. Every row is printed with our time, its ratio to the
+best peer, and the share of the copy bandwidth or matrix rate that was measured first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import os
+import queue
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .gpu_libraries import Library, libraries
-from .gpu_workloads import WORKLOADS, Workload
-
 RESULTS = Path(__file__).parent / "results"
-#: Seconds that the samples of one library take, and how many there are.
-SAMPLING, SAMPLES = 0.15, 7
+#: Seconds that one library may take on one row, and a process to begin.
+PATIENCE, BEGIN = 75.0, 150.0
 
 
 @dataclass
@@ -36,95 +35,122 @@ class Row:
     size: str
     seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    share: float | None = None
+    work: tuple[str, float] | None = None
 
-    def line(self) -> str:
+    def share(self, limits: dict[str, float]) -> float | None:
+        """Of the ceiling that bounds it, what our time reaches."""
+        ours = self.seconds.get("dualflow")
+        if ours is None or self.work is None or self.work[0] not in limits:
+            return None
+        kind, amount = self.work
+        return amount / ours / limits[kind]
+
+    def line(self, limits: dict[str, float]) -> str:
         """For people."""
         ours = self.seconds.get("dualflow")
         peers = {name: s for name, s in self.seconds.items() if not name.startswith("dualflow")}
         best = min(peers, key=peers.__getitem__) if peers else ""
         ratio = f"{peers[best] / ours:5.2f} of {best}" if ours and best else ""
-        share = "" if self.share is None else f"{self.share:5.0%}"
+        share = self.share(limits)
+        part = "" if share is None else f"{share:5.0%}"
         took = f"{ours * 1e6:10.1f}" if ours else f"{'-':>10}"
         bad = "".join(f"  {name}: {why[:60]}" for name, why in self.failed.items())
-        return f"{self.name:28} {self.size:>20} {took} us  {share:>5}  {ratio}{bad}"
+        return f"{self.name:28} {self.size:>20} {took} us  {part:>5}  {ratio}{bad}"
 
 
-def seconds_of(call: Callable[[], Any], wait: Callable[[], None]) -> float:
-    """The least time of a call, of several stretches that are waited for."""
-    for _ in range(4):  # recording, compiling, replaying, capturing
-        call()
-    wait()
-    start = time.perf_counter()
-    call()
-    wait()
-    once = max(time.perf_counter() - start, 1e-6)
-    count = max(1, int(SAMPLING / SAMPLES / once))
-    found = []
-    for _ in range(SAMPLES):
-        start = time.perf_counter()
-        for _ in range(count):
-            call()
-        wait()
-        found.append((time.perf_counter() - start) / count)
-    return min(found)
+@dataclass
+class Results:
+    """What was measured so far."""
+
+    machine: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+
+    def take(self, event: dict[str, Any]) -> Row | None:
+        """Note what the measuring process says; the row that is finished by it."""
+        if "machine" in event:
+            self.machine |= event["machine"]
+        if "limits" in event:
+            self.limits |= event["limits"]
+        if "row" not in event:
+            return None
+        name, size = event["row"]
+        row = self.rows.setdefault((name, size), Row(name, size))
+        row.seconds |= event.get("seconds", {})
+        row.failed |= event.get("failed", {})
+        row.work = event.get("work", row.work)
+        return row if event.get("finished") else None
+
+    def known(self) -> list[str]:
+        """What need not be measured any more, as processes name it."""
+        return [json.dumps([row.name, row.size, library]) for row in self.rows.values()
+                for library in (*row.seconds, *row.failed)]  # fmt: skip
+
+    def text(self) -> str:
+        """As JSON."""
+        rows = [vars(row) | {"share": row.share(self.limits)} for row in self.rows.values()]
+        kept = {"machine": self.machine, "ceilings": self.limits, "rows": rows}
+        return json.dumps(kept, indent=1) + "\n"
 
 
-def measured(workload: Workload, size: tuple[int, ...], chosen: list[Library]) -> Row:
-    """All libraries on one workload at one size."""
-    row = Row(workload.name, "x".join(map(str, size)))
-    wanted: list[np.ndarray] | None = None
-    for library in chosen:
+class Child:
+    """A measuring process, and the events that it prints, one a line."""
+
+    def __init__(self, command: list[str]) -> None:
+        environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                         env=environment)  # fmt: skip
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                self._events.put(json.loads(line))
+        self._events.put(None)
+
+    def event(self, seconds: float) -> dict[str, Any] | None:
+        """The next event; None when it has ended. TimeoutError after so many seconds."""
         try:
-            call = workload.make(library, size)
-            found = [library.host(part) for part in library.leaves(call())]
-            if wanted is None:
-                wanted = found
-            for one, other in zip(found, wanted, strict=True):
-                assert one.shape == other.shape, f"shapes {one.shape} and {other.shape}"
-                scale = max(float(np.abs(other.astype(np.float64)).max(initial=0)), 1e-6)
-                error = np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0)
-                assert error <= workload.close * scale, f"differs by {error / scale:.1e}"
-            library.settle(call)
-            row.seconds[library.name] = seconds_of(call, library.wait)
-        except Exception as why:  # told in the row; the others go on
-            row.failed[library.name] = f"{type(why).__name__}: {why}".splitlines()[0]
-        library.forget()
-    return row
+            return self._events.get(timeout=max(seconds, 0.0))
+        except queue.Empty:
+            raise TimeoutError from None
+
+    def end(self) -> int:
+        """Its exit status; it is killed if it still runs."""
+        if self._process.poll() is None and self._events.empty():
+            self._process.kill()
+        status = self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()  # type: ignore[union-attr]
+        return status
 
 
-def ceilings(library: Library, tiny: bool) -> dict[str, float]:
-    """Bytes a second of a copy, and floating-point operations a second of products."""
-    n = 1 << (12 if tiny else 28)
-    x = library.array(np.zeros(n, np.float32))
-    copy = library.compile(lambda x: x * 1.0)
-    found = {"bytes": 8 * n / seconds_of(lambda: copy(x), library.wait)}
-    m = 64 if tiny else 8192
-    for dtype in ("float32", "float16"):
-        a = library.array(np.ones((m, m), dtype))
-        product = library.compile(lambda a: library.ops.matmul(a, a))
-        found[dtype] = 2 * m**3 / seconds_of(lambda a=a, p=product: p(a), library.wait)
-    return found
-
-
-def rows(
-    chosen: list[Library], *, only: list[str], tiny: bool, minutes: float
-) -> Iterator[Row | dict[str, float]]:
-    """The ceilings, then each row, until time is up."""
-    start = time.perf_counter()
-    limits = ceilings(chosen[0], tiny)
-    yield limits
-    for workload in WORKLOADS:
-        if only and workload.name not in only:
-            continue
-        for size in workload.tiny if tiny else workload.sizes:
-            if time.perf_counter() - start > 60 * minutes:
-                return
-            row = measured(workload, size, chosen)
-            if "dualflow" in row.seconds and workload.work is not None:
-                kind, amount = workload.work(size)
-                row.share = amount / row.seconds["dualflow"] / limits[kind]
-            yield row
+def supervise(command: list[str], results: Results, minutes: float, tell: Any) -> None:
+    """Run measuring processes until all rows are done or time is up. `tell(row)` is called with
+    each finished row; what is known, or ended a process, is left out in the next."""
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        known = results.known()
+        child, at = Child([*command, "--skip", json.dumps(known)]), ""
+        patience, why = BEGIN, ""
+        try:
+            while (event := child.event(min(patience, end - time.monotonic()))) is not None:
+                patience, at = PATIENCE, event.get("begins", at)
+                row = results.take(event)
+                if row is not None:
+                    tell(row)
+        except TimeoutError:
+            why = f"took longer than {patience:.0f} s"
+        status = child.end()
+        if not why and not status:
+            return
+        if not at or at in known or time.monotonic() >= end:
+            return  # it does not even begin, or time is up
+        name, size, library = json.loads(at)
+        results.take({"row": (name, size), "failed": {library: why or f"ended with {status}"}})
 
 
 def main() -> None:
@@ -134,24 +160,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--peers", nargs="*", default=["torch", "jax", "cupy"])
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--stand-in", action="store_true", help="without a GPU: a trial of it all")
     given = parser.parse_args()
-    chosen, machine = libraries(given.peers)
-    machine["python"] = platform.python_version()
-    print("  ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
-    kept: list[dict[str, Any]] = []
-    limits: dict[str, float] = {}
-    for row in rows(chosen, only=given.only, tiny=given.tiny, minutes=given.minutes):
-        if isinstance(row, Row):
-            print(row.line(), flush=True)
-            kept.append(vars(row))
-        else:
-            limits = row
-            print(f"copy {limits['bytes'] / 1e12:.2f} TB/s, products {limits['float32'] / 1e12:.0f}"
-                  f" and {limits['float16'] / 1e12:.0f} TFLOP/s", flush=True)  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.gpu_child", "--peers", *given.peers,
+               "--only", *given.only, *["--tiny"] * given.tiny,
+               *["--stand-in"] * given.stand_in]  # fmt: skip
+    results = Results()
+
+    def tell(row: Row) -> None:
+        if len(results.rows) == 1 and row.name == "chain":
+            print("  ".join(f"{name} {value}" for name, value in results.machine.items()))
+        print(row.line(results.limits), flush=True)
         if not given.tiny:
-            device = machine["device"].lower().replace(" ", "-")
-            text = json.dumps({"machine": machine, "ceilings": limits, "rows": kept}, indent=1)
-            (RESULTS / f"gpu-{device}.json").write_text(text + "\n")
+            device = results.machine.get("device", "unknown").lower().replace(" ", "-")
+            (RESULTS / f"gpu-{device}.json").write_text(results.text())
+
+    supervise(command, results, given.minutes, tell)
+    for name, value in results.limits.items():
+        print(f"ceiling of {name}: {value:.3g} a second")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ a peer that is not installed, or sees no GPU, is left out and named.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,9 @@ import numpy as np
 
 import dualflow as df
 from dualflow.runtime.gpu import tuning
+
+#: It compiles for long, and is measured when all others were.
+LAST = "torch max-autotune"
 
 
 @dataclass
@@ -54,7 +59,7 @@ class Library:
 
 def libraries(peers: list[str]) -> tuple[list[Library], dict[str, str]]:
     """dualflow, and those of `peers` that are there; and device and versions."""
-    chosen, machine = [dualflow()], {"device": device_name(), "dualflow": df.__version__}
+    chosen, machine = [dualflow()], versions()
     for name in peers:
         try:
             found, version = PEERS[name]()
@@ -66,12 +71,21 @@ def libraries(peers: list[str]) -> tuple[list[Library], dict[str, str]]:
     return chosen, machine
 
 
-def device_name() -> str:
-    """What the GPU is called."""
+def versions() -> dict[str, str]:
+    """What the GPU is called, and of which versions its software is."""
     import cupy
 
-    found = cupy.cuda.runtime.getDeviceProperties(0)["name"]
-    return found.decode() if isinstance(found, bytes) else str(found)
+    runtime = cupy.cuda.runtime
+    found = runtime.getDeviceProperties(0)["name"]
+    made = {"device": found.decode() if isinstance(found, bytes) else str(found),
+            "driver": str(runtime.driverGetVersion()), "CUDA": str(runtime.runtimeGetVersion()),
+            "dualflow": df.__version__, "numpy": np.__version__}  # fmt: skip
+    for name in ("triton", "cuda-bindings"):
+        try:
+            made[name] = version(name)
+        except PackageNotFoundError:
+            made[name] = "not installed"
+    return made
 
 
 def dualflow() -> Library:
@@ -113,6 +127,7 @@ def torch() -> tuple[list[Library], str]:
     from torch.nn import functional as F  # noqa: N812 - its own convention
 
     torch.zeros(1, device="cuda")
+    torch._inductor.config.compile_threads = min(8, os.cpu_count() or 1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ops = SimpleNamespace(
         exp=torch.exp, tanh=torch.tanh, sqrt=torch.sqrt, matmul=torch.matmul,
@@ -141,13 +156,16 @@ def torch() -> tuple[list[Library], str]:
     def library(name: str, compile_: Callable[..., Any]) -> Library:
         return Library(
             name, lambda a: torch.from_numpy(a).cuda(), compile_, torch.cuda.synchronize,
-            lambda x: x.detach().float().cpu().numpy(), value_and_grad, ops,
-            torch.cuda.empty_cache,
+            lambda x: x.detach().float().cpu().numpy(), value_and_grad, ops, forget,
         )  # fmt: skip
+
+    def forget() -> None:
+        torch._dynamo.reset()  # else a program of another row counts as a recompilation
+        torch.cuda.empty_cache()
 
     return [
         library("torch", lambda f: f), library("torch.compile", torch.compile),
-        library("torch max-autotune", lambda f: torch.compile(f, mode="max-autotune")),
+        library(LAST, lambda f: torch.compile(f, mode="max-autotune")),
     ], torch.__version__  # fmt: skip
 
 
@@ -166,9 +184,18 @@ def jax() -> tuple[list[Library], str]:
     def cross_entropy(x: Any, labels: Any) -> Any:
         return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[:, None], 1).mean()
 
+    jax.config.update("jax_default_matmul_precision", "highest")  # no tf32, as for the others
+
     def attention(q: Any, k: Any, v: Any) -> Any:
         parts = [a.transpose(0, 2, 1, 3) for a in (q, k, v)]
-        return jax.nn.dot_product_attention(*parts, is_causal=True).transpose(0, 2, 1, 3)
+        made = jax.nn.dot_product_attention(*parts, is_causal=True, implementation=best)
+        return made.transpose(0, 2, 1, 3)
+
+    best: Any = "cudnn"
+    try:
+        attention(*[jnp.ones((1, 2, 64, 64), jnp.float16)] * 3)
+    except Exception:  # whatever it lacks: JAX's own
+        best = None
 
     ops = SimpleNamespace(
         exp=jnp.exp, tanh=jnp.tanh, sqrt=jnp.sqrt, sum=jnp.sum, mean=jnp.mean,

@@ -116,6 +116,18 @@ def attention(library: Any, size: Size) -> Callable[[], Any]:
     return lambda: compiled(q, k, v)
 
 
+def attention_backward(library: Any, size: Size) -> Callable[[], Any]:
+    """The gradients of attention with respect to its operands."""
+    q, k, v, g = values(library, *[size] * 4, dtype="float16", scale=0.5)
+    ops = library.ops
+
+    def loss(q: Any, k: Any, v: Any, g: Any) -> Any:
+        return ops.sum(ops.single(ops.attention(q, k, v) * g))
+
+    compiled = library.compile(library.value_and_grad(loss, 3))
+    return lambda: compiled(q, k, v, g)[1]
+
+
 def block_parameters(width: int) -> list[Size]:
     return [(width,), (width,), (width, 3 * width), (width, width), (width,), (width,),
             (width, 4 * width), (4 * width, width)]  # fmt: skip
@@ -199,18 +211,22 @@ def products(dtype: str) -> Callable[[Size], tuple[str, float]]:
     return lambda size: (dtype, 2.0 * math.prod(size))
 
 
-SQUARE = ((4096, 1024), (4096, 8192), (1024, 65536))
+#: in each row of the table the sizes that matter most come first
+SQUARE = ((4096, 8192), (4096, 1024), (1024, 65536))
 SMALL = ((8, 40),)
 WORKLOADS = (
     Workload("chain", forward(chain, inputs=lambda size: [size] * 3),
-             ((1 << 16,), (1 << 20,), (1 << 24,), (1 << 28,)), ((5000,),), moved(4)),
+             ((1 << 24,), (1 << 16,), (1 << 20,), (1 << 28,)), ((5000,),), moved(4)),
     Workload("softmax", forward(lambda ops, x: ops.softmax(x), inputs=lambda size: [size]),
              SQUARE, SMALL, moved(2)),
     Workload("softmax backward", backward(lambda ops, x: ops.softmax(x),
              inputs=lambda size: [size]), SQUARE, SMALL, moved(3)),
+    Workload("layer_norm", forward(lambda ops, x, w, b: ops.layer_norm(x, w, b),
+             inputs=lambda size: [size, size[-1:], size[-1:]]), SQUARE, SMALL, moved(2)),
     Workload("layer_norm backward", backward(
         lambda ops, x, w, b: ops.layer_norm(x, w, b),
         inputs=lambda size: [size, size[-1:], size[-1:]]), SQUARE[:2], SMALL, moved(3)),
+    Workload("rms_norm silu", forward(rms_silu, inputs=rows), SQUARE, SMALL, moved(2)),
     Workload("rms_norm silu backward", backward(rms_silu, inputs=rows), SQUARE[:2], SMALL,
              moved(3)),
     Workload("cross_entropy backward", labelled, ((4096, 50257), (8192, 1000)), SMALL, moved(2)),
@@ -218,14 +234,17 @@ WORKLOADS = (
              ((8192, 8192), (100000, 512)), SMALL, moved(1)),
     Workload("full sum", forward(lambda ops, x: ops.sum(x), inputs=lambda size: [size]),
              ((1 << 28,),), ((5000,),), moved(1), 1e-3),
-    Workload("adam", adam, ((1 << 20,), (1 << 26,)), ((5000,),), moved(7)),
+    Workload("adam", adam, ((1 << 26,), (1 << 20,)), ((5000,),), moved(7)),
     Workload("matmul gelu float32", product("float32"), ((4096, 4096, 4096),), ((16, 16, 16),),
              products("float32")),
     Workload("matmul gelu float16", product("float16"), ((4096, 4096, 4096), (8192, 8192, 1024)),
              ((16, 16, 16),), products("float16"), 1e-2),
     Workload("attention causal", attention,
-             ((4, 16, 1024, 64), (4, 16, 4096, 64), (1, 16, 16384, 64), (4, 16, 4096, 128)),
+             ((4, 16, 4096, 64), (4, 16, 4096, 128), (4, 16, 1024, 64), (1, 16, 16384, 64)),
              ((1, 2, 16, 16),), lambda s: ("float16", 2.0 * s[0] * s[1] * s[2] ** 2 * s[3]), 2e-2),
+    Workload("attention causal backward", attention_backward,
+             ((4, 16, 4096, 64), (4, 16, 4096, 128), (1, 16, 16384, 64)), ((1, 2, 16, 16),),
+             lambda s: ("float16", 7.0 * s[0] * s[1] * s[2] ** 2 * s[3]), 3e-2),
     Workload("transformer block", transformer, ((1, 8, 1024, 768, 1000),), ((1, 1, 8, 64, 50),),
              close=1e-2),
     Workload("GPT-2 small step", transformer, ((12, 4, 1024, 768, 50257),), ((2, 1, 8, 64, 50),),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 
 import pytest
 
@@ -12,7 +14,7 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 
 import dualflow as df
 from benchmarks import gpu as bench
-from benchmarks import gpu_host
+from benchmarks import gpu_child, gpu_host
 from benchmarks.gpu_libraries import libraries
 from benchmarks.gpu_workloads import WORKLOADS
 
@@ -21,16 +23,72 @@ NAMES = [workload.name for workload in WORKLOADS]
 
 @pytest.mark.usefixtures("gpu")
 def test_every_workload_runs(monkeypatch):
-    monkeypatch.setattr(bench, "seconds_of", lambda call, wait: (call(), call(), 1e-3)[2])
+    monkeypatch.setattr(gpu_child, "seconds_of", lambda call, wait: (call(), call(), 1e-3)[2])
     chosen, machine = libraries([])
     assert machine["device"] == "Stand-in"
+    results, finished = bench.Results(), []
     with df.config(tuning=0.0):
-        limits, *rows = bench.rows(chosen, only=[], tiny=True, minutes=5.0)
-    assert limits["float16"] > 0
-    assert [row.name for row in rows] == NAMES
-    for row in rows:
+        for event in gpu_child.events(chosen, only=[], tiny=True, skipped=[]):
+            row = results.take(json.loads(json.dumps(event)))
+            finished += [row] if row is not None else []
+    assert results.limits["float16"] > 0
+    assert [row.name for row in finished] == NAMES
+    for row in finished:
         assert not row.failed, row.failed
-        assert row.line().startswith(row.name)
+        assert row.line(results.limits).startswith(row.name)
+    assert [each["name"] for each in json.loads(results.text())["rows"]] == NAMES
+
+
+CHILD = """
+import json, sys, time
+skipped = json.loads(sys.argv[-1])
+say = lambda event: print(json.dumps(event), flush=True)
+say({"machine": {"device": "none"}, "limits": {"bytes": 8.0}})
+for name in "abcd":
+    at = json.dumps([name, "1", "dualflow"])
+    if at in skipped:
+        continue
+    say({"begins": at})
+    if name == "b":
+        time.sleep(60)
+    if name == "c":
+        sys.exit(3)
+    say({"row": [name, "1"], "seconds": {"dualflow": 2.0}})
+    say({"row": [name, "1"], "work": ["bytes", 8.0], "finished": True})
+"""
+
+
+def test_what_hangs_or_breaks_off_costs_no_other_row(monkeypatch):
+    monkeypatch.setattr(bench, "PATIENCE", 1.0)
+    results, told = bench.Results(), []
+    bench.supervise([sys.executable, "-c", CHILD], results, 1.0, told.append)
+    assert [row.name for row in told] == ["a", "d"]
+    assert [row.share(results.limits) for row in told] == [0.5, 0.5]
+    assert results.rows["b", "1"].failed == {"dualflow": "took longer than 1 s"}
+    assert results.rows["c", "1"].failed == {"dualflow": "ended with 3"}
+    assert results.machine == {"device": "none"}
+
+
+def test_time_is_up_when_it_was_said():
+    results, begun = bench.Results(), time.monotonic()
+    bench.supervise([sys.executable, "-c", CHILD], results, 0.05, lambda row: None)
+    assert time.monotonic() - begun < 30
+    assert "d" not in {name for name, _ in results.rows}
+
+
+def test_a_process_that_cannot_begin_ends_it():
+    results = bench.Results()
+    bench.supervise([sys.executable, "-c", "raise SystemExit(2)"], results, 1.0, None)
+    assert not results.rows
+
+
+@pytest.mark.usefixtures("gpu")
+def test_rows_that_are_known_are_not_measured_again():
+    chosen, _ = libraries([])
+    known = [json.dumps([w.name, "x".join(map(str, size)), "dualflow"])
+             for w, size in gpu_child.sizes([], True)]  # fmt: skip
+    found = list(gpu_child.events(chosen, only=[], tiny=True, skipped=known))
+    assert [list(event) for event in found] == [["limits"]]
 
 
 def test_the_cost_on_the_host_is_measured(monkeypatch, capsys):
