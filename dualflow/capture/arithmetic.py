@@ -37,6 +37,8 @@ BINARY: dict[str, tuple[Any, Any, str]] = {
     "BitOr": (o.or_, o.ior, "|"), "BitXor": (o.xor, o.ixor, "^"),
     "LShift": (o.lshift, o.ilshift, "<<"), "RShift": (o.rshift, o.irshift, ">>"),
 }  # fmt: skip
+#: operators whose result depends on more of a number beside a tensor than an input shows
+_PINNING = frozenset(["**", "<<", ">>", "@"])
 _HELD = vars(Tensor)  # what the class holds now
 
 
@@ -177,30 +179,19 @@ class Arithmetic(Variables):
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
         recorder = self.recorder
-        self._own_operator(f, type(values[0]) is not Tensor)
-        for value, origin in zip(values, origins, strict=True):
-            if origin is not CONSTANT and type(value) is not Tensor:
-                break
-        else:
+        i = int(type(values[0]) is Tensor)
+        self._own_operator(f, not i)
+        tensor, value, origin = values[1 - i], values[i], origins[i]
+        if type(value) is Tensor or origin is CONSTANT:
             return recorder.tried(f, *values)
-        scalars = []
-        tensor = values[0] if type(values[0]) is Tensor else values[1]
-        operands = list(values)
-        for i, (value, origin) in enumerate(zip(values, origins, strict=True)):
-            if type(value) is Tensor or origin is CONSTANT:
-                continue
-            fits = symbol not in ("**", "<<", ">>", "@") and type(value) in NUMBERS
-            if fits and isinstance(origin, Node) and self._hide(origin, value, tensor):
-                if tensor.requires_grad:
-                    operands[i] = recorder.late.on_tape(origin, value)
-                else:
-                    scalars.append((value, origin))
-            else:
-                recorder.pin(origin, value)
-        if not scalars:
-            return recorder.tried(f, *operands)
-        with recorder.late.with_scalars(scalars):
-            return recorder.tried(f, *operands)
+        fits = symbol not in _PINNING and type(value) in NUMBERS and type(origin) is Node
+        if not (fits and self._hide(origin, value, tensor)):
+            recorder.pin(origin, value)
+            return recorder.tried(f, *values)
+        if tensor.requires_grad:
+            value = recorder.late.on_tape(origin, value)
+            return recorder.tried(f, *((tensor, value) if i else (value, tensor)))
+        return recorder.late.beside(value, origin, f, values)
 
     def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
         """Whether a number may be an input beside `tensor`; guards that it stays such a number."""

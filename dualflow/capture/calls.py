@@ -78,20 +78,24 @@ class Starred:
 def prepare(
     frame: Operators, sf: int, slots: tuple, f: Any, args: tuple, kwargs: dict[str, Any]
 ) -> Plan | None:
-    """The plan of a call in the user's code; None if it cannot be followed."""
+    """The plan of a call in the user's code; None if it cannot be followed. `slots` are those of
+    its arguments, each with its kind (*, **, a name) unless all are plain."""
     recorder = frame.recorder
     origin = frame.origin(sf, f)
     origins: list[Origin] = []
-    where: dict[str, Origin] = {}
-    position = 0
-    known = frame.slots
-    for kind, slot in slots:
-        if kind == "":
-            value = args[position]
-            found = known[slot]
+    if not slots or type(slots[0]) is int:
+        for slot, value in zip(slots, args, strict=True):
+            found = frame.slots[slot]
             if found is None or (type(value) is Tensor and found is not TENSOR):
                 found = frame.origin(slot, value)
             origins.append(found)
+        call = Call(frame, f, origin, args, tuple(origins))
+        return None if recorder.dead else find(call)
+    where: dict[str, Origin] = {}
+    position = 0
+    for kind, slot in slots:
+        if kind == "":
+            origins.append(frame.origin(slot, args[position]))
             position += 1
         elif kind == "*":
             parts = frame.slots[slot]

@@ -357,7 +357,8 @@ class Expressions:
             slots.append((keyword.arg or "**", slot))
         slot = self.slot()
         name = "pre_with" if node is self.managed else "pre"
-        head = (slot, sf, tuple(slots), function)
+        plain = all(kind == "" for kind, _ in slots)
+        head = (slot, sf, tuple(slot for _, slot in slots) if plain else tuple(slots), function)
         if {"*", "**"}.intersection(kind for kind, _ in slots):
             before = at(ast.Call(self.hook(node, "starred", name, *head), arguments, []), node)
         else:

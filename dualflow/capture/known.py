@@ -33,22 +33,24 @@ if TYPE_CHECKING:
 def trusted(call: Call) -> Plan | None:
     """A function of dualflow: its operations pass the door; Python numbers in it are pinned."""
     recorder = call.recorder
-    if any(type(value) is np.ndarray for value in call.args):
+    if np.ndarray in map(type, call.args):
         call = _lent(call)
     for value, origin in zip(call.args, call.origins, strict=True):
-        recorder.understand(origin, value)
+        if origin is not CONSTANT or type(value) not in SCALARS:
+            recorder.understand(origin, value)
     for name, value in call.kwargs.items():
         recorder.understand(call.where[name], value)
     if recorder.dead:
         return None
     f = call.function
     name = getattr(f, "__name__", "")
-    born = call.origins and isinstance(call.origins[0], Born)
-    if name in _STATES or (name in _CHANGES and not born):
-        call.refuse()
-        return None
-    if name in _READS and len(call.args) == 1 and type(call.args[0]) is Tensor:
-        return reading(call, f)
+    if name in _SPECIAL:
+        born = call.origins and isinstance(call.origins[0], Born)
+        if name in _STATES or (name in _CHANGES and not born):
+            call.refuse()
+            return None
+        if name in _READS and len(call.args) == 1 and type(call.args[0]) is Tensor:
+            return reading(call, f)
     own = (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
     return call.plan(recorder.adopt, partial(recorder.asking if own else recorder.guarded, f))
 
@@ -83,6 +85,7 @@ _CHANGES = frozenset(["requires_grad_", "retain_grad"])
 #: functions of dualflow that read or change what calls leave behind
 _STATES = frozenset(["seed", "get_state", "set_state", "spawn", "default", "memory_summary"])
 _READS = frozenset(["item", "__bool__", "__int__", "__float__", "__index__"])
+_SPECIAL = _CHANGES | _STATES | _READS
 
 
 def reading(call: Call, f: Any) -> Plan | None:

@@ -55,7 +55,7 @@ class LateValues:
         self._numbers: dict[Value, Node] = {}
         self._reading = False
         self._allowed: Tensor | None = None
-        self._scalars: list[tuple[Any, Node]] = []
+        self._hidden: tuple[Any, Node | None] = (None, None)
         self._taped: dict[int, tuple[float, Any, Node]] = {}  # numbers that the tape may keep
         self._scalar_values: dict[Node, Value] = {}
 
@@ -141,14 +141,18 @@ class LateValues:
             node = self.recorder.nodes("{k0}({0})", (node,), (convert,))
         return value, node
 
-    def with_scalars(self, scalars: list[tuple[Any, Node]]) -> Any:
-        """While operations run, these Python numbers are hidden inputs."""
-        return _Scalars(self, scalars)
+    def beside(self, value: Any, node: Node, f: Any, operands: tuple[Any, ...]) -> Any:
+        """`f(*operands)`, during which the Python number `value` is a hidden input."""
+        before, self._hidden = self._hidden, (value, node)
+        try:
+            return self.recorder.tried(f, *operands)
+        finally:
+            self._hidden = before
 
     def on_scalar(self, value: Any, position: int) -> Value | None:
-        for known, node in self._scalars:
-            if known is value:
-                return self.scalar_input(node, value)
+        hidden, node = self._hidden
+        if hidden is value and node is not None:
+            return self.scalar_input(node, value)
         taped = self._taped.get(id(value))
         if taped is not None:
             return self.scalar_input(taped[2], taped[1])
@@ -228,15 +232,3 @@ class LateValues:
         if op is None or any(part is None for part in parts):
             return None
         return add(op, tuple(part for part in parts if part is not None), {}, line).result
-
-
-class _Scalars:
-    def __init__(self, late: LateValues, scalars: list[tuple[Any, Node]]) -> None:
-        self.late, self.scalars = late, scalars
-
-    def __enter__(self) -> None:
-        self.before = self.late._scalars
-        self.late._scalars = self.scalars
-
-    def __exit__(self, *raised: object) -> None:
-        self.late._scalars = self.before

@@ -130,11 +130,11 @@ class Notes:
     def knows(self, tensor: Tensor) -> bool:
         """Whether `tensor` was made here, or is an input already."""
         storage = tensor._storage
+        if self._root(storage) is not None:
+            return True
         bases = None if storage is None else self._of(storage)
         if bases is None:
             return False
-        if not bases[0].chain:
-            return True
         key = chain_key(tensor._view)
         return any(key[: len(base.chain)] == base.chain for base in bases)
 
