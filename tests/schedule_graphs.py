@@ -93,7 +93,8 @@ def layout(draw: Callable, shape: tuple[int, ...]) -> View:
 def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
     """New values made from some of the pool."""
     x = draw(st.sampled_from(pool[-6:]))
-    kinds = (unary, binary, binary, move, move, reduce_, fold_twice, assemble, create, look_up)
+    kinds = (unary, binary, binary, move, move, reduce_, fold_twice, assemble, create, look_up,
+             scan)  # fmt: skip
     kind = draw(st.sampled_from(kinds))
     return draw(kind(b, pool, x))
 
@@ -182,6 +183,18 @@ def reduce_(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Val
     if x.dtype == bool_:
         return [folded, b(p.logical_xor, x, again)]
     return [folded, b(p.subtract, x, again)]
+
+
+@st.composite
+def scan(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
+    """Running sums, forwards or backwards, of numbers that stay small."""
+    if not x.shape:
+        return [x]
+    axis = draw(st.integers(0, len(x.shape) - 1))
+    if draw(st.booleans()):
+        x = b(p.slice, x, **parts([range(n)[:: -1 if a == axis else 1]
+                                   for a, n in enumerate(x.shape)]))  # fmt: skip
+    return [b(p.cumsum, x, axis=axis)]
 
 
 @st.composite

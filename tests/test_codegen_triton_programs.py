@@ -20,7 +20,7 @@ from triton_interpreter import Interpreter, Job
 
 from dualflow.base.dtypes import complex64, complex128, float32, int64
 from dualflow.codegen import triton as triton_codegen
-from dualflow.codegen.triton_groups import group_forms
+from dualflow.codegen.triton_forms import forms
 from dualflow.codegen.triton_variants import launch_grid, variant
 from dualflow.ir.backend import TRITON
 from dualflow.ir.form import Form
@@ -45,18 +45,20 @@ def interpreter(tmp_path_factory) -> Iterator[Interpreter]:
 def run(
     process: Interpreter, program: Program, arrays: Sequence[np.ndarray], grouped: bool = False
 ) -> list[np.ndarray]:
-    """The outputs of the program; its calls run in NumPy, its launches in the interpreter, small
-    ones together if `grouped`."""
+    """The outputs of the program; its calls run in NumPy, its launches in the interpreter, and so
+    do forms of them, scans and small launches together, if `grouped`."""
     memory = Memory(program, arrays)
-    forms = {form.covers[-1]: form for form in group_forms(program, set())} if grouped else {}
-    covered = {number for form in forms.values() for number in form.covers}
+    found = forms(program) if grouped else {}
+    covered = {number for form in found.values() for number in form.covers}
     for number, step in enumerate(program.steps):
-        if isinstance(step, Call):
+        if number in found:
+            launch_form(process, memory, found[number])
+        elif number in covered:
+            continue
+        elif isinstance(step, Call):
             call(step, memory)
-        elif number not in covered:
+        else:
             assert launch(process, memory, step) == 0, "no check fails"
-        elif number in forms:
-            launch_form(process, memory, forms[number])
     return [memory.array(operand).copy() for operand in program.outputs]
 
 
