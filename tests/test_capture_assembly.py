@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import types
 from contextlib import suppress
 from ctypes import addressof, c_int64
@@ -103,6 +104,8 @@ TESTS = [
     "len({id(v0), id(v0)}) == 2", "'x' in K1", "'x' not in K1", "'y' not in K1", "K1['x'] is K2",
     "v0.value == 3 and v0.items", "v0.value == 4 and v0.fails", "v0.value == 3 or v0.fails",
     "v0.value == 4 or not v0.items", "not (v0.value and v0.log)", "v0.nothing", "v0 == 3",
+    "state.grad_enabled is True", "state.grad_enabled", "state.device is not None",
+    "state.autocast != ''", "state.autocast == 'float16'", "v0.kind <= 'box'", "v0.kind < v0.kind",
     "v0.items['b'] == [2, 3]", "v0.value in v0.items['b']", "v0 < 3", "v0.log < v0.items['b']",
     *(f"{a} {how} {b}" for how in ("<", "<=", "==", "!=", ">", ">=")
       for a, b in (("K1['x']", "2.5"), ("v0.value", "2.5"), ("K1['x']", "3.5"), ("K2", "K2"),
@@ -272,6 +275,24 @@ def test_many_names_that_a_namespace_does_not_hold():
     assert text.native(1) == text.portable(1) == 5
     vars(place)["x99"] = 0
     assert text.native(1) is text.portable(1) is MISS
+
+
+def test_the_state_is_that_of_the_thread():
+    text = text_of("return (state.grad_enabled, state.autocast, state.device)")
+    found = []
+
+    def look() -> None:
+        found.append(text.native(0))
+        with df.no_grad(), df.autocast("float16"):
+            found.append(text.native(0))
+        found.append(text.native(0))
+
+    with df.no_grad():
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        assert text.native(0) == text.portable(0) == (False, "", None)
+    assert found == [(True, "", None), (False, "float16", None), (True, "", None)]
 
 
 def test_a_comparison_that_the_next_line_asks_for():

@@ -33,7 +33,7 @@ HEAD = (
     "exception", "key_error", "active", "active_name", "settings", "state", "mode_name", "mode",
     "variable", "error_state", "run_code", "array", "empty", "none", "true", "float_type",
     "int_type", "tensor_type", "array_name", "storage_name", "exposed_name",
-    "marker", "error_name",
+    "marker", "error_name", "dict_name", "str_type",
 )  # fmt: skip
 #: The words of a block before its constants.
 ALIVE, HITS, CONSTANTS, REGISTERS, BLOCK = range(5)
@@ -88,6 +88,7 @@ class Do(IntEnum):
     TUPLE = 40  # d, count, a*
     LIST = 41  # d, count, a*
     DICT = 42  # d, count, (a, b)*
+    OF_STATE = 43  # d, name x, object x: what the state of the thread has, or the object
     #: what does something
     TERNARY = 50  # function, a, b, c or 0
     RUN = 51  # words, code, arena, inputs, outputs, release, (kind, a)*, (axes, sizes, dtype, d)*
@@ -113,7 +114,9 @@ _NUMBERS = {
 def part() -> Part:
     """What the machine is made of."""
     head = {name.upper(): n for n, name in enumerate(HEAD)}
-    numbers = {**FIELDS, **_NUMBERS, **head, **Do.__members__, "PAYLOAD": payload()}
+    groups = FIELDS, _NUMBERS, head, Do.__members__, {"PAYLOAD": payload()}
+    numbers = {name: number for group in groups for name, number in group.items()}
+    assert len(numbers) == sum(map(len, groups))  # no name stands for two
     return Part(STEPS + WALK, numbers)
 
 

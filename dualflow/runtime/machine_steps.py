@@ -60,9 +60,16 @@ def floats_compare(a, b, how):
         case GT: return less(b, a)
         case GE: return less(b, a) | equal(a, b)
 
+def state_of(space, name, otherwise):
+    found = PyDict_GetItemWithError(space, name)
+    if found != 0: return held(found)
+    if PyErr_Occurred() != 0: return 0
+    return held(otherwise)
+
 def compares(w, a, b, how):
     if a.TYPE == w[FLOAT_TYPE] and b.TYPE == w[FLOAT_TYPE]:
         return floats_compare(a.FLOAT, b.FLOAT, how)
+    if a == b and a.TYPE == w[STR_TYPE]: return how == LE or how == EQ or how == GE
     made = PyObject_RichCompare(a, b, how)
     if made == 0: return -1
     found = PyObject_IsTrue(made)

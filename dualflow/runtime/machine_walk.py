@@ -6,7 +6,7 @@ the built-in that takes a call.
 
 WALK = """
 @noinline
-def execute(w, b, r, given, count, names, late):
+def execute(w, b, r, given, count, names, late, state):
     constants = b[CONSTANTS]
     copy(r, b + 8 * BLOCK, 8 * constants)
     clear(r + 8 * constants, 8 * (b[REGISTERS] - constants))
@@ -103,6 +103,9 @@ def execute(w, b, r, given, count, names, late):
             case DICT:
                 made = dict_of(r, pc[2], pc + 24)
                 length = 2 * pc[2] + 3
+            case OF_STATE:
+                made = state_of(state, pc[2], pc[3])
+                length = 4
             case TERNARY:
                 third = 0
                 if pc[4] >= 0: third = r[pc[4]]
@@ -153,7 +156,7 @@ def raised(w, marker):
     return FAILED
 
 @noinline
-def walk(w, given, count, names, late):
+def walk(w, given, count, names, late, state):
     r = room(w[FRAME])
     fork = w[FORK]
     while fork != 0:
@@ -167,7 +170,7 @@ def walk(w, given, count, names, late):
             if b != 0:
                 found = MISS
                 if b[ALIVE] != 0:
-                    found = execute(w, b, r, given, count, names, late)
+                    found = execute(w, b, r, given, count, names, late, state)
                     release(r, b)
             left -= 1
             at += 16
@@ -181,30 +184,36 @@ def walk(w, given, count, names, late):
         Py_DecRef(found)
     return STOP
 
-def fits(w):
+def fitting_state(w):
     if PyDict_GetItemWithError(w[ACTIVE], w[ACTIVE_NAME]) != w[SETTINGS]: return 0
-    found = PyObject_GetAttr(w[STATE], w[MODE_NAME])
-    if found == 0: return 0
-    Py_DecRef(found)
+    state = PyObject_GetAttr(w[STATE], w[DICT_NAME])
+    if state == 0: return 0
+    Py_DecRef(state)
+    found = PyDict_GetItemWithError(state, w[MODE_NAME])
+    if found == 0:
+        found = PyObject_GetAttr(w[STATE], w[MODE_NAME])
+        if found == 0: return 0
+        Py_DecRef(found)
     if found.TYPE != w[MODE]: return 0
     slot = room(1)
     slot[0] = 0
     PyContextVar_Get(w[VARIABLE], 0, slot)
     if slot[0] == 0: return 0
     Py_DecRef(slot[0])
-    return slot[0] == w[ERROR_STATE]
+    return state if slot[0] == w[ERROR_STATE] else 0
 
 def dualflow_whole_call(self, given, count, names):
     w = self.PAYLOAD
     if names != 0: count += names.LENGTH
     if w[LEFT] > 0:
         found = STOP
-        if fits(w):
+        state = fitting_state(w)
+        if state != 0:
             late = 0
             if w[LATE_WANTED] != 0:
                 late = PyDict_New()
                 if late == 0: return 0
-            found = walk(w, given, count, names, late)
+            found = walk(w, given, count, names, late, state)
             if late != 0: Py_DecRef(late)
         elif PyErr_Occurred() != 0:
             PyErr_Clear()

@@ -22,6 +22,7 @@ from .machine import ARRAY_INPUT, FIELDS, HEAD, WRITEABLE_BIT, Do
 from .native import FIRST_ARRAY
 from .once import once, trial
 
+_DICT = sys.intern("__dict__")
 _WORD = struct.calcsize("P")
 #: `PyArray_Empty` in the table of NumPy's C functions.
 _EMPTY = 184
@@ -64,7 +65,8 @@ class WholeCall:
         own = {
             "run_code": native.address_of_run(), "array": id(np.ndarray), "empty": _empty(),
             "none": id(None), "true": id(True), "float_type": id(float), "int_type": id(int),
-            "exception": id(Exception), "key_error": id(KeyError),
+            "exception": id(Exception), "key_error": id(KeyError), "str_type": id(str),
+            "dict_name": id(_DICT),
         }  # fmt: skip
         own = dict.fromkeys(HEAD, 0) | head | own
         self.words = np.array([own[name] for name in HEAD], np.int64)

@@ -9,6 +9,7 @@ import ast
 from types import FunctionType
 from typing import Any
 
+from dualflow.ops import door
 from dualflow.runtime import native_call
 from dualflow.runtime.machine import Do
 
@@ -165,6 +166,9 @@ class Conditions:
         owner = self.names.weak.get(name_of(node.value))
         if node.attr == "__code__" and type(owner) is FunctionType:
             self.code.emit(Do.CODE, when, to, id(owner), wanted)
+            return
+        if self.names.known(node.value) is door.state:
+            self.code.emit(Do.IS, when, to, self.values.state(node.attr), wanted)
             return
         owner = self.values(node.value)
         self.code.emit(Do.ATTRIBUTE, when, to, owner, self.code.kept(node.attr), wanted)

@@ -7,9 +7,11 @@ instruction becomes a Python function of the variables in it.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Sequence
 
 from dualflow.base.syntax import code_of
+from dualflow.ops import door
 from dualflow.runtime import native_call
 from dualflow.runtime.machine import Do
 
@@ -92,8 +94,17 @@ class Values:
     def _attribute(self, node: ast.Attribute, d: Local | None) -> Operand:
         if node.attr == "_array" and name_of(node.value) in self.shells:
             return self.shells[name_of(node.value)]
+        if self.names.known(node.value) is door.state:
+            return self.state(node.attr, d)
         owner, name = self(node.value), self.code.constant(node.attr)
         return self.code.binary("PyObject_GetAttr", owner, name, d)
+
+    def state(self, name: str, d: Local | None = None) -> Local:
+        """What the state of the thread has under a name; what its class has, where it has none."""
+        code, otherwise = self.code, getattr(type(door.state), name)
+        code.emit(Do.OF_STATE, d := d or code.local(), code.kept(sys.intern(name)),
+                  code.kept(otherwise))  # fmt: skip
+        return d
 
     def _subscript(self, node: ast.Subscript, d: Local | None) -> Operand:
         code, space = self.code, self.names.space(node)
