@@ -61,6 +61,60 @@ def iterators_that_begin_again(compile, see):
         see(f, tensor(*X), Numbers(n))
 
 
+def expressions_ask_at_once(compile, see):
+    log = []
+
+    class Asked:
+        def __init__(self, items):
+            self.items = items
+
+        def __iter__(self):
+            log.append("asked")
+            return self.items
+
+    @compile
+    def f(x, items, more):
+        try:
+            scaled = (x * item for item in items)
+        except TypeError as error:
+            return str(error)
+        log.append("made")
+        if more:
+            items.clear()
+            items[3] = 4
+            try:
+                return list(scaled)
+            except RuntimeError as error:
+                return str(error)
+        return sum(scaled) if more is None else x
+
+    for n in range(3):
+        see(f, tensor(*X), Asked(iter([1, 2])), None)
+        see(f, tensor(*X), Asked(iter([1, 2])), False)
+        see(f, tensor(*X), [n], False)
+        see(f, tensor(*X), 5, False)
+        see(f, tensor(*X), Asked([1, 2]), False)
+        see(f, tensor(*X), {1: n, 2: n}, True)
+        see(f, tensor(*X), {1: n, 2: n}, None)
+        see.that(log)
+
+
+def what_iter_gives(compile, see):
+    class Row:
+        def __init__(self, given):
+            self.given = given
+
+        def __iter__(self):
+            return self.given
+
+    @compile
+    def f(x, row):
+        return [x * item for item in row], row.given
+
+    for given in (iter([1]), iter([1]), 1, True, "a", iter([2]), None, iter([1, 2])):
+        see(f, tensor(*X), Row(given))
+
+
 def generators_given_away(compile, see):
     log = []
 

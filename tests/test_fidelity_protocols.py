@@ -139,6 +139,64 @@ def answers_of_managers(compile, see):
     each(see, f, Manager, (0, 1, None, "a", 0.0, 1, True, False))
 
 
+def called_objects_are_asked_nothing(compile, see):
+    asked = []
+
+    class Caller:
+        def __call__(self, x):
+            return x * 2
+
+        def __hash__(self):
+            asked.append("hash")
+            return 1
+
+        def __eq__(self, other):
+            asked.append("eq")
+            return self is other
+
+        def __getattr__(self, name):
+            asked.append(name)
+            raise AttributeError(name)
+
+    @compile
+    def f(x, caller):
+        return caller(x), list(map(caller, [x]))
+
+    for _ in range(5):
+        see(f, tensor(*X), Caller())
+        see.that(asked)
+
+
+def pretenders_are_asked_nothing(compile, see):
+    asked = []
+
+    class Lazy:
+        @property
+        def __class__(self):
+            asked.append("class")
+            return int
+
+    class Watched:
+        def __init__(self):
+            self.scale = 2.0
+
+        def __getattribute__(self, name):
+            asked.append(name)
+            return object.__getattribute__(self, name)
+
+    @compile
+    def f(x, lazy, watched):
+        both = [lazy, watched]
+        return x * watched.scale, both[0] is lazy, lazy is not None
+
+    for _ in range(5):
+        lazy, watched = Lazy(), Watched()
+        f(tensor(*X), lazy, watched)
+        see.that(asked)
+        asked.clear()
+    see(f, tensor(*X), None, None)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

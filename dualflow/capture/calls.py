@@ -28,7 +28,7 @@ from . import (
     tables,
 )
 from .classes import special
-from .kinds import FIXED, TYPES
+from .kinds import TYPES
 from .plans import Call, Plan
 from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder
@@ -181,6 +181,10 @@ def find(call: Call) -> Plan | None:
     follow = tables.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
+    method = special(kind, "__call__")
+    if method is not None and not issubclass(kind, type):  # before anything asks it something
+        recorder.classes.guard_special(origin, f, "__call__")
+        return find(call.of(method, CONSTANT, f, origin, bound=True))
     if kind is types.MethodType and type(f.__self__) is Tensor:
         return _method(call)
     if numpy_random.is_generator(getattr(f, "__self__", None)):
@@ -220,11 +224,6 @@ def find(call: Call) -> Plan | None:
     if handler is not None:
         recorder.pin(origin, f)
         return handler(call)
-    if callable(f) and not isinstance(f, FIXED):
-        method = special(kind, "__call__")
-        if method is not None:
-            recorder.classes.guard_special(origin, f, "__call__")
-            return find(call.of(method, CONSTANT, f, origin, bound=True))
     call.refuse()
     return None
 

@@ -184,23 +184,38 @@ class Displays(Operators):
 
     # Iteration ------------------------------------------------------------------------------------
 
-    def iter(self, slot: int, value: Any, shape: Any) -> Iterator[Any]:
-        """The items of `value`; before each, the slots of the targets know its origin."""
-        slots = self.slots
-        if type(shape) is not int or shape < 0:
-            for item, origin in iteration.elements(self, value, slots[slot]):
-                if not self.recorder.dead:
-                    self._spread(shape, item, origin)
-                yield item
-        elif type(value) is range:
-            self.recorder.pin(slots[slot], value)
-            for item in value:
-                slots[shape] = CONSTANT
-                yield item
+    def iter(self, slot: int, value: Any, shape: Any) -> Any:
+        """The items of `value`, which is asked for them at once; before each, the slots of the
+        targets know its origin."""
+        if self.recorder.dead:
+            return value
+        origin, kind = self.slots[slot], type(value)
+        if kind is not Tensor and special(kind, "__iter__") is not None:
+            pairs = iteration.given(self, *iteration.asked(self, value, origin))
+        elif hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
+            if kind is range and type(shape) is int and shape >= 0:
+                return self._counted(value, origin, shape)
+            self.recorder.typed(self.recorder.origin(origin, value), value)
+            pairs = iteration.elements(self, value, origin, iteration.begun(value))
         else:
-            for item, origin in iteration.elements(self, value, slots[slot]):
-                slots[shape] = origin
-                yield item
+            self.recorder.refuse(f"iteration over a {kind.__name__}")
+            return value
+        return self._spreading(pairs, shape)
+
+    def _counted(self, value: range, origin: Origin, slot: int) -> Iterator[int]:
+        self.recorder.pin(origin, value)
+        for item in value:
+            self.slots[slot] = CONSTANT
+            yield item
+
+    def _spreading(self, pairs: Iterator[tuple[Any, Origin]], shape: Any) -> Iterator[Any]:
+        plain = type(shape) is int and shape >= 0
+        for item, origin in pairs:
+            if plain:
+                self.slots[shape] = origin
+            elif not self.recorder.dead:
+                self._spread(shape, item, origin)
+            yield item
 
     def unpack(self, slot: int, shape: Any, value: Any) -> Any:
         if self.recorder.dead:

@@ -24,6 +24,9 @@ from .special_methods import Answer
 if TYPE_CHECKING:
     from .operators import Operators
 
+#: containers that tell where they were changed since they were asked for their items
+_REMEMBERED = frozenset({*DICTS, set, frozenset, deque})
+
 
 def followed(value: Any, origin: Origin) -> bool:
     """Whether `elements` knows the items of something."""
@@ -64,14 +67,22 @@ def listed(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
         len(Answer(length))
     except TypeError:  # Python goes on without a length
         recorder.refuse(f"the length of a {kind.__name__}, which is none")
-    yield from _given(frame, made, where)
+    yield from given(frame, made, where)
 
 
-def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
-    """The items of anything iterable, each with its origin."""
+def begun(value: Any) -> Any:
+    """What remembers how a container was when its items were asked for; None of others."""
+    return iter(value) if type(value) in _REMEMBERED else None
+
+
+def elements(
+    frame: Operators, value: Any, origin: Origin, taken: Any = None
+) -> Iterator[tuple[Any, Origin]]:
+    """The items of anything iterable, each with its origin; `taken` is what `begun` gave."""
     recorder = frame.recorder
+    taken = value if taken is None else taken
     if recorder.dead:
-        for item in value:
+        for item in taken:
             yield item, None
         return
     origin = recorder.origin(origin, value)
@@ -80,11 +91,11 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         yield from _items_now(recorder, value, origin)
     elif kind is deque:
         recorder.measured(value, origin)
-        for i, element in enumerate(value):  # raises what Python raises if it is changed
+        for i, element in enumerate(taken):  # raises what Python raises if it is changed
             yield element, part_now(recorder, value, origin, i)
     elif kind in DICTS:
         keys(recorder, value, origin)  # type: ignore[arg-type]
-        for key in value:  # raises what Python raises if the dict changes its size
+        for key in taken:  # raises what Python raises if the dict changes its size
             yield key, CONSTANT
     elif kind in (set, frozenset) and isinstance(origin, Node):
         if id(value) in recorder.lists:
@@ -92,7 +103,7 @@ def elements(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any
         else:
             recorder.typed(origin, value)
             recorder.guard_keys(origin, value)  # its order too
-        for element in value:
+        for element in taken:
             yield element, CONSTANT
     elif kind in (range, str, bytes, bytearray) or (
         kind in (set, frozenset) and origin is not None
@@ -128,17 +139,19 @@ def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:
     recorder.classes.guard_special(origin, value, "__iter__")
     made, where = frame.invoke(special(type(value), "__iter__"), CONSTANT, (value,), (origin,))
     if not hasattr(type(made), "__next__"):
+        recorder.refuse(f"a {type(made).__name__}, which is no iterator")
         raise TypeError(f"iter() returned non-iterator of type {type(made).__name__!r}")
-    return made, recorder.origin(where, made)
+    found = recorder.origin(where, made)
+    recorder.typed(found, made)
+    return made, found
 
 
 def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items that an object of a class written in Python gives."""
-    made, where = asked(frame, value, origin)
-    yield from _given(frame, made, where)
+    yield from given(frame, *asked(frame, value, origin))
 
 
-def _given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Origin]]:
+def given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Origin]]:
     """The items that the iterator of such an object gives."""
     recorder = frame.recorder
     following = special(type(made), "__next__")

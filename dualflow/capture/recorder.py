@@ -46,6 +46,17 @@ from .reasons import Reason
 
 #: what a path may lead to another one of next time
 _REPLACED = (*FIXED, types.FunctionType, tuple)
+_HEAP = 1 << 9  # a flag of classes that are no part of the interpreter
+_IN_C = (types.WrapperDescriptorType, types.GetSetDescriptorType)
+
+
+def _pretends(kind: type) -> bool:
+    """Whether the instances of a class say of what class they are: who asks runs that code."""
+    for of in kind.__mro__[:-1]:
+        for name in ("__class__", "__getattribute__"):
+            if name in vars(of) and not isinstance(vars(of)[name], _IN_C):
+                return True
+    return False
 
 
 @final
@@ -249,6 +260,8 @@ class Recorder:
             self._objects[id(value)] = value
             if kind is Tensor:
                 self.outside.register(node, value)
+            elif kind.__flags__ & _HEAP and _pretends(kind):
+                self.refuse(f"a {kind.__name__}, which says that it is of another class")
             return node
         if isinstance(before, Node) and isinstance(value, _REPLACED):
             return node
