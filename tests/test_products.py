@@ -17,7 +17,7 @@ from dualflow.ir.program import Buffer, Call, Operand, Program
 from dualflow.ir.types import View
 from dualflow.ops import convolving
 from dualflow.runtime import blas, cpu, native, threads
-from dualflow.runtime.products import systems, transforms
+from dualflow.runtime.products import systems, transforms, windows
 
 Array = np.ndarray
 
@@ -34,14 +34,19 @@ def operand(place: Any, number: int, array: Array) -> Operand:
     return Operand(Buffer(place, number, view.extent[1] * array.itemsize), array.dtype, view)
 
 
-def run(name: str, inputs: list[Array], **attributes: Any) -> Array:
-    """What a program of one call gives, which has to be native."""
+def call_of(name: str, inputs: list[Array], attributes: dict[str, Any]) -> Call:
     op = CATALOGUE[name]
     given = tuple(operand("input", n, array) for n, array in enumerate(inputs))
     (kind,) = op.infer(tuple(each.type for each in given), attributes)
     out = Operand(Buffer("output", 0, kind.nbytes), kind.dtype, View.contiguous(kind.shape))
-    call = Call(op, attributes, given, (out,))
-    executable = cpu.prepare(Program(given, (out,), (call,), 0, ()), {}).result()
+    return Call(op, attributes, given, (out,))
+
+
+def run(name: str, inputs: list[Array], **attributes: Any) -> Array:
+    """What a program of one call gives, which has to be native."""
+    call = call_of(name, inputs, attributes)
+    program = Program(call.operands, call.results, (call,), 0, ())
+    executable = cpu.prepare(program, {}).result()
     assert executable.native, "it is one native call"
     return executable.run(inputs)[0]
 
@@ -188,6 +193,22 @@ def test_convolutions_of_images_in_steps():
     how = {"strides": (1, 2), "padding": ((1, 0), (2, 1)), "dilation": (1, 1), "groups": 1}
     x = normal(3, 30, 40, 8).transpose(0, 3, 1, 2)[:, ::2, ::-1, 1:]
     all_three(x, normal(5, 4, 3, 3), how)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_channels_are_divided_where_images_are_few(groups: int, monkeypatch: pytest.MonkeyPatch):
+    how = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": groups}
+    x, w, g = normal(1, 48, 40, 41), normal(96, 48 // groups, 3, 3), normal(1, 96, 40, 41)
+    found = []
+    for count in (1, 2, 3, 4):
+        monkeypatch.setattr(threads, "most", lambda count=count: count)
+        wanted = [("convolve", [x, w], how), ("spread", [g, w], {"space": (40, 41), **how})]
+        found.append([run(name, given, **attributes) for name, given, attributes in wanted])
+        units = [windows.product(call_of(*each)).integers[1] for each in wanted]
+        assert units == [max(groups, count + count % groups)] * 2
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_compiled_convolutions_with_gradients():

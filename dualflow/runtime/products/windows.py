@@ -35,6 +35,8 @@ _ENOUGH = 48
 _LONG = 1024
 _FEW = 4
 _RANK = 3
+#: ns from which on channels are divided over threads where images are too few
+_WORTH = 100_000
 #: words of a chunk of places
 _EACH = 7
 #: the most rows of a tile
@@ -309,19 +311,32 @@ def _windows(x: Operand, w: Operand, out: Operand, moves: _Moves, back: bool) ->
         taken += outputs * k if back else 0
     steps = channels * x_channel, (channels if back else outputs) * w_outer, outputs * out_channel
     starts, fills = _starts((x, w, out), steps, moves), room.fills(x_steps)
+    work, blocks = _cost(x if back else out, w), -(-images // room.together)
+    parts = _parts(outputs, len(starts) * blocks) if work > _WORTH else 1
+    outputs //= parts
+    each = 0, outputs * (prod(kernel) if back else w_outer), outputs * out_channel
+    starts = [
+        tuple(at + part * step for at, step in zip(start, each, strict=True))
+        for start in starts for part in range(parts)
+    ]  # fmt: skip
     strip = longest + (room.together - 1) * room.apart
     direct = outputs == 1 and room.together == 1 and axes[2].outs[0].step * out_steps[2] == 1
     direct &= all(0 < k <= texts.DEPTH for k in phases[::9])
     integers = (
-        0, len(starts) * -(-images // room.together), images, room.together, room.apart,
-        channels, outputs, x_image, x_channel, out_image, out_channel, w_outer, prod(kernel),
+        0, len(starts) * blocks, images, room.together, room.apart, channels,
+        outputs, x_image, x_channel, out_image, out_channel, w_outer, prod(kernel),
         room.span, words.add(starts), len(fills), words.add(fills), len(phases) // 9,
         words.add(phases), strip, int(back), int(direct), room.steps[1],
         channels * room.span, _ROWS * strip, max(1, taken),
     )  # fmt: skip
-    return Product(
-        texts.windows(out.dtype), (x, w, out), integers, _cost(x if back else out, w), words.array()
-    )
+    return Product(texts.windows(out.dtype), (x, w, out), integers, work, words.array())
+
+
+def _parts(outputs: int, units: int) -> int:
+    """Into how many parts channels are divided, so that all threads have some: each part copies
+    its images anew."""
+    wanted = -(-threads.most() // units)
+    return next((n for n in range(wanted, 1, -1) if outputs % n == 0 and outputs >= n * _ROWS), 1)
 
 
 def _cost(places: Operand, kernel: Operand) -> float:
