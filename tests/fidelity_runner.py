@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow.array.arrays import on_host
+from dualflow.array.storage import may_share
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.capture.reasons import Reason
 from dualflow.capture.values import Unchanging
@@ -50,6 +52,7 @@ NOT_REPLAYED = frozenset(
     masks_of_long_tensors objects_given_to_itertools assertion iterators_that_begin_again
     truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
+    generators_left_by_break
     """.split()  # noqa: SIM905
 )
 
@@ -125,7 +128,7 @@ class _Snapshot:
 
     def __init__(self) -> None:
         self.seen: dict[int, int] = {}
-        self.arrays: list[np.ndarray] = []
+        self.arrays: list[Any] = []
 
     def of(self, x: Any) -> Any:
         kind = type(x)
@@ -155,18 +158,26 @@ class _Snapshot:
         return "function" if isinstance(x, CompiledFunction) else kind.__name__
 
     def tensor(self, x: df.Tensor) -> Any:
-        made = self.array(x.array)
+        made = self.array(x.array) if x.device == "cpu" else self.array_there(x.array)
         grad = None if x.grad is None else self.of(x.grad)
         return "Tensor", *made, x.requires_grad, x._tape is None, grad
 
     def array(self, x: np.ndarray) -> Any:
-        shared = [i for i, other in enumerate(self.arrays) if np.shares_memory(x, other)]
+        shared = [i for i, other in enumerate(self.arrays)
+                  if isinstance(other, np.ndarray) and np.shares_memory(x, other)]  # fmt: skip
         self.arrays.append(x)
         plain = np.array(x)
         if plain.dtype.kind in "fc":
             plain[np.isnan(plain)] = np.nan
         values = repr(plain.tolist())  # the sign of a zero included, NaN equal to NaN
         return x.dtype.name, x.shape, values, shared
+
+    def array_there(self, x: Any) -> tuple[Any, ...]:
+        """Of a GPU, where kernels round in other ways than single operations."""
+        shared = [i for i, other in enumerate(self.arrays) if may_share(x, other)]
+        self.arrays.append(x)
+        values = [f"{value:.3g}" for value in on_host(x).ravel().tolist()]
+        return "on a GPU", x.dtype.name, x.shape, values, shared
 
 
 def run(program: Program, way: str) -> See:

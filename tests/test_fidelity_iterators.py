@@ -266,6 +266,30 @@ def variables_of_comprehensions_that_are_captured(compile, see):
         see(f, tensor(*X), rows, n)
 
 
+def generators_left_by_break(compile, see):
+    log = []
+
+    def rows(x):
+        try:
+            for i in range(x.shape[0]):
+                yield x[i]
+        finally:
+            log.append("closed")
+
+    @compile
+    def f(x, n):
+        total = 0.0
+        for i, row in enumerate(rows(x)):
+            if i == n:
+                break
+            total = total + row
+        return total
+
+    for n in (2, 9, 2):
+        see(f, tensor(*X), n)
+        see.that(list(log))
+
+
 def nothing_is_folded(compile, see):
     @compile
     def f(x, items):

@@ -498,7 +498,8 @@ def _made(chain: Any) -> views.Chain:
         chain, how, what = chain
         parts.append(((how, what),) if type(how) is Op else indexing.chain(how, what))
     parts.append(chain)
-    return tuple(step for part in reversed(parts) for step in part)
+    steps = tuple(step for part in reversed(parts) for step in part)
+    return steps if type(chain) is tuple else chain.longer(steps)
 
 
 def _rebuilt(array: np.ndarray, requires_grad: bool, device: str = "cpu") -> Tensor:

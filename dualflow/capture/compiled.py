@@ -86,7 +86,7 @@ class CompiledFunction:
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
-        "_made", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_waited",
+        "_made", "_met", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_waited",
         "_whole", "donor",
     )  # fmt: skip
 
@@ -116,6 +116,7 @@ class CompiledFunction:
         self._blocks = 0
         self._stop: Reason | None = None
         self._retraces = retraces.Retraces()
+        self._met: dict[str, Any] = {}  # `Recorder.met`
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
         self._trial: trials.Trial | None = None
@@ -326,7 +327,7 @@ class CompiledFunction:
         keep = self._keep
         if self.donor is not None:
             keep = functools.partial(keep, donated=self.donor(args, kwargs))
-        return record(self._fn, args, kwargs, keep)
+        return record(self._fn, args, kwargs, keep, self._met)
 
     def _keep(
         self, recorder: Recorder, out: Any, origin: Origin, donated: Sequence[Tensor] = ()

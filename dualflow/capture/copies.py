@@ -41,11 +41,18 @@ def instrumented(code: CodeType, namespace: dict[str, Any], ends: bool = False) 
         try:
             found = _kept(code, namespace, ends)
         except (Refused, NoSource) as reason:
-            found = reason
+            found = reason.with_traceback(None)
         _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
     if isinstance(found, Copy):
         return found
-    raise found.with_traceback(None)
+    raise _again(found)
+
+
+def _again(reason: Refused | NoSource) -> Refused | NoSource:
+    """A reason like one that is kept, which must not keep the frames that it is raised through."""
+    made = type(reason).__new__(type(reason), *reason.args)
+    vars(made).update(vars(reason))
+    return made
 
 
 def add(code: CodeType, node: FunctionNode, cls: str | None, module: Module) -> None:
@@ -53,7 +60,7 @@ def add(code: CodeType, node: FunctionNode, cls: str | None, module: Module) -> 
     try:
         found: Copy | Refused = instrument_node(code, node, cls, module)
     except Refused as reason:
-        found = reason
+        found = reason.with_traceback(None)
     key = id(code), False
     _copies[key] = ref(code, lambda _, pop=_copies.pop: pop(key, None)), found
 

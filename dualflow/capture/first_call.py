@@ -50,10 +50,11 @@ TABLES = (
 
 @collection.seldom()
 def record(
-    fn: Any, args: tuple, kwargs: dict, keep: Callable[[Recorder, Any, Origin], None]
-) -> Any:
-    """Call `fn` and keep what was recorded."""
-    recorder = Recorder()
+    fn: Any, args: tuple, kwargs: dict, keep: Callable[[Recorder, Any, Origin], None],
+    met: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """Call `fn` and keep what was recorded; `met` is what recordings of `fn` tell each other."""
+    recorder = Recorder(met)
     frame = Frame(recorder, _nothing, 1, {})
     where, named = _arguments(recorder, args, kwargs)
     call = Call(frame, fn, CONSTANT, args, where, kwargs, named)
@@ -71,7 +72,10 @@ def record(
     except BaseException as error:
         error.__traceback__ = strip(error.__traceback__)
         door.state.mode = before
-        _left(recorder, frame, error, keep, alone=handled is None)
+        found = leaving.leaving(recorder, frame, error) if handled is None else None
+        if found is None or recorder.notes.broken or recorder.left_open():
+            recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
+        keep(recorder, *(found or (None, None)))
         raise
     finally:
         door.state.mode = before
@@ -85,19 +89,6 @@ def record(
     finally:
         recorder.release()
     return out
-
-
-def _left(
-    recorder: Recorder, frame: Frame, error: BaseException, keep: Callable, alone: bool
-) -> None:
-    """Keep what was recorded of a call that `error` leaves."""
-    found = leaving.leaving(recorder, frame, error) if alone else None
-    if found is None or recorder.notes.broken or recorder.left_open():
-        recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
-    try:
-        keep(recorder, *(found or (None, None)))
-    finally:
-        recorder.release()
 
 
 def _arguments(

@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import numpy_calls
+from . import moving, numpy_calls
 from .classes import special
 from .item_stores import set_item
 from .iteration import keys
@@ -35,6 +35,9 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
         recorder.pin(key_origin, key)
         key, key_origin = int(key), CONSTANT
     if kind is Tensor:
+        moved = None if key_origin is CONSTANT else moving.read(recorder, owner, key, key_origin)
+        if moved is not None:
+            return moved
         recorder.understand(key_origin, key)
         if not recorder.dead:
             out = recorder.asking(operator.getitem, owner, key)

@@ -82,6 +82,7 @@ class Notes:
         broken: why these notes cannot be a graph: memory that overlaps memory written to; else "".
             Nothing is noted from then on.
         device: where all results lie.
+        places: those that views show and that may be others in the next call (`moving.Place`).
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -89,6 +90,7 @@ class Notes:
         self.builder = NodeBuilder()
         self.written: dict[Storage, list[Base]] = {}
         self.broken = ""
+        self.places: list[ref[Any]] = []
         self.device = "cpu" if door.state.device is None else door.state.device
         self._places = 0  # results whose place was looked at
         # by the id of a storage, with a weak reference that tells whether the id still means it (a
@@ -101,6 +103,8 @@ class Notes:
 
     def value_of(self, tensor: Tensor, line: SourceLine | None = None) -> Value:
         """The value that `tensor` shows now."""
+        if self.places and type(chain := tensor._view) is views.Moved and not chain.place.pinned:
+            return views.read(self._adding(line), chain.place.value, chain[chain.until :])
         base = self._root(tensor._storage)
         if base is None:
             base, rest = self._find(tensor)
@@ -142,6 +146,7 @@ class Notes:
         """Nothing will be noted any more."""
         self.written.clear()
         self._outside.clear()
+        self.places.clear()
         self._bases = {}
 
     def meet(self, tensor: Tensor) -> None:
@@ -250,6 +255,10 @@ class Notes:
         if self.broken:
             return
         stored = self.value_of(value, line)
+        for known in self.places:
+            place = known()
+            if place is not None and place.storage is target._storage:
+                place.pin()
         base, rest = self._find(target)
         base.value = views.put(self._adding(line), base.value, rest, stored)
         base.views = None

@@ -71,6 +71,8 @@ class Recorder:
         computed: late nodes that must be computed, for that may raise.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
             generator node, draws before).
+        met: numbers that were places in tensors, by their text, in this recording and others of the
+            function.
         effects: what was done to objects from outside, in order.
         outside, classes, late, draws, arrays, drawn: what is known of tensors from outside, of
             classes, of values that Python reads, of random numbers, of NumPy's arrays and of its
@@ -81,7 +83,7 @@ class Recorder:
     guarded, tried, asking = trying.guarded, trying.tried, trying.asking
     certain, watching = trying.certain, trying.watching
 
-    def __init__(self) -> None:
+    def __init__(self, met: dict[str, Any] | None = None) -> None:
         self.nodes = Nodes()
         self.notes = Notes(self)
         self.outside = Outside(self)
@@ -130,6 +132,7 @@ class Recorder:
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
+        self.met = {} if met is None else met
         self.merging = 0  # calls with * or ** whose arguments Python has not put together
         self._tuples: dict[Any, tuple[Any, ...]] = {}
 

@@ -18,7 +18,7 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 
-from . import history, known_streams, leaving, numpy_late
+from . import history, known_streams, leaving, moving, numpy_late
 from .kinds import DICTS, FIXED, TYPES
 from .likenesses import attributes_of
 from .numpy_arrays import WRITEABLE, Late
@@ -214,6 +214,7 @@ class Planner:
 
     def _tensor(self, tensor: Tensor) -> tuple[Any, ...]:
         recorder = self.recorder
+        moving.pin(tensor)
         known = recorder.known(tensor)
         if isinstance(known, Node):
             self.nodes[known] = None
@@ -281,6 +282,7 @@ class Planner:
     def _saved(self, tensor: Tensor) -> tuple[Any, ...]:
         """How a replay gets a tensor that a history keeps."""
         recorder = self.recorder
+        moving.pin(tensor)
         known = recorder.known(tensor)
         if isinstance(known, Node):
             self.nodes[known] = None

@@ -7,13 +7,33 @@ Comes in: a root, the chain of view ops from the root to the view, and `apply`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, final
 
 from dualflow.base.errors import InPlaceError
 from dualflow.ir.op import Op
 
 Chain = tuple[tuple[Op, Mapping[str, Any]], ...]
 Apply = Callable[..., Any]
+
+
+@final
+class Moved(tuple):
+    """A chain that begins at a place which may be another one in the next call, while a call is
+    recorded: `place` knows what the first `until` views show."""
+
+    place: Any
+    until: int
+
+    def beginning(self, place: Any) -> Moved:
+        """This chain, all of whose views show what `place` knows."""
+        self.place, self.until = place, len(self)
+        return self
+
+    def longer(self, steps: Any) -> Moved:
+        """A chain of all these steps, of which this one is the beginning."""
+        made = Moved(steps)
+        made.place, made.until = self.place, self.until
+        return made
 
 
 def read(apply: Apply, root: Any, chain: Chain) -> Any:

@@ -1,0 +1,231 @@
+"""Places in tensors that differ from call to call: `x[i]`, `x[i:i + n]`, rows chosen at random."""
+
+import random
+
+import pytest
+from fidelity_runner import check, parameters, tensor
+
+import dualflow as df
+
+ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0], [0.5, 1.5, 2.5], [3.0, 1.0, 2.0]]
+
+
+def rows(dtype=df.float64):
+    return df.tensor(ROWS, dtype=dtype)
+
+
+def numbers_as_places(compile, see):
+    x = rows()
+
+    @compile
+    def f(x, i, j):
+        return x[i] * 2, x[i, j] + 1, x[:, j] - x[-1, j], x[1:3, j].sum(), x[j][::-1] * x[2]
+
+    for i, j in ((0, 0), (1, 1), (2, 0), (3, 1), (-1, 2), (4, -1), (0, 0), (5, 0), (-6, 0), (1, 3)):
+        see(f, x, i, j)
+    see(f, x, True, 1)
+    see(f, x, 1.0, 1)
+    see(f, x, None, 1)
+
+
+def batches(compile, see):
+    x = rows()
+
+    @compile
+    def f(x, i, size):
+        part = x[i * size : (i + 1) * size]
+        return part.sum(axis=0), part[0] * 2, part.shape, part[:, 1:] + x[i : i + 1, :2]
+
+    @compile
+    def ends(x, part):
+        return x[part] * 2, x[:, part].mean(axis=1)
+
+    for i in (0, 1, 0, 1, 2, 2, -1, 0, 7):
+        see(f, x, i, 2)
+    for part in (slice(0, 2), slice(1, 3), slice(2, 4), slice(None, 2), slice(-2, None), slice(3),
+                 slice(1, 3), slice(3, 1), slice(0, 4, 2), slice(2, 4)):  # fmt: skip
+        see(ends, x, part)
+
+
+def places_that_are_written(compile, see):
+    @compile
+    def later(x, i):
+        row = x[i]
+        x[0] = 5.0
+        return row * 2, x
+
+    @compile
+    def through(x, i):
+        row = x[i]
+        part = row[1:]
+        part *= 2
+        return row + 1, x.sum()
+
+    @compile
+    def whole(x, i):
+        seen = x[i] + 1
+        x *= 2
+        return seen, x[i] * 1
+
+    @compile
+    def other(x, y, i):
+        row = y[i]
+        x += 1
+        return row * 1
+
+    for i in (0, 1, 2, 3, 0, 1):
+        for f in (later, through, whole):
+            x = rows()
+            see(f, x, i)
+            see.that(x)
+        x = rows()
+        see(other, x, x, i)
+        see(other, x, x[1:], i)
+        see(other, x, rows(), i)
+
+
+def rows_that_are_stored(compile, see):
+    ring = rows()
+    state = {"at": 0}
+
+    @compile
+    def push(row):
+        ring[state["at"]] = row
+        state["at"] = (state["at"] + 1) % 5
+        return ring.sum(axis=0), ring[state["at"]] * 1
+
+    @compile
+    def add(x, i, part):
+        x[i] += 2
+        x[i, 1:] *= 3
+        x[part] = x[part] - 1
+        return x.sum()
+
+    for k in range(12):
+        see(push, tensor(float(k), 1.0, 2.0, dtype=df.float64))
+        see.that([ring, state])
+    for i in (0, 1, 2, 3, 4, -1, 0, 5, 2):
+        x = rows()
+        see(add, x, i, slice(i % 3, i % 3 + 2))
+        see.that(x)
+
+
+def places_that_leave(compile, see):
+    kept = []
+
+    @compile
+    def f(x, i):
+        return x[i], x[i][1:], x[i].sum()
+
+    @compile
+    def keeps(x, i):
+        kept.append(x[i])
+        return x[i] * 2
+
+    @compile
+    def holds(x, i):
+        row = x[i]
+        return [row, row * 2], row is x[i], lambda: row
+
+    @compile
+    def born(x, i):
+        y = x * 2
+        return y, y[i], y[i] + 1
+
+    for i in (0, 1, 2, 0, 1, 2):
+        x = rows()
+        first = see(f, x, i)[0]
+        see(keeps, x, i)
+        see(holds, x, i)
+        see(born, x, i)
+        first += 1
+        see.that([x, kept])
+
+
+def places_of_other_handles(compile, see):
+    @compile
+    def f(x, row, i):
+        y = x.detach()
+        return x[i] * row, y[i] + 1, x.T[i] * 2, x[i].detach()[::2] * 2, x[3] - x[i]
+
+    @compile
+    def arrays(x, i):
+        return x[i].numpy() * 2, x[i].tolist()
+
+    x = rows()
+    for i in (0, 1, 2, 0, 1, 2):
+        see(f, x, x[1], i)
+        see(arrays, x, i)
+    see(f, x, rows()[1], 2)
+
+
+def gradients_of_places(compile, see):
+    def loss(w, x, i):
+        return ((w * x[i]).sum() - 1) ** 2 + (w[i % 3] ** 2)
+
+    @compile
+    def f(w, x, i):
+        return df.grad(loss)(w, x, i)
+
+    @compile
+    def taped(w, x, i):
+        return (w[i % 3] * x[i]).sum()
+
+    for i in (0, 1, 2, 3, 4, 0, 1):
+        see(f, tensor(1.0, 2.0, 3.0, dtype=df.float64), rows(), i)
+        w = tensor(1.0, 2.0, 3.0, dtype=df.float64).requires_grad_()
+        out = see(taped, w, rows(), i)
+        out.backward()
+        see.that(w.grad)
+
+
+def places_from_values(compile, see):
+    @compile
+    def f(x, scores):
+        best = int(df.argmax(scores))
+        return x[best] * 2, best, x[best : best + 2].sum(), x[int(scores.sum())] + 1
+
+    for scores in ([1, 0, 2], [0, 0, 1], [1, 0, 0], [0, 1, 0], [2, 2, 0], [9, 9, 9], [0, 2, 2]):
+        see(f, rows(), df.tensor(scores))
+
+
+def rows_drawn(compile, see):
+    rng = random.Random(4)
+
+    @compile
+    def f(x):
+        return x[rng.randrange(5)] * rng.random(), x[rng.randint(0, 1)].sum()
+
+    for _ in range(6):
+        see(f, rows())
+    see.that(rng.random())
+
+
+def loops_over_places(compile, see):
+    @compile
+    def f(x, n, start):
+        total = x[0] * 0
+        for i in range(n):
+            total = total + x[start + i] * i - x[i]
+        return total
+
+    for n, start in ((2, 0), (2, 1), (2, 2), (3, 1), (3, 2), (3, 0), (3, 3)):
+        see(f, rows(), n, start)
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
+
+
+def test_one_recording_serves_all_places():
+    @df.compile(wait=True)
+    def f(x, i, part):
+        return x[i] * 2 + x[part].sum(axis=0)
+
+    x = rows()
+    for i in range(20):
+        found = f(x, i % 5, slice(i % 4, i % 4 + 2))
+        assert found.tolist() == (x[i % 5] * 2 + x[i % 4 : i % 4 + 2].sum(axis=0)).tolist()
+    assert f.stats()["recordings"] <= 3
+    assert f.stats()["replays"] >= 17
