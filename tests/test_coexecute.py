@@ -13,7 +13,13 @@ from dualflow.array.storage import held_back
 from dualflow.autograd import no_grad
 from dualflow.base import config
 from dualflow.base.counters import stats
-from dualflow.base.errors import CompileError, DTypeError, InPlaceError, ShapeError
+from dualflow.base.errors import (
+    CompileError,
+    DTypeError,
+    IndexingError,
+    InPlaceError,
+    ShapeError,
+)
 from dualflow.capture import segments
 from dualflow.capture.coexecute import CoexecuteMode, coexecute, settle
 from dualflow.capture.segments import Segments
@@ -764,6 +770,48 @@ class Counter:
 
     def __init__(self):
         self.key, self.counter = 5, 0
+
+
+def indices():
+    return Env(x=square(), at=tensor(np.array([2, 0, -1])), log=[])
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_look_ups_at_indices_at_hand_are_deferred(written):
+    def function(env):
+        h = env.x * 2.0
+        y = p.take(h, env.at, axis=0) + 1.0
+        if written:
+            env.at[0] = (env.at[0] + 1) % 3  # what was looked up stays that
+        z = p.scatter_add(h, asarray(np.array([[0, 1, 1]])), h[:1], axis=0)
+        env.x += y.sum()
+        return z
+
+    found = both(indices, function, exact=False)
+    assert not any("may raise" in cause for _, cause in found.stats.syncs)
+
+
+@pytest.mark.parametrize("outside", [3, -4])
+def test_indices_out_of_bounds_raise_at_their_line(outside):
+    def function(env):
+        h = env.x * 2.0
+        env.at[env.count % 3] = outside if env.count == 2 else 1
+        env.count += 1
+        try:
+            return p.take(h, env.at, axis=0) * 3.0
+        except IndexingError as error:
+            return h.sum() + len(str(error))
+
+    both(indices, function, exact=False)
+
+
+def test_indices_that_are_pending_are_waited_for(interpreted):
+    def function(env):
+        at = env.at * env.at - 3
+        return p.take(env.x * 2.0, at, axis=0)
+
+    found = both(indices, function)
+    assert any("take may raise" in cause for _, cause in found.stats.syncs)
 
 
 def test_draws_take_their_counter_when_called(interpreted):

@@ -21,7 +21,7 @@ from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import refusal
 from dualflow.base.source import user_line
-from dualflow.ir.op import Op
+from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 from dualflow.ops import primitives as p
@@ -149,7 +149,7 @@ class CoexecuteMode:
     def apply(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         if _error_state() is not self._errors_seen:
             self._look_at_errors()
-        if op.may_raise or self._strict:
+        if self._strict or (op.may_raise and not self._in_bounds(op, inputs, attributes)):
             self._settle_all(inputs, f"{op.name} may raise")
             return _eager.apply(op, inputs, attributes)
         if away:
@@ -205,6 +205,18 @@ class CoexecuteMode:
             if storage is not None and storage.note is not None:
                 storage.note.changing(storage)
             return tensor._array if not away else away[0].on_host(tensor._array)
+
+    def _in_bounds(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> bool:
+        """Whether `op` looks up or stores at indices that are at hand, all of which are there."""
+        if op.kind is not Kind.INDEXING:
+            return False
+        x, indices = inputs[:2]
+        array, storage, axis = indices._array, indices._storage, attributes["axis"]
+        known = indices._pending is None and type(array) is np.ndarray and array.dtype.kind in "iu"
+        if not known or storage in self._run.written or not -1 < axis < x.ndim:
+            return False
+        size = x.shape[axis]
+        return not array.size or bool(-size <= array.min() and array.max() < size)
 
     def _turn(self, op: Op | None, operands: tuple[Any, ...]) -> None:
         """Have a segment open on the device where `op` is computed; DeviceError if there are
