@@ -176,6 +176,26 @@ def test_layer_norm(interpreter, random, blocks):  # noqa: F811
     np.testing.assert_allclose(out, norm * scale + shift, rtol=1e-5, atol=1e-6)
 
 
+def test_long_rows_are_read_twice_for_a_layer_norm(interpreter):  # noqa: F811
+    """Once for the mean and the variance together, which is precise also far from zero."""
+    source = emit(layer_norm()).source
+    assert source.partition("else:")[2].count("for b1 in range") == 2
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 300)).astype(F32)
+    x[1:3] += np.array([[100], [1e5]], F32)
+    x[3] = 7.0
+    x[4, 5] = np.inf
+    scale, shift = np.ones(300, F32), np.zeros(300, F32)
+    found, whole = np.empty_like(x), np.empty_like(x)
+    for out, blocks in ((found, (2, 16, 0)), (whole, (2, 512, 1))):
+        launch(interpreter, layer_norm(), [x, scale, shift, out], (1 / 300, 1e-5), blocks)
+    wide = x[:3].astype(F64)
+    mean = (wide.sum(1, keepdims=True).astype(F32) * F32.type(1 / 300)).astype(F64)
+    near = (wide - mean) / np.sqrt(((wide - mean) ** 2).mean(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(found[:3], near, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(found, whole, rtol=2e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("blocks", [(), (2, 16, 0)])
 def test_cross_entropy_gathers_and_reports_bad_labels(interpreter, random, blocks):  # noqa: F811
     x = random.standard_normal((9, 50)).astype(F32)

@@ -82,6 +82,7 @@ NAMED = {
 WIDE = [
     ("chain", (64, 1000)), ("softmax", (64, 1000)), ("softmax", (64, 8192)),
     ("softmax", (64, 40000)), ("column sum", (4096, 1000)), ("layer_norm", (64, 1000)),
+    ("layer_norm", (64, 40000)),
 ]  # fmt: skip
 
 

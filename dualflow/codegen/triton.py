@@ -15,8 +15,8 @@ from __future__ import annotations
 from dualflow.ir.kernel import Check, Fold, Keep, Kernel, Stage, Store
 from dualflow.ir.text import KernelText
 
-from .triton_folds import Folds
-from .triton_online import Online, online
+from .triton_folds import SUM, Folds
+from .triton_online import Moments, Online, moments, online
 from .triton_variants import can_be_whole
 
 
@@ -77,13 +77,16 @@ class _Emitter(Folds):
         stages = list(self.kernel.stages)
         while stages:
             stage = stages.pop(0)
-            pair = None
+            pair = sums = None
             if stages and not self.whole and len(self.tile) == 2:
                 pair = online(self.kernel, stage, stages[0])
-            if pair is None:
-                self._stage(stage)
-            else:
+                sums = moments(self.kernel, stage, stages[0])
+            if pair is not None:
                 self._pair(pair, stage, stages.pop(0))
+            elif sums is not None:
+                self._moments(sums, stage, stages.pop(0))
+            else:
+                self._stage(stage)
 
     def _pair(self, pair: Online, stage: Stage, second: Stage) -> None:
         """A maximum and the sum of exponentials below it, tile after tile (`triton_online.py`)."""
@@ -116,6 +119,28 @@ class _Emitter(Folds):
         )
         self._outdated(name)
         self._finish(pair.total, second)
+
+    def _moments(self, pair: Moments, stage: Stage, second: Stage) -> None:
+        """A sum and the sum of squares around what follows from it (`triton_online.py`)."""
+        name, squares = self.fold_names[pair.sum.name], self.fold_names[pair.squares.name]
+        (lanes,) = stage.over
+        for fold, where in ((pair.sum, stage), (pair.squares, second)):
+            self._start(fold, where)
+        head = f"for b{self.axes[lanes][1:]} in range(0, {self._end(lanes)}, {self._block(lanes)}):"
+        with self.block(head):
+            self._place(lanes, f"b{self.axes[lanes][1:]} + ")
+            value = self._values(stage, [pair.sum.value])[pair.sum.value]
+            mask = self._mask(self._over(stage))
+            value = f"tl.where({mask}, {value}, 0.0)" if mask else value
+            self.put(f"{name}v = {value}.to(tl.float64)")
+            self.put(f"{name}t += {name}v")
+            self.put(f"{squares}t += {name}v * {name}v")
+        join, along = self._join(SUM), self.tile.index(lanes)
+        self.put(f"{name}s = tl.reduce({name}t, {along}, {join}, keep_dims=True)")
+        self.put(f"{squares}s = tl.reduce({squares}t, {along}, {join}, keep_dims=True)")
+        self.put(f"{name} = {name}s.to(tl.float32)")
+        below = self._values(second, [pair.below])[pair.below]
+        self.put(f"{squares} = around({squares}s, {name}s, {below}, {self._end(lanes)})")
 
     def _stage(self, stage: Stage) -> None:
         tiled = self.kernel.loops[-1:]

@@ -1,10 +1,12 @@
-"""A maximum and the sum of exponentials below it, in one pass over memory.
+"""Two folds of which the second needs the first, in one pass over memory.
 
     m = max of v;  s = sum of exp(v - g(m))    two stages over the same loop
+    s = sum of v;  q = sum of (v - g(s)) ** 2
 
-While the maximum rises, the sum is scaled by how far (Milakov and Gimelshein 2018): rows that do
-not fit into registers are read once less. Comes in: two stages of a kernel. Goes out: an `Online`,
-or None where they are something else.
+While the maximum rises, the sum is scaled by how far (Milakov and Gimelshein 2018). Squares are
+added up in double with their numbers, from which q follows: more precisely than from differences
+in single. So rows that do not fit into registers are read once less. Comes in: two stages of a
+kernel. Goes out: an `Online` or a `Moments`, or None where they are something else.
 """
 
 from __future__ import annotations
@@ -55,6 +57,43 @@ def online(kernel: Kernel, first: Stage, second: Stage) -> Online | None:
     if largest.name not in words or words & {"load", "gather", "index"}:
         return None
     return Online(largest, total, taken[1])
+
+
+@record
+class Moments:
+    """What the two stages fold.
+
+    Attributes:
+        sum: the fold of the first stage.
+        squares: the fold of the second.
+        below: the name, in the second stage, of what is taken off each value.
+    """
+
+    sum: Fold
+    squares: Fold
+    below: str
+
+
+def moments(kernel: Kernel, first: Stage, second: Stage) -> Moments | None:
+    """The pair that the stages are, if they are one."""
+    if not first.over or first.over != second.over or first.over != (kernel.lanes,):
+        return None
+    total, squares = _only_fold(first), _only_fold(second)
+    if total is None or squares is None or {total.dtype, squares.dtype} != {FLOAT32}:
+        return None
+    if any(spelling(fold.op, "triton", FLOAT32) != spelling("sum", "triton", FLOAT32)
+           for fold in (total, squares)):  # fmt: skip
+        return None
+    factors = _made(second, squares.value, spelling("multiply", "triton", FLOAT32))
+    if factors is None or factors[0] != factors[1]:
+        return None
+    taken = _made(second, factors[0], spelling("subtract", "triton", FLOAT32))
+    if taken is None or _tree(first, total.value) != _tree(second, taken[0]):
+        return None
+    words = set(_flat(_tree(second, taken[1])))
+    if total.name not in words or words & {"load", "gather", "index"}:
+        return None
+    return Moments(total, squares, taken[1])
 
 
 def _only_fold(stage: Stage) -> Fold | None:

@@ -73,6 +73,13 @@ def scaled(total, before, now):
     less = libdevice.exp((before - now).to(total.dtype))
     return tl.where((total == 0) | (before == now), total, total * less)
 """,
+    "around": """\
+@triton.jit
+def around(squares, total, center, count):
+    center = center.to(tl.float64)
+    found = squares - center * (total + total) + center * center * count
+    return tl.where(found < 0, 0.0, found).to(tl.float32)
+""",
     "no_number": """\
 @triton.jit
 def no_number(total, where):
