@@ -34,6 +34,12 @@ class Device:
     def __exit__(self, *raised: object) -> None:
         Device.current = self._before.pop()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return self.id
+
     def synchronize(self) -> None:
         pass
 

@@ -14,8 +14,7 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 from schedule_graphs import Builder
 
 import dualflow as df
-from dualflow import errors, nn
-from dualflow.inspect import demonstration
+from dualflow import errors
 from dualflow.ir.graph import Graph
 from dualflow.ops import primitives as p
 from dualflow.pipeline import compile_graph
@@ -256,47 +255,3 @@ def test_texts_that_differ_in_dtypes_alone_are_compiled_apart():
         x = df.asarray([-3, 2], dtype=dtype, device="cuda")
         for _ in range(2):
             assert f(x).tolist() == [3, 2]
-
-
-def test_the_digits_are_learned_as_on_the_cpu(monkeypatch):
-    (images, labels), held_out = demonstration.split_digits()
-    few = (images[:96], labels[:96]), tuple(x[:64] for x in held_out)
-    monkeypatch.setattr(demonstration, "split_digits", lambda dtype: few)
-    monkeypatch.setattr(demonstration, "BATCH", 32)  # three steps
-
-    def losses(device: str) -> demonstration.Training:
-        return demonstration.train(
-            lambda step: df.compile(step, wait=True), epochs=1, device=device
-        )
-
-    there, here = losses("cuda"), losses("cpu")
-    np.testing.assert_allclose(there.losses, here.losses, rtol=1e-5)
-    assert there.accuracy == pytest.approx(here.accuracy, abs=0.02)
-
-
-def test_a_convolutional_network_in_mixed_precision_on_the_device():
-    def losses(device: str) -> list[float]:
-        df.random.seed(1)
-        kernel = (df.random.normal((4, 1, 3, 3)) * 0.3).to(device).requires_grad_()
-        head = nn.Linear(4 * 16, 3).to(device)
-        parameters = [kernel, *head.parameters()]
-        optimizer = df.optim.SGD(parameters, 0.1, momentum=0.9)
-        scaler = df.optim.GradScaler(scale=256.0, device=device)
-        x = df.random.normal((3, 1, 6, 6)).to(device)
-        y = df.asarray([0, 1, 2]).to(device)
-
-        @df.compile(wait=True)
-        def step(x, y):
-            optimizer.zero_grad()
-            with df.autocast():
-                seen = df.relu(df.conv2d(x, kernel)).reshape(3, 4 * 16)
-                loss = df.cross_entropy(head(seen), y)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            return loss.detach()
-
-        found = [step(x, y).item() for _ in range(3)]
-        assert step.stats()["replays"] >= 1
-        return found
-
-    np.testing.assert_allclose(losses("cuda"), losses("cpu"), rtol=5e-3)

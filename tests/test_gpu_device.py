@@ -19,17 +19,27 @@ import pytest
 
 pytest.importorskip("triton")
 
+import fidelity_runner
+import test_fidelity_tensors
+from coexecute_programs import trace
+from gpu_training import NETWORKS
 from harness import cases, check_against_reference, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schedule_graphs import arrays_for, graphs
+from test_coexecute_random import check_close
+from test_gpu_packed_attention import attended as packed
 from test_gpu_templates import CASES as ATTENTION
 from test_gpu_templates import PROGRAMS, attended, leaves, normal
+from test_packed_attention import CASES as PACKED
+from test_packed_attention import operands
 from test_triton_products import CASES, F16, F32, attend, operands_of, product_of
 from triton_graphs import GRAPHS
 
 import dualflow as df
 from dualflow import errors
+from dualflow.capture.coexecute import coexecute
+from dualflow.capture.segments import Segments
 from dualflow.codegen.triton_products import emit_product, product_grid, product_variants
 from dualflow.inspect import demonstration
 from dualflow.ir.interpret import interpret
@@ -46,6 +56,8 @@ pytestmark = [
     pytest.mark.skipif(not df.cuda.is_available(), reason="there is no GPU"),
 ]
 CUDA = "cuda:0"
+#: random programs that are co-executed
+SEEDS = 40
 
 
 def _diagonal(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -233,6 +245,49 @@ def test_the_digits_are_learned_as_on_the_cpu(wait):
     assert there.accuracy > 0.9
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_learn_as_on_the_cpu(name, mixed):
+    there, here = (NETWORKS[name](device, 12, mixed) for device in (CUDA, "cpu"))
+    np.testing.assert_allclose(there, here, rtol=3e-2 if mixed else 1e-3)
+    assert there[-1] < there[0]
+
+
+#: programs that hand memory to NumPy, which a GPU's does not go to; that make tensors of lists
+ON_THE_CPU = ("exported_memory", "adam_with_a_changing_rate", "constants_made_inside")
+
+
+@pytest.mark.parametrize(
+    ("program", "way"),
+    [case for case in fidelity_runner.parameters(vars(test_fidelity_tensors))
+     if case.values[0].__name__ not in ON_THE_CPU],
+)  # fmt: skip
+def test_a_program_runs_as_eagerly(program, way):
+    with df.device(CUDA):
+        fidelity_runner.check(program, way)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_random_programs_co_executed(wait):
+    for seed in range(SEEDS):
+        found = Segments()
+        seen = trace(seed, lambda call, found=found: coexecute(found, call, wait=wait), device=CUDA)
+        check_close(seen, trace(seed, lambda call: call(), device=CUDA))
+        assert found.stats.failures == 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_attention(name, causal):
+    given, starts = operands(name, 16, "float32")
+    there = [x.to(CUDA) for x in (*given, *starts)]
+    wanted = packed(*given, *starts, causal=causal)
+    f = df.compile(lambda *xs: packed(*xs, causal=causal), wait=True)
+    for _ in range(4):
+        for one, other in zip(f(*there), wanted, strict=True):
+            np.testing.assert_allclose(one.tolist(), other.tolist(), atol=2e-4)
+
+
 def test_replays_cost_little_on_the_host_however_many_kernels():
     import time
 
@@ -272,6 +327,20 @@ def test_nothing_leaks():
     assert df.cuda.memory_stats(CUDA)["used"] <= used
 
 
+def test_co_executed_calls_and_their_graphs_leak_nothing():
+    f = df.compile(lambda x: (x * 2.0 + vars().get("n", x.sum().item()), x.max()), wait=True)
+    x = df.random.normal((256, 256)).to(CUDA)
+    for _ in range(20):
+        f(x)
+    gc.collect()
+    used = df.cuda.memory_stats(CUDA)["used"]
+    for _ in range(100):
+        f(x)
+    gc.collect()
+    assert df.cuda.memory_stats(CUDA)["used"] <= used
+    assert f.stats()["co_executions"] > 100
+
+
 def test_no_memory_left_is_an_error_and_the_process_goes_on():
     held = df.ones((1 << 20,), device=CUDA)
     with pytest.raises(errors.OutOfMemoryError, match=r"1 x float32\[1048576\]"):
@@ -300,12 +369,14 @@ def test_dlpack_is_shared_with_other_libraries():
     assert df.from_dlpack(shown).tolist() == [5.0, 7.0, 2.0, 3.0, 4.0, 5.0]
 
 
-def test_the_sanitizer_finds_nothing():
+@pytest.mark.parametrize("kind", ["memcheck", "racecheck"])
+def test_the_sanitizer_finds_nothing(kind):
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         pytest.skip("compute-sanitizer is not installed")
     file = str(Path(__file__))
-    command = [tool, "--error-exitcode", "9", sys.executable, "-m", "pytest", "-q", "-x", file,
-               "-k", "form_of_kernel and 9"]  # fmt: skip
+    forms = "(form_of_kernel and 9) or an_epilogue or attention_and_its"
+    command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, "-m", "pytest", "-q",
+               "-x", file, "-k", forms]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout[-3000:]

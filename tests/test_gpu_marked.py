@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import nullcontext
+
 import pytest
 
 pytest.importorskip("triton")
 
+import test_fidelity_tensors
 import test_gpu_device as marked
 from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 from harness import ops
 
 pytestmark = pytest.mark.usefixtures("gpu")
+WAYS = ("replay", "co-execute")
 CALLS = {
     **{name: (marked.test_an_op_eagerly, next(op for op in ops() if op.name == name))
        for name in ("qr", "svd", "eigh")},
@@ -19,10 +24,35 @@ CALLS = {
     "product": (marked.test_products_with_an_epilogue, marked.F32),
     "program": (marked.test_templates_in_programs, "bias and gelu", 0.0),
     "indices": (marked.test_indices_out_of_bounds_do_not_break_the_device,),
+    "segments": (marked.test_random_programs_co_executed, True),
+    "packed": (marked.test_packed_attention, "one", True),
+    **{f"fidelity {name} {way}": (marked.test_a_program_runs_as_eagerly,
+                                  getattr(test_fidelity_tensors, name), way)
+       for name in ("same_tensor_twice", "overlapping_arguments") for way in WAYS},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_it_runs(name: str):
+def test_it_runs(name: str, monkeypatch):
+    monkeypatch.setattr(marked, "SEEDS", 1)
     test, *arguments = CALLS[name]
     test(*arguments)
+
+
+@pytest.mark.parametrize("found", [0, 9])
+def test_the_sanitizer_is_asked_for_the_forms(found, monkeypatch):
+    asked = []
+
+    def run(command, **_):
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, found, "")
+
+    monkeypatch.setattr(marked.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(marked.subprocess, "run", run)
+    with pytest.raises(AssertionError) if found else nullcontext():
+        marked.test_the_sanitizer_finds_nothing("memcheck")
+    assert asked[:5] == ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9"]
+    names = asked[-1]
+    for test in ("form_of_kernel", "an_epilogue", "attention_and_its"):
+        assert test in names
+        assert any(test in name for name in vars(marked))

@@ -225,7 +225,8 @@ def shown(op: Op, array: Any, attributes: Mapping[str, Any]) -> Any:
 
 def may_share(a: Any, b: Any) -> bool:
     """Whether two arrays of GPUs may share memory."""
-    return a.device == b.device and bool(libraries.cupy().may_share_memory(a, b))
+    near = a.data.device_id == b.data.device_id
+    return near and bool(libraries.cupy().may_share_memory(a, b))
 
 
 def is_part(made: Any, of: Any) -> bool:
