@@ -11,8 +11,17 @@ import pytest
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.runtime import compile, loader, machine, native, native_pool, native_text, products
-from dualflow.runtime.products import tiles
+from dualflow.runtime import (
+    compile,
+    loader,
+    machine,
+    native,
+    native_pool,
+    native_text,
+    numpy_vectors,
+    products,
+)
+from dualflow.runtime.products import writer
 from dualflow.runtime.translation import expressions, words
 
 llvm = pytest.importorskip("llvmlite.binding")
@@ -97,7 +106,8 @@ def test_forms_of_kernels(name, monkeypatch):
     texts = dict.fromkeys((*planned.texts.values(), *products.texts_of(planned.program)))
     assert texts
     with monkeypatch.context() as patch:  # words with Arm's vectors, and no others afterwards
-        patch.setattr(tiles, "vectors", lambda: (16, 4))
+        patch.setattr(writer, "vectors", lambda: (16, 4))
+        patch.setattr(numpy_vectors, "usable", lambda: False)
         patch.setattr(expressions, "written", lru_cache(words.written.__wrapped__))
         for text in texts:
             module = compile.translated(text)

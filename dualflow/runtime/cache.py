@@ -66,8 +66,10 @@ def key(*parts: str) -> str:
 def machine() -> tuple[str, ...]:
     """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
     words = hashed()
-    names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "products/tiles.py",
-             "native_text.py")  # fmt: skip
+    names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "native_text.py",
+             "numpy_vectors.py")  # fmt: skip
+    products = ("writer.py", "tiles.py", "moves.py", "libraries.py")
+    names += tuple(os.path.join("products", name) for name in products)
     rooms = [_sources(os.path.join(_ROOM, room)) for room in ("translation", "cpu_math")]
     for path in (*(os.path.join(_ROOM, name) for name in names), *chain.from_iterable(rooms)):
         words.update(_bytes(path))
