@@ -86,3 +86,35 @@ def test_lines_apart_are_walked_in_whole_vectors_where_they_are_short(columns, d
 
     wide = (100 * lines(6, columns + 2)).astype(dtype)
     assert ("whole_vectors()" in compiled_as_eager(inner, wide)) == (columns > WRITTEN_OUT)
+
+
+TURNED = ("float32", "float64", "float16", "int8", "uint16", "int64", "bool", "complex64")
+
+
+@pytest.mark.parametrize("dtype", TURNED)
+@pytest.mark.parametrize("shape", [(16, 16), (15, 40), (33, 17), (80, 67), (3, 48, 33)])
+def test_turned_tiles_and_what_is_left_of_them(shape, dtype):
+    values = 100 * np.random.default_rng(0).standard_normal((2, *shape))
+    x, y = values.astype(dtype)
+
+    def turned(x, y):
+        return df.matrix_transpose(x) + df.matrix_transpose(y)[..., ::1]
+
+    text = compiled_as_eager(turned, x, y)
+    assert ("turned(" in text) == (dtype != "complex64")
+
+
+def test_turned_tiles_of_views():
+    x = np.random.default_rng(0).standard_normal((70, 90)).astype(np.float32)
+
+    def views(x):
+        inner, back = x[3:67:2, 5:85], x[3:67:2, 84:4:-1]
+        return df.sqrt(df.abs(inner.T)) + back.T, df.flip(inner, axis=0).T * 1
+
+    for i in range(2):
+        compiled_as_eager(lambda x, i=i: views(x)[i], x)
+
+
+def test_a_plain_transpose_is_turned():
+    x = np.random.default_rng(0).standard_normal((40, 50))
+    assert "turned(" in compiled_as_eager(lambda x: (x.T * 1.0, x.T)[0], x)

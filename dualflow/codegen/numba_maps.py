@@ -23,6 +23,8 @@ SHORT_LINE = (256, 2048)
 LANE_BLOCK, FIXED_BLOCK = 512, 2048
 #: Side of the square tiles in which a transposed access is walked.
 TILE = 16
+#: Tiles that are walked beside each other.
+TILES = 4
 
 
 class MapEmitter(RowEmitter):
@@ -60,22 +62,54 @@ class MapEmitter(RowEmitter):
             blocks.append(f"for {b} in range({self._range(axis)}, {size}):")
             inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
             places.append(f"({i} - {b})" if not places else f"{i} - {b}")
+        if self._tiled():
+            blocks = self._tiles_in_order(*blocked)
         place = f" * {TILE} + ".join(places)
         beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
         before, after = (blocks, walks) if self._is_fixed() else ([*walks, *blocks], [])
         with self.block(*before):
             for access in self.strided:
                 if access.mode == "in":
-                    with self.block(*inside):
-                        self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
+                    self._copy_beside(access, beside[access.name], blocked, inside)
             self.beside = beside
             with self.block(*after, *inside):
                 self._stages()
+                if self._tiled():
+                    self.put("whole_vectors()")
             self.beside = {}
             for access in self.strided:
                 if access.mode == "out":
                     with self.block(*inside):
                         self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
+
+    def _tiles_in_order(self, outer: str, lanes: str) -> list[str]:
+        """Loops over tiles, some beside each other along the outer axis: what is turned is then
+        read in longer pieces."""
+        i, hi = self.axes[outer][1:], self.integers[f"hi_{outer}"]
+        return [
+            f"for d{i} in range({self._range(outer)}, {TILES * TILE}):",
+            f"for b{self.axes[lanes][1:]} in range({self._range(lanes)}, {TILE}):",
+            f"for b{i} in range(d{i}, min(d{i} + {TILES * TILE}, {hi}), {TILE}):",
+        ]
+
+    def _copy_beside(
+        self, access: Access, cell: str, blocked: dict[str, int], inside: list[str]
+    ) -> None:
+        """Copy a block; a whole tile of lines that lie along its other axis is turned at once."""
+        copied = f"{cell} = {self._element(access, self.axes)}"
+        first = self.kernel.axes.index(next(a for a in self.kernel.axes if a.name in blocked))
+        if not self._tiled() or access.strides[first] != 1 or access.dtype.kind == "c":
+            with self.block(*inside):
+                self.put(copied)
+            return
+        starts = {axis: f"b{self.axes[axis][1:]}" for axis in blocked}
+        whole = [f"{b} + {TILE} <= {self.integers[f'hi_{axis}']}" for axis, b in starts.items()]
+        pointer, place = self._place(access, {**self.axes, **starts})
+        step = self.integers[f"{access.name}_{self.kernel.lanes}"]
+        with self.block(f"if {' and '.join(whole)}:"):
+            self.put(f"turned({cell.partition('[')[0]}, {pointer}, {place}, {step})")
+        with self.block("else:", *reversed(inside)):
+            self.put(copied)
 
     # Lines of memory.
 
@@ -174,7 +208,7 @@ class MapEmitter(RowEmitter):
         """The accesses that take steps along the lanes: a loop that computes would not vectorise
         with them, so it computes on copies of a block, made by a loop that does nothing else."""
         kernel = self.kernel
-        if all(let.op in BUILT_IN for let in self._every):
+        if not self._tiled() and all(let.op in BUILT_IN for let in self._every):
             return []
         lane = kernel.grid.index(kernel.lanes)
         elsewhere = {

@@ -134,6 +134,11 @@ class Writer:
         """The element of `access` at the point `axes`, `offset` elements further."""
         if access.name in self.beside:
             return self.beside[access.name]
+        pointer, place = self._place(access, axes, offset)
+        return f"{pointer}[{place}]"
+
+    def _place(self, access: Access, axes: Mapping[str, str], offset: str = "") -> tuple[str, str]:
+        """The pointer of `access`, and how many elements after it that element is."""
         name, further = access.near or (access.name, 0)
         terms = [offset] if offset else []
         terms += [str(further)] if further else []
@@ -144,7 +149,7 @@ class Writer:
             elif stride:
                 step = {1: "", -1: "-"}.get(stride, f"{stride} * ")  # type: ignore[arg-type]
                 terms.append(f"{step}{position}")
-        return f"{self.pointers[name]}[{' + '.join(terms) or '0'}]"
+        return self.pointers[name], " + ".join(terms) or "0"
 
     def _read_keeps(self, stage: Stage) -> None:
         used = {name for let in stage.lets for name in let.arguments}

@@ -18,6 +18,7 @@ from .cpu_math.intrinsics import packed, unpacked
 from .products.tiles import NAMESPACE as PRODUCTS
 from .translation import kinds as types
 from .translation.words import Made, Word, word
+from .turned import turned
 
 HALF = ir.HalfType()
 INT16 = ir.IntType(16)
@@ -220,5 +221,6 @@ NAMESPACE: dict[str, Any] = {
     "round_half": round_half,
     "from_half": from_half,
     "to_half": to_half,
+    "turned": turned,
     **types.DTYPES,
 }
