@@ -35,7 +35,6 @@ from .ops.devices import device as device
 from .ops.functions import fft as fft
 from .ops.functions import linalg as linalg
 from .ops.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
-from .ops.functions.packed_attention import packed_attention as packed_attention
 from .ops.functions.contraction import einsum as einsum
 from .ops.functions.convolution import conv1d as conv1d
 from .ops.functions.convolution import conv2d as conv2d
@@ -54,6 +53,7 @@ from .ops.functions.information import result_type as result_type
 from .ops.functions.linalg import cross as cross
 from .ops.functions.linalg import diagonal as diagonal
 from .ops.functions.linalg import trace as trace
+from .ops.functions.packed_attention import packed_attention as packed_attention
 from .ops.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .ops.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .ops.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d

@@ -201,6 +201,78 @@ def rows_drawn(compile, see):
     see.that(rng.random())
 
 
+def orders_drawn(compile, see):
+    rng = random.Random(11)
+    state = {"order": [3, 1, 2], "rates": (0.5, 0.25, 2.0)}
+
+    @compile
+    def f(x):
+        order = list(range(x.shape[0]))
+        rng.shuffle(order)
+        batch = df.stack([x[i] for i in order[:3]])
+        picked = rng.sample(range(5), 2)
+        rate = rng.choices(state["rates"], weights=[1, 2, 1], k=2)
+        return batch * rate[0], order, picked, rate, x[picked[0]] + rng.random()
+
+    @compile
+    def outside(x):
+        rng.shuffle(state["order"])
+        return x * state["order"][0], state["order"]
+
+    @compile
+    def seeded(x, seed):
+        mine = random.Random(seed)
+        order = [5, 7]
+        mine.shuffle(order)
+        return x * mine.random() + mine.randint(0, 9), order, mine.sample((1, 2, 3), 2)
+
+    @compile
+    def module(x):
+        return x * random.choices([1, 2, 3])[0], random.sample([1.5, 2.5], k=2)
+
+    random.seed(3)
+    for k in range(8):
+        see(f, rows())
+        see(outside, tensor(*ROWS[0]))
+        see(seeded, tensor(*ROWS[0]), k % 3)
+        see(module, tensor(*ROWS[0]))
+        if k == 3:
+            state["rates"] = (0.5, 1.0, 4.0)
+        if k == 5:
+            state["order"] = [1, 2, 3, 4]
+    see.that([rng.random(), random.random(), state])
+
+
+def what_else_is_drawn(compile, see):
+    rng = random.Random(1)
+
+    class Own(random.Random):
+        def random(self):
+            return 0.5
+
+    own = Own(2)
+
+    @compile
+    def f(x, items, count):
+        try:
+            return x * 2, rng.sample(items, count), rng.choices(items, k=count)
+        except (ValueError, IndexError) as error:
+            return x, str(error)
+
+    @compile
+    def shuffles(x, items):
+        rng.shuffle(items)
+        own.shuffle(items)
+        return x * 2, items
+
+    big, texts = [2**70, 1], ["a", "b"]
+    for items in ([1, 2, 3], [1, 2, 3], texts, texts, [1, 2.0], [True, False], [], big, [[1], [2]]):
+        for count in (2, 1, 2, 9):
+            see(f, tensor(*ROWS[0]), items, count)
+        see(shuffles, tensor(*ROWS[0]), list(items))
+    see.that(rng.random())
+
+
 def loops_over_places(compile, see):
     @compile
     def f(x, n, start):

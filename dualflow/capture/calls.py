@@ -18,6 +18,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from . import (
+    chosen,
     construct,
     known,
     known_logging,
@@ -188,7 +189,7 @@ def find(call: Call) -> Plan | None:
     if kind is types.MethodType and type(f.__self__) is Tensor:
         return _method(call)
     if numpy_random.is_generator(getattr(f, "__self__", None)):
-        return numpy_random.method(call)
+        return chosen.plan(call) if chosen.chooses(call) else numpy_random.method(call)
     if kind is types.MethodType:
         return _method(call)
     plan = numpy_calls.find(call)

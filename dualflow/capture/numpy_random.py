@@ -47,9 +47,11 @@ def is_generator(value: Any) -> bool:
 
 
 def makes_generator(function: Any) -> bool:
-    """Whether a function is `np.random.default_rng`."""
-    random = sys.modules.get("numpy.random")
-    return random is not None and function is random.default_rng
+    """Whether a function is `np.random.default_rng`, or `random.Random`."""
+    theirs, own = sys.modules.get("numpy.random"), sys.modules.get("random")
+    return (theirs is not None and function is theirs.default_rng) or (
+        own is not None and function is own.Random
+    )
 
 
 class Draws:
@@ -62,7 +64,7 @@ class Draws:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.made: list[np.random.Generator] = []
+        self.made: list[Any] = []
 
     def write(self, emitter: Emitter) -> str:
         """Lines that draw; what undoes it, if it is needed."""
@@ -96,7 +98,10 @@ def drawn(calls: tuple[tuple[Any, ...], ...]) -> tuple[list[np.ndarray] | None, 
     found = []
     try:
         for generator, name, args, kwargs, type_ in calls:
-            made = np.asarray(getattr(generator, name)(*args, **kwargs))
+            if name == "shuffle":
+                made = np.asarray(_shuffled(generator, *args))
+            else:
+                made = np.asarray(getattr(generator, name)(*args, **kwargs))
             if made.shape != type_.shape or made.dtype != type_.dtype:
                 raise ValueError(f"{name} gave another type or shape")
             found.append(made)
@@ -104,6 +109,13 @@ def drawn(calls: tuple[tuple[Any, ...], ...]) -> tuple[list[np.ndarray] | None, 
         undo()
         return None, undo
     return found, undo
+
+
+def _shuffled(generator: Any, places: range) -> list[int]:
+    """The places in the order into which `generator` brings a list of so many items."""
+    order = list(places)
+    generator.shuffle(order)
+    return order
 
 
 def _state(generator: Any) -> Any:
@@ -130,16 +142,10 @@ def _set_state(generator: Any, state: Any) -> None:
 def method(call: Call) -> Plan | None:
     """The plan of a call of a method of a generator."""
     recorder, f = call.recorder, call.function
-    owner, origin, node = f.__self__, call.origin, None
-    if isinstance(origin, Born) and origin.kind == "method":
-        node = recorder.origin(origin.parts[1], owner)
-    elif isinstance(origin, Node):  # a function of np.random
-        recorder.guard("{0} is {k0}", origin, constants=(f,))
-        node = recorder.constant(owner)
-    if f.__name__ not in _DRAWS or not isinstance(node, Node):
+    node = owner_of(call)
+    if f.__name__ not in _DRAWS or node is None:
         call.refuse(f"{f.__name__} of a random generator")
         return None
-    recorder.typed(node, owner)
     args = [_argument(recorder, v, q) for v, q in zip(call.args, call.origins, strict=True)]
     kwargs = {key: _argument(recorder, v, call.where[key]) for key, v in call.kwargs.items()}
     if recorder.dead:
@@ -148,6 +154,21 @@ def method(call: Call) -> Plan | None:
         lambda out: _noted(recorder, out, (node, f.__name__, args, kwargs)),
         lambda *a, **k: recorder.guarded(f, *a, **k),
     )
+
+
+def owner_of(call: Call) -> Node | None:
+    """What finds the generator whose method is called; None if that is not known."""
+    recorder, f, origin = call.recorder, call.function, call.origin
+    node: Origin = None
+    if isinstance(origin, Born) and origin.kind == "method":
+        node = recorder.origin(origin.parts[1], f.__self__)
+    elif isinstance(origin, Node):  # a function of np.random, or of random
+        recorder.guard("{0} is {k0}", origin, constants=(f,))
+        node = recorder.constant(f.__self__)
+    if not isinstance(node, Node):
+        return None
+    recorder.typed(node, f.__self__)
+    return node
 
 
 def _argument(recorder: Recorder, value: Any, origin: Origin) -> Any:
@@ -185,8 +206,8 @@ def _noted(recorder: Recorder, out: Any, call: tuple[Any, ...]) -> Origin:
 
 
 def generator(call: Call) -> Plan | None:
-    """The plan of `np.random.default_rng(seed)`."""
-    recorder = call.recorder
+    """The plan of `np.random.default_rng(seed)`, or `random.Random(seed)`."""
+    recorder, f = call.recorder, call.function
     plain = len(call.args) == 1 and not call.kwargs and type(call.args[0]) is int
     node = recorder.as_node(call.origins[0], call.args[0]) if plain else None
     if node is None or node.late:
@@ -196,16 +217,16 @@ def generator(call: Call) -> Plan | None:
     if isinstance(call.origin, Node):
         recorder.guard("{0} is {k0}", call.origin, constants=(call.function,))
     number = recorder.constant(len(recorder.drawn.made))  # each call makes one of its own
-    made = recorder.nodes("{k0}({0}, {1})", (node, number), (new_generator,))
+    made = recorder.nodes("{k0}({k1}, {0}, {1})", (node, number), (new_generator, f))
 
     def finish(out: Any) -> Origin:
         recorder.drawn.made.append(out)
         recorder.remember(out, made)
         return made
 
-    return call.plan(finish, lambda seed: recorder.guarded(np.random.default_rng, seed))
+    return call.plan(finish, lambda seed: recorder.guarded(f, seed))
 
 
-def new_generator(seed: int, number: int) -> np.random.Generator:
+def new_generator(make: Callable[[int], Any], seed: int, number: int) -> Any:
     """A generator; `number` tells those of one call apart."""
-    return np.random.default_rng(seed)
+    return make(seed)
