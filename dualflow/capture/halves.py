@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary
@@ -40,7 +40,8 @@ _SEEING = frozenset({"locals", "vars", "dir", "eval", "exec", "super", "__class_
 
 @final
 class Halves:
-    """Both ways to run a function, and their times.
+    """Both ways to run a function, and their times: those of this thread, which other programs do not
+    change.
 
     Attributes:
         chosen: whether halves are faster; None while that is not known.
@@ -67,9 +68,9 @@ class Halves:
         if self.chosen:
             return self._run(args, kwargs)
         halved = self._turn()
-        start = perf_counter()
+        start = thread_time()
         out = self._run(args, kwargs) if halved else whole()
-        self._note(halved, perf_counter() - start)
+        self._note(halved, thread_time() - start)
         return out
 
     def blocks(self) -> list[Block]:
