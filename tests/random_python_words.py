@@ -332,7 +332,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "Fixed({i}).more().b", "Fixed({i}, {i}).b", "hash(Fixed({i}, 1))", "Point({i}, 2).total()",
         "draws.randrange(9)", "random.randrange(5)", "int(str({i})[:9])", "{i} ** 2 % 97", "~{i}",
         "{i} >> 1", "bisect.bisect_left([1, 3, 5], {i})", "round({r})", "math.gcd({i}, 6)",
-        "df.argmax({t}).item()", "(yielded := {i})", "len(repr({N}))", "sum(map(len, [{N}, {N}]))",
+        "df.argmax({t}).item()", "len(repr({N}))", "sum(map(len, [{N}, {N}]))",
         "max({N}, default={i})", "functools.reduce(lambda a, b: a - b, {N}, {i})",
         "axpy({i}, *{N})",
     ),

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import operator
 import pickle
 import string
@@ -15,7 +16,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import CompileError
-from dualflow.capture import CompiledFunction, blocks
+from dualflow.capture import CompiledFunction, blocks, recorder
 
 
 def vector(*values):
@@ -428,3 +429,28 @@ def test_a_tensor_of_which_only_the_shape_counts_is_guarded():
     trace = df.compile(lambda x: df.linalg.trace(x, offset=3), wait=True)
     assert [trace(df.ones(s)).shape for s in ((1, 1), (2, 3, 3), (1, 1))] == [(), (2,), ()]
     assert ways(like)[1:] == (3, 0, 0)
+
+
+def test_very_many_steps_of_plain_python_are_not_noted(monkeypatch):
+    monkeypatch.setattr(recorder, "MOST_STEPS", 100)
+
+    def plain(x, n):
+        total = 0
+        for i in range(n):
+            total += math.gcd(i, 6)
+        return x * total
+
+    def stepping(x, n):
+        for i in range(n):
+            x = x * math.gcd(i, 6)
+        return x
+
+    given = df.tensor([1.0, 2.0])
+    few, many, steps = (df.compile(f, wait=True) for f in (plain, plain, stepping))
+    for _ in range(3):
+        assert few(given, 40).tolist() == plain(given, 40).tolist()
+        assert many(given, 400).tolist() == plain(given, 400).tolist()
+        assert steps(given, 90).tolist() == stepping(given, 90).tolist()
+    assert few.stats()["replays"] == steps.stats()["replays"] == 2
+    assert many.stats()["co_executions"] == 2
+    assert "calls and items of loops among few operations" in str(many.report().reasons)

@@ -205,12 +205,14 @@ class Displays(Operators):
     def _counted(self, value: range, origin: Origin, slot: int) -> Iterator[int]:
         self.recorder.pin(origin, value)
         for item in value:
+            self.recorder.step()
             self.slots[slot] = CONSTANT
             yield item
 
     def _spreading(self, pairs: Iterator[tuple[Any, Origin]], shape: Any) -> Iterator[Any]:
         plain = type(shape) is int and shape >= 0
         for item, origin in pairs:
+            self.recorder.step()
             if plain:
                 self.slots[shape] = origin
             elif not self.recorder.dead:

@@ -146,6 +146,7 @@ class Frame(Matching):
         recorder = self.recorder
         if recorder.alarm.on:  # of a call that raised
             recorder.alarm.close()
+        recorder.step()
         if recorder.dead:
             return f
         plan = calls.prepare(self, sf, slots, f, args, kwargs)

@@ -44,6 +44,8 @@ from .provenance import (
 )
 from .reasons import Reason
 
+#: so many calls and items of loops of plain Python are noted, not more
+MOST_STEPS = 10_000
 #: what a path may lead to another one of next time
 _REPLACED = (*FIXED, types.FunctionType, tuple)
 _HEAP = 1 << 9  # a flag of classes that are no part of the interpreter
@@ -133,8 +135,15 @@ class Recorder:
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
         self.met = {} if met is None else met
+        self.steps = 0  # calls and items of loops
         self.merging = 0  # calls with * or ** whose arguments Python has not put together
         self._tuples: dict[Any, tuple[Any, ...]] = {}
+
+    def step(self) -> None:
+        """A call or an item of a loop: of very many among few operations nothing is gained."""
+        self.steps += 1
+        if self.steps % MOST_STEPS == 0 and len(self.notes.builder.nodes) * 20 < self.steps:
+            self.refuse(f"{self.steps} calls and items of loops among few operations")
 
     # Refusing -------------------------------------------------------------------------------
 
