@@ -135,6 +135,38 @@ def test_a_product_that_cublas_refuses_is_counted_and_python_runs(monkeypatch):
     assert f.stats()["replays"] == 0
 
 
+@pytest.mark.parametrize("word", ["CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU"])
+def test_machine_code_that_the_driver_does_not_take_is_left_to_cupy(monkeypatch, word):
+    class Status(int):
+        name = word
+
+    driver = sys.modules["cuda.bindings"].driver
+    monkeypatch.setattr(driver, "cuModuleLoadData", lambda code: (Status(200),))
+    x = df.arange(3, dtype="float32", device="cuda")
+    with df.config(on_compiler_error="eager"):
+        f = df.compile(lambda x: x * 2 + 1, wait=True)
+        before = df.stats()["compiler_errors"]
+        assert [f(x).tolist() for _ in range(2)] == [[1.0, 3.0, 5.0]] * 2
+        assert df.stats()["compiler_errors"] > before
+    g = df.compile(lambda x: x * 3 + 1, wait=True)
+    with pytest.raises((errors.DeviceError, errors.CompileError), match="an older triton"):
+        [g(x) for _ in range(2)]
+
+
+def test_without_the_drivers_library_the_error_is_ours(monkeypatch):
+    class DynamicLibNotFoundError(RuntimeError):
+        pass
+
+    def fail(*_: Any) -> None:
+        raise DynamicLibNotFoundError('"cuda" is an NVIDIA driver library')
+
+    x = df.eye(3, device="cuda")
+    program = compile_graph(chain_of(3), device="cuda:0").result()
+    monkeypatch.setattr(launchers_of(program)[0], "_launch", fail)
+    with pytest.raises(errors.DeviceError, match="NVIDIA driver library"):
+        program.run([x.array[0]])
+
+
 MAPS = """\
 7f00-7f01 r-xp 0000 08:01 12 /opt/a b/nvidia/cublas/lib/libcublas.so.12
 7f02-7f03 r-xp 0000 08:01 13 /opt/a b/nvidia/cu13/lib/libcublas.so.13

@@ -22,6 +22,9 @@ from .libraries import driver, failed
 #: Shared memory beyond this has to be asked for.
 PLAIN_SHARED = 48 << 10
 _WARP = 32
+#: what a driver says of machine code that is not for it
+_OTHER_CODE = ("CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU",
+               "CUDA_ERROR_UNSUPPORTED_PTX_VERSION")  # fmt: skip
 #: how `struct` calls a word of so many bytes
 _WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -46,7 +49,14 @@ def function(image: Image, index: int) -> Any:
         DeviceError: the GPU cannot take it: made for another one, or too much shared memory.
     """
     cuda = driver()
-    module = checked(cuda.cuModuleLoadData(image.code), f"loading a kernel on cuda:{index}")
+    loaded = cuda.cuModuleLoadData(image.code)
+    if getattr(loaded[0], "name", "") in _OTHER_CODE:
+        raise DeviceError(
+            f"machine code that the driver of cuda:{index} does not take ({loaded[0].name})",
+            why="Triton's assembler is of a newer CUDA than the driver, or it is for another GPU",
+            instead="a newer driver, an older triton, or df.config(mode='eager')",
+        )
+    module = checked(loaded, f"loading a kernel on cuda:{index}")
     found = checked(cuda.cuModuleGetFunction(module, image.name.encode()), "finding a kernel")
     if image.shared > PLAIN_SHARED:
         attribute = cuda.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

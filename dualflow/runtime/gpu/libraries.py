@@ -66,7 +66,7 @@ def count_devices(cupy: Any) -> int:
             instead = "a machine with one, or tensors on the CPU"
         elif "InsufficientDriver" in str(cause):
             why = f"its driver knows CUDA {version}, CuPy was built for {_built_for(runtime)}"
-            instead = "a newer driver, or CuPy for an older CUDA (cupy-cuda12x)"
+            instead = f"a newer driver, or CuPy for CUDA 12: {INSTALL[:-2]}-cuda12]'"
         else:
             why, instead = str(cause), "tensors on the CPU"
         raise DeviceError("a GPU (cuda) that cannot be used", why=why, instead=instead) from cause
@@ -150,7 +150,8 @@ def translated(cause: Exception, what: str) -> Exception | None:
     if name == "OutOfMemoryError":
         return OutOfMemoryError(f"{what}: the GPU has no memory left", why=str(cause),
                                 instead="smaller batches, or df.checkpoint")  # fmt: skip
-    if name in ("CUDARuntimeError", "CUDADriverError", "CUBLASError", "CUSOLVERError"):
+    if name in ("CUDARuntimeError", "CUDADriverError", "CUBLASError", "CUSOLVERError",
+                "CuFFTError", "NVRTCError", "DynamicLibNotFoundError"):  # fmt: skip
         return failed(what, str(cause))
     return None
 
