@@ -13,9 +13,11 @@ import itertools
 import linecache
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from benchmarks.threads import one_thread
@@ -28,6 +30,16 @@ import numpy as np
 import dualflow as df
 from benchmarks import libraries
 from benchmarks.keeping import machine, save
+from benchmarks.recorded import (
+    RANDOM,
+    Function,
+    Program,
+    floats,
+    heat,
+    plain,
+    training,
+    transformer,
+)
 from benchmarks.task import Task
 from dualflow.capture import blocks, halves, trials
 from dualflow.capture.coexecute import coexecute
@@ -39,12 +51,8 @@ from dualflow.capture.recorder import Recorder
 from dualflow.capture.segments import Segments
 from dualflow.capture.twins import twin
 
-_RANDOM = np.random.default_rng(0)
 _numbers = itertools.count()
-LIMIT = 1.5  # an attribute and a global that functions below read
-Function = Callable[..., Any]
-#: a function with its arguments, new at each call
-Program = Callable[[], tuple[Function, tuple[Any, ...]]]
+LIMIT = 1.5  # a global that a function below reads
 
 
 @dataclass(frozen=True)
@@ -54,112 +62,13 @@ class Figure:
     Attributes:
         value: in microseconds, or a share.
         most: what it may be at most; None where nothing is promised.
-        unit: "us" or "of replayed speed", of which `most` is then the least.
+        unit: "us" or what it is a share of: `most` is then the least.
     """
 
     name: str
     value: float
     most: float | None = None
     unit: str = "us"
-
-
-def floats(*shape: int) -> df.Tensor:
-    """Normally distributed float32 numbers."""
-    return df.tensor(_RANDOM.normal(size=shape).astype(np.float32))
-
-
-# Programs -----------------------------------------------------------------------------------
-
-
-def training(batch: int = 64, width: int = 128, log: Any = None, frames: bool = False) -> Program:
-    """A step of Adam on the digits' network; with `log`, it logs its loss; with `frames`, it looks
-    at its frame, which no replay can do."""
-
-    def make() -> tuple[Function, tuple[Any, ...]]:
-        nn = df.nn
-        model = nn.Sequential(
-            nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
-            nn.Linear(width, 10),
-        )  # fmt: skip
-        optimizer = df.optim.Adam(model.parameters(), lr=1e-3)
-
-        def step(x: df.Tensor, y: df.Tensor) -> Any:
-            optimizer.zero_grad()
-            loss = df.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            if log is None:
-                return loss.detach()
-            value = loss.item()
-            log.info("loss %.4f", value)
-            if frames:
-                look()
-            return value
-
-        return step, (floats(batch, 64), df.asarray(np.arange(batch) % 10))
-
-    return make
-
-
-def look() -> None:
-    """Look at the frame: a function that does is called as it is, and no replay follows."""
-    sys._getframe()
-
-
-def transformer() -> tuple[Function, tuple[Any, ...]]:
-    """A block of a transformer: attention of four heads, then two layers."""
-    n, width, heads = 16, 32, 4
-    wide = [floats(width, width) for _ in range(4)]
-    up, down = floats(width, 4 * width), floats(4 * width, width)
-
-    def split(x: df.Tensor) -> df.Tensor:
-        return df.permute_dims(x.reshape((n, heads, width // heads)), (1, 0, 2))
-
-    def block(x: df.Tensor) -> df.Tensor:
-        for _ in range(4):
-            h = df.layer_norm(x)
-            q, k, v = (split(h @ w) for w in wide[:3])
-            scores = df.softmax(q @ df.matrix_transpose(k) / 2.8, axis=-1)
-            x = x + df.permute_dims(scores @ v, (1, 0, 2)).reshape((n, width)) @ wide[3]
-            x = x + df.gelu(df.layer_norm(x) @ up) @ down
-        return x
-
-    return block, (floats(n, width),)
-
-
-def heat() -> tuple[Function, tuple[Any, ...]]:
-    """Fifty steps of a heat equation, written in place."""
-
-    def solve(u: df.Tensor, steps: int = 50, k: float = 0.1) -> df.Tensor:
-        for _ in range(steps):
-            u[1:-1] = u[1:-1] + k * (u[2:] - 2 * u[1:-1] + u[:-2])
-        return u
-
-    return solve, (floats(1000),)
-
-
-def plain() -> tuple[Function, tuple[Any, ...]]:
-    """Much plain Python around few operations: objects, dicts, calls, branches."""
-    table = {"x": 1.0, "y": 2.0, "z": 3.0}
-
-    class Settings:
-        def __init__(self) -> None:
-            self.scale, self.names = 2, ["x", "y", "z"]
-
-    settings = Settings()
-
-    def weight(value: float, k: int) -> float:
-        return value * k + 1 if k > LIMIT else value
-
-    def run(x: df.Tensor, count: int) -> df.Tensor:
-        for i in range(count):
-            total = 0.0
-            for name in settings.names:
-                total = total + weight(table[name], settings.scale)
-            x = x * total + (i if i % 3 else 1)
-        return x
-
-    return run, (floats(10), 30)
 
 
 # Recording ----------------------------------------------------------------------------------
@@ -264,7 +173,7 @@ def replays(count: int) -> list[Figure]:
     def small(xp: Any, a: Any, b: Any, c: Any) -> Any:
         return a * b + c
 
-    arrays = [_RANDOM.random(4, np.float32) for _ in range(3)]
+    arrays = [RANDOM.random(4, np.float32) for _ in range(3)]
     task = Task(small, tuple(arrays))
     calls = {name: libraries.call_of(name, task) for name in libraries.available(task)}
     for _ in range(3):
@@ -368,6 +277,37 @@ def loops(batch: int, width: int, repeats: int) -> list[Figure]:
     ]  # fmt: skip
 
 
+# Beside the helper --------------------------------------------------------------------------
+
+
+def beside(repeats: int, seconds: float) -> list[Figure]:
+    """How fast Python and NumPy are while the helper process compiles, in their speed alone."""
+    x, numbers = floats(64, 64), RANDOM.random(100_000)
+
+    def rate() -> float:
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() < began + seconds:
+            np.add(numbers, 1.0).sum()
+            sum(range(2000))
+            count += 1
+        return count / (time.perf_counter() - began)
+
+    shares = []
+    for k in range(repeats):
+        with tempfile.TemporaryDirectory() as folder, df.config(cache=folder):
+            lines = (f"    x = df.exp(x - x.max(axis={i % 2})) * {k + i}.5\n" for i in range(6))
+            alone = rate()
+            fast = df.compile(_source("".join(lines), df=df))
+            fast(x)
+            block, found = fast._root.alternatives[0].block, []
+            while not block.ready:
+                found.append(rate())
+            if found:
+                shares.append(median(found) / median([alone, rate()]))
+    value = median(shares) if shares else 1.0
+    return [Figure("beside the compiling helper", value, 0.9, "of the speed alone")]
+
+
 # The command --------------------------------------------------------------------------------
 
 
@@ -382,7 +322,7 @@ def measure(tiny: bool) -> list[Figure]:
     found += hooks(count) + replays(count) + guards(count) + matching(max(count // 100, 1))
     for batch, width in ((64, 16),) if tiny else ((512, 256), (2048, 512)):
         found += loops(batch, width, 2 if tiny else 12)
-    return found
+    return found + beside(1 if tiny else 15, 0.02 if tiny else 0.08)
 
 
 def main() -> int:
