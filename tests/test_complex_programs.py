@@ -5,10 +5,14 @@ Every result is compared with the graph's meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from kernel_interpreter import run
-from schedule_graphs import Builder
+from schedule_graphs import Builder, arrays_for, graphs
 
 import dualflow as df
 from dualflow.base.dtypes import bool_, complex64, complex128, float32, float64, int64
@@ -33,15 +37,29 @@ def checked(graph: Graph, kernels: int, calls: int) -> Program:
         data = rng.standard_normal(value.shape) + 0j
         data += 1j * rng.standard_normal(value.shape)
         arrays.append((data if value.dtype.kind == "c" else data.real).astype(value.dtype))
-    wanted = interpret(graph, arrays)
+    compare(program, arrays, interpret(graph, arrays))
+    assert len(program.launches) == kernels, str(program)
+    assert len(program.steps) - kernels == calls, str(program)
+    return program
+
+
+def compare(program: Program, arrays: list[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
+    """Both ways to run the program give what is wanted."""
     texts = {launch.kernel: numba.emit(launch.kernel) for launch in program.launches}
     for found in (run(program, arrays), cpu.prepare(program, texts).result().run(arrays)):
         for one, other in zip(found, wanted, strict=True):
             close = {"rtol": 1e-5} if other.dtype in (complex64, float32) else {"rtol": 1e-13}
             np.testing.assert_allclose(one, other, strict=True, **close)
-    assert len(program.launches) == kernels, str(program)
-    assert len(program.steps) - kernels == calls, str(program)
-    return program
+
+
+@settings(max_examples=40, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))  # fmt: skip
+@given(graphs(dtypes=(complex64, complex128, float32)), st.integers(0, 99))
+def test_random_graphs(drawn, seed):
+    graph, _ = drawn
+    arrays = arrays_for(graph, seed)
+    with np.errstate(all="ignore"):
+        compare(plan(simplify(graph)), arrays, interpret(graph, arrays))
 
 
 def cast(b: Builder, x: Value, dtype: np.dtype) -> Value:
@@ -155,11 +173,11 @@ def test_operations_on_complex_constants_are_folded():
 
 
 def test_a_cast_by_way_of_complex_numbers_goes_where_they_hold_every_value():
-    for given, casts in ((int64, 2), (float64, 1), (bool_, 1), (complex64, 1)):
+    for dtype, casts in ((int64, 2), (float64, 1), (bool_, 1), (complex64, 1)):
         b = Builder()
-        narrow = cast(b, cast(b, b.tensor(3, dtype=given), complex128), complex64)
+        narrow = cast(b, cast(b, b.tensor(3, dtype=dtype), complex128), complex64)
         nodes = simplify(b.build([narrow])).nodes
-        assert len(nodes) == casts, given
+        assert len(nodes) == casts, dtype
 
 
 def spectrum(z: df.Tensor, x: df.Tensor) -> tuple[df.Tensor, df.Tensor]:
