@@ -227,6 +227,18 @@ def unbound(x):
     return y
 
 
+def early_read(x):
+    y = x * 2.0
+    if x.ndim > 1:
+        y = y + COUNT_OF  # noqa: F823
+    look()
+    COUNT_OF = 3.0  # noqa: N806
+    return y * COUNT_OF
+
+
+COUNT_OF = 1.0  # another one: that of the function has no value yet
+
+
 def seen(x):
     y = x * 2.0
     look()
@@ -254,7 +266,9 @@ def alone(x):
 COUNT = 0
 
 
-@pytest.mark.parametrize("f", [comprehension, unbound, seen, taken_away, counted, alone])
+@pytest.mark.parametrize(
+    "f", [comprehension, unbound, early_read, seen, taken_away, counted, alone]
+)
 def test_what_is_not_cut(f):
     lines, start = inspect.getsourcelines(f)
     (at,) = [n for n, line in enumerate(lines, start) if "look()" in line]
@@ -279,6 +293,17 @@ def test_slower_halves_are_left(monkeypatch):
     monkeypatch.setattr(halves, "LONG", 1e9)
     fast = settled(after, X)
     assert parts(fast) is None
+
+
+def test_comprehensions_have_variables_of_their_own():
+    def f(xs):
+        ys = [x * 2.0 for x in xs]
+        look()
+        return sum(x.sum() for x in ys)
+
+    fast = settled(f, [X, X])
+    assert parts(fast) == ("replay", "co-execute")
+    assert equal(fast([X, X]), f([X, X]))
 
 
 def test_threads_and_recursion():

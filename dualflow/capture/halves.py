@@ -40,8 +40,8 @@ _SEEING = frozenset({"locals", "vars", "dir", "eval", "exec", "super", "__class_
 
 @final
 class Halves:
-    """Both ways to run a function, and their times: those of this thread, which other programs do not
-    change.
+    """Both ways to run a function, and their times, which are this thread's own: other programs
+    change them little.
 
     Attributes:
         chosen: whether halves are faster; None while that is not known.
@@ -202,15 +202,17 @@ def _is_plain(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _variables(
     code: CodeType, first: list[ast.stmt], rest: list[ast.stmt], before: bool
 ) -> list[str] | None:
-    """The variables that go from the first part to the rest; None where one of them may have no
-    value there, or what it holds would live longer than it does."""
+    """The variables that go from the first part to the rest; None where one that is read may have
+    no value there, or what it holds would live longer than it does."""
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     sure = dict.fromkeys(code.co_varnames[:count])
     for statement in first:
         sure.update(dict.fromkeys(_bound(statement)))
-    stored, changed, read = _stored(first), _stored(rest), _read(rest)
-    if (stored & read) - sure.keys():
+    own = set(code.co_varnames)
+    stored, changed, read = _stored(first) & own, _stored(rest) & own, _read(rest) & own
+    unbound = (_read(first) & own) - stored - set(sure)
+    if unbound or (stored & read) - sure.keys():
         return None
     if before:
         return [name for name in sure if name in read]
