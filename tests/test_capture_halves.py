@@ -326,3 +326,18 @@ def test_threads_and_recursion():
     for thread in threads:
         thread.join()
     assert found == [True] * 150
+
+
+def test_defaults_replaced_more_than_once():
+    """Objects are told apart while they live: a new tuple of defaults may lie where the old lay."""
+
+    def f(x, scale=(2.0,)):
+        y = x * scale[0]
+        look()
+        return y
+
+    fast = settled(f, X)
+    assert parts(fast) == ("replay", "co-execute")
+    for n in range(50):
+        f.__defaults__ = (([float(n)]),)
+        assert equal(fast(X), X * float(n))

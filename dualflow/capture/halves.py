@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable
+from operator import is_
 from time import thread_time
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, final
@@ -63,7 +64,7 @@ class Halves:
 
     def __call__(self, whole: Callable[[], Any], args: tuple, kwargs: dict) -> Any:
         """The result of a call; `whole` makes it in one piece."""
-        if self.chosen is False or (self.chosen and _seen(self._fn) != self._seen):
+        if self.chosen is False or (self.chosen and self._changed()):
             return whole()
         if self.chosen:
             return self._run(args, kwargs)
@@ -77,6 +78,10 @@ class Halves:
         """The paths that the last call took, if it ran in halves."""
         both = (self._halves or ()) if self.chosen else ()
         return [block for half in both for block in half.blocks()]
+
+    def _changed(self) -> bool:
+        """Whether the function got other code or defaults since."""
+        return not all(map(is_, _seen(self._fn), self._seen))
 
     def _run(self, args: tuple, kwargs: dict) -> Any:
         assert self._halves is not None
@@ -93,7 +98,7 @@ class Halves:
             return False
         if self._halves is None:
             made = halved(self._fn, self._line or 0)
-            if made is None or _seen(self._fn) != self._seen:
+            if made is None or self._changed():
                 self.chosen = False
                 return False
             self._halves = self._make(made[0]), self._make(made[1])
@@ -118,9 +123,9 @@ class Halves:
 
 
 def _seen(fn: Any) -> tuple[Any, ...]:
-    """What a function is made of, of what may change."""
+    """What a function is made of, of what may change: objects, for addresses are used again."""
     names = ("__code__", "__defaults__", "__kwdefaults__")
-    return tuple(id(getattr(fn, name, None)) for name in names)
+    return tuple(getattr(fn, name, None) for name in names)
 
 
 # Making them ----------------------------------------------------------------------------------
