@@ -185,6 +185,8 @@ def test_convolutions_of_many_channels_and_places():
     how = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
     all_three(normal(2, 70, 19, 33), normal(67, 70, 3, 3), how)
     all_three(normal(3, 3, 40, 41), normal(70, 3, 7, 7), {**how, "strides": (2, 2)})
+    all_three(normal(3, 21, 9, 8), normal(37, 21, 1, 1), {**how, "strides": (2, 1)})
+    all_three(normal(9, 37, 7, 7), normal(21, 37, 3, 3), how)
     all_three(normal(2, 20, 28, 28), normal(20, 1, 3, 3), {**how, "groups": 20})
     all_three(normal(40, 6, 5, 5), normal(20, 6, 5, 5), {**how, "padding": ((0, 0), (0, 0))})
 

@@ -186,12 +186,24 @@ def windows(x, w, out, tables, space, strip, turned, lo, hi, images, together, a
                 at = phases_at + 9 * phase
                 weights, chosen, many = tables[at + 2], tables[at + 7], tables[at + 8]
                 for part in range(0, channels, LANES):  # so that lines of w stay in the cache
+                    lines = min(LANES, channels - part)
+                    if elements == 1 and many:
+                        for i in range(0, outputs, LANES):
+                            turn(turned, weights + i * channels + part, channels, w,
+                                 tables[starts + 1] + part * w_outer + i, w_outer, lines,
+                                 min(LANES, outputs - i))
+                        continue
                     for i in range(outputs):
-                        for c in range(part, min(channels, part + LANES)):
-                            to = weights + (i * channels + c) * many
-                            start = tables[starts + 1] + c * w_outer + i * elements
+                        to = weights + (i * channels + part) * many
+                        start = tables[starts + 1] + part * w_outer + i * elements
+                        if many and tables[chosen + many - 1] - tables[chosen] == many - 1:
+                            copies(turned, to, many, w, start + tables[chosen], w_outer, lines,
+                                   many)
+                            continue
+                        for c in range(lines):
                             for e in range(many):
-                                turned[to + e] = w[start + tables[chosen + e]]
+                                turned[to + c * many + e] = w[start + tables[chosen + e]]
+                            start += w_outer
         live = min(together, images - block * together)
         for c in range(channels):
             for image in range(live):
