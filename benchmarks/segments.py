@@ -98,6 +98,18 @@ def pieced(draw: Draw) -> Step:
     return lambda v: df.concat([v[j][3:], v[i][:3]], axis=0)
 
 
+def in_many_pieces(draw: Draw) -> Step:
+    i, j, axis = draw.value(), draw.value(), draw.axis()
+    if axis:
+        return lambda v: df.concat([*(v[i][:, k : k + 1] for k in range(7)), v[j][:, 7:]], axis=1)
+    return lambda v: df.concat([*(v[i][k : k + 1] for k in range(7)), v[j][7:]], axis=0)
+
+
+def stacked(draw: Draw) -> Step:
+    i, j, axis = draw.value(), draw.value(), draw.axis()
+    return lambda v: df.stack([v[i] * k - v[j] for k in range(6)], axis=2 * axis).max(axis=2 * axis)
+
+
 def chosen(draw: Draw) -> Step:
     i, j = draw.value(), draw.value()
     return lambda v: df.where(v[i] > 0, v[i], v[j])
@@ -125,7 +137,7 @@ def sorted_(draw: Draw) -> Step:
 
 MAKERS = (
     mapped, mapped, joined, joined, joined, less_a_fold, less_a_fold, less_the_mean, turned, rolled,
-    pieced, chosen, neighbours, multiplied, running, sorted_,
+    pieced, in_many_pieces, stacked, chosen, neighbours, multiplied, running, sorted_,
 )  # fmt: skip
 
 

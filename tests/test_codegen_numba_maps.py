@@ -118,3 +118,26 @@ def test_turned_tiles_of_views():
 def test_a_plain_transpose_is_turned():
     x = np.random.default_rng(0).standard_normal((40, 50))
     assert "turned(" in compiled_as_eager(lambda x: (x.T * 1.0, x.T)[0], x)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("count", [5, 16])
+def test_many_parts_are_one_kernel(count, axis):
+    x = lines(40, 6 * count)
+
+    def joined(x):
+        return df.concat([x[:, i : i + 6 + i % 3] * i for i in range(count)], axis=1) - 1
+
+    def piled(x):
+        return df.concat([x[i : i + 1 + i % 3] * i for i in range(count)], axis=0) - 1
+
+    text = compiled_as_eager((piled, joined)[axis], x)
+    assert "program: 1 kernel launches" in text
+
+
+@pytest.mark.parametrize(("side", "calls"), [(8, 0), (120, 1)])
+def test_many_narrow_parts_are_left_to_numpy_where_they_are_long(side, calls):
+    def stacked(x):
+        return df.stack([x * i for i in range(6)], axis=-1) + 1
+
+    assert f"{calls} library calls" in compiled_as_eager(stacked, lines(side, side))

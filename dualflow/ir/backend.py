@@ -45,6 +45,7 @@ class Backend:
         chains: whether programs may hold Chains.
         repeats: whether a kernel may be repeated within itself.
         short: axes of at most so many points may be written out in the text of a kernel.
+        parts: of how many operands a kernel may assemble a value.
         priced: whether `ir/costs.py` knows what its steps take.
     """
 
@@ -56,6 +57,7 @@ class Backend:
     chains: bool
     repeats: bool
     short: int
+    parts: int
     priced: bool
 
 
@@ -72,6 +74,7 @@ NUMBA = Backend(
     chains=True,
     repeats=True,
     short=4,
+    parts=16,
     priced=True,
 )
 TRITON = Backend(
@@ -83,6 +86,7 @@ TRITON = Backend(
     chains=False,
     repeats=False,
     short=0,
+    parts=4,
     priced=False,
 )
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

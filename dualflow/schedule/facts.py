@@ -10,6 +10,7 @@ from typing import Any
 
 from dualflow.base.dtypes import is_complex
 from dualflow.base.shapes import size_of
+from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import View
@@ -19,6 +20,10 @@ TRANSCENDENTAL = 16
 MOST_WORK = 10_000
 #: Values with more sources in memory than this count as dear to recompute.
 MOST_SOURCES = 4
+
+#: Parts of a value that an element may be looked for in, however narrow they are; elements of the
+#: last axis up to which a part is narrow; and how often may be looked in a value of narrow parts.
+FEW_PARTS, NARROW, MOST_LOOKED_FOR = 4, 4, 1 << 16
 
 
 class Facts:
@@ -128,7 +133,7 @@ def role_of(node: Node, backend: str, exact: bool) -> str:
     if kind is Kind.MOVEMENT and op.view is not None:
         return "view"
     if kind is Kind.MOVEMENT:
-        return "assembly" if _assembles(node) else "library"
+        return "assembly" if _assembles(node, BY_NAME[backend].parts) else "library"
     if kind is Kind.CREATION:
         return "constant" if "value" in node.attributes else "position"
     if kind is Kind.ELEMENTWISE and not op.may_raise and spelled(op, node, backend):
@@ -182,14 +187,20 @@ def folds(op: Op, node: Node, backend: str) -> bool:
     return not op.position_of or sum(n != 1 for n in sizes) <= 1
 
 
-def _assembles(node: Node) -> bool:
-    """Whether every part fills a block without gaps of the result."""
-    if node.op.placement is None or len(node.operands) > 4:
+def _assembles(node: Node, most: int) -> bool:
+    """Whether every part fills a block without gaps of the result. Where many parts take turns
+    after few elements each, every element looks for its part: large values are left to NumPy."""
+    count, size = len(node.operands), node.result.type.size
+    if node.op.placement is None or count > most:
         return False
     types = tuple(v.type for v in node.operands)
     packed = View.contiguous(node.result.shape).strides
+    views = node.op.placement(types, **node.attributes)
+    narrow = any(view.shape[-1:] < (NARROW,) for view in views)
+    if count > FEW_PARTS and narrow and count * size > MOST_LOOKED_FOR:
+        return False
     return all(
         size == 1 or stride == step
-        for view in node.op.placement(types, **node.attributes)
+        for view in views
         for size, stride, step in zip(view.shape, view.strides, packed, strict=True)
     )
