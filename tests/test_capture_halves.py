@@ -329,7 +329,7 @@ def test_threads_and_recursion():
 
 
 def test_defaults_replaced_more_than_once():
-    """Objects are told apart while they live: a new tuple of defaults may lie where the old lay."""
+    """Halves hold the defaults that they were made with: with others, none of them runs."""
 
     def f(x, scale=(2.0,)):
         y = x * scale[0]
