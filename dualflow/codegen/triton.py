@@ -16,7 +16,7 @@ from dualflow.ir.kernel import Check, Fold, Keep, Kernel, Stage, Store
 from dualflow.ir.text import KernelText
 
 from .triton_folds import SUM, Folds
-from .triton_online import Moments, Online, moments, online
+from .triton_online import Online, online
 from .triton_variants import can_be_whole
 
 
@@ -77,59 +77,58 @@ class _Emitter(Folds):
         stages = list(self.kernel.stages)
         while stages:
             stage = stages.pop(0)
-            pair = sums = None
+            pair = None
             if stages and not self.whole and len(self.tile) == 2:
                 pair = online(self.kernel, stage, stages[0])
-                sums = moments(self.kernel, stage, stages[0])
-            if pair is not None:
-                self._pair(pair, stage, stages.pop(0))
-            elif sums is not None:
-                self._moments(sums, stage, stages.pop(0))
-            else:
+            if pair is None:
                 self._stage(stage)
+            elif pair.squares:
+                self._squares(pair, stage, stages.pop(0))
+            else:
+                self._exponentials(pair, stage, stages.pop(0))
 
-    def _pair(self, pair: Online, stage: Stage, second: Stage) -> None:
+    def _exponentials(self, pair: Online, stage: Stage, second: Stage) -> None:
         """A maximum and the sum of exponentials below it, tile after tile (`triton_online.py`)."""
-        name, total = self.fold_names[pair.largest.name], self.fold_names[pair.total.name]
+        name, total = self.fold_names[pair.first.name], self.fold_names[pair.second.name]
         (lanes,) = stage.over
         rows = [self._block(axis) if axis in self.kernel.grid else "1" for axis in self.tile]
-        lowest = self._identity(pair.largest)
+        lowest = self._identity(pair.first)
         self.put(f"{name} = tl.full([{', '.join(rows)}], {lowest}, tl.float32)")
         self.put(f"{name}b = {self._values(second, [pair.below])[pair.below]}")
-        self._start(pair.total, second)
+        self._start(pair.second, second)
         head = f"for b{self.axes[lanes][1:]} in range(0, {self._end(lanes)}, {self._block(lanes)}):"
-        join = self._join(self._template(pair.largest))
+        join = self._join(self._template(pair.first))
         with self.block(head):
             self._place(lanes, f"b{self.axes[lanes][1:]} + ")
-            value = self._values(stage, [pair.largest.value])[pair.largest.value]
+            value = self._values(stage, [pair.first.value])[pair.first.value]
             mask = self._mask(self._over(stage))
             seen = f"tl.where({mask}, {value}, {lowest})" if mask else value
             tile = f"tl.reduce({seen}, {self.tile.index(lanes)}, {join}, keep_dims=True)"
             self.put(f"{name}o = {name}b")
-            self.put(f"{name} = {self._template(pair.largest).format(name, tile)}")
+            self.put(f"{name} = {self._template(pair.first).format(name, tile)}")
             self._outdated(name)
             self.put(f"{name}b = {self._values(second, [pair.below])[pair.below]}")
             self.put(f"{total}t = scaled({total}t, {name}o, {name}b)")
-            value = self._values(second, [pair.total.value])[pair.total.value]
+            value = self._values(second, [pair.second.value])[pair.second.value]
             # nothing above -inf was seen yet: exp(-inf - -inf) is no part of the sum so far
             self.put(f"{name}e = tl.where({name}b == {lowest}, 0.0, {value})")
-            self._accumulate(pair.total, f"{name}e", second)
+            self._accumulate(pair.second, f"{name}e", second)
         self.put(
             f"{total}t = no_number({total}t, ({name}b == {lowest}) & ({self._end(lanes)} > 0))"
         )
         self._outdated(name)
-        self._finish(pair.total, second)
+        self._finish(pair.second, second)
 
-    def _moments(self, pair: Moments, stage: Stage, second: Stage) -> None:
+    def _squares(self, pair: Online, stage: Stage, second: Stage) -> None:
         """A sum and the sum of squares around what follows from it (`triton_online.py`)."""
-        name, squares = self.fold_names[pair.sum.name], self.fold_names[pair.squares.name]
+        name, squares = self.fold_names[pair.first.name], self.fold_names[pair.second.name]
         (lanes,) = stage.over
-        for fold, where in ((pair.sum, stage), (pair.squares, second)):
+        for fold, where in ((pair.first, stage), (pair.second, second)):
             self._start(fold, where)
         head = f"for b{self.axes[lanes][1:]} in range(0, {self._end(lanes)}, {self._block(lanes)}):"
         with self.block(head):
             self._place(lanes, f"b{self.axes[lanes][1:]} + ")
-            value = self._values(stage, [pair.sum.value])[pair.sum.value]
+            value = self._values(stage, [pair.first.value])[pair.first.value]
             mask = self._mask(self._over(stage))
             value = f"tl.where({mask}, {value}, 0.0)" if mask else value
             self.put(f"{name}v = {value}.to(tl.float64)")

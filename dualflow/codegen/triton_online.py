@@ -6,7 +6,7 @@
 While the maximum rises, the sum is scaled by how far (Milakov and Gimelshein 2018). Squares are
 added up in double with their numbers, from which q follows: more precisely than from differences
 in single. So rows that do not fit into registers are read once less. Comes in: two stages of a
-kernel. Goes out: an `Online` or a `Moments`, or None where they are something else.
+kernel. Goes out: an `Online`, or None where they are something else.
 """
 
 from __future__ import annotations
@@ -28,72 +28,43 @@ class Online:
     """What the two stages fold.
 
     Attributes:
-        largest: the fold of the first stage.
-        total: the fold of the second.
+        first: the fold of the first stage.
+        second: the fold of the second.
         below: the name, in the second stage, of what is taken off each value.
+        squares: whether squares of differences are added up; else their exponentials.
     """
 
-    largest: Fold
-    total: Fold
+    first: Fold
+    second: Fold
     below: str
+    squares: bool
 
 
 def online(kernel: Kernel, first: Stage, second: Stage) -> Online | None:
     """The pair that the stages are, if they are one."""
     if not first.over or first.over != second.over or first.over != (kernel.lanes,):
         return None
-    largest, total = _only_fold(first), _only_fold(second)
-    if largest is None or total is None or {largest.dtype, total.dtype} != {FLOAT32}:
+    one, other = _only_fold(first), _only_fold(second)
+    if one is None or other is None or {one.dtype, other.dtype} != {FLOAT32}:
         return None
-    if spelling(largest.op, "triton", FLOAT32) != spelling("max", "triton", FLOAT32):
+    squares = _is(one.op, "sum")
+    if not (squares or _is(one.op, "max")) or not _is(other.op, "sum"):
         return None
-    if spelling(total.op, "triton", FLOAT32) != spelling("sum", "triton", FLOAT32):
+    made = _made(second, other.value, "multiply" if squares else "exp")
+    if made is None or made[0] != made[-1]:
         return None
-    power = _made(second, total.value, spelling("exp", "triton", FLOAT32))
-    taken = _made(second, power[0], spelling("subtract", "triton", FLOAT32)) if power else None
-    if taken is None or _tree(first, largest.value) != _tree(second, taken[0]):
-        return None
-    words = set(_flat(_tree(second, taken[1])))
-    if largest.name not in words or words & {"load", "gather", "index"}:
-        return None
-    return Online(largest, total, taken[1])
-
-
-@record
-class Moments:
-    """What the two stages fold.
-
-    Attributes:
-        sum: the fold of the first stage.
-        squares: the fold of the second.
-        below: the name, in the second stage, of what is taken off each value.
-    """
-
-    sum: Fold
-    squares: Fold
-    below: str
-
-
-def moments(kernel: Kernel, first: Stage, second: Stage) -> Moments | None:
-    """The pair that the stages are, if they are one."""
-    if not first.over or first.over != second.over or first.over != (kernel.lanes,):
-        return None
-    total, squares = _only_fold(first), _only_fold(second)
-    if total is None or squares is None or {total.dtype, squares.dtype} != {FLOAT32}:
-        return None
-    if any(spelling(fold.op, "triton", FLOAT32) != spelling("sum", "triton", FLOAT32)
-           for fold in (total, squares)):  # fmt: skip
-        return None
-    factors = _made(second, squares.value, spelling("multiply", "triton", FLOAT32))
-    if factors is None or factors[0] != factors[1]:
-        return None
-    taken = _made(second, factors[0], spelling("subtract", "triton", FLOAT32))
-    if taken is None or _tree(first, total.value) != _tree(second, taken[0]):
+    taken = _made(second, made[0], "subtract")
+    if taken is None or _tree(first, one.value) != _tree(second, taken[0]):
         return None
     words = set(_flat(_tree(second, taken[1])))
-    if total.name not in words or words & {"load", "gather", "index"}:
+    if one.name not in words or words & {"load", "gather", "index"}:
         return None
-    return Moments(total, squares, taken[1])
+    return Online(one, other, taken[1], squares)
+
+
+def _is(op: str, like: str) -> bool:
+    """Whether two records spell one thing of float32."""
+    return spelling(op, "triton", FLOAT32) == spelling(like, "triton", FLOAT32)
 
 
 def _only_fold(stage: Stage) -> Fold | None:
@@ -102,12 +73,12 @@ def _only_fold(stage: Stage) -> Fold | None:
     return folds[0] if len(folds) == 1 and not others else None
 
 
-def _made(stage: Stage, name: str, template: str) -> tuple[str, ...] | None:
-    """The operands of `name`, if the stage computes it, in float32, by an op spelled so."""
+def _made(stage: Stage, name: str, like: str) -> tuple[str, ...] | None:
+    """The operands of `name`, if the stage computes it, in float32, by an op spelled as `like`."""
     let = next((let for let in stage.lets if let.name == name), None)
     if let is None or let.dtype != FLOAT32 or let.op in ("load", "gather", "index", "constant"):
         return None
-    return let.arguments if spelling(let.op, "triton", FLOAT32) == template else None
+    return let.arguments if _is(let.op, like) else None
 
 
 def _tree(stage: Stage, name: str) -> Any:
