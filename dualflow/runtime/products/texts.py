@@ -16,8 +16,10 @@ WORDS = np.dtype("int64")
 #: How `matmul` reads its right matrix: as it lies, copied into panels, turned, element by element;
 #: or each column by scalar products with the rows of the left one; or from what `panels` copied.
 DIRECT, COPY, TURN, GATHER, DOTS, PACKED = range(6)
-#: The height that the next rows are taken in: those of `tiles`; of tiles with one vector a row too.
+#: The height that the next rows are taken in: those of `tiles`; of `dots`; of tiles with one vector
+#: a row too.
 _HEIGHT = "6 if {0} >= 6 else 4 if {0} >= 4 else 2 if {0} >= 2 else 1"
+_WIDE = "9 if {0} >= 9 else " + _HEIGHT
 _TALL = "12 if thin and {0} >= 12 else " + _HEIGHT
 #: Elements of a column of the right matrix that are multiplied at once: a panel in the cache, and
 #: partial sums as long as those of BLAS.
@@ -297,13 +299,15 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                 step, g_line = tables[chunk + 5], tables[chunk + 6]
                 for v in range(length * wide):
                     turned[v] = 0
-                for each in range(live * many):
+                if narrow and step == 1:
+                    for each in range(live * outputs):
+                        u, i = each // outputs, each % outputs
+                        copies(turned, i * length + u * apart, line_step, g,
+                               place + u * g_image + i * g_channel, g_line, many, count)
+                for each in range(0 if narrow and step == 1 else live * many):
                     u, line = each // many, each % many
                     to, start = u * apart + line * line_step, place + u * g_image + line * g_line
-                    if narrow and step == 1:
-                        for i in range(outputs):
-                            copy(turned, i * length + to, g, start + i * g_channel, count)
-                    elif narrow:
+                    if narrow:
                         for i in range(outputs):
                             for v in range(count):
                                 turned[i * length + to + v] = g[start + i * g_channel + v * step]
@@ -327,7 +331,7 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
                     for j in range(outputs):
                         i = row
                         while i < rows:
-                            height = {_HEIGHT.format("rows - i")}
+                            height = {_WIDE.format("rows - i")}
                             dots(space, first, tables, offsets + i, turned, j * length, length,
                                  sums, i * wide + j, wide, height, 1)
                             i += height

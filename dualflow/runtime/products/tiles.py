@@ -19,7 +19,7 @@
     fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
-u counts rows up to `height` (of HEIGHTS or HIGH; for `turn` at most the lanes of a vector), v
+u counts rows up to `height` (of HEIGHTS, HIGH or NINE; for `turn` at most a vector's lanes), v
 columns up to `width` (at most `panel`, LONG times that for a single row; for `turn` the lanes).
 `more` adds to what c holds. Comes in: the compiler. Goes out: `NAMESPACE`. Each word is one LLVM
 function of the kernel, called with plain numbers; edges are masked, nothing outside is touched.
@@ -37,9 +37,9 @@ from . import libraries, moves
 from . import writer as machine
 from .writer import Writer, number, panel, word_of
 
-#: how many rows a tile may have, HIGH only with one vector a row; and by how many times the panel
-#: a single row may be wider
-HEIGHTS, HIGH, LONG = (6, 4, 2, 1), 12, 2
+#: how many rows a tile may have, HIGH only with one vector a row, NINE only `dots`; and by how many
+#: times the panel a single row may be wider
+HEIGHTS, HIGH, NINE, LONG = (6, 4, 2, 1), 12, 9, 2
 
 
 def _columns(writer: Writer, width: Any, wide: int) -> list[Any]:
@@ -145,7 +145,7 @@ def _dots(writer: Writer) -> None:
     chosen = builder.switch(height, nowhere)
     builder.position_at_end(nowhere)
     builder.ret_void()
-    for high in HEIGHTS:
+    for high in (NINE, *HEIGHTS):
         block = function.append_basic_block()
         chosen.add_case(number(high), block)
         builder.position_at_end(block)
