@@ -1,6 +1,8 @@
-"""Products: sums of products by texts of our own, with the machine's widest vectors.
+"""Products: what texts of our own compute of whole operands, as part of the native call.
 
-In: a Call. Out: a `Product`: a text with its operands and numbers, launched as kernels are.
+Products of matrices and convolutions with the machine's widest vectors, scans, scatters, linear
+systems and Fourier transforms. In: a Call. Out: a `Product`: a text with its operands and numbers,
+launched as kernels are.
 """
 
 from .made import Product
