@@ -394,7 +394,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "[b - a for a, b in itertools.pairwise({N})]", "list(itertools.chain(upto({i}), {N}))",
         "list(Steps({i}))", "[*Steps({i}), *{N}]", "cleaned(log, {i})", "list({t}.shape)",
         "[q for q in {N} for _ in range(2)]", "sorted({N}, key=lambda q: (-q % 5, q))",
-        "[r for q in {N} if (r := q % 3)]", "list(dict.fromkeys({N}))", "list(zip({N}, {N}))[0:0]",
+        "list(dict.fromkeys({N}))", "list(zip({N}, {N}))[0:0]",
         "(lambda *a: list(a))(*{N})", "[len(q) for q in map(str, {N})]", "list(reversed({N}))",
         "list(itertools.zip_longest({N}, [1]))[0:0]", "sorted(map(int, {N}))", "{N}[::-1]",
         "[q.value for q in Rank]", "list(itertools.compress({N}, [1, 0, 1]))", "[*{N}][:{i} % 3]",
@@ -467,7 +467,8 @@ SIMPLE = (
     "(lambda: log.append({i}))()", "[log.append(q) for q in {N}[:2]]", "df.random.seed({i} % 5)",
     "log.append(random.random() < 2)", "log.append(weakref.ref({o})() is None)",
     "{tv}[::2] += {i}", "y = x[::-1]", "y = x.reshape(3, 1)[:, 0]", "xs = [*xs, {t}]",
-    "log.append(x is y)", "print(f'{{{r0}:.3f}}', {s}, sep='/', end='|')",
+    "log.append([v for q in nums if (v := q % 3)])", "log.append(x is y)",
+    "print(f'{{{r0}:.3f}}', {s}, sep='/', end='|')",
     "opts = {{**(opts or {{}}), 'c': {i}}}", "assert {t}.shape == (3,), {i}", "log += [{s}]",
 )  # fmt: skip
 BLOCKS = (

@@ -197,6 +197,25 @@ def pretenders_are_asked_nothing(compile, see):
     see(f, tensor(*X), None, None)
 
 
+def variables_of_what_has_none(compile, see):
+    class Slots:
+        __slots__ = ("a",)
+
+    class Plain:
+        def __init__(self):
+            self.a = 1
+
+    @compile
+    def f(x, owner):
+        try:
+            return x * 2, list(vars(owner))
+        except TypeError as error:
+            return x, str(error)
+
+    for kind in (Plain, Plain, Slots, Slots, int, list, Plain):
+        see(f, tensor(*X), kind())
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

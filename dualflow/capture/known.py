@@ -191,6 +191,9 @@ def _vars(call: Call) -> Plan | None:
     if len(call.args) != 1 or isinstance(owner, (type, types.ModuleType)):
         call.refuse("vars of a class or module")
         return None
+    if not type(owner).__dictoffset__:
+        call.refuse(f"vars of a {type(owner).__name__}, which Python may refuse")
+        return None
     return call.plan(lambda out: found[0], run)
 
 
