@@ -343,3 +343,23 @@ def test_folds_of_a_single_element(shape, dtype):
     same(total.numpy(), np.full(shape, 6, total.numpy().dtype))
     same(largest.numpy(), np.full(shape, 9, dtype))
     assert float(mean) == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int16", "complex64", "bool"])
+@pytest.mark.parametrize("columns", [9, 130, 1100])
+def test_columns_take_a_turned_operand_from_copies_of_its_rows(columns, dtype):
+    def f(x, y):
+        z = x.T + df.concat([y[1:], y[:1]], axis=0)
+        return z.sum(axis=0), z * y
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(-3, 4, (columns, 21)).astype(dtype)
+    y = rng.integers(-3, 4, (21, columns)).astype(dtype)
+    fast = df.compile(f, wait=True)
+    tensors = df.asarray(x), df.asarray(y)
+    for _ in range(2):
+        found = fast(*tensors)
+    assert fast.stats()["replays"] == 1
+    assert "beside_p" in fast.explain()
+    for one, wanted in zip(found, f(*tensors), strict=True):
+        same(one.numpy(), wanted.numpy())

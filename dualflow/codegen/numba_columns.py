@@ -59,6 +59,7 @@ class ColumnEmitter(RowEmitter):
         self.arrays = {fold.name: f"row_{self.names[fold.name]}" for fold in self.folds}
         #: of values that are the same in all rows: the array that they are put aside in
         self.aside: dict[str, str] = {}
+        self.strided = self._strided()
         self._known: dict[Hashable, str] = {}
         self._meanings: dict[Hashable, int] = {}
         self.divided = [self._divide(stage) for stage in kernel.stages]
@@ -101,6 +102,9 @@ class ColumnEmitter(RowEmitter):
             for keep in before.sinks:
                 dtype = stored_as(held_as(keep.dtype))  # type: ignore[union-attr]
                 self.put(f"{self.aside[keep.value]} = stack({dtype.name}, {COLUMN_BLOCK})")
+        for access in self.strided:
+            name = f"beside_{self.pointers[access.name]}"
+            self.put(f"{name} = stack({stored_as(access.dtype).name}, {COLUMN_BLOCK})")
         for fold in self.folds:
             dtype = stored_as(self._accumulator(fold))
             self.put(f"{self.arrays[fold.name]} = stack({dtype.name}, {COLUMN_BLOCK})")
@@ -111,6 +115,27 @@ class ColumnEmitter(RowEmitter):
                 value = self._value_dtype(fold)
                 name = f"best_{self.names[fold.name]}"
                 self.put(f"{name} = stack({stored_as(held_as(value)).name}, {COLUMN_BLOCK})")
+
+    def _strided(self) -> list[Access]:
+        """The accesses that take steps along the lanes: each row of them is copied beside first,
+        by a loop that does nothing else, so that the one that computes is vectorised."""
+        lane = self.kernel.grid.index(self.kernel.lanes)
+        lets = [let for stage in self.kernel.stages for let in stage.lets]
+        plain = {let.arguments[0] for let in lets if let.op == "load" and len(let.arguments) == 1}
+        others = {
+            let.arguments[0] for let in lets
+            if let.op == "gather" or (let.op == "load" and len(let.arguments) > 1)
+        }  # fmt: skip
+        return [
+            access for access in self.kernel.accesses
+            if access.strides[lane] == "s" and access.mode == "in"
+            and access.name in plain - others and access.name not in self.differing
+        ]  # fmt: skip
+
+    def _copied(self, stage: Stage) -> list[Access]:
+        """Those that a stage reads in each row."""
+        read = {let.arguments[0] for let in stage.lets if let.op == "load"}
+        return [access for access in self.strided if access.name in read]
 
     def _accumulator(self, fold: Fold) -> np.dtype:
         """Sums of floats end in float64, everything else in its own dtype."""
@@ -191,7 +216,7 @@ class ColumnEmitter(RowEmitter):
         """How many rows one pass over the accumulators takes in."""
         folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
         plain = all(self._combines(fold) for fold in folds)
-        if not folds or not plain or len(folds) < len(stage.sinks):
+        if not folds or not plain or len(folds) < len(stage.sinks) or self._copied(stage):
             return 1
         return ROWS if len(stage.lets) <= FEW_VALUES else 1
 
@@ -222,6 +247,17 @@ class ColumnEmitter(RowEmitter):
     def _pass(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
         """One walk along the lanes, for each of `points` (the rows taken in at once); in blocks
         where a total adds floats."""
+        copied = self._copied(stage)
+        if copied:
+            with self.block(self._lane_loop()):
+                for access in copied:
+                    cell = f"beside_{self.pointers[access.name]}{self.cell}"
+                    self.put(f"{cell} = {self._element(access, points[0])}")
+        self.beside = {a.name: f"beside_{self.pointers[a.name]}{self.cell}" for a in copied}
+        self._points_along(stage, points)
+        self.beside = {}
+
+    def _points_along(self, stage: Stage, points: Sequence[Mapping[str, str]]) -> None:
         sums = [s for s in stage.sinks if isinstance(s, Total) and self._in_blocks(s)]
         if not sums:
             with self.block(self._lane_loop()):
