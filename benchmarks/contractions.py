@@ -1,7 +1,8 @@
 """Convolutions, attention and sums of products, forward and with gradients, beside PyTorch.
 
-python -m benchmarks.contractions         compiled, medians of processor time, ratios
-python -m benchmarks.contractions --tiny  smallest sizes (the tests run this)
+python -m benchmarks.contractions          compiled, medians of processor time, ratios
+python -m benchmarks.contractions --eager  the same undecorated
+python -m benchmarks.contractions --tiny   smallest sizes (the tests run this)
 """
 
 from __future__ import annotations
@@ -76,6 +77,19 @@ def rows(tiny: bool) -> list[Row]:
             ((n, 128, side, side), (128, 128, 3, 3)), {"stride": 2, "padding": 1}),
         Row("depthwise 3x3, 96", "conv2d",
             ((n, 96, side // 2, side // 2), (96, 1, 3, 3)), {"padding": 1, "groups": 96}),
+        Row("3x3, 512 to 512 of 7 x 7", "conv2d",
+            ((n, 512 // (1 + 15 * tiny), 7, 7), (512, 512 // (1 + 15 * tiny), 3, 3)),
+            {"padding": 1}),
+        Row("32 groups 3x3, 128", "conv2d",
+            ((n, 128, side // 2, side // 2), (128, 4, 3, 3)), {"padding": 1, "groups": 32}),
+        Row("dilated 3x3, 64 to 64", "conv2d",
+            ((n, 64, side, side), (64, 64, 3, 3)), {"padding": 2, "dilation": 2}),
+        Row("one axis, 9 by 2, 32 to 64", "conv1d",
+            ((2 * n, 32, 16 * side), (64, 32, 9)), {"padding": 4, "stride": 2}),
+        Row("three axes, 3x3x3, 16 to 32", "conv3d",
+            ((2, 16, 8, side // 2, side // 2), (32, 16, 3, 3, 3)), {"padding": 1}),
+        Row("transposed 4x4 by 2, 64 to 32", "conv_transpose2d",
+            ((n, 64, side // 2, side // 2), (64, 32, 4, 4)), {"padding": 1, "stride": 2}),
         Row("attention of 128, causal", ATTENTION, (heads,) * 3, {"is_causal": True}),
         Row("attention of 1024, causal", ATTENTION, (alone,) * 3, {"is_causal": True}),
         Row("einsum bij,bjk,kl->bil", "einsum", ((n, 32, 64), (n, 64, 48), (48, 16)),
@@ -83,14 +97,13 @@ def rows(tiny: bool) -> list[Row]:
     ]  # fmt: skip
 
 
-def in_dualflow(row: Row) -> dict[str, Call]:
-    """Compiled: the call, and its value with the gradients for all operands."""
+def in_dualflow(row: Row, eager: bool) -> dict[str, Call]:
+    """The call, and its value with the gradients for all operands; compiled or not."""
     function, xs = row.of(df), [df.asarray(x) for x in row.arrays()]
     every = tuple(range(len(xs)))
-    forward = df.compile(lambda *xs: function(*xs), wait=True)
-    gradients = df.compile(
-        lambda *xs: df.grad(lambda *xs: (function(*xs) ** 2).sum(), every)(*xs), wait=True
-    )
+    derived = df.grad(lambda *xs: (function(*xs) ** 2).sum(), every)
+    calls = lambda *xs: function(*xs), lambda *xs: derived(*xs)
+    forward, gradients = calls if eager else [df.compile(call, wait=True) for call in calls]
     return {"forward": lambda: forward(*xs), "gradients": lambda: gradients(*xs)}
 
 
@@ -126,11 +139,11 @@ def measure(calls: list[Call], seconds: float) -> list[float]:
 
 def main() -> int:
     """Print a line for each row."""
-    tiny = "--tiny" in sys.argv
+    tiny, eager = "--tiny" in sys.argv, "--eager" in sys.argv
     beside = not tiny and libraries.installed("torch")
     print(f"{platform.processor() or platform.machine()}; one thread; medians in us; torch's ratio")
     for row in rows(tiny):
-        own, other = in_dualflow(row), in_torch(row) if beside else {}
+        own, other = in_dualflow(row, eager), in_torch(row) if beside else {}
         parts = []
         for what, call in own.items():
             calls = [call, *([other[what]] if other else [])]
