@@ -18,6 +18,7 @@ import numpy as np
 import dualflow as df
 from benchmarks import keeping
 from dualflow.capture import tree
+from dualflow.capture.compiled import MANY
 from dualflow.capture.trials import READY
 from dualflow.runtime import native_call
 
@@ -62,7 +63,9 @@ def portable(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
     works = native_call.works
     native_call.works = lambda: False
     try:
-        return ready(function, *given, **named)  # and from then on it is not asked again
+        compiled = ready(function, *given, **named)
+        compiled._waited = -MANY  # it is not asked again
+        return compiled
     finally:
         native_call.works = works
 
