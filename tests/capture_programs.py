@@ -361,7 +361,7 @@ def unknown_function(wrap):
     import random
 
     random.seed(7)
-    f = wrap(lambda x: x * random.sample([1.0, 2.0, 3.0], 1)[0])
+    f = wrap(lambda x: x * len(random.sample(["a", "bc", "def"], 1)[0]))
     return f, [f(vector(1)), f(vector(1)), f(vector(1))]
 
 

@@ -52,7 +52,7 @@ NOT_REPLAYED = frozenset(
     masks_of_long_tensors objects_given_to_itertools assertion iterators_that_begin_again
     truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
-    generators_left_by_break
+    generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905
 )
 

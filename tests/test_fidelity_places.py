@@ -285,6 +285,67 @@ def loops_over_places(compile, see):
         see(f, rows(), n, start)
 
 
+def views_that_overlap(compile, see):
+    @compile
+    def f(a, b):
+        a += b
+        b[0] = 7.0
+        return a - b, a.sum()
+
+    @compile
+    def three(a, b, c):
+        c *= 2
+        seen = a + b
+        a[1:] = b[1:]
+        return seen, c * 1, a
+
+    @compile
+    def read(a, b):
+        return (a * b).sum()
+
+    def pieces(i, j, size=4):
+        base = df.tensor([float(k) for k in range(10)])
+        return base, base[i : i + size], base[j : j + size]
+
+    for i, j in ((0, 2), (0, 2), (0, 2), (2, 0), (2, 0), (0, 4), (0, 4), (0, 0), (3, 3), (0, 2)):
+        base, a, b = pieces(i, j)
+        see(f, a, b)
+        see.that([base, a, b])
+        base, a, b = pieces(i, j)
+        see(three, a, b, base)
+        see.that([base, a, b])
+        base, a, b = pieces(i, j)
+        see(three, a, b, base[1:5])
+        see.that([base, a, b])
+        see(read, a, b)
+        _, a, b = pieces(i, j)[0], pieces(i, j)[1], pieces(i, j)[2]
+        see(f, a, b)
+        _, a, b = pieces(i, j)
+        see(three, a, b, a)
+    base, a, b = pieces(0, 2)
+    see(f, a[1:], b[:3])
+    see(f, df.reshape(base, (2, 5))[0], base[3:8])
+    see.that(base)
+    try:
+        see(f, a, b[:2])
+    finally:
+        see.that(base)
+
+
+def views_that_want_gradients(compile, see):
+    @compile
+    def f(a, b, x):
+        a += x
+        return (a * b).sum()
+
+    for i in (0, 2, 2, 2, 0):
+        base = df.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+        x = tensor(1.0, 2.0, 3.0).requires_grad_()
+        out = see(f, base[i : i + 3], base[1:4], x)
+        out.backward()
+        see.that([x.grad, base])
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)
@@ -301,3 +362,17 @@ def test_one_recording_serves_all_places():
         assert found.tolist() == (x[i % 5] * 2 + x[i % 4 : i % 4 + 2].sum(axis=0)).tolist()
     assert f.stats()["recordings"] <= 3
     assert f.stats()["replays"] >= 17
+
+
+def test_views_that_are_read_alone_are_one_recording():
+    @df.compile(wait=True)
+    def f(x, y):
+        return (x * y).sum()
+
+    data = df.arange(20.0)
+    for i in range(10):
+        assert f(data[i : i + 5], data[i + 1 : i + 6]).item() == sum(
+            k * (k + 1) for k in range(i, i + 5)
+        )
+    assert f.stats()["recordings"] == 1
+    assert f.stats()["replays"] == 9

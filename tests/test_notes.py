@@ -27,6 +27,12 @@ class Owner:
     def on_input(self, tensor):
         return self._input(tensor.array)
 
+    def whole(self, tensor):
+        return None
+
+    def overlapping(self, storage):
+        pass
+
     def on_scalar(self, value, position):
         return self._input(np.asarray(value)) if self.hide else None
 

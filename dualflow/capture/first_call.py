@@ -72,10 +72,7 @@ def record(
     except BaseException as error:
         error.__traceback__ = strip(error.__traceback__)
         door.state.mode = before
-        found = leaving.leaving(recorder, frame, error) if handled is None else None
-        if found is None or recorder.notes.broken or recorder.left_open():
-            recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
-        keep(recorder, *(found or (None, None)))
+        _left(recorder, frame, error, keep, alone=handled is None)
         raise
     finally:
         door.state.mode = before
@@ -89,6 +86,19 @@ def record(
     finally:
         recorder.release()
     return out
+
+
+def _left(
+    recorder: Recorder, frame: Frame, error: BaseException, keep: Callable, alone: bool
+) -> None:
+    """Keep what was recorded of a call that `error` leaves."""
+    found = leaving.leaving(recorder, frame, error) if alone else None
+    if found is None or recorder.notes.broken or recorder.left_open():
+        recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
+    try:
+        keep(recorder, *(found or (None, None)))
+    finally:
+        recorder.release()
 
 
 def _arguments(

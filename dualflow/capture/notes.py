@@ -39,6 +39,14 @@ class Owner(Protocol):
         (a view is an input by itself; the rest of its memory is not read)."""
         ...
 
+    def whole(self, tensor: Tensor) -> Tensor | None:
+        """The tensor to be the input in the place of a view of it from outside; None: the view."""
+        ...
+
+    def overlapping(self, storage: Storage) -> None:
+        """Two tensors from outside share memory that is written to, one of them this one."""
+        ...
+
     def on_scalar(self, value: Number, position: int) -> Value | None:
         """A value of shape () that stands for a Python scalar, operand number `position` of an
         elementwise op; None to write the scalar into the graph as a constant."""
@@ -171,6 +179,9 @@ class Notes:
             for base in bases:
                 if key[: len(base.chain)] == base.chain:
                     return base, tensor._view[len(base.chain) :]
+        whole = self.owner.whole(tensor) if bases is None and tensor._view else None
+        rest = () if whole is None else tensor._view
+        tensor = tensor if whole is None else whole
         base = Base(self.owner.on_input(tensor))
         base.chain, base.array = chain_key(tensor._view), tensor.array
         if bases is None:
@@ -179,7 +190,7 @@ class Notes:
             bases.append(base)
         self._check_overlap(base, storage)
         self._outside.append((base, storage.exposed))
-        return base, ()
+        return base, rest
 
     def _check_overlap(self, base: Base, storage: Storage) -> None:
         """Break the notes if `base` shares memory with another one and either was written to."""
@@ -189,6 +200,7 @@ class Notes:
                 continue
             near = other in siblings or (exposed and storage.exposed)
             if near and may_share(base.array, other.array):
+                self.owner.overlapping(storage)
                 self.broken = "two tensors from outside share memory that is written to"
 
     # What happens ---------------------------------------------------------------------------

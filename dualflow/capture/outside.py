@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 
+#: among what recordings of a function tell each other: its arguments overlap, and are written to
+_OVERLAP = "views that overlap"
+
+
 @final
 class Outside:
     """The tensors of one recording that code outside it knows.
@@ -32,6 +36,7 @@ class Outside:
         grads: their `.grad` before the call.
         edges: tape nodes and leaves from outside -> the tensor that they are of.
         versions: of their storages, before the call.
+        split: the storages of which views came from outside that are not part of one another.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -41,6 +46,7 @@ class Outside:
         self.grads: dict[int, Tensor | None] = {}
         self.edges: dict[int, Node] = {}
         self.versions: dict[int, int] = {}
+        self.split: set[int] = set()
         self._pasts: list[tuple[Tensor, Any]] = []  # the history of each before the call
         self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # by storage
 
@@ -73,6 +79,7 @@ class Outside:
     def _guard_shared(self, node: Node, tensor: Tensor, handles: list[tuple[Tensor, Node]]) -> None:
         """Guard that another handle, or a view, of a tensor from outside is one again. Handles that
         are apart now are found apart when something is written (`commit.apart`)."""
+        root = tensor._root
         for other, before in handles:
             long, short, of, rest = node, before, len(other._view), tensor._view
             if len(tensor._view) < of:
@@ -82,7 +89,28 @@ class Outside:
                 self.recorder.guard("{k1}({0}, {1}, {k0})", long, short, constants=(key, shown))
                 self.guard(other)  # one input stands for both; one may want gradients alone
                 self.guard(tensor)
+            elif root is not None and root is other._root and not root._view:
+                self.split.add(id(tensor._storage))
         handles.append((tensor, node))
+
+    def whole(self, tensor: Tensor) -> Tensor | None:
+        """The tensor of which several views came from outside, where a recording before found that
+        they overlap and are written to: it is read, and written, in their place."""
+        root = tensor._root
+        found = self.tensors.get(id(tensor))
+        if _OVERLAP not in self.recorder.met or id(tensor._storage) not in self.split:
+            return None
+        if found is None or root is None or root.requires_grad or tensor.requires_grad:
+            return None
+        if id(root) not in self.tensors:
+            self.recorder.read(self.recorder.nodes("{0}._root", (found[1],)), root)
+        return root
+
+    def overlapping(self, storage: Any) -> None:
+        """Views of one memory overlap, and it is written to: the next recording takes it whole."""
+        if id(storage) in self.split and _OVERLAP not in self.recorder.met:
+            self.recorder.met[_OVERLAP] = True
+            self.recorder.refuse_once("views that overlap, of memory that is written to")
 
     def alias_of(self, tensor: Tensor) -> Node | None:
         """The node of a tensor from outside of which `tensor` is another handle."""

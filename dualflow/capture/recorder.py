@@ -73,8 +73,8 @@ class Recorder:
         computed: late nodes that must be computed, for that may raise.
         inputs: what each input of the graph is: ("tensor", node) | ("scalar", node) | ("draw",
             generator node, draws before).
-        met: numbers that were places in tensors, by their text, in this recording and others of the
-            function.
+        met: what the recordings of the function tell each other: numbers that were places in
+            tensors, by their text.
         effects: what was done to objects from outside, in order.
         outside, classes, late, draws, arrays, drawn: what is known of tensors from outside, of
             classes, of values that Python reads, of random numbers, of NumPy's arrays and of its
@@ -94,6 +94,7 @@ class Recorder:
         self.draws = TensorDraws(self)
         self.arrays = Arrays(self)
         self.drawn = Draws()
+        self.whole, self.overlapping = self.outside.whole, self.outside.overlapping
         self.on_scalar, self.on_draw = self.late.on_scalar, self.draws.on_draw
         self.reason: Reason | None = None
         self.root: types.CodeType | None = None  # the compiled function's
