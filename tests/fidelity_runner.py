@@ -50,7 +50,7 @@ NOT_REPLAYED = frozenset(
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
     key_compared_in_c greatest_of_many abstract_class_with_a_hook nan_as_a_key
     masks_of_long_tensors objects_given_to_itertools assertion iterators_that_begin_again
-    truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
+    object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
     generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905

@@ -146,6 +146,32 @@ def output_written_in_python(compile, see):
         see(f, tensor(*X))
 
 
+def object_dies_when_it_is_matched(compile, see):
+    log = []
+
+    class Told:
+        def __init__(self, n):
+            self.n = n
+
+        def __del__(self):
+            log.append(self.n)
+
+    @compile
+    def f(x, n):
+        match [Told(n), Told(5)]:
+            case [Told(n=1), rest]:
+                log.append(("one", rest.n))
+            case [Told(n=k), _] if k > 2:
+                log.append("many")
+        log.append("over")
+        return x * n
+
+    for n in (1, 1, 2, 3, 3):
+        see(f, tensor(*X), n)
+        see.that(log)
+        log.clear()
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

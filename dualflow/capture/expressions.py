@@ -46,6 +46,7 @@ class Expressions:
         self.variables = {*code.co_varnames, *self.cells}
         self.scopes: list[dict[str, int]] = []  # targets of comprehensions
         self.temporaries = 0
+        self.holding: list[str] = []  # temporaries of what is being matched
         self.managed: ast.expr | None = None  # what `with` enters at once
         self.rebound: set[str] = set()  # variables that expressions assign to
 

@@ -23,15 +23,17 @@ class Patterns(Expressions):
         raise NotImplementedError
 
     def s_Match(self, node: ast.Match) -> list[ast.stmt]:  # noqa: N802
+        outer, self.holding = self.holding, []
         name, slot = self._variable()
         value, _ = self.e(node.subject, slot)
-        rest: list[ast.stmt] = []
-        for case in reversed(node.cases):
-            tests, captures = self.pattern(case.pattern, name, slot)
+        patterns = [self.pattern(case.pattern, name, slot) for case in node.cases]
+        held, self.holding = self.holding, outer
+        rest: list[ast.stmt] = [self._let_go(held, node)]
+        for case, (tests, captures) in zip(reversed(node.cases), reversed(patterns), strict=True):
             tests += [self._captured(case.pattern, *capture) for capture in captures]
             if case.guard is not None:
                 tests.append(self.test(case.guard))
-            body = self.block(case.body)
+            body = [self._let_go(held, case.pattern), *self.block(case.body)]
             whole = tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)
             test = whole if tests else ast.Constant(True)
             rest = [at(ast.If(at(test, case.pattern), body, rest), case.pattern)]
@@ -43,7 +45,13 @@ class Patterns(Expressions):
 
     def _variable(self) -> tuple[str, int]:
         name = self.temporary()
+        self.holding.append(name)
         return name, self.local(name)
+
+    def _let_go(self, names: list[str], where: ast.AST) -> ast.stmt:
+        """What was matched, and its parts, may die where the match is over."""
+        targets: list[ast.expr] = [at(ast.Name(name, ast.Store()), where) for name in names]
+        return at(ast.Assign(targets, at(ast.Constant(None), where)), where)
 
     def _load(self, name: str, where: ast.AST) -> ast.expr:
         return at(ast.Name(name, ast.Load()), where)
