@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from test_codegen_triton_ahead import accesses_in, spilled
 from triton_interpreter import Interpreter
 from triton_kernels import (
     BOOL,
@@ -22,8 +23,11 @@ from triton_kernels import (
     spelled_ops,
 )
 
+from dualflow.codegen.triton import emit
+from dualflow.codegen.triton_variants import variant
 from dualflow.ir.kernel import Access, Fold, Keep, Let, Stage, Store
 from dualflow.ir.op import CATALOGUE, Kind
+from dualflow.runtime.gpu.compile import build
 
 pytest.importorskip("triton")
 
@@ -166,3 +170,21 @@ def test_a_number_is_written_where_it_is_read(interpreter):
         kernel = map_kernel(lets, [("X", "y")], (Access("X", dtype, "inout", (1,)),))
         launch(interpreter, kernel, [x])
         np.testing.assert_array_equal(x, expected)
+
+
+@pytest.mark.parametrize("dtype", [C64, C128], ids=str)
+def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(dtype, tmp_path):
+    lets = (load("x", "X", dtype), load("y", "Y", dtype), Let("r", "divide", ("x", "y"), dtype))
+    accesses = (Access("X", dtype, "in", (1,)), Access("Y", dtype, "in", (1,)),
+                Access("O", dtype, "out", (1,)))  # fmt: skip
+    kernel = map_kernel(lets, [("O", "r")], accesses)
+    chosen = variant(kernel, [0, 4096], [True] * 3)
+    for capability in (80, 90):
+        ptx = build(emit(kernel), chosen, ("cuda", capability, 32)).asm["ptx"]
+        for kind in ("ld", "st"):
+            wide, narrow = accesses_in(ptx, kind)
+            assert wide > 0
+            assert narrow == 0 or dtype == C64  # the masked tile at the end
+        assert spilled(ptx, tmp_path, capability) == 0
+    asm = build(emit(kernel), chosen, ("hip", "gfx942", 64)).asm["amdgcn"]
+    assert "global_load_dwordx4" in asm

@@ -130,9 +130,8 @@ def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(
         assert re.search(r"\.vgpr_spill_count:\s+0\b", asm["amdgcn"])
         return
     assert spilled(asm["ptx"], tmp_path, target[1]) == 0
-    if dtype != C128:  # parts of it are read one by one
-        assert accesses_in(asm["ptx"], "ld")[1] == 0
-        assert accesses_in(asm["ptx"], "st")[1] == 0
+    assert accesses_in(asm["ptx"], "ld")[1] == 0
+    assert accesses_in(asm["ptx"], "st")[1] == 0
 
 
 def test_few_long_lines_are_cut_into_parts():

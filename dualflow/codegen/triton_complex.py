@@ -1,8 +1,8 @@
 """Complex numbers in Triton texts: pairs of floats, and functions of them in Triton's language.
 
-In memory a complex64 is one 64-bit word, so that accesses are as wide as those of other dtypes; a
-complex128 is two neighbouring doubles. The product is fused and the quotient is R. Smith's, as in
-NumPy's vector loops; functions are computed in double and take the special values of C's Annex G.
+In memory a complex64 is one 64-bit word and a complex128 two neighbouring doubles, along a further
+axis of a tile: so accesses are 16 bytes wide. The product is fused and the quotient is R. Smith's,
+as in NumPy's vector loops; functions are computed in double and take C's special values (Annex G).
 Comes in: texts of values. Goes out: a `Pair`, texts of accesses, and entries of the prelude.
 """
 
@@ -43,15 +43,18 @@ def load_pair(place: str, masks: str, other: str, dtype: np.dtype) -> str:
     if dtype == COMPLEX64:
         other = f", other=as_word({other})" if other else ""
         return f"of_word(tl.load({place}{masks}{other}))"
-    others = [f", other={part}" for part in other.split(", ")] if other else ["", ""]
-    return f"(tl.load({place}{masks}{others[0]}), tl.load({place} + 1{masks}{others[1]}))"
+    if not masks:
+        return f"load_two({place})"
+    return f"load_two_if({place}{masks.replace('mask=', '')}, {other or '0.0, 0.0'})"
 
 
-def store_pair(place: str, masks: str, value: Pair, dtype: np.dtype) -> list[str]:
-    """Lines that store both parts."""
+def store_pair(place: str, masks: str, value: Pair, dtype: np.dtype) -> str:
+    """A line that stores both parts."""
     if dtype == COMPLEX64:
-        return [f"tl.store({place}, as_word({value}){masks})"]
-    return [f"tl.store({place}, {value.re}{masks})", f"tl.store({place} + 1, {value.im}{masks})"]
+        return f"tl.store({place}, as_word({value}){masks})"
+    if not masks:
+        return f"store_two({place}, {value})"
+    return f"store_two_if({place}, {value}{masks.replace('mask=', '')})"
 
 
 def _turned(name: str, by: str, parts: str) -> str:
@@ -79,6 +82,47 @@ def of_word(word):
     re = word.to(tl.int32).to(tl.float32, bitcast=True)
     im = (word >> 32).to(tl.int32).to(tl.float32, bitcast=True)
     return re, im
+""",
+    "load_two": """\
+@triton.jit
+def load_two(place):
+    if len(place.shape) == 0:
+        return tl.load(place), tl.load(place + 1)
+    else:
+        return tl.split(tl.load(tl.expand_dims(place, len(place.shape)) + tl.arange(0, 2)))
+""",
+    "load_two_if": """\
+@triton.jit
+def load_two_if(place, mask, re, im):
+    if len(place.shape) == 0:
+        return tl.load(place, mask=mask, other=re), tl.load(place + 1, mask=mask, other=im)
+    else:
+        mask = tl.broadcast_to(mask, place.shape)
+        there = tl.expand_dims(mask, len(place.shape))
+        both = tl.load(tl.expand_dims(place, len(place.shape)) + tl.arange(0, 2), mask=there)
+        x, y = tl.split(both)
+        return tl.where(mask, x, re), tl.where(mask, y, im)
+""",
+    "store_two": """\
+@triton.jit
+def store_two(place, re, im):
+    if len(place.shape) == 0:
+        tl.store(place, re)
+        tl.store(place + 1, im)
+    else:
+        place = tl.expand_dims(place, len(place.shape)) + tl.arange(0, 2)
+        tl.store(place, tl.join(re, im))
+""",
+    "store_two_if": """\
+@triton.jit
+def store_two_if(place, re, im, mask):
+    if len(place.shape) == 0:
+        tl.store(place, re, mask=mask)
+        tl.store(place + 1, im, mask=mask)
+    else:
+        there = tl.expand_dims(tl.broadcast_to(mask, place.shape), len(place.shape))
+        place = tl.expand_dims(place, len(place.shape)) + tl.arange(0, 2)
+        tl.store(place, tl.join(re, im), mask=there)
 """,
     "as_complex": """\
 @triton.jit

@@ -72,7 +72,7 @@ def kernel(p0, p1, nb, ni, na, xb, xi, xa, BR: tl.constexpr, BI: tl.constexpr):
         {v} = tl.associative_scan({scanned}, 1, combined)
         {y} = combined({c}, {v})
 {joins}
-{stores}
+        {store}
 {carries}
 """
 _LINES_OF_BEFORE = """\
@@ -131,9 +131,9 @@ def emit_scan(scan: Scan) -> KernelText:
     source, place, mask = f"p0 + (first + {near}){wide}", f"p1 + (to + {out}){wide}", ", mask=there"
     load = f"tl.load({source}{mask}).to({dtype_name(held)})"
     nothing = _NOTHING.get(held.kind, "0")
-    stores = [f"tl.store({place}, v.to({dtype_name(scan.result)}){mask})"]
+    store = f"tl.store({place}, v.to({dtype_name(scan.result)}){mask})"
     if isinstance(v, Pair):
-        load, stores = load_pair(source, mask, "", scan.given), store_pair(place, mask, v, held)
+        load, store = load_pair(source, mask, "", scan.given), store_pair(place, mask, v, held)
     body = _TEXT.format(
         x=x, y=y, v=v, c=c, template=template.format(x, y), load=load,
         lines=_LINES_OF_BEFORE if scan.last
@@ -141,7 +141,7 @@ def emit_scan(scan: Scan) -> KernelText:
         scanned=f"({v})" if complex_ else v,
         starts=_lines(4, _starts(scan, held, [c for _, _, c in parts])),
         joins=_lines(8, (f"{v} = tl.where(start > 0, {y}, {v})" for y, v, _ in parts)),
-        stores=_lines(8, stores),
+        store=store,
         carries=_lines(8, (f"{c} = tl.reduce(tl.where({_LAST}, {v}, {nothing}), 1, added, True)"
                            for _, v, c in parts)),
     )  # fmt: skip
@@ -166,7 +166,7 @@ def _lines(depth: int, lines: Iterable[str]) -> str:
 def scan_variants(scan: Scan, integers: Sequence[int], aligned: Sequence[bool]) -> list[Variant]:
     """The compilations worth a measurement, the best guess first."""
     _, ni, na, *_ = integers
-    tile = TILE // scan.result.itemsize
+    tile = TILE // scan.result.itemsize >> is_complex(scan.result)  # two values each in registers
     along = _power(ni, tile if scan.last else SHORT_TILE)
     lines = max(1, tile // along) if scan.last else _power(na, tile // along)
     divisible = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]

@@ -97,8 +97,7 @@ class Values(Frame):
         place, mask = self._pointer(access, live), self._mask(live)
         mask = f", mask={mask}" if mask else ""
         if isinstance(value, Pair):
-            for line in store_pair(place, mask, value, access.dtype):
-                self.put(line)
+            self.put(store_pair(place, mask, value, access.dtype))
         else:
             self.put(f"tl.store({place}, {value}{mask})")
         self._forget(access.name)
@@ -129,8 +128,8 @@ class Values(Frame):
     def _forget(self, access: str) -> None:
         """A buffer was written: what was loaded from it is loaded anew."""
         self.written.add(access)
-        load = f"tl.load({self.pointers[access]} "
-        self.made = {e: name for e, name in self.made.items() if load not in e}
+        first = f"({self.pointers[access]} "
+        self.made = {e: name for e, name in self.made.items() if first not in e}
 
     def _outdated(self, name: str) -> None:
         """A variable has another value now: so has what was made of it."""
