@@ -50,43 +50,22 @@ class Backend:
     """
 
     name: str
-    totals: bool
     loops: bool
     spreading: Spreading
-    lends: bool
-    chains: bool
-    repeats: bool
-    short: int
     parts: int
-    priced: bool
+    totals: bool = False
+    lends: bool = False
+    chains: bool = False
+    repeats: bool = False
+    short: int = 0
+    priced: bool = False
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False,
                      scans=False)  # fmt: skip
 _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True,
                        scans=True)  # fmt: skip
-NUMBA = Backend(
-    "numba",
-    totals=True,
-    loops=True,
-    spreading=_THREADS,
-    lends=True,
-    chains=True,
-    repeats=True,
-    short=4,
-    parts=16,
-    priced=True,
-)
-TRITON = Backend(
-    "triton",
-    totals=False,
-    loops=True,
-    spreading=_INSTANCES,
-    lends=False,
-    chains=False,
-    repeats=False,
-    short=0,
-    parts=4,
-    priced=False,
-)
+NUMBA = Backend("numba", loops=True, spreading=_THREADS, parts=16, totals=True, lends=True,
+                chains=True, repeats=True, short=4, priced=True)  # fmt: skip
+TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4)
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}
