@@ -6,7 +6,8 @@
         return y + 1
 
 Comes in: a function, and the line that keeps it from replay. Goes out: `Halves`, which times both
-ways and then runs the faster one. Both halves are compiled functions, and may be halved again.
+ways and then runs the faster one. Both halves are compiled functions, and may be halved again; in
+`df.stats()` their calls count as well, in `fn.stats()` the whole is one co-executed call.
 """
 
 from __future__ import annotations
