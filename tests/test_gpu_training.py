@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize(("name", "mixed"), [
     ("language model", False), ("language model", True), ("convolutions", True)])  # fmt: skip
 def test_a_network_learns_as_on_the_cpu(name, mixed):
-    there, here = (NETWORKS[name](device, 3, mixed) for device in ("cuda", "cpu"))
+    there, here = (NETWORKS[name](device, 2, mixed) for device in ("cuda", "cpu"))
     np.testing.assert_allclose(there, here, rtol=5e-3 if mixed else 2e-5)
     assert there[-1] < there[0]
 
