@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from sys import getrefcount
 from typing import Any, final
 from weakref import ref
 
@@ -59,6 +60,20 @@ def _pretends(kind: type) -> bool:
             if name in vars(of) and not isinstance(vars(of)[name], _IN_C):
                 return True
     return False
+
+
+#: what is made in the call and may die before its end; so many before it is looked for dead ones
+_MORTAL, _MANY = frozenset(["list", "tuple", "dict", "instance"]), 16
+
+
+def _references() -> int:
+    """What `getrefcount` says, in a loop over a list, of what that list alone refers to."""
+    for value in [[]]:
+        return getrefcount(value)
+    return 0
+
+
+_ALONE = _references()
 
 
 @final
@@ -112,6 +127,8 @@ class Recorder:
         self.done: set[Any] = set()  # guards that are there
         self._ids: dict[int, Origin] = {}
         self._keep: list[Any] = []
+        self._mortal: list[Any] = []
+        self._many = _MANY
         self._objects: dict[int, Any] = {}
         self.plain: dict[int, dict] = {}  # dicts all of whose keys are plain
         # what was read before, by object and name: the object, its origin, the namespace that holds
@@ -155,8 +172,8 @@ class Recorder:
             own = None if line is None or is_own(line.file) else own_line()
             self.reason, self.dead = Reason(why, line, own, line_in(self.root)), True
             for kept in (
-                self._objects, self._keep, self.reads, self.plain, self.followed, self.handlers,
-                self.expressions,
+                self._objects, self._keep, self._mortal, self.reads, self.plain, self.followed,
+                self.handlers, self.expressions,
             ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
@@ -165,7 +182,8 @@ class Recorder:
         """The recording is over: nothing lives on because of it."""
         self.dead = True
         for kept in (
-            self._objects, self._keep, self.reads, self._ids, self.written, self.lists,
+            self._objects, self._keep, self._mortal, self.reads, self._ids, self.written,
+            self.lists,
             self.shadowed, self.opened, self.effects, self.inputs, self.plain, self.events,
             self.draws.taken, self.computed, self.followed, self.handlers,
         ):  # fmt: skip
@@ -233,8 +251,25 @@ class Recorder:
         """Register an object made in this call."""
         made = Born(kind, parts)
         self._ids[id(value)] = made
-        self._keep.append(value)
+        if kind in _MORTAL:
+            self._mortal.append(value)
+            if len(self._mortal) > self._many:
+                self._forget()
+        else:
+            self._keep.append(value)
         return made
+
+    def _forget(self) -> None:
+        """Let go what nothing else refers to: each step of a long loop makes some containers, and
+        they hold arrays."""
+        kept = []
+        for value in self._mortal:
+            if getrefcount(value) > _ALONE:
+                kept.append(value)
+            else:
+                self._ids.pop(id(value), None)
+                self.factories.pop(id(value), None)
+        self._mortal, self._many = kept, max(_MANY, 2 * len(kept))
 
     def born_weakly(self, generator: Any, parts: Any) -> Born:
         """Register a generator made in this call, which may die before it ends."""
