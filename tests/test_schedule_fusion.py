@@ -410,3 +410,17 @@ def test_few_that_are_folded_do_not_run_side_by_side(points, folded, lanes):
     assert f"lanes {lanes}\n" in distances.explain(*tensors)
     wanted = np.sqrt(((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2))
     np.testing.assert_allclose(found, wanted, 1e-14)
+
+
+def test_what_shares_constants_alone_stays_apart_and_constants_lie_in_registers():
+    b = Builder()
+    outputs = []
+    for _ in range(30):
+        y = b.tensor(40)
+        for _ in range(5):
+            y = b(p.add, b(p.multiply, y, b.full((40,), 0.5)), b.full((40,), 0.25))
+        outputs.append(y)
+    found = plan_with_reasons(simplify(b.build(outputs)))
+    assert len({launch.kernel for launch in found.program.launches}) == 1
+    assert found.program.runs == (30, 0)
+    assert {value.node.op.name for value in found.reasons} == {"add"}

@@ -25,7 +25,7 @@ from .folding import Folding, adopt
 from .loops import takes_as_it_lies
 from .maps import Map, natural, points, through
 from .operands import Operands
-from .repeating import choose, is_repeated
+from .repeating import FREE, choose, is_repeated
 from .units import (
     MOST_MEMBERS,
     Closing,
@@ -212,7 +212,7 @@ class Fusion:
         """A node whose elements each come from some elements of its operands."""
         value = node.result
         reason = self._why_stored(node, asks)
-        if not needed and not reason and len(asks) > 1:
+        if not needed and not reason and len(asks) > 1 and self.facts.role[node] not in FREE:
             asks = self._merge_readers(value, asks)
             if len(asks) > 1:
                 choice = choose(self.facts, value, len(asks))
@@ -230,7 +230,7 @@ class Fusion:
         """Why the value cannot or should not be computed where it is asked for; else ""."""
         value = node.result
         for group, maps in asks.items():
-            if group.members + len(maps) > MOST_MEMBERS:
+            if group.members + len(maps) > MOST_MEMBERS and self.facts.role[node] not in FREE:
                 return "the kernel is full"
             if any(self.seen.operands(node, group, map_) is None for map_ in maps):
                 return f"{node.op.name} has no affine index map here"

@@ -24,8 +24,9 @@ AMONG_OTHERS, FETCHED = costs.CHEAP / 2, costs.FAR
 #: Scalar operations that one kernel may repeat rather than store.
 FEW = 12
 
-#: Roles of nodes that cost nothing to see through.
-MOVING = ("view", "constant", "identity", "position")
+#: Roles of nodes that read nothing, and of all that cost nothing to see through.
+FREE = ("constant", "identity", "position")
+MOVING = ("view", *FREE)
 
 
 class Choice(NamedTuple):
