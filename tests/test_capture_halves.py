@@ -6,6 +6,7 @@ import inspect
 import sys
 import threading
 import traceback
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import dualflow as df
 from dualflow.capture import halves
 
 X = df.asarray([1.0, -2.0, 3.0, 0.5])
-LOG: list[object] = []
+LOG: list[Any] = []
 
 
 @pytest.fixture(autouse=True)
