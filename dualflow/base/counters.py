@@ -17,6 +17,8 @@ COUNTERS: dict[str, str] = {
     "calls": "calls of compiled functions",
     "replays": "calls that skipped Python: guards, then the program",
     "co_executions": "calls that ran Python with fused array operations",
+    "operations_fused": "array operations of co-executed calls that ran in programs",
+    "operations_eager": "array operations of co-executed calls that ran one by one",
     "eager_calls": "calls that ran eagerly",
     "recordings": "eager runs that took notes",
     "traces": "paths recorded, one a shape and outcome of branches",

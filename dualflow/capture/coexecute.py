@@ -104,6 +104,7 @@ class CoexecuteMode:
             self._look_at_errors()
         if op.may_raise or self._strict:
             self._settle_all(operands, f"{op.name} may raise")
+            self.segments.stats.ran(1, fused=False)
             return _eager.elementwise(op, operands)
         if away:
             self._turn(op, operands)
@@ -151,6 +152,7 @@ class CoexecuteMode:
             self._look_at_errors()
         if self._strict or (op.may_raise and not self._in_bounds(op, inputs, attributes)):
             self._settle_all(inputs, f"{op.name} may raise")
+            self.segments.stats.ran(1, fused=False)
             return _eager.apply(op, inputs, attributes)
         if away:
             self._turn(op, inputs)

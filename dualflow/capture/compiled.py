@@ -307,9 +307,14 @@ class CompiledFunction:
         if reason is None or self._audit is not None or self.donor is not None:
             return whole()
         if reason.halves is None:
-            make = functools.partial(CompiledFunction, wait=self._wait)
-            reason.halves = Halves(self._fn, reason.at, make, self._wait)
+            reason.halves = Halves(self._fn, reason.at, self._half, self._wait)
         return reason.halves(whole, args, kwargs)
+
+    def _half(self, fn: Any) -> CompiledFunction:
+        """A part of this function, whose array operations count as those of the whole."""
+        made = CompiledFunction(fn, wait=self._wait)
+        made._segments.stats = self._segments.stats
+        return made
 
     def _compiler_failed(self, block: Block, args: tuple, kwargs: dict) -> Any:
         count("compiler_errors")
@@ -379,9 +384,11 @@ class CompiledFunction:
         count(name, by)
 
     def stats(self) -> dict[str, int]:
-        """How calls ran: a counter for each way, and for what was recorded (see `df.stats`)."""
+        """How calls ran: a counter for each way, for what was recorded, and for array operations of
+        co-executed calls (see `df.stats`)."""
         self._settle()
-        return dict(self._counts)
+        ran = self._segments.stats
+        return {**self._counts, "operations_fused": ran.fused, "operations_eager": ran.eager}
 
     @property
     def way(self) -> str:

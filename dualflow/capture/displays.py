@@ -228,7 +228,8 @@ class Displays(Operators):
             return value
         if type(value) not in (list, tuple):
             rest = any(type(part) is tuple and part[:1] == ("*",) for part in shape)
-            if rest and special(type(value), "__iter__") is not None:
+            own = type(value) is not Tensor and special(type(value), "__iter__") is not None
+            if rest and own:
                 self.recorder.refuse(f"a {type(value).__name__}, asked twice for its items")
                 return value
             found: Any = iteration.elements(self, value, origin)

@@ -109,10 +109,12 @@ class Execution:
                 program, self._error = None, error
             if program is not None:
                 self.stats.compiled += 1
+                self.stats.ran(record.operations, fused=True)
                 if self.audit is not None:
                     self.audit(program, arrays)
                 results.update(program.run(arrays))
                 return results
+        self.stats.ran(record.operations, fused=False)
         for slot, array in interpret(record.steps, slots, arrays, run.place).items():
             results[slot] = owned(array)
         return results

@@ -26,7 +26,7 @@ from dualflow.ops.devices import Device
 from .node_builder import infer
 from .pending import Cell, Watch
 from .segments import Record, Segments
-from .steps import Step, inputs, interpret
+from .steps import Step, inputs, interpret, needed
 
 #: A write into a part of memory of at most this many bytes is a write of the whole.
 SMALL = 1 << 14
@@ -283,8 +283,10 @@ class Run:
     def recompute(self, cell: Cell) -> None:
         """Compute a cell that was not stored."""
         assert self._record is not None
+        steps = needed(self._record.steps, {cell.slot})
+        self.segments.stats.ran(sum(step.op is not None for step in steps), fused=False)
         with np.errstate(all="ignore"):
-            made = interpret(self._record.steps, (cell.slot,), self.arrays, self.place)
+            made = interpret(steps, (cell.slot,), self.arrays, self.place)
         cell.array = owned(made[cell.slot])
         cell.run = None
         self._record.used.add(cell.slot)

@@ -90,9 +90,10 @@ class Record:
         used: slots whose values were asked for after the segment had run, or that outlived the
             call; only these are stored from the second time on.
         runs: how often it ran.
+        operations: how many of the steps are operations, not inputs.
     """
 
-    __slots__ = ("_programs", "given", "runs", "steps", "used")
+    __slots__ = ("_programs", "given", "operations", "runs", "steps", "used")
 
     def __init__(self, last: Step) -> None:
         steps = []
@@ -102,6 +103,7 @@ class Record:
             step = step.parent
         self.steps: tuple[Step, ...] = tuple(reversed(steps))
         self.given = {step.slot: step.inputs - 1 for step in self.steps if step.op is None}
+        self.operations = len(self.steps) - len(self.given)
         self.used: set[int] = set()
         self.runs = 0
         self._programs: dict[Hashable, Program | Exception] = {}
@@ -173,6 +175,7 @@ class Stats:
     """What happened in one function's co-executed calls.
 
     Attributes:
+        fused, eager: array operations that ran in programs, and one by one.
         segments: stretches that ran; `compiled` of them as programs, the rest by the eager mode.
         recomputed: values asked for that had not been stored.
         copies: inputs copied because they were about to be overwritten while still needed.
@@ -182,9 +185,18 @@ class Stats:
     """
 
     def __init__(self) -> None:
+        self.fused = self.eager = 0
         self.segments = self.compiled = self.recomputed = self.copies = 0
         self.programs = self.failures = 0
         self.syncs: Counter[tuple[SourceLine | None, str]] = Counter()
+
+    def ran(self, operations: int, *, fused: bool) -> None:
+        """Count array operations that ran."""
+        if fused:
+            self.fused += operations
+        else:
+            self.eager += operations
+        count("operations_fused" if fused else "operations_eager", operations)
 
     def failed(self, cause: Exception) -> None:
         """Count a failure of the compiler, or raise it, as the settings say."""
