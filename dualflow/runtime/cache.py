@@ -25,7 +25,7 @@ from dualflow.base.counters import count
 from dualflow.base.digest import hashed
 from dualflow.base.records import record
 
-from . import loader, native_text, processor
+from . import loader, native_text, numpy_vectors, processor
 
 MAGIC = b"dualflow kernel 2\n"
 #: How the names of entries end: of machine code, of what planning made of a graph, of the
@@ -64,7 +64,8 @@ def key(*parts: str) -> str:
 
 @lru_cache(maxsize=1)
 def machine() -> tuple[str, ...]:
-    """What decides machine code besides the text: CPU, versions, and the words of kernel texts."""
+    """What decides machine code besides the text: CPU, versions, the words of kernel texts, and
+    whether they may call NumPy's functions of vectors."""
     words = hashed()
     names = ("compile.py", "loader.py", "intrinsics.py", "by_numba.py", "native_text.py",
              "numpy_vectors.py")  # fmt: skip
@@ -75,7 +76,8 @@ def machine() -> tuple[str, ...]:
         words.update(_bytes(path))
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     versions = _version("llvmlite"), _version("numba")
-    return (*processor.identity(), *versions, words.hexdigest(), *settings)
+    called = f"{numpy_vectors.PREFIX}={numpy_vectors.usable()}"
+    return (*processor.identity(), *versions, words.hexdigest(), called, *settings)
 
 
 def _version(package: str) -> str:
