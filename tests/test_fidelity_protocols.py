@@ -197,6 +197,15 @@ def pretenders_are_asked_nothing(compile, see):
     see(f, tensor(*X), None, None)
 
 
+def numbers_that_have_no_inverse(compile, see):
+    @compile
+    def f(x, n):
+        return x * ~n
+
+    for n in (2.0, 2.0, 1, 1, 2.0, True, 3, 1.5, 2):
+        see(f, tensor(*X), n)
+
+
 def variables_of_what_has_none(compile, see):
     class Slots:
         __slots__ = ("a",)

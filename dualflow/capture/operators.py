@@ -85,7 +85,7 @@ class Operators(Arithmetic):
             out = recorder.guarded(function, a)
             self.slots[slot] = recorder.origin(None, out)
         elif type(a) in NUMBERS:
-            out = function(a)
+            out = recorder.certain(function, (a,), (pa,))
             self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
         elif type(a) in TYPES:
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
