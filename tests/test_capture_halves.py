@@ -6,6 +6,7 @@ import inspect
 import sys
 import threading
 import traceback
+import weakref
 from typing import Any
 
 import numpy as np
@@ -260,6 +261,15 @@ def counted(x):
     return x * 2.0
 
 
+def read_between(x):
+    for i in range(x.ndim):
+        if i > 0:
+            x = x * y  # noqa: F821
+        y = x + i  # noqa: F841
+    look()
+    return x
+
+
 def alone(x):
     return x * look()
 
@@ -268,7 +278,7 @@ COUNT = 0
 
 
 @pytest.mark.parametrize(
-    "f", [comprehension, unbound, early_read, seen, taken_away, counted, alone]
+    "f", [comprehension, unbound, early_read, seen, taken_away, counted, alone, read_between]
 )
 def test_what_is_not_cut(f):
     lines, start = inspect.getsourcelines(f)
@@ -283,6 +293,97 @@ def test_generators_are_not_cut():
         yield y
 
     assert halves.halved(f, f.__code__.co_firstlineno + 2) is None
+
+
+class Held:
+    """An object that a test sees die."""
+
+    def __init__(self, n=0):
+        self.n = n
+
+
+class Told(Held):
+    def __del__(self):
+        LOG.append(self.n)
+
+
+def cut_before_look(f):
+    lines, start = inspect.getsourcelines(f)
+    (at,) = [n for n, line in enumerate(lines, start) if "look()" in line]
+    made = halves.halved(f, at)
+    assert made is not None
+    return made
+
+
+def test_what_variables_hold_lives_as_long():
+    def f(x, given):
+        held = given.pop()  # noqa: F841
+        y = x * 2.0
+        look()
+        LOG.append("rest")
+        return y
+
+    first, rest = cut_before_look(f)
+    over, *values = first(X, [Told("dead")])
+    LOG.append("between")
+    assert not over
+    assert equal(rest(values), X * 2.0)
+    assert " ".join(map(str, LOG)) == "between rest dead"
+
+
+def test_what_variables_hold_lives_no_longer():
+    def f(x, given):
+        held = given.pop()
+        y = x * 2.0
+        look()
+        r = weakref.ref(held)
+        held = None
+        LOG.append(r() is None)
+        return y
+
+    first, rest = cut_before_look(f)
+    over, *values = first(X, [Held()])
+    assert not over
+    assert equal(rest(values), X * 2.0)
+    assert list(map(str, LOG)) == ["True"]
+
+
+def test_a_variable_of_one_branch_lives_as_long():
+    def f(x, n):
+        if n > 10:
+            held = Told(n)  # noqa: F841
+        y = x * 2.0
+        look()
+        LOG.append("rest")
+        return y
+
+    fast = df.compile(f, wait=True)
+    for n in range(16):
+        LOG.clear()
+        assert equal(fast(X, n), X * 2.0)
+        assert [*LOG, n][:2] == ["rest", n]
+        assert len(LOG) == 1 + (n > 10)
+        if n == 10:
+            assert parts(fast) == ("replay", "co-execute")
+
+
+def test_variables_of_branches_and_loops():
+    def f(x, n):
+        values = None
+        for part in (1.0, 2.0)[:n]:
+            y = x * part
+            values = y + part
+        if n:
+            z = x
+        else:
+            z = x + 1.0
+        look()
+        return z * 2.0 if values is None else values + z
+
+    fast = settled(f, X, 2)
+    assert parts(fast) == ("replay", "co-execute")
+    for n in (0, 1, 2, 0, 1, 2, 0):
+        assert equal(fast(X, n), f(X, n))
 
 
 def test_slower_halves_are_left(monkeypatch):

@@ -56,6 +56,17 @@ def object_dies_by_a_pop(compile, see):
         see(f, tensor(*X))
 
 
+def death_asked_of_a_weak_reference(compile, see):
+    @compile
+    def f(x, held, watch):
+        held.pop()
+        return x * 2.0, watch() is None
+
+    for _ in range(4):
+        held = [Side()]
+        see(f, tensor(*X), held, weakref.ref(held[0]))
+
+
 def object_dies_with_a_variable(compile, see):
     box = types.SimpleNamespace()
 

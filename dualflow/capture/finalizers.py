@@ -1,7 +1,7 @@
-"""Whether something written in Python runs when an object dies.
+"""Whether a program is told, or can ask, when an object dies.
 
 Comes in: an object that is about to be dropped. Goes out: the name of the class in it that has a
-`__del__`, or a weak reference with a callback; None if there is none.
+`__del__`, or a weak reference; None if there is none.
 """
 
 from __future__ import annotations
@@ -51,6 +51,4 @@ def _watched(value: Any) -> bool:
         count = getweakrefcount(value)
     except TypeError:
         return False
-    return count > 0 and any(
-        r.__callback__ is not None and type(r) is not OwnReference for r in getweakrefs(value)
-    )
+    return count > 0 and any(type(r) is not OwnReference for r in getweakrefs(value))

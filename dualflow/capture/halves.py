@@ -1,9 +1,10 @@
 """A function that one statement keeps from replay, as two functions of which one can be replayed.
 
-    def step(x):              def step(x):                   def step(y):
-        y = f(x)         ->       y = f(x)            then       look(y)
-        look(y)                   return False, y                return y + 1
-        return y + 1
+    def step(x):              def step(x):                   def step(values):
+        y = f(x)         ->       y = f(x)            then       (y,) = values
+        look(y)                   return False, y                values.clear()
+        return y + 1                                             look(y)
+                                                                 return y + 1
 
 Comes in: a function, and the line that keeps it from replay. Goes out: `Halves`, which times both
 ways and then runs the faster one. Both halves are compiled functions, and may be halved again; in
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import is_
 from time import thread_time
 from types import CodeType, FunctionType, MethodType
@@ -88,7 +89,7 @@ class Halves:
         assert self._halves is not None
         first, rest = self._halves
         over, *values = first(*self._self, *args, **kwargs)
-        return values[0] if over else rest(*values)
+        return values[0] if over else rest(values)
 
     def _turn(self) -> bool:
         """Whether the next call runs in halves."""
@@ -137,7 +138,7 @@ def halved(fn: FunctionType, line: int) -> tuple[FunctionType, FunctionType] | N
     that statement, and what follows. None if it cannot be told apart so.
 
     The first gives (True, what the function returns) or (False, its variables), which the second
-    takes.
+    takes as a list that it empties: what they hold then lives as long as in the function.
     """
     code = fn.__code__
     if code.co_flags & _OTHER_KINDS or code.co_cellvars:
@@ -148,19 +149,25 @@ def halved(fn: FunctionType, line: int) -> tuple[FunctionType, FunctionType] | N
         return None
     if isinstance(node, ast.Lambda) or not _is_plain(node):
         return None
-    cut = _cut(node.body, line)
+    cut = _cut(node, line)
     if cut is None:
         return None
-    count, before = cut
-    names = _variables(code, node.body[:count], node.body[count:], before)
-    if names is None:
+    found = _variables(code, node.body[:cut], node.body[cut:])
+    if found is None:
         return None
+    names, perhaps = found
     first, rest = copy.copy(node), copy.copy(node)
     leave = ast.Return(_tuple(False, [ast.Name(name, ast.Load()) for name in names]))
-    first.body = [_Returns().visit(copy.deepcopy(part)) for part in node.body[:count]]
-    first.body.append(ast.fix_missing_locations(placed(leave, node.body[count - 1])))
-    rest.body = node.body[count:]
-    rest.args = ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
+    start = declarations(node.body)
+    first.body = [_Returns().visit(copy.deepcopy(part)) for part in node.body[:cut]]
+    first.body[start:start] = _lines(node, [f"{name} = None" for name in perhaps])
+    first.body.append(ast.fix_missing_locations(placed(leave, node.body[cut - 1])))
+    held = "values"
+    while held in {*code.co_varnames, *code.co_names, *code.co_freevars}:
+        held += "_"
+    taken = [f"[{', '.join(names)}] = {held}", f"{held}.clear()"] if names else []
+    rest.body = [*_lines(node, taken), *node.body[cut:]]
+    rest.args = ast.arguments([], [ast.arg(held)], None, [], [], None, [])
     made = []
     for half in (first, rest):
         own = rebuild(half, code, cls, module)
@@ -180,14 +187,28 @@ _nodes: WeakKeyDictionary[FunctionType, tuple[FunctionNode, str | None, Module]]
 )
 
 
-def _cut(body: list[ast.stmt], line: int) -> tuple[int, bool] | None:
-    """How many statements come first; whether that is before the one that cannot be replayed."""
+def _cut(node: FunctionNode, line: int) -> int | None:
+    """How many statements come first: those before the one that cannot be replayed, if any do."""
+    body = node.body
+    assert isinstance(body, list)
     start = declarations(body)
+    while start < len(body) and body[start].lineno == node.lineno:  # our own
+        start += 1
     for i, statement in enumerate(body):
         if i >= start and statement.lineno <= line <= (statement.end_lineno or 0):
             count = i if i > start else i + 1
-            return (count, i > start) if count < len(body) else None
+            return count if count < len(body) else None
     return None
+
+
+def _lines(node: FunctionNode, texts: list[str]) -> list[ast.stmt]:
+    """Statements of our own, in the line where a function begins."""
+    statements = ast.parse("\n".join(texts)).body
+    for part in (part for statement in statements for part in ast.walk(statement)):
+        if isinstance(part, (ast.stmt, ast.expr)):
+            part.lineno = part.end_lineno = node.lineno
+            part.col_offset = part.end_col_offset = node.col_offset
+    return statements
 
 
 def _is_plain(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -206,23 +227,47 @@ def _is_plain(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _variables(
-    code: CodeType, first: list[ast.stmt], rest: list[ast.stmt], before: bool
-) -> list[str] | None:
-    """The variables that go from the first part to the rest; None where one that is read may have
-    no value there, or what it holds would live longer than it does."""
+    code: CodeType, first: list[ast.stmt], rest: list[ast.stmt]
+) -> tuple[list[str], list[str]] | None:
+    """The variables that go from the first part to the rest, and those of them that may have no
+    value there; None where one of these is read."""
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
-    sure = dict.fromkeys(code.co_varnames[:count])
-    for statement in first:
-        sure.update(dict.fromkeys(_bound(statement)))
-    own = set(code.co_varnames)
-    stored, changed, read = _stored(first) & own, _stored(rest) & own, _read(rest) & own
-    unbound = (_read(first) & own) - stored - set(sure)
-    if unbound or (stored & read) - sure.keys():
+    given = code.co_varnames[:count]
+    sure, own = set(given), set(code.co_varnames)
+    unsure = _unsure(first, sure)
+    stored, read = _stored(first) & own, _read(rest) & own
+    if (unsure & own) or (stored & read) - sure:
         return None
-    if before:
-        return [name for name in sure if name in read]
-    return None if stored & changed else list(sure)
+    names = [name for name in code.co_varnames if name in stored or name in read & set(given)]
+    return names, [name for name in names if name not in sure]
+
+
+def _unsure(statements: list[ast.stmt], sure: set[str]) -> set[str]:
+    """The names that are read where they may have no value; `sure` gets those that surely have
+    one in the end."""
+    found = set()
+    for statement in statements:
+        match statement:
+            case (
+                ast.If(test=head, body=body, orelse=other)
+                | ast.While(test=head, body=body, orelse=other)
+            ):
+                found |= _read([head]) - sure
+                one, two = set(sure), set(sure)
+                found |= _unsure(body, one) | _unsure(other, two)
+                sure |= one & two if isinstance(statement, ast.If) else set()
+            case ast.For(target=target, iter=head, body=body, orelse=other):
+                found |= _read([head, target]) - sure
+                found |= _unsure(body, sure | _stored([target])) | _unsure(other, set(sure))
+            case ast.With(items=items, body=body):
+                for item in items:
+                    found |= _read([item]) - sure
+                found |= _unsure(body, sure | _stored(items))
+            case _:
+                found |= _read([statement]) - sure
+                sure.update(_bound(statement))
+    return found
 
 
 def _bound(statement: ast.stmt) -> list[str]:
@@ -242,7 +287,7 @@ def _bound(statement: ast.stmt) -> list[str]:
     return [n.id for n in stores if isinstance(n.ctx, ast.Store)]
 
 
-def _read(statements: list[ast.stmt]) -> set[str]:
+def _read(statements: Sequence[ast.AST]) -> set[str]:
     """The names that statements read."""
     found = set()
     for node in (n for statement in statements for n in ast.walk(statement)):
@@ -253,7 +298,7 @@ def _read(statements: list[ast.stmt]) -> set[str]:
     return found
 
 
-def _stored(statements: list[ast.stmt]) -> set[str]:
+def _stored(statements: Sequence[ast.AST]) -> set[str]:
     """The names that statements give values, in whatever way."""
     found: set[str | None] = set()
     for node in (n for statement in statements for n in ast.walk(statement)):

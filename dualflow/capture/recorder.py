@@ -197,13 +197,13 @@ class Recorder:
         self.refuse(why)
 
     def drops(self, value: Any) -> None:
-        """An object from outside loses `value`: nothing written in Python may run as that dies."""
+        """An object from outside loses `value`: no program may see that die, tensors apart."""
         kind = type(value)
         if kind in SCALARS or kind is Tensor or self.dead:
             return
         name = finalized(value)
         if name is not None:
-            self.refuse(f"{name}, which is told when it dies, is dropped")
+            self.refuse(f"{name}, whose death a program may see, is dropped")
 
     def effect_line(self) -> SourceLine | None:
         return user_line()
