@@ -270,6 +270,12 @@ def read_between(x):
     return x
 
 
+def within_an_index(x):
+    x[0 if x.ndim else (z := 1)] = 2.0
+    look()
+    return x * z
+
+
 def alone(x):
     return x * look()
 
@@ -278,7 +284,18 @@ COUNT = 0
 
 
 @pytest.mark.parametrize(
-    "f", [comprehension, unbound, early_read, seen, taken_away, counted, alone, read_between]
+    "f",
+    [
+        comprehension,
+        unbound,
+        early_read,
+        seen,
+        taken_away,
+        counted,
+        alone,
+        read_between,
+        within_an_index,
+    ],
 )
 def test_what_is_not_cut(f):
     lines, start = inspect.getsourcelines(f)

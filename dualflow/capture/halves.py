@@ -259,11 +259,11 @@ def _unsure(statements: list[ast.stmt], sure: set[str]) -> set[str]:
                 sure |= one & two if isinstance(statement, ast.If) else set()
             case ast.For(target=target, iter=head, body=body, orelse=other):
                 found |= _read([head, target]) - sure
-                found |= _unsure(body, sure | _stored([target])) | _unsure(other, set(sure))
+                found |= _unsure(body, sure | set(_given(target))) | _unsure(other, set(sure))
             case ast.With(items=items, body=body):
-                for item in items:
-                    found |= _read([item]) - sure
-                found |= _unsure(body, sure | _stored(items))
+                found |= _read(items) - sure
+                given = [name for item in items for name in _given(item.optional_vars)]
+                found |= _unsure(body, sure | set(given))
             case _:
                 found |= _read([statement]) - sure
                 sure.update(_bound(statement))
@@ -274,17 +274,28 @@ def _bound(statement: ast.stmt) -> list[str]:
     """The variables that a statement certainly gives a value."""
     match statement:
         case ast.Assign(targets=targets):
-            parts: list[ast.AST] = list(targets)
+            return [name for target in targets for name in _given(target)]
         case ast.AnnAssign(target=target, value=value) if value is not None:
-            parts = [target]
+            return _given(target)
         case ast.Import(names=names) | ast.ImportFrom(names=names):
             return [alias.asname or alias.name.split(".")[0] for alias in names]
         case ast.FunctionDef(name=name):
             return [name]
         case _:
             return []
-    stores = [n for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)]
-    return [n.id for n in stores if isinstance(n.ctx, ast.Store)]
+
+
+def _given(target: ast.expr | None) -> list[str]:
+    """The variables that get a value where `target` does; none of those within an index."""
+    match target:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Starred(value=part):
+            return _given(part)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [name for part in parts for name in _given(part)]
+        case _:
+            return []
 
 
 def _read(statements: Sequence[ast.AST]) -> set[str]:
