@@ -237,8 +237,8 @@ def test_two_handles_of_one_view(first):
     low, high = slice(0, 3), slice(1, 4)
     calls = [lambda: views(low, low, True), lambda: views(low, low, False),
              lambda: views(low, high, True), lambda: views(low, high, False)]  # fmt: skip
-    # where they overlapped in the recorded call, calls of these types run in Python
-    assert (agree(f, *calls[first:], *calls, *calls)[1] > 0) == (first != 2)
+    # where they overlap, they are read and written as parts of the tensor that they are of
+    assert agree(f, *calls[first:], *calls, *calls)[1] > 0
 
 
 def test_two_handles_of_one_view_that_is_read():

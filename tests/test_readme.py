@@ -75,7 +75,13 @@ def test_the_second_installs_an_extra_that_exists_and_runs_what_is_in_it():
 
 
 def test_extras_that_the_project_promises():
-    assert set(PROJECT["optional-dependencies"]) == {"gpu", "test", "bench", "tutorials"}
+    assert set(PROJECT["optional-dependencies"]) == {
+        "gpu",
+        "gpu-cuda12",
+        "test",
+        "bench",
+        "tutorials",
+    }
     assert PROJECT["requires-python"] == ">=3.11"
 
 

@@ -45,7 +45,7 @@ class Cost(NamedTuple):
         """For people: how long, and for what.
 
         >>> str(Cost(2000.0, 100.0, 30.0))
-        'about 2.0 us, for memory'
+        'about 2.1 us, for memory'
         """
         most = max(self._fields, key=lambda name: getattr(self, name))
         return f"about {self.total / 1000:.1f} us, for {most}"
