@@ -17,7 +17,6 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ir.graph import Value
 from dualflow.ops import primitives as p
-from dualflow.ops.door import away
 from dualflow.ops.views import Moved
 
 from .provenance import CONSTANT, Born, Node, Origin, Read
@@ -58,7 +57,7 @@ class Place:
 
 def read(recorder: Recorder, owner: Tensor, key: Any, origin: Origin) -> Read | None:
     """`owner[key]`, where a number of `key` has changed; None of other indices."""
-    if away or owner._array is None or owner.requires_grad:
+    if type(owner._array) is not np.ndarray or owner.requires_grad:
         return None
     pairs = _entries(key, origin)
     shape = owner.shape
