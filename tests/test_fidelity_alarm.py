@@ -385,3 +385,17 @@ def test_a_compiled_function_dies_with_what_it_knows():
     del Layer, use, f
     gc.collect()
     assert [reference() for reference in watched] == [None] * 3
+
+
+def test_a_weak_reference_to_a_dropped_tensor_is_not_replayed():
+    def f(x, held, watch):
+        held[0] = x
+        return x * 2.0, watch() is None
+
+    fast = df.compile(f, wait=True)
+    asked = []
+    for _ in range(5):
+        held = [tensor(1.0)]
+        asked.append(fast(tensor(*X), held, weakref.ref(held[0]))[1])
+    assert asked[1:] == [True] * 4  # while the first is recorded, what it was given lives
+    assert fast.stats()["replays"] == 0

@@ -285,6 +285,9 @@ def _dereferenced(call: Call) -> Plan | None:
     if node is None or call.args or call.kwargs:
         call.refuse()
         return None
+    if recorder.dropped:
+        call.refuse("a weak reference, asked after something was dropped")
+        return None
     recorder.typed(call.origin, call.function)
     return call.plan(lambda out: recorder.found(recorder.nodes("({0}())", (node,)), out))
 

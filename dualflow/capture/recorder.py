@@ -152,6 +152,7 @@ class Recorder:
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
+        self.dropped = False  # whether an object from outside lost something that may die by that
         self.met = {} if met is None else met
         self.steps = 0  # calls and items of loops
         self.merging = 0  # calls with * or ** whose arguments Python has not put together
@@ -197,11 +198,12 @@ class Recorder:
         self.refuse(why)
 
     def drops(self, value: Any) -> None:
-        """An object from outside loses `value`: no program may see that die, tensors apart."""
+        """An object from outside loses `value`: no program may see that die."""
         kind = type(value)
-        if kind in SCALARS or kind is Tensor or self.dead:
+        if kind in SCALARS or self.dead:
             return
-        name = finalized(value)
+        self.dropped = True
+        name = None if kind is Tensor else finalized(value)
         if name is not None:
             self.refuse(f"{name}, whose death a program may see, is dropped")
 
