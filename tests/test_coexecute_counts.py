@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import sleep
 
 import numpy as np
 import pytest
@@ -21,19 +22,42 @@ def looked_at(x):
     return sum(float((x * n + 1.0).sum()) + sys._getframe(0).f_lineno * 0 for n in (2.0, 3.0))
 
 
-def test_operations_run_in_programs_once_a_stretch_is_known():
+def test_all_operations_run_in_programs_if_these_are_waited_for():
     fast = df.compile(looked_at, wait=True)
     x = df.asarray(np.arange(5.0))
     before = df.stats()
-    for _ in range(21):
+    for _ in range(4):
         assert fast(x) == looked_at(x)
     stats = fast.stats()
-    assert (stats["recordings"], stats["co_executions"], stats["replays"]) == (1, 20, 0)
-    # three operations a number: one by one in the first co-executed call, then in programs
-    assert (stats["operations_eager"], stats["operations_fused"]) == (6, 19 * 6)
+    assert (stats["recordings"], stats["co_executions"], stats["replays"]) == (1, 3, 0)
+    # three operations a number, in the first co-executed call already
+    assert (stats["operations_eager"], stats["operations_fused"]) == (0, 3 * 6)
     after = df.stats()
     for name in ("operations_eager", "operations_fused"):
         assert after[name] - before[name] == stats[name]
+
+
+def test_operations_run_one_by_one_until_a_stretch_has_its_program():
+    fast = df.compile(looked_at)
+    x = df.asarray(np.arange(6.0))
+    calls = 0
+    while not fast.stats()["operations_fused"] and calls < 5_000:
+        assert fast(x) == looked_at(x)
+        calls += 1
+        sleep(0.001)
+    assert fast.stats()["operations_eager"] >= 6  # the first co-executed call
+
+
+def test_programs_follow_the_settings_of_numerics():
+    fast = df.compile(lambda x: (sys._getframe(0), df.exp(x).sum())[1].item(), wait=True)
+    x = df.asarray(np.linspace(-20.0, 20.0, 999))
+    for numerics in ("strict", "exact", "strict", "exact"):
+        with df.config(numerics=numerics):
+            made = fast(x), fast(x)
+            assert made == (fast.eager(x),) * 2 or numerics != "exact"
+    assert fast.stats()["operations_eager"] == 0
+    stretch, *_ = fast._segments.records()
+    assert len(stretch.programs) == 2
 
 
 def test_what_may_raise_runs_at_its_line_and_is_counted():
@@ -47,8 +71,8 @@ def test_what_may_raise_runs_at_its_line_and_is_counted():
         assert fast(x, n).tolist() == [25, 36, 49]
     stats = fast.stats()
     assert stats["co_executions"] == 3
-    assert stats["operations_eager"] == 3 + 1  # each division, and the sum of the first call
-    assert stats["operations_fused"] == 2
+    assert stats["operations_eager"] == 3  # each power
+    assert stats["operations_fused"] == 3
 
 
 def test_a_value_that_is_computed_again_is_counted():

@@ -1,9 +1,10 @@
 """Co-execution: Python runs, its array operations become fused programs.
 
 Every operation becomes the next step of the open segment and returns a pending tensor. Where
-Python needs a value the segment runs: the first time by the eager mode, with all live values
-stored; from then on as one compiled program that stores what is used later. The key of a segment
-is the chain of its steps, so a call that goes another way merely finds another segment.
+Python needs a value the segment runs: the first time with all live values stored, and by the eager
+mode unless programs are waited for; from then on as one compiled program that stores what is used
+later. The key of a segment is the chain of its steps, so a call that goes another way merely finds
+another segment.
 
 Comes in: a call. Goes out: what the eager call would give.
 """
@@ -19,6 +20,7 @@ from numpy._core import umath
 from dualflow.array.arrays import is_writeable, shown, write
 from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
+from dualflow.base import config
 from dualflow.base.errors import refusal
 from dualflow.base.source import user_line
 from dualflow.ir.op import Kind, Op
@@ -57,8 +59,8 @@ def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) 
     Args:
         segments: what earlier calls of the same function have shown; grows.
         call: runs the user's function.
-        wait: wait for programs instead of running segments eagerly while they are compiled; the
-            programs that a first call needs next time are then compiled before it returns.
+        wait: wait for programs instead of running segments eagerly while they are compiled; those
+            that a first call needs next time are then compiled before it returns, too.
 
     Raises:
         CompileError: the compiler failed, with on_compiler_error="raise".
@@ -79,7 +81,10 @@ def settle() -> None:
     """Run what is pending in this thread's co-executed call, if there is one: for code that reads
     the memory of tensors without asking the mode."""
     if type(door.state.mode) is CoexecuteMode:
-        door.state.mode.flush("array memory was needed as a whole")
+        door.state.mode.flush("array memory was needed as a whole, or settings change")
+
+
+config.leaving.append(settle)
 
 
 @final

@@ -98,13 +98,13 @@ class Execution:
             return results
         self.stats.segments += 1
         strides = tuple([array.strides for array in arrays])
-        if first:
+        outputs = _outputs(record, commits)
+        if first:  # what is used later is not known yet
             self._first.append((record, commits, strides, run.place))
-        else:
+            outputs = tuple(sorted(slots))
+        if self.wait or not first:
             try:
-                program = record.program(
-                    _outputs(record, commits), strides, run.place, self.stats, self.wait
-                )
+                program = record.program(outputs, strides, run.place, self.stats, self.wait)
             except CompileError as error:
                 program, self._error = None, error
             if program is not None:

@@ -4,8 +4,8 @@
     Segments = the steps and records of one compiled function
 
 Comes in: operations, one by one, as keys that children are found by: a stretch seen before costs
-one dictionary look-up an operation. Goes out: values of slots, computed by the eager mode, or by a
-compiled program once a stretch has come a second time.
+one dictionary look-up an operation. Goes out: values of slots, computed by a compiled program, or
+by the eager mode while there is none.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Record:
         Raises:
             CompileError: the compiler failed, with on_compiler_error="raise".
         """
-        key = slots, strides
+        key = slots, strides, config.active().numerics
         program = self._programs.get(key)
         if isinstance(program, Exception):  # failed before
             stats.raise_if_asked(program)
@@ -152,7 +152,7 @@ class Record:
         for value, i in zip(graph.inputs, inputs, strict=True):
             size = value.dtype.itemsize
             layouts.append(View(value.shape, tuple(stride // size for stride in strides[i])))
-        key = graph.key, tuple(layouts), place
+        key = graph.key, tuple(layouts), place, config.active().numerics
         compilation = _compilations.get(key)
         if compilation is None:
             settings: dict[str, Any] = {} if wait else {"behind": True}
@@ -166,7 +166,7 @@ class Record:
         return Program(compilation, graph, inputs, slots)
 
 
-#: programs of the whole process, by graph and layouts: two functions may share one
+#: programs of the whole process, by graph, layouts and numerics: two functions may share one
 _compilations: dict[Hashable, Any] = {}
 
 
