@@ -283,10 +283,10 @@ def test_settings_that_change_while_blocks_are_made(monkeypatch):
     with df.config():
 
         def made(*given: Any) -> Any:  # as another thread may do
-            entered.__enter__()
+            df.set_config(numerics="exact")
             return Assembler(*given)
 
-        entered = df.config(numerics="exact")
+        before = df.set_config()
         monkeypatch.setattr(whole, "Assembler", made)
         compiled = df.compile(scaled, wait=True)
         while compiled._made is None:
@@ -295,7 +295,7 @@ def test_settings_that_change_while_blocks_are_made(monkeypatch):
         assert native_call is not None
         compiled._made.allow(9)
         assert native_call(x) is whole.MISS
-        entered.__exit__(None, None, None)
+        df.set_config(numerics=before.numerics)
         compiled._made.allow(9)
         assert native_call(x) is not whole.MISS
 

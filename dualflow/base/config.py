@@ -6,8 +6,8 @@ Comes in: keyword settings and the environment variables of the table below. Goe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import final
 
 from .errors import ConfigError
 from .records import entity, replaced
@@ -95,8 +95,10 @@ def keep_freed() -> int:
 
 
 _active = _from_environment()
-#: called with the settings whenever they are changed
+#: called with the settings whenever they have changed
 watchers: list[Callable[[Config], None]] = []
+#: called before they change
+leaving: list[Callable[[], None]] = []
 
 
 def active() -> Config:
@@ -139,24 +141,42 @@ def set_config(**settings: object) -> Config:
 
 def _put(settings: Config) -> None:
     global _active
+    for leave in leaving:
+        leave()
     _active = settings
     for watcher in watchers:
         watcher(settings)
 
 
-@contextmanager
-def config(**settings: object) -> Iterator[Config]:
-    """Settings for a `with` block.
+@final
+class Changed:
+    """Settings that have changed; as a `with` statement ends they are as they were before."""
+
+    __slots__ = ("_before",)
+
+    def __init__(self, before: Config) -> None:
+        self._before = before
+
+    def __enter__(self) -> Config:
+        return _active
+
+    def __exit__(self, *raised: object) -> None:
+        _put(self._before)
+
+
+def config(**settings: object) -> Changed:
+    """Change settings from now on or, in a `with` statement, up to the end of its block.
 
     Args:
         settings: as for `set_config`.
 
+    Raises:
+        ConfigError: as for `set_config`.
+
     >>> with config(numerics="exact") as settings:
     ...     settings.numerics
     'exact'
+    >>> active().numerics
+    'strict'
     """
-    before = set_config(**settings)
-    try:
-        yield _active
-    finally:
-        _put(before)
+    return Changed(set_config(**settings))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base import config
 
 from . import attribute_stores, attributes, classes, containers
 from .kinds import FIXED
@@ -97,6 +98,11 @@ def reading(call: Call, f: Any) -> Plan | None:
         return value
 
     return call.plan(lambda out: found[0], run)
+
+
+@known(config.set_config, config.config)
+def _settings(call: Call) -> None:
+    call.refuse("settings changed in the call")
 
 
 # Types --------------------------------------------------------------------------------------
