@@ -283,10 +283,10 @@ def test_settings_that_change_while_blocks_are_made(monkeypatch):
     with df.config():
 
         def made(*given: Any) -> Any:  # as another thread may do
-            df.set_config(numerics="exact")
+            changed.append(df.config(numerics="exact"))
             return Assembler(*given)
 
-        before = df.set_config()
+        changed: list[Any] = []
         monkeypatch.setattr(whole, "Assembler", made)
         compiled = df.compile(scaled, wait=True)
         while compiled._made is None:
@@ -295,7 +295,7 @@ def test_settings_that_change_while_blocks_are_made(monkeypatch):
         assert native_call is not None
         compiled._made.allow(9)
         assert native_call(x) is whole.MISS
-        df.set_config(numerics=before.numerics)
+        changed[0].__exit__()
         compiled._made.allow(9)
         assert native_call(x) is not whole.MISS
 
