@@ -80,6 +80,9 @@ CASES: dict[str, list[tuple[tuple, dict]]] = {
     "max": [((floats(2, 3),), {"axes": (1,)}), ((floats(2, 3),), {"axes": (0, 1)})],
     "min": [((floats(2, 3),), {"axes": (0,)}), ((floats(2, 3),), {"axes": (0, 1)})],
     "cumsum": [((floats(2, 3),), {"axis": 0}), ((floats(2, 3),), {"axis": 1})],
+    "cummax": [((floats(2, 3),), {"axis": 0}), ((floats(2, 5),), {"axis": 1})],
+    "cummin": [((floats(2, 5),), {"axis": 1})],
+    "logcumsumexp": [((floats(2, 5),), {"axis": 1}), ((floats(3, 2),), {"axis": 0})],
     "cumprod": [
         ((floats(2, 3),), {"axis": 1}),
         ((Tensor._wrap(np.array([2.0, 0.0, 3.0, 0.0])),), {"axis": 0}),

@@ -25,7 +25,8 @@ ROOMS = ("runtime/gpu/*.py", "array/on_device.py", "array/cuda.py", "ops/portabl
          "ops/attending.py", "ops/convolving_portable.py")  # fmt: skip
 #: names of CuPy's that records are looked up by in `ops/portable.py`
 BY_NAME = ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "cumsum", "cumprod",
-           "sort", "argsort", "fft.fft", "fft.ifft", "fft.rfft", "fft.irfft"]  # fmt: skip
+           "maximum", "minimum", "logaddexp", "sort", "argsort", "fft.fft", "fft.ifft",
+           "fft.rfft", "fft.irfft"]  # fmt: skip
 CALLS = {
     "cuModuleLoadData": ["image"], "cuModuleGetFunction": ["hmod", "name"],
     "cuFuncSetAttribute": ["hfunc", "attrib", "value"],

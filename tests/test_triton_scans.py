@@ -84,6 +84,29 @@ def test_along_every_axis_with_a_carry(interpreter, op, dtype):  # noqa: F811
             np.testing.assert_allclose(found, expected, 30 * np.finfo(dtype).eps)
 
 
+RUNNING = [(op, dtype) for op in ("cummax", "cummin") for dtype in (BOOL, I32, F16, F32, F64)]
+RUNNING += [("logcumsumexp", dtype) for dtype in (F16, F32, F64)]
+
+
+@pytest.mark.parametrize(("op", "dtype"), RUNNING, ids=str)
+def test_running_extremes_and_logarithms(interpreter, op, dtype):  # noqa: F811
+    """Falling, so that the carry of the first tile decides in the last; NaN stays from where it
+    is on, and nothing but -inf comes to -inf."""
+    x = numbers((3, 40), dtype)
+    x.sort()
+    if dtype.kind == "f":
+        x = x[:, ::-1].copy() * 9
+        x[0, 20], x[1, :3], x[2, 5] = np.nan, -np.inf, np.inf
+    for axis, tile in ((1, (2, 16)), (0, ())):
+        with np.errstate(invalid="ignore"):
+            expected = CATALOGUE[op].numpy(x, axis=axis)
+        found = scanned(interpreter, op, x, axis, tile)
+        if op == "logcumsumexp":
+            np.testing.assert_allclose(found, expected, 30 * np.finfo(dtype).eps)
+        else:
+            np.testing.assert_array_equal(found, expected, strict=True)
+
+
 def test_backwards_and_of_parts(interpreter):  # noqa: F811
     """Views are read as they lie: a reversed scan is a scan of flipped memory."""
     x = numbers((6, 50), F32)
@@ -119,7 +142,7 @@ def sizes(last: bool) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("op", "dtype"),
     [("cumsum", F16), ("cumsum", F32), ("cumprod", F64), ("cumsum", I64), ("cumprod", C64),
-     ("cumprod", C128)],
+     ("cumprod", C128), ("cummax", F32), ("cummin", I64), ("logcumsumexp", F32)],
 )  # fmt: skip
 def test_machine_code_moves_16_bytes_at_a_time_and_spills_nothing(
     target, last, op, dtype, tmp_path

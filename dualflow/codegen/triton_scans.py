@@ -154,7 +154,9 @@ def _starts(scan: Scan, held: np.dtype, names: Sequence[str]) -> Iterable[str]:
     """Lines that make the carries before the first tile."""
     identity = CATALOGUE[scan.op].identity
     assert identity is not None, f"{scan.op} has no identity to start from"
-    for name, start in zip(names, (complex(identity(held)).real, 0), strict=False):
+    start = identity(held)
+    parts = (start.real, 0) if is_complex(held) else (start,)
+    for name, start in zip(names, parts, strict=True):
         value = number(start, real_dtype(held))
         yield f"{name} = tl.full([BR, 1], {value}, {dtype_name(held)})"
 

@@ -70,6 +70,20 @@ def _scan(name: str) -> Function:
     return lambda xp, x, *, axis: getattr(xp, name)(x, axis=axis, dtype=wide(x.dtype))
 
 
+def _doubled(name: str) -> Function:
+    """A scan by its ufunc: each element joined to that 1, 2, 4... before it."""
+
+    def scan(xp: Any, x: Any, *, axis: int) -> Any:
+        out, step = xp.moveaxis(x, axis, -1).copy(), 1
+        while step < x.shape[axis]:
+            joined = getattr(xp, name)(out[..., :-step], out[..., step:])
+            out = xp.concatenate([out[..., :step], joined], axis=-1)
+            step *= 2
+        return xp.moveaxis(out, -1, axis)
+
+    return scan
+
+
 def _full(xp: Any, *, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
     return xp.full(shape, value, dtype)
 
@@ -186,6 +200,8 @@ TABLE: dict[str, Function] = {
     "max": _fold("max"), "min": _fold("min"), "any": _fold("any"), "all": _fold("all"),
     "argmax": _place("argmax"), "argmin": _place("argmin"),
     "cumsum": _scan("cumsum"), "cumprod": _scan("cumprod"),
+    "cummax": _doubled("maximum"), "cummin": _doubled("minimum"),
+    "logcumsumexp": _doubled("logaddexp"),
     "fft": _transform("fft"), "ifft": _transform("ifft"),
     "rfft": _transform("rfft"), "irfft": _transform("irfft"),
     "convolve": convolve, "spread": spread, "correlate": correlate,

@@ -232,6 +232,9 @@ for _ufunc in _REDUCTIONS:
     METHODS[_ufunc, "reduce"] = reducer(_ufunc)
 METHODS[np.add, "accumulate"] = _accumulator(p.cumsum, np.add)
 METHODS[np.multiply, "accumulate"] = _accumulator(p.cumprod, np.multiply)
+METHODS[np.maximum, "accumulate"] = _accumulator(p.cummax, np.maximum)
+METHODS[np.minimum, "accumulate"] = _accumulator(p.cummin, np.minimum)
+METHODS[np.logaddexp, "accumulate"] = _accumulator(p.logcumsumexp, np.logaddexp)
 
 
 def count(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:

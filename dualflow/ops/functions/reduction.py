@@ -326,6 +326,47 @@ def cumulative_prod(
 cumsum, cumprod = cumulative_sum, cumulative_prod
 
 
+def cumulative_max(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running maxima along `axis`; NaN from the first NaN on.
+
+    The gradient goes to the element by which each maximum was reached first.
+
+    Args:
+        x: a tensor.
+        axis: may be left out for a tensor with one axis.
+        dtype: the dtype to compare in.
+
+    >>> import dualflow as df
+    >>> df.cumulative_max(df.asarray([1, 3, 2])).tolist()
+    [1, 3, 3]
+    """
+    return _running(p.cummax, x, axis, dtype, False, 0)
+
+
+def cumulative_min(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running minima along `axis`; NaN from the first NaN on.
+
+    Arguments as for `cumulative_max`.
+
+    >>> import dualflow as df
+    >>> df.cumulative_min(df.asarray([3, 1, 2])).tolist()
+    [3, 1, 1]
+    """
+    return _running(p.cummin, x, axis, dtype, False, 0)
+
+
+def cumulative_logsumexp(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running log(exp(x[0]) + ... + exp(x[i])) along `axis`, with no overflow.
+
+    Arguments as for `cumulative_sum`.
+
+    >>> import dualflow as df
+    >>> df.cumulative_logsumexp(df.asarray([1000.0, 1000.0])).tolist()
+    [1000.0, 1000.693115234375]
+    """
+    return _running(p.logcumsumexp, x, axis, dtype, False, 0)
+
+
 @near
 def _running(
     primitive: Strict, x: Tensor, axis: int | None, dtype: Any, initial: bool, start: int

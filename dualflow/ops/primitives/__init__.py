@@ -64,6 +64,7 @@ from .linalg import adjugate, det, expm, inv, pinv, slogdet, solve, solve_triang
 from .movement import concat, expand, pad, permute, reshape, select, slice, slice_update
 from .random import random_bits
 from .reduction import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum
+from .running import cummax, cummin, logcumsumexp
 from .spectra import eig, eigh, eigvals, eigvalsh, svd, svdvals
 from .transcendental import (
     acos,
@@ -132,6 +133,8 @@ __all__ = [
     "correlate",
     "cos",
     "cosh",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
     "det",
@@ -174,6 +177,7 @@ __all__ = [
     "log2",
     "log10",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",

@@ -1,4 +1,4 @@
-"""Running sums and products as texts of our own, one element after the other as NumPy's.
+"""Scans as texts of our own, one element after the other as NumPy's.
 
 Comes in: a Call of a scan along an axis. Goes out: a `Product`, or None where the operand lies
 otherwise than as (before, along the axis, after), or holds no floats.
@@ -73,7 +73,10 @@ def product(step: Call) -> Product | None:
     before, after = size_of(shape[:axis]), size_of(shape[axis + 1 :])
     cost = x.type.size * (_TOGETHER if before >= 4 or after > 1 else _ALONE)
     integers = (0, before, shape[axis], after, *steps)
-    return Product(text(x.dtype, str(step.op.spelling["numba"])), (x, result), integers, cost)
+    spelled = step.op.spelling["numba"]
+    if not isinstance(spelled, str):
+        spelled = next(text for kinds, text in spelled.items() if "f" in kinds)
+    return Product(text(x.dtype, spelled), (x, result), integers, cost)
 
 
 @lru_cache(maxsize=None)
