@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 import numpy as np
 import pytest
@@ -454,3 +455,30 @@ def test_very_many_steps_of_plain_python_are_not_noted(monkeypatch):
     assert few.stats()["replays"] == steps.stats()["replays"] == 2
     assert many.stats()["co_executions"] == 2
     assert "calls and items of loops among few operations" in str(many.report().reasons)
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_functions_that_a_class_binds_in_its_own_way(outside):
+    def both(kind: Any, f: Any) -> Any:
+        return df.compile(kind(f), wait=True) if outside else kind(df.compile(f, wait=True))
+
+    def own(self):
+        """A tensor."""
+        return df.ones(3) * self.factor
+
+    class Scale:
+        factor = 2.0
+        of_class = both(classmethod, lambda cls, x: x * cls.factor)
+        of_nothing = both(staticmethod, lambda x: x + 1)
+        of_itself = both(property, own)
+
+    scale, x = Scale(), df.asarray([1.0, 2.0])
+    for _ in range(3):
+        assert Scale.of_class(x).tolist() == scale.of_class(x).tolist() == [2.0, 4.0]
+        assert Scale.of_nothing(x).tolist() == scale.of_nothing(x).tolist() == [2.0, 3.0]
+        assert scale.of_itself.tolist() == [2.0] * 3
+    assert Scale.of_itself.__doc__ == "A tensor."
+    for f in (Scale.of_class.__func__, Scale.of_nothing, Scale.of_itself.fget):
+        assert f.stats()["replays"] >= 2
+    with pytest.raises(AttributeError):
+        scale.of_itself = 3

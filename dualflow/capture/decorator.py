@@ -23,8 +23,9 @@ def compile(
     """Make a function of tensors faster; nothing else about it changes.
 
     Args:
-        fn: a function, method, lambda, `functools.partial` or callable object. Left out, the
-            decorator is returned.
+        fn: a function, method, lambda, `functools.partial` or callable object; or a classmethod,
+            staticmethod or property, whose functions are then compiled. Left out, the decorator
+            is returned.
         wait: compile before the first call returns; else calls run eagerly meanwhile. Paths that
             replay are never timed beside Python then: all calls of a path run in one way.
         audit: the share of calls that are checked against the function as written, 0.001 say; a
@@ -38,6 +39,7 @@ def compile(
 
     Raises:
         ArgumentError: `donate` names no parameter, or stands beside `audit`.
+        TypeError: `fn` cannot be called.
 
     >>> import dualflow as df
     >>> @df.compile
@@ -55,8 +57,17 @@ def compile(
         raise ArgumentError("df.compile(audit=..., donate=...)",
                             why="an audited call runs twice, on the same arguments",
                             instead="one of the two")  # fmt: skip
+
+    def again(function: Any) -> Any:
+        return compile(function, wait=wait, audit=audit, donate=donate)
+
     if fn is None:
-        return lambda function: compile(function, wait=wait, audit=audit, donate=donate)
+        return again
+    if isinstance(fn, (classmethod, staticmethod)):
+        return type(fn)(again(fn.__func__))
+    if type(fn) is property:
+        parts = [part and again(part) for part in (fn.fget, fn.fset, fn.fdel)]
+        return property(*parts, doc=fn.__doc__)
     if donate == ():
         return CompiledFunction(fn, wait, audit)
     return DonatingFunction(fn, wait, donate)
