@@ -17,20 +17,13 @@ from itertools import count
 from typing import Any
 from zlib import crc32
 
-from random_python_words import (
-    BLOCKS,
-    CHANGES,
-    EPILOGUE,
-    ERRORS,
-    EXPRESSIONS,
-    KINDS,
-    KS,
-    LEAVES,
-    PROLOGUE,
-    SIMPLE,
-)
+import random_arrays_words
+import random_python_words
 
 import dualflow as df
+
+#: what programs are made of: Python's objects and statements, or arrays
+WORDS: dict[str, Any] = {"python": random_python_words, "arrays": random_arrays_words}
 
 Choose = Callable[[Sequence[Any]], Any]
 
@@ -43,8 +36,11 @@ class Program:
         plan: of each call: what changes before it, and which arguments it gets.
     """
 
-    def __init__(self, choose: Choose, length: int = 9, calls: int = 8) -> None:
+    def __init__(
+        self, choose: Choose, length: int = 9, calls: int = 8, words: str = "python"
+    ) -> None:
         self.choose, self.lines = choose, []
+        self.words = WORDS[words]
         self.depth = 2
         self.scopes: list[list[tuple[str, str]]] = [[]]
         self.names = count()
@@ -52,10 +48,14 @@ class Program:
         while self.left > 0:
             self.statement()
         self.line(
-            "return {}".format(", ".join(self.expression(choose(KINDS), 1) for _ in range(3)))
+            "return {}".format(
+                ", ".join(self.expression(choose(self.words.KINDS), 1) for _ in range(3))
+            )
         )
-        self.text = PROLOGUE + "\n".join(self.lines) + EPILOGUE
-        self.plan = [(choose(CHANGES), choose(KS), choose((False, False, True)), choose(range(6)))
+        self.text = self.words.PROLOGUE + "\n".join(self.lines) + self.words.EPILOGUE
+        changes, ks = self.words.CHANGES, self.words.KS
+        inputs = [choose(range(self.words.INPUTS)) for _ in range(4)]
+        self.plan = [(choose(changes), choose(ks), choose((False, False, True)), choose(inputs))
                      for _ in range(calls)]  # fmt: skip
         self.plan = [pair for call in self.plan for pair in (call, ("None", *call[1:]))]
 
@@ -71,13 +71,13 @@ class Program:
         if kind.endswith("0"):  # within text
             kind, depth = kind[0], 0
         if kind == "?":
-            kind = self.choose(KINDS)
+            kind = self.choose(self.words.KINDS)
         if kind == "tv":
             return self.choose([*self.known("t"), "x", "y"])
         names = self.known(kind)
         if depth <= 0 or (names and self.choose((True, False))):
-            return self.choose([*names, *LEAVES[kind]])
-        return f"({self.fill(self.choose(EXPRESSIONS[kind]), depth - 1)})"
+            return self.choose([*names, *self.words.LEAVES[kind]])
+        return f"({self.fill(self.choose(self.words.EXPRESSIONS[kind]), depth - 1)})"
 
     def fill(self, template: str, depth: int) -> str:
         found, rest = "", template
@@ -97,15 +97,15 @@ class Program:
         self.left -= 1
         how = self.choose(("simple", "simple", "assign", "assign", "block"))
         if how == "block" and self.depth < 5:
-            self.block(self.choose(BLOCKS))
+            self.block(self.choose(self.words.BLOCKS))
         elif how == "assign":
-            kind = self.choose(KINDS)
+            kind = self.choose(self.words.KINDS)
             name = f"v{next(self.names)}"
             text = self.expression(kind)
             self.line(f"{name} = ({text}) % 1009" if kind == "i" else f"{name} = {text}")
             self.scopes[-1].append((name, kind))
         else:
-            self.line(self.fill(self.choose(SIMPLE), 1))
+            self.line(self.fill(self.choose(self.words.SIMPLE), 1))
 
     def body(self, *names: tuple[str, str]) -> None:
         self.depth += 1
@@ -122,7 +122,8 @@ class Program:
         q = {"for q in walk": "t", "for q in que": "i", "for q in list(q": "i",
              "for q in iter": "t", "for q in sorted(c": "s", "for q in range": "i",
              "for q in {N}": "i", "for q in {L}": "t", "for q in num": "i", "for q in sorte": "s",
-             "for q in upto": "i", "with {o} as q:": "o"}  # fmt: skip
+             "for q in upto": "i", "with {o} as q:": "o", "with swap": "o",
+             "for q in list(x": "t", "for q in rows": "t", "for q in (grid": "t"}  # fmt: skip
         names = [("q", kind) for start, kind in q.items() if head.startswith(start)]
         if head == "forever":
             n = f"n{next(self.names)}"
@@ -134,11 +135,10 @@ class Program:
         elif head == "chain":
             self.line("try:")
             self.body()
-            self.line(f"except {self.choose(ERRORS)} as error:")
+            self.line(f"except {self.choose(self.words.ERRORS)} as error:")
             cause = self.choose(("error", "None", "error.__cause__"))
-            self.line(
-                f"    raise {self.choose(ERRORS[:3])}({self.expression('s', 1)}) from {cause}"
-            )
+            kind = self.choose(self.words.ERRORS[:3])
+            self.line(f"    raise {kind}({self.expression('s', 1)}) from {cause}")
         elif head == "while":
             n = f"n{next(self.names)}"
             self.line(f"{n} = 0")
@@ -155,7 +155,7 @@ class Program:
         elif head == "try:":
             self.line(head)
             self.body()
-            self.line(f"except {self.choose(ERRORS)} as error:")
+            self.line(f"except {self.choose(self.words.ERRORS)} as error:")
             self.line("    log.append(str(error))" if self.choose((True, False)) else "    pass")
             self.body()
             if self.choose((True, False)):
@@ -231,13 +231,9 @@ def session(
     f, state, inside = code.make(compile)
     kept = df.tensor([1.0, 2.0, 3.0])
     for change, k, flag, kind in program.plan:
-        exec(change, {"g": vars(code), "s": inside, "df": df, "contextlib": contextlib})
-        x, y = df.tensor([1.0, -2.0, 0.5]), df.tensor([0.5, 4.0, -1.0])
-        arguments: tuple[tuple[Any, ...], ...] = (
-            (x, y, k), (x, x, k, flag), (kept, y, k, flag, [y, x]),
-            (x, kept, k, flag, [x, x, kept]),
-            (x, y, k, flag, (y,), {"a": 2, "b": k}), (x[:2], kept[1:], k, flag),
-        )  # fmt: skip
-        see(f, *arguments[kind])
+        with df.no_grad():
+            exec(change, {"g": vars(code), "s": inside, "df": df, "contextlib": contextlib})
+        args, kwargs = program.words.arguments(k, flag, kind, kept)
+        see(f, *args, **kwargs)
         see.that(state())
     see.that(kept)

@@ -3,6 +3,10 @@
 In a template `{t}` stands for an expression of tensors, `{i}` for one of integers, and so on.
 """
 
+from typing import Any
+
+import dualflow as df
+
 PROLOGUE = """
 import collections, contextlib, copy, dataclasses, functools, heapq, io, itertools, json, logging
 import math, operator, re, threading, types
@@ -520,3 +524,14 @@ CHANGES = (
     "g['several'].cache_clear()", "s['logger'].removeHandler(s['keep'])",
 )  # fmt: skip
 KS = (1, 1, 1, 2, 3, 0, -1, 2.0, 1.5, True, 1.0, -0.0)
+#: how many kinds of arguments there are
+INPUTS = 6
+
+
+def arguments(k: Any, flag: bool, kind: int, kept: df.Tensor) -> tuple[tuple[Any, ...], dict]:
+    """What a call gets."""
+    x, y = df.tensor([1.0, -2.0, 0.5]), df.tensor([0.5, 4.0, -1.0])
+    return (
+        (x, y, k), (x, x, k, flag), (kept, y, k, flag, [y, x]), (x, kept, k, flag, [x, x, kept]),
+        (x, y, k, flag, (y,), {"a": 2, "b": k}), (x[:2], kept[1:], k, flag),
+    )[kind], {}  # fmt: skip

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from typing import Any
+from zlib import crc32
 
 import pytest
 from fidelity_runner import See
@@ -23,18 +24,45 @@ from test_programs import Interpreted
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.capture import blocks, segments
+from dualflow.capture import blocks, halves, segments
+from dualflow.capture.reasons import Reason
 
 #: what text tells of where objects lie
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
+#: what programs are made of, and how they run
+RUNS = (
+    ("python", "replay"), ("arrays", "replay"), ("python", "replay"), ("arrays", "halves"),
+    ("arrays", "replay"), ("python", "co-execute"), ("arrays", "co-execute"),
+)  # fmt: skip
+
+
+def in_halves(made: Any, seed: int) -> Any:
+    """A compiled function that runs in halves, cut at any statement where it can be."""
+    first, *lines = sorted({line for *_, line in made._fn.__code__.co_lines() if line})
+    random.Random(seed).shuffle(lines)
+    found = (halves.halved(made._fn, line) for line in lines)
+    parts = next((found for found in found if found is not None), None)
+    if parts is not None:
+        reason = Reason("only halves are under test", None, at=first)
+        reason.halves = halves.Halves(made._fn, first, made._half, True)
+        reason.halves.chosen = True
+        reason.halves._halves = made._half(parts[0]), made._half(parts[1])
+        made._stop = reason
+    return made
+
+
 def run(program: Program, way: str) -> See:
-    """One run: "eager", "replay" (wherever that is proven right) or "co-execute"."""
+    """One run: "eager", "replay" (wherever that is proven right), "co-execute" or "halves"."""
     with loaded(program.text) as code:
-        see = See(code.make.__code__.co_filename, way == "replay")
+        see = See(code.make.__code__.co_filename, way != "co-execute")
+        how = {
+            "eager": lambda fn: fn,
+            "halves": lambda fn: in_halves(see.compile(fn), crc32(program.text.encode())),
+        }
         df.random.seed(5)
-        session(program, code, (lambda fn: fn) if way == "eager" else see.compile, see)
+        session(program, code, how.get(way, see.compile), see)
     return see
 
 
@@ -43,8 +71,8 @@ def difference(program: Program, way: str = "replay") -> tuple[str, See]:
     wanted, found = run(program, "eager"), run(program, way)
     for i, (one, other) in enumerate(zip(found.notes, wanted.notes, strict=True)):
         if one != other and ADDRESS.sub("", repr(one)) != ADDRESS.sub("", repr(other)):
-            body = program.text.partition("        nonlocal total, nums\n")[2]
-            told = f"note {i} of {program.plan}\nfound  {one}\nwanted {other}\n{body}"
+            body = program.text.removeprefix(program.words.PROLOGUE)
+            told = f"{way}, note {i} of {program.plan}\nfound  {one}\nwanted {other}\n{body}"
             return told, found
     return "", found
 
@@ -57,20 +85,24 @@ def interpreted(monkeypatch):
     monkeypatch.setattr(segments, "_compilations", {})
 
 
-@pytest.mark.parametrize("way", ["replay", "co-execute"])
-def test_random_functions(interpreted, way):
+@pytest.mark.parametrize(("words", "way"), sorted(set(RUNS)))
+def test_random_functions(interpreted, words, way):
     ways: Counter[str] = Counter()
+    cut = []
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.data())
     def fuzz(data: Any) -> None:
-        program = Program(lambda options: data.draw(st.sampled_from(options)))
+        length = data.draw(st.sampled_from((4, 6, 9)))
+        program = Program(lambda options: data.draw(st.sampled_from(options)), length, words=words)
         wrong, found = difference(program, way)
         ways.update(found.ways)
+        cut.append(found.compiled[0]._stop is not None)
         assert not wrong, wrong
 
     fuzz()
+    assert way != "halves" or sum(cut) > 10
     if way == "replay":
         assert ways["replay"] > 0.15 * ways.total(), ways
 
@@ -81,6 +113,7 @@ def main() -> int:
     options.add_argument("--count", type=int, default=1000)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--length", type=int, default=9)
+    options.add_argument("--run", type=int, help=f"one of {RUNS}; all in turn if not given")
     options.add_argument("--stop", type=int, default=1, help="after so many differences")
     options.add_argument("--reasons", action="store_true", help="why calls were not replayed")
     given_ = options.parse_args()
@@ -93,7 +126,9 @@ def main() -> int:
     df.config(on_compiler_error="raise").__enter__()
     for seed in range(given_.seed, given_.seed + given_.count):
         draw = random.Random(seed)
-        text, found = difference(Program(draw.choice, given_.length))
+        words, way = RUNS[seed % len(RUNS) if given_.run is None else given_.run]
+        length = draw.choice((4, 6, given_.length))
+        text, found = difference(Program(draw.choice, length, words=words), way)
         ways.update(found.ways)
         if given_.reasons:
             for f in found.compiled:
