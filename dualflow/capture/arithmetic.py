@@ -94,9 +94,30 @@ class Arithmetic(Variables):
             self.slots[slot] = self.slots[sa]
             return a
         self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
+        asked = special_methods.in_place_method(BINARY[name][0], a, b)
+        if asked is not None:
+            return self._in_place(slot, name, sa, sb, a, b, *asked)
         return function(a, b)
 
     def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
+    def _in_place(
+        self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any, asked: str, method: Any
+    ) -> Any:
+        """`a += b` of an object of a class written in Python, which may have a method for it."""
+        pa = self.origin(sa, a)
+        self.recorder.classes.guard_special(pa, a, asked)
+        if method is not None:
+            out, origin = self.invoke(method, CONSTANT, (a, b), (pa, self.origin(sb, b)))
+            if out is not NotImplemented:
+                self.slots[slot] = origin
+                return out
+            if isinstance(origin, Node):
+                self.recorder.guard("{0} is {k0}", origin, constants=(NotImplemented,))
+        f, symbol = BINARY[name][0], BINARY[name][2] + "="
+        if special_methods.unfit(f, a, b):
+            raise self._unfit(f"unsupported operand type(s) for {symbol}: {{}} and {{}}", a, b)
+        return f(a, b) if self.recorder.dead else self._binary(slot, f, symbol, sa, sb, a, b)
+
         recorder, slots = self.recorder, self.slots
         pa, pb = slots[sa], slots[sb]
         if pa is CONSTANT is pb and type(a) in SCALARS and type(b) in SCALARS:
@@ -108,7 +129,8 @@ class Arithmetic(Variables):
         if symbol == "%" and templates.formats_parts(a, b):
             out, self.slots[slot] = self._formatted(a, b, pa, pb)
             return out
-        if type(a) is Tensor or type(b) is Tensor:
+        tensors = type(a) is Tensor or type(b) is Tensor
+        if tensors and not special_methods.beside_tensor(f, a, b):
             out = self._tensor_op(f, symbol, (a, b), (pa, pb))
             self.slots[slot] = recorder.made(out, a, b)
             return out
@@ -128,6 +150,8 @@ class Arithmetic(Variables):
         for name, left, method in methods:
             asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
             recorder.classes.guard_special(asked[1], asked[0], name)
+            if type(other[0]) is Tensor and not left:
+                self._own_operator(f, False)
             recorder.typed(other[1], other[0])  # it decides which operand is asked first
             recorder.classes.guard_order(type(other[0]))
             args, origins = zip(asked, other, strict=True)

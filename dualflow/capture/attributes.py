@@ -110,7 +110,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         if kind is slice:
             return value, _of_slice(recorder, origin, name, value)
         node = recorder.as_node(origin, owner)
-        if node is None or kind not in (int, float, bool):
+        if node is None or kind not in (int, float, bool, complex):
             recorder.refuse(f"{name} of a {kind.__name__}")
             return value, None
         return value, recorder.nodes(f"(({{0}}).{name})", (node,))

@@ -15,6 +15,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from . import numpy_calls
+from .classes import special
 from .iteration import elements, followed
 from .kinds import DICTS
 from .membership import contains
@@ -69,6 +70,11 @@ def set_item(
             list(recorder.items(owner, origin))
         owner[key] = value
         return
+    method = special(kind, "__setitem__")
+    if method is not None:
+        recorder.classes.guard_special(origin, owner, "__setitem__")
+        frame.invoke(method, CONSTANT, (owner, key, value), (origin, ko, part))
+        return
     recorder.refuse(f"an item stored in a {kind.__name__}")
     owner[key] = value
 
@@ -107,6 +113,11 @@ def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -
             if not isinstance(shadow, Born):
                 recorder.drops(owner[key])
                 recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
+    elif special(kind, "__delitem__") is not None:
+        if not recorder.dead:
+            recorder.classes.guard_special(origin, owner, "__delitem__")
+        frame.invoke(special(kind, "__delitem__"), CONSTANT, (owner, key), (origin, ko))
+        return
     else:
         recorder.refuse(f"del of an item of a {kind.__name__}")
     recorder.watching(operator.delitem, owner, key)

@@ -48,13 +48,15 @@ def _arithmetic(call: Call) -> Plan | None:
     if call.function in _ABS and call.args and type(call.args[0]) in TYPES:
         return numpy_calls.ufunc(call, np.absolute)
     kinds = {type(value) for value in call.args}
+    if call.function is pow and len(call.args) == 2 and not kinds <= SCALARS:
+        return TABLE[operator.pow](call)
     if call.function is divmod and Tensor in kinds and kinds <= {Tensor, *NUMBERS}:
         return trusted(call)
     if call.function is divmod and numpy_calls.concerned(*call.args):
         return numpy_calls.ufunc(call, np.divmod)
     if call.function is hash and special(type(call.args[0]), "__hash__") is not None:
         return _hashed(call)
-    numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES
+    numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES | {complex}
     if call.kwargs or not all(type(value) in numbers for value in call.args):
         return constant_only(call)
 

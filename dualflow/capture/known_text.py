@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import iteration, known_streams, templates
+from . import iteration, known_streams, moving, templates
 from .kinds import SCALAR_TYPES
 from .known import constant_only
-from .provenance import CONSTANT, SCALARS, Origin
+from .provenance import CONSTANT, SCALARS, Node, Origin
 from .tables import METHODS, known, methods
 
 if TYPE_CHECKING:
@@ -31,11 +31,38 @@ for _kind in (bytes, int, float, bool, complex):
 
 def _text(call: Call) -> Plan | None:
     f = call.function
+    if _changes(call):
+        return call.plan(lambda out: _made_anew(call, out), lambda _, *args: f(*args))
     inner = constant_only(call)
     if inner is not None:
         inner.function = lambda owner, *a, **k: call.recorder.certain(f, a, **k)
         inner.finish = lambda out: _plain_result(call, out)
     return inner
+
+
+def _changes(call: Call) -> bool:
+    """Whether a method of a number or text is asked about others from call to call, from tensors
+    say, so that a replay is to ask it anew."""
+    if call.kwargs or not all(type(value) in SCALARS for value in call.args):
+        return False
+    pairs = zip(call.origins, call.args, strict=True)
+    changed = [moving.moves(call.recorder, *pair) for pair in pairs]  # each is looked at
+    return any(changed)
+
+
+def _made_anew(call: Call, out: Any) -> Origin:
+    text = ", ".join(f"{{{i}}}" for i in range(1, len(call.args)))
+    node = call.frame.expression(
+        f"({{0}}.{call.function.__name__}({text}))", call.args, call.origins
+    )
+    if not isinstance(node, Node) or type(out) not in (list, tuple):
+        return node
+    recorder = call.recorder
+    recorder.pin(recorder.nodes("(len({0}))", (node,)), len(out))
+    parts = [recorder.nodes("{0}[{k0}]", (node,), (i,)) for i in range(len(out))]
+    for part in parts:
+        recorder.sure(part)
+    return recorder.born(out, type(out).__name__, parts)
 
 
 def _plain_result(call: Call, out: Any) -> Origin:

@@ -19,7 +19,7 @@ from dualflow.ir.graph import Value
 from dualflow.ops import primitives as p
 from dualflow.ops.views import Moved
 
-from .provenance import CONSTANT, Born, Node, Origin, Read
+from .provenance import CONSTANT, Born, Node, Origin, Read, identity
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -106,7 +106,7 @@ def _entry(recorder: Recorder, key: Any, origin: Origin, size: int) -> Entry | N
     if type(key) is int:
         if not -size <= key < size:
             return None
-        if isinstance(origin, Node) and _moves(recorder, origin, key):
+        if isinstance(origin, Node) and moves(recorder, origin, key):
             recorder.typed(origin, key)
             if not origin.late:  # of others the operation tells where nothing lies there
                 recorder.guard("{k0} <= {0} < {k1}", origin, constants=(-size, size))
@@ -118,7 +118,7 @@ def _entry(recorder: Recorder, key: Any, origin: Origin, size: int) -> Entry | N
         return None
     numbers = [(node, value) for node, value in ends if node is not None and value is not None]
     start = ends[0][0]
-    moved = start is not None and key.start is not None and _moves(recorder, start, key.start)
+    moved = start is not None and key.start is not None and moves(recorder, start, key.start)
     count = len(range(*key.indices(size)))
     if not moved or key.step not in (None, 1) or not count:
         recorder.understand(origin, key)
@@ -150,15 +150,15 @@ def _ends(recorder: Recorder, key: slice, origin: Origin) -> Ends | None:
     return list(zip(nodes, values, strict=True))
 
 
-def _moves(recorder: Recorder, node: Node, value: int) -> bool:
-    """Whether a number comes from a tensor, or was another one in a recording before."""
-    if node in recorder.done or (node, "pinned") in recorder.done:
+def moves(recorder: Recorder, node: Node, value: int) -> bool:
+    """Whether a number or text comes from a tensor, or was another one in a recording before."""
+    if not isinstance(node, Node) or node in recorder.done or (node, "pinned") in recorder.done:
         return False
     if node.late:
         return True
     text = str(node)
     before = recorder.met.setdefault(text, value)
-    if before is not _MOVES and before != value:
+    if before is not _MOVES and identity(before) != identity(value):
         recorder.met[text] = _MOVES
     return recorder.met[text] is _MOVES
 

@@ -84,12 +84,12 @@ class Operators(Arithmetic):
             self._own_operator(function, False)
             out = recorder.guarded(function, a)
             self.slots[slot] = recorder.origin(None, out)
-        elif type(a) in NUMBERS:
+        elif type(a) in NUMBERS or type(a) is complex:
             out = recorder.certain(function, (a,), (pa,))
             self.slots[slot] = self.expression(f"({symbol}{{0}})", (a,), (pa,))
         elif type(a) in TYPES:
             out, self.slots[slot] = numpy_calls.operator(recorder, function, (a,), (pa,))
-        elif type(a) is complex or isinstance(a, Unchanging):
+        elif isinstance(a, Unchanging):
             recorder.pin(pa, a)
             out, self.slots[slot] = recorder.guarded(function, a), CONSTANT
         elif classes.special(type(a), f"__{function.__name__}__") is not None:

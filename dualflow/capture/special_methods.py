@@ -9,11 +9,16 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from .classes import special
+from dualflow.array.tensor import Tensor
+
+from .classes import lookup, special
+from .provenance import SCALARS
 
 METHODS = {
     "add": "__add__", "sub": "__sub__", "mul": "__mul__", "truediv": "__truediv__",
     "matmul": "__matmul__", "pow": "__pow__", "mod": "__mod__", "floordiv": "__floordiv__",
+    "and_": "__and__", "or_": "__or__", "xor": "__xor__", "lshift": "__lshift__",
+    "rshift": "__rshift__",
 }  # fmt: skip
 
 
@@ -41,6 +46,8 @@ def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.Func
         return []
     found = []
     for left, kind, method in ((True, kinds[0], name), (False, kinds[1], "__r" + name[2:])):
+        if kind is Tensor:
+            continue
         if not _plain_class(kind) or (not left and kinds[0] is kinds[1]):
             if left and kind not in (bool, int, float, complex):
                 return []
@@ -48,9 +55,41 @@ def operator_methods(f: Any, a: Any, b: Any) -> list[tuple[str, bool, types.Func
         function = special(kind, method)
         if function is not None:
             found.append((method, left, function))
-        elif hasattr(kind, method):
+        elif lookup(kind, method)[0]:
             return []
     return found
+
+
+def in_place_method(f: Any, a: Any, b: Any) -> tuple[str, types.FunctionType | None] | None:
+    """The name of the method that `a += b` asks first, and the method, None if there is none but
+    methods for `f`, the operator of two operands; None where it is not known what is asked."""
+    name = METHODS.get(f.__name__)
+    if name is None or not _plain_class(type(a)):
+        return None
+    name = f"__i{name[2:]}"
+    method = special(type(a), name)
+    if method is None and (lookup(type(a), name)[0] or not operator_methods(f, a, b)):
+        return None
+    return name, method
+
+
+def unfit(f: Any, a: Any, b: Any) -> bool:
+    """Whether it is known that neither operand, the left one of a plain Python class, has a method
+    for an operator."""
+    known = type(b) in SCALARS or (_plain_class(type(b)) and type(b) is not Tensor)
+    names = METHODS[f.__name__], f"__r{METHODS[f.__name__][2:]}"
+    own = lookup(type(a), names[0])[0] or (_plain_class(type(b)) and lookup(type(b), names[1])[0])
+    return known and not own
+
+
+def beside_tensor(f: Any, a: Any, b: Any) -> bool:
+    """Whether one operand is a tensor, and methods of the other one, of a plain Python class, say
+    what an operator makes of them: tensors leave that to it."""
+    other = b if type(a) is Tensor else a
+    name, kind = METHODS.get(f.__name__), type(other)
+    if name is None or kind is Tensor or not _plain_class(kind):
+        return False
+    return special(kind, name if other is a else "__r" + name[2:]) is not None
 
 
 def _plain_class(kind: type) -> bool:
