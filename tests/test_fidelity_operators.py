@@ -173,7 +173,7 @@ def objects_beside_tensors(compile, see):
     def f(x, k):
         gain = Gain(k)
         try:
-            x -= gain
+            return x - gain
         except TypeError as error:
             return gain * x + x * gain, gain @ x, str(error)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_float
 
 from . import (
     attributes,
@@ -93,13 +94,12 @@ class Arithmetic(Variables):
             self.invoke(a.update, method, (b,), (self.origin(sb, b),))
             self.slots[slot] = self.slots[sa]
             return a
-        self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
         asked = special_methods.in_place_method(BINARY[name][0], a, b)
         if asked is not None:
             return self._in_place(slot, name, sa, sb, a, b, *asked)
+        self.recorder.refuse(f"in-place {symbol} of a {type(a).__name__}")
         return function(a, b)
 
-    def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
     def _in_place(
         self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any, asked: str, method: Any
     ) -> Any:
@@ -118,6 +118,7 @@ class Arithmetic(Variables):
             raise self._unfit(f"unsupported operand type(s) for {symbol}: {{}} and {{}}", a, b)
         return f(a, b) if self.recorder.dead else self._binary(slot, f, symbol, sa, sb, a, b)
 
+    def _binary(self, slot: int, f: Any, symbol: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         recorder, slots = self.recorder, self.slots
         pa, pb = slots[sa], slots[sb]
         if pa is CONSTANT is pb and type(a) in SCALARS and type(b) in SCALARS:
@@ -149,9 +150,9 @@ class Arithmetic(Variables):
             recorder.classes.guard_special(pa, a, name)  # or that there is none
         for name, left, method in methods:
             asked, other = ((a, pa), (b, pb)) if left else ((b, pb), (a, pa))
-            recorder.classes.guard_special(asked[1], asked[0], name)
             if type(other[0]) is Tensor and not left:
                 self._own_operator(f, False)
+            recorder.classes.guard_special(asked[1], asked[0], name)
             recorder.typed(other[1], other[0])  # it decides which operand is asked first
             recorder.classes.guard_order(type(other[0]))
             args, origins = zip(asked, other, strict=True)
@@ -229,7 +230,7 @@ class Arithmetic(Variables):
         if not node.late:
             recorder.guard("{k0} <= {0} <= {k1}", node, constants=(low, high))
             return True
-        return tensor.dtype.kind == "f" or tensor.dtype.itemsize == 8
+        return is_float(tensor.dtype) or tensor.dtype.itemsize == 8
 
     def expression(self, template: str, values: tuple, origins: tuple) -> Origin:
         """The origin of Python arithmetic on scalars."""
@@ -280,4 +281,4 @@ def _same_range(dtype: np.dtype) -> tuple[int, int]:
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return max(int(limits.min), -(2**63)), min(int(limits.max), 2**63 - 1)
-    return (-(2**24), 2**24) if dtype.kind == "f" else (-(2**63), 2**63 - 1)
+    return (-(2**24), 2**24) if is_float(dtype) else (-(2**63), 2**63 - 1)

@@ -150,7 +150,7 @@ def _ends(recorder: Recorder, key: slice, origin: Origin) -> Ends | None:
     return list(zip(nodes, values, strict=True))
 
 
-def moves(recorder: Recorder, node: Node, value: int) -> bool:
+def moves(recorder: Recorder, node: Origin, value: Any) -> bool:
     """Whether a number or text comes from a tensor, or was another one in a recording before."""
     if not isinstance(node, Node) or node in recorder.done or (node, "pinned") in recorder.done:
         return False
