@@ -121,6 +121,10 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             if type(origin.parts) is dict and len(origin.parts["args"]) == len(owner.args):
                 return owner.args, recorder.born(owner.args, "tuple", origin.parts["args"])
             recorder.refuse("the args of an exception")
+        if origin.kind == "error" and name in ("value", "add_note"):
+            of_error = _of_error(owner, origin, name)
+            if of_error is not None:
+                return of_error
         if type(origin.parts) is dict and not name.startswith("__"):
             return of_instance(frame, owner, origin, name)
         value = getattr(owner, name)
@@ -131,6 +135,18 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
     return of_instance(frame, owner, origin, name)
+
+
+def _of_error(owner: Any, origin: Born, name: str) -> Read | None:
+    """What a generator returned, in the error that says so; the method that notes something."""
+    raw = lookup(type(owner), name)[1]
+    if raw is vars(StopIteration)["value"] and type(origin.parts) is dict:
+        return owner.value, origin.parts["args"][0]
+    if raw is vars(StopIteration)["value"] and owner.value is None:
+        return None, CONSTANT
+    if raw is vars(BaseException).get("add_note"):
+        return getattr(owner, name), Born("method", (None, origin))
+    return None
 
 
 def _of_thread(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:

@@ -264,6 +264,8 @@ def _builtin_method(call: Call) -> Plan | None:
     if isinstance(owner, BaseException) and f.__name__ == "__init__":
         inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
         return construct.error_arguments(inner)
+    if isinstance(owner, BaseException) and f.__name__ == "add_note":
+        return construct.noted(call.of(f, CONSTANT, owner, owner_origin, bound=True))
     if f.__name__ == "__setattr__" and isinstance(f, types.MethodWrapperType):
         direct = call.of(object.__setattr__, CONSTANT, owner, owner_origin, bound=True)
         return direct.find()

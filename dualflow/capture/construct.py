@@ -248,3 +248,22 @@ def error_arguments(call: Call) -> Plan | None:
     origin.parts["args"] = list(call.origins[1:])
     f = call.function
     return call.plan(lambda out: CONSTANT, lambda owner, *args: f(*args))
+
+
+def noted(call: Call) -> Plan | None:
+    """`error.add_note(text)`."""
+    recorder, (owner, *given), origin = call.recorder, call.args, call.origins[0]
+    if call.kwargs or len(given) != 1 or type(given[0]) is not str or not isinstance(origin, Born):
+        call.refuse()
+        return None
+    recorder.pin(call.origins[1], given[0])
+    if origin.parts == "constant":
+        origin.parts = {"args": [CONSTANT] * len(owner.args)}
+    f = call.function
+
+    def finish(out: Any) -> Origin:
+        notes = owner.__notes__
+        origin.parts["__notes__"] = recorder.born(notes, "list", [CONSTANT] * len(notes))
+        return CONSTANT
+
+    return call.plan(finish, lambda _, text: f(text))

@@ -92,13 +92,13 @@ def set_by_method(
     if kind.__module__.startswith("dualflow") or not recorder.classes.is_plain(kind):
         return False
     method = classes.special(kind, "__setattr__")
-    if method is not None and method.__code__.co_filename != "<string>":  # of a frozen dataclass
+    if method is not None:
         recorder.classes.guard_special(origin, owner, "__setattr__")
         frame.invoke(method, CONSTANT, (owner, name, value), (origin, CONSTANT, part))
         return True
     found, raw, _ = classes.lookup(kind, name)
     setter = classes.special(type(raw), "__set__") if found else None
-    if method is not None or setter is None:
+    if setter is None:
         return False
     recorder.typed(origin, owner)
     recorder.classes.find(kind, "__setattr__")

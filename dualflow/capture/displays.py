@@ -16,6 +16,7 @@ from dualflow.array.tensor import Tensor
 from . import containers, item_reads, iteration, shadows, templates, twins
 from .classes import special
 from .kinds import DICTS, FIXED, SCALAR_TYPES
+from .object_text import text_of_object
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
@@ -155,6 +156,17 @@ class Displays(Operators):
             text = None
             if convert is not None or not spec:
                 text = text_of_error(recorder, value, origin, convert or str)
+            made = None
+            if text is None:
+                given = "" if convert else spec
+                made = text_of_object(self, value, origin, convert or format, given)
+            if made is not None:
+                text, self.slots[slot] = made
+                if convert is not None and spec:
+                    both = (made[1], CONSTANT)
+                    self.slots[slot] = self.expression("format({0}, {1})", (text, spec), both)
+                    text = format(text, spec)
+                return text
             if text is None:
                 recorder.refuse(f"the text of a {type(value).__name__}")
                 return format(convert(value) if convert else value, spec)
@@ -227,18 +239,31 @@ class Displays(Operators):
             self.recorder.refuse(f"a {type(value).__name__} unpacked")
             return value
         if type(value) not in (list, tuple):
-            rest = any(type(part) is tuple and part[:1] == ("*",) for part in shape)
+            starred = [part[:1] == ("*",) if type(part) is tuple else False for part in shape]
             own = type(value) is not Tensor and special(type(value), "__iter__") is not None
-            if rest and own:
-                self.recorder.refuse(f"a {type(value).__name__}, asked twice for its items")
-                return value
-            found: Any = iteration.elements(self, value, origin)
-            if not rest:
-                found = islice(found, len(shape) + 1)  # as many as Python asks for
-            pairs = list(found)
+            if own and any(starred):
+                pairs = self._asked_twice(value, origin, starred.index(True))
+            else:
+                found: Any = iteration.elements(self, value, origin)
+                if not any(starred):
+                    found = islice(found, len(shape) + 1)  # as many as Python asks for
+                pairs = list(found)
             value, origin = [item for item, _ in pairs], Born("list", [part for _, part in pairs])
         self._spread(shape, value, origin)
         return value
+
+    def _asked_twice(self, value: Any, origin: Origin, first: int) -> list[tuple[Any, Origin]]:
+        """The items of an object of which a list takes those behind the `first` ones: it asks the
+        iterator for one."""
+        made, where = iteration.asked(self, value, origin)
+        pairs = list(islice(iteration.given(self, made, where), first))
+        if len(pairs) == first:
+            if any(special(type(made), name) for name in ("__len__", "__length_hint__")):
+                self.recorder.refuse(f"the length of a {type(made).__name__}, unpacked")
+            if special(type(made), "__iter__") is not None:
+                made, where = iteration.asked(self, made, where)
+            pairs += iteration.given(self, made, where)
+        return pairs
 
     def _spread(self, shape: Any, value: Any, origin: Origin) -> None:
         if type(shape) is int:

@@ -1,6 +1,6 @@
 """The source of functions that the standard library makes of text, which no file holds.
 
-Comes in: the code of a comparison or hash that `dataclasses` made. Goes out: the text it was made
+Comes in: the code of a method that `dataclasses` made. Goes out: the text it was made
 of. `locate` takes it only where it compiles to the very same code.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from types import CodeType
 
-_OTHERS = ("__class__", "hash", "NotImplemented")
+_OTHERS = ("__class__", "__qualname__", "hash", "NotImplemented")
 _COMPARISONS = {"__eq__": "==", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
+#: of a dataclass that is frozen
+_STORES = {"__setattr__": ("name,value", "assign to"), "__delattr__": ("name", "delete")}
 
 
 def source(code: CodeType) -> str | None:
@@ -26,6 +28,19 @@ def source(code: CodeType) -> str | None:
             "  if other.__class__ is self.__class__:",
             f"   return {own}{_COMPARISONS[code.co_name]}{other}",
             "  return NotImplemented",
+        ]
+    elif code.co_name == "__repr__":
+        fields = ", ".join(f"{name}={{self.{name}!r}}" for name in names)
+        body = [" def __repr__(self):", f'  return self.__class__.__qualname__ + f"({fields})"']
+    elif code.co_name in _STORES:
+        arguments, what = _STORES[code.co_name]
+        fields = next((part for part in code.co_consts if type(part) is tuple), ())
+        held = f"({','.join(map(repr, fields))},)" if fields else "()"
+        body = [
+            f" def {code.co_name}(self,{arguments}):",
+            f"  if type(self) is cls or name in {held}:",
+            f'   raise FrozenInstanceError(f"cannot {what} field {{name!r}}")',
+            f"  super(cls, self).{code.co_name}({arguments.replace(',', ', ')})",
         ]
     else:
         return None

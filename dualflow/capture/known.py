@@ -205,9 +205,16 @@ def _vars(call: Call) -> Plan | None:
 
 @known(sys.exc_info)
 def _handled(call: Call) -> Plan | None:
-    """`sys.exc_info()` where nothing is being handled."""
-    if sys.exc_info()[1] is not None or call.args or call.kwargs:
+    """`sys.exc_info()`: nothing is being handled, or an error of the call."""
+    recorder, error = call.recorder, sys.exc_info()[1]
+    if call.args or call.kwargs:
         call.refuse()
+        return None
+    known = None if error is None else recorder.known(error)
+    if isinstance(known, Born) and known.kind == "error":
+        return call.plan(lambda out: recorder.born(out, "tuple", [CONSTANT, known, None]))
+    if error is not None:
+        call.refuse("an error that was raised before the call, asked for")
         return None
     call.recorder.guard("{k0}()[1] is None", constants=(sys.exc_info,))
     return call.plan(lambda out: CONSTANT)
@@ -215,11 +222,17 @@ def _handled(call: Call) -> Plan | None:
 
 @known(setattr)
 def _setattr(call: Call) -> Plan | None:
-    recorder = call.recorder
-    recorder.pin(call.origins[1], call.args[1])
-    owner, name, value = call.args
-    attribute_stores.store(call.frame, owner, call.origins[0], name, value, call.origins[2])
-    return None if recorder.dead else call.plan(lambda out: CONSTANT)
+    frame: Any = call.frame
+    call.recorder.pin(call.origins[1], call.args[1])
+    if call.recorder.dead or type(call.args[1]) is not str:
+        return None
+
+    def run(owner: Any, name: str, value: Any) -> None:
+        slot = len(frame.slots)
+        frame.slots += [call.origins[0], call.origins[2]]
+        frame.set_attr(slot, slot + 1, value, owner, name)
+
+    return call.plan(lambda out: CONSTANT, run)
 
 
 @known(super)

@@ -20,6 +20,7 @@ from .tables import known, methods
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
+    from .recorder import Recorder
 
 
 @final
@@ -254,9 +255,17 @@ def _next(call: Call) -> Plan | None:
         if default:
             found[0] = call.origins[1]
             return default[0]
-        raise StopIteration(*given)
+        raise _over(recorder, origin.parts, given)
 
     return call.plan(lambda out: found[0], run)
+
+
+def _over(recorder: Recorder, running: Any, given: tuple[Any, ...]) -> StopIteration:
+    """The error of a generator that is over, with what it returned."""
+    error = StopIteration(*given)
+    if given and isinstance(running, twins.Running) and running.frame is not None:
+        recorder.born(error, "error", {"args": [running.frame.result]})
+    return error
 
 
 def _next_of_object(call: Call, following: types.FunctionType, origin: Origin) -> Plan:
@@ -285,6 +294,19 @@ def _send(call: Call) -> Plan | None:
         return None
     running.frame.innermost().incoming = call.origins[1]
     return call.plan(lambda out: running.frame.innermost().result, lambda _, value: f(value))
+
+
+@methods(types.GeneratorType, "throw")
+def _throw(call: Call) -> Plan | None:
+    """An error made in the call, thrown into a generator that runs in it."""
+    recorder, f, (origin, *given) = call.recorder, call.function, call.origins
+    running = origin.parts if isinstance(origin, Born) else None
+    known = [recorder.origin(part, value) for part, value in zip(given, call.args[1:], strict=True)]
+    plain = len(known) == 1 and isinstance(known[0], Born) and known[0].kind == "error"
+    if not plain or not isinstance(running, twins.Running) or running.frame is None:
+        call.refuse()
+        return None
+    return call.plan(lambda out: running.frame.innermost().result, lambda _, error: f(error))
 
 
 @methods(types.GeneratorType, "close")

@@ -22,6 +22,7 @@ from .arithmetic import BINARY
 from .classes import special
 from .kinds import SCALAR_TYPES, TYPES
 from .known import constant_only, reading, trusted
+from .object_text import text_of_object
 from .operators import COMPARE, UNARY
 from .provenance import CONSTANT, NUMBERS, SCALARS, Node, Origin
 from .special_methods import Answer
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 
 _ABS = (abs, operator.abs)
+#: the methods that give what functions of one object give
+_UNARY = {
+    abs: "__abs__", operator.abs: "__abs__", round: "__round__", math.floor: "__floor__",
+    math.ceil: "__ceil__", math.trunc: "__trunc__",
+}  # fmt: skip
 _MATH = [f for f in vars(math).values() if isinstance(f, types.BuiltinFunctionType)]
 
 
@@ -56,6 +62,9 @@ def _arithmetic(call: Call) -> Plan | None:
         return numpy_calls.ufunc(call, np.divmod)
     if call.function is hash and special(type(call.args[0]), "__hash__") is not None:
         return _hashed(call)
+    asked = _UNARY.get(call.function)
+    if asked is not None and special(type(call.args[0]), asked) is not None:
+        return _of_object(call, asked)
     numbers = NUMBERS if call.function is round else NUMBERS | SCALAR_TYPES | {complex}
     if call.kwargs or not all(type(value) in numbers for value in call.args):
         return constant_only(call)
@@ -71,6 +80,12 @@ def _arithmetic(call: Call) -> Plan | None:
         return _expression(call)
 
     return call.plan(finish, lambda *args: recorder.certain(call.function, args, call.origins))
+
+
+def _of_object(call: Call, name: str) -> Plan | None:
+    """What a method of that name, written in Python, gives as it is."""
+    call.recorder.classes.guard_special(call.origins[0], call.args[0], name)
+    return call.of(special(type(call.args[0]), name), CONSTANT).find()
 
 
 def _hashed(call: Call) -> Plan:
@@ -162,6 +177,7 @@ def _conversion(call: Call) -> Plan | None:
         if text is not None:
             return call.plan(lambda out: CONSTANT)
         made = templates.text_of(recorder, call.args[0], call.origins[0], call.function)
+        made = made or text_of_object(call.frame, call.args[0], call.origins[0], call.function)
         if made is not None:
             return call.plan(lambda out: made[1], lambda value: made[0])
     values = list(call.args)
@@ -196,7 +212,7 @@ def _folding(call: Call) -> Plan | None:
     if not pairs and kwargs:
         return call.plan(lambda out: call.where["default"])
     values = [value for value, _ in pairs]
-    if any(type(value) is Tensor for value in values):
+    if any(type(value) is Tensor or _ordered(type(value)) for value in values):
         return _greatest(call, pairs)
     if not pairs or not all(type(value) in NUMBERS | SCALAR_TYPES for value in values):
         for value, origin in pairs:
@@ -222,8 +238,13 @@ def _of_list(call: Call) -> Plan | None:
     return call.plan(lambda out: node)
 
 
+def _ordered(kind: type) -> bool:
+    """Whether methods written in Python say which of two is less."""
+    return special(kind, "__lt__") is not None or special(kind, "__gt__") is not None
+
+
 def _greatest(call: Call, pairs: list[tuple[Any, Origin]]) -> Plan:
-    """`min` and `max` of tensors: by comparisons, one after the other, as Python does it."""
+    """`min` and `max` of tensors and objects: by comparisons, one after the other."""
     frame = call.frame
     best: list[Any] = [pairs[0]]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import iteration, known_streams, moving, templates
 from .kinds import SCALAR_TYPES
 from .known import constant_only
+from .object_text import text_of_object
 from .provenance import CONSTANT, SCALARS, Node, Origin
 from .tables import METHODS, known, methods
 
@@ -134,6 +135,7 @@ def _print(call: Call) -> Plan | None:
             pairs.append((value, origin))
             continue
         made = templates.text_of(recorder, value, origin, str)
+        made = made or text_of_object(call.frame, value, origin, str)
         if made is not None:
             pairs.append(made)
     if len(pairs) != len(call.args):

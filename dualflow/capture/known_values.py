@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import containers, item_reads
+from . import containers, item_reads, substitution, tables
 from .kinds import FIXED
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .templates import Template, parts_of_dict
-from .values import Unchanging, arithmetic_state, is_value_class, pure
+from .values import Unchanging, arithmetic_state, is_value_class, language, pure
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
@@ -78,6 +78,9 @@ def made(call: Call) -> Plan | None:
     return plain(call)
 
 
+tables.known(bytes, str.maketrans)(made)
+
+
 def method(call: Call) -> Plan | None:
     """A method, written in C, of a value that is the first argument."""
     owner, f = call.args[0], call.function
@@ -92,11 +95,15 @@ def plain(call: Call, run: Any = None, behind: int = 0) -> Plan | None:
     recorder, f = call.recorder, run or call.function
     values = [*call.args, *call.kwargs.values()]
     origins = [*call.origins, *call.where.values()]
+    if getattr(call.function, "__name__", "") == "sub" and any(map(callable, values)):
+        return substitution.plan(call)
     if not all(map(is_plain, values)):
         call.refuse(f"a call of {call.name} with something that is no plain value")
         return None
     if any(type(value).__name__ == "Decimal" for value in values) or _is_decimal(call.function):
         recorder.guard("{k0}() == {k1}", constants=(arithmetic_state, arithmetic_state()))
+    if getattr(call.function, "__name__", "") == "strftime":
+        recorder.guard("{k0}() == {k1}", constants=(language, language()))
     late = any(map(_is_late, values, origins, [recorder] * len(values)))
     count = len(call.args)
 

@@ -7,6 +7,7 @@ Nothing is imported for it: the classes are found by their names where a program
 from __future__ import annotations
 
 import sys
+from _locale import LC_TIME, setlocale
 from typing import Any
 
 _NAMES = {
@@ -24,7 +25,7 @@ _BY_IDENTITY = frozenset(["operator", "re", "zoneinfo"])
 #: methods and attributes that do not depend on the value alone
 _IMPURE = {
     "datetime": frozenset(["now", "today", "utcnow", "fromtimestamp", "utcfromtimestamp",
-                           "timestamp", "astimezone", "strftime", "strptime", "ctime"]),
+                           "timestamp", "astimezone", "strptime", "ctime"]),
     "uuid": frozenset(["is_safe"]),
     "zoneinfo": frozenset(["clear_cache", "no_cache", "from_file"]),
 }  # fmt: skip
@@ -59,6 +60,11 @@ def pure(kind: type, name: str) -> bool:
     if kind.__module__ == "pathlib":  # the others look at the disk
         return any(name in vars(cls) for cls in kind.__mro__ if cls.__name__.startswith("Pure"))
     return name not in _IMPURE.get(kind.__module__, ())
+
+
+def language() -> str:
+    """The language in which dates are told."""
+    return setlocale(LC_TIME)
 
 
 def arithmetic_state() -> tuple[Any, ...]:

@@ -1,0 +1,90 @@
+"""The text of objects of classes written in Python: `str`, `repr` and `format` by their methods.
+
+Comes in: an object with its origin. Goes out: the text and its origin, where the methods that
+Python would ask are followed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from .classes import lookup
+from .provenance import CONSTANT, Origin
+from .tables import BY_CODE, known
+
+if TYPE_CHECKING:
+    from .operators import Operators
+    from .plans import Call, Plan
+
+_ASKED: dict[Any, tuple[str, ...]] = {
+    format: ("__format__", "__str__", "__repr__"),
+    str: ("__str__", "__repr__"),
+    repr: ("__repr__",),
+}
+
+
+def text_of_object(
+    frame: Operators, value: Any, origin: Origin, convert: Any, spec: str = ""
+) -> tuple[str, Origin] | None:
+    """`convert(value)`, of str, repr or format, and its origin; None if no method written in Python
+    makes it, and nothing was called."""
+    recorder, kind = frame.recorder, type(value)
+    if isinstance(value, type) or convert not in _ASKED or recorder.dead:
+        return None
+    for name in _ASKED[convert]:
+        raw = lookup(kind, name)[1]
+        if type(raw) is FunctionType:
+            recorder.classes.guard_special(origin, value, name)
+            more = (spec,) if name == "__format__" else ()
+            out, found = frame.invoke(
+                raw, CONSTANT, (value, *more), (origin, *[CONSTANT for _ in more])
+            )
+            if type(out) is not str:
+                recorder.refuse(f"{name} of a {kind.__name__}, which gives no text")
+                out = convert(_Text(out))
+            recorder.typed(found, out)
+            return out, found
+        if raw is not vars(object)[name] or (name == "__format__" and spec):
+            return None
+        recorder.classes.guard_special(origin, value, name)
+    return None
+
+
+class _Text:
+    """An object whose methods gave `value`: Python makes of it what it makes of any object's."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return self.value
+
+    __repr__ = __str__
+
+
+def _of_fields(call: Call) -> Plan | None:
+    """The `__repr__` that `dataclasses` made of the fields."""
+    return call.of(call.function.__wrapped__, CONSTANT).find()
+
+
+BY_CODE[id(dataclasses._recursive_repr(repr).__code__)] = _of_fields  # type: ignore[attr-defined]
+
+
+@known(format)
+def _formatted_alone(call: Call) -> Plan | None:
+    """`format(value, spec)`."""
+    frame: Any = call.frame
+    slot = len(frame.slots)
+    frame.slots += [None, *call.origins, CONSTANT]
+
+    def run(value: Any, spec: str = "") -> str:
+        if type(spec) is not str:
+            call.refuse("a format that is no text")
+        return frame.formatted(slot, slot + 1, slot + 2, -1, value, spec)
+
+    return call.plan(lambda out: frame.slots[slot], run)
