@@ -44,6 +44,7 @@ dualflow.autograd.forward          hvp jvp linearize
 dualflow.autograd.jacobians        hessian jacfwd jacobian jacrev
 dualflow.autograd.mapping          vmap
 dualflow.autograd.recompute        checkpoint
+dualflow.base.narrow               bfloat16 float8_e4m3fn float8_e5m2
 dualflow.capture                   compile pure
 dualflow.inspect.compare           compare
 dualflow.inspect.nonfinite         debug_nans

@@ -23,6 +23,9 @@ from .autograd.jacobians import jacobian as jacobian
 from .autograd.jacobians import jacrev as jacrev
 from .autograd.mapping import vmap as vmap
 from .autograd.recompute import checkpoint as checkpoint
+from .base.narrow import bfloat16 as bfloat16
+from .base.narrow import float8_e4m3fn as float8_e4m3fn
+from .base.narrow import float8_e5m2 as float8_e5m2
 from .capture import compile as compile
 from .capture import pure as pure
 from .inspect.compare import compare as compare

@@ -24,6 +24,7 @@ from references_elementwise import (
     precise,
 )
 
+from dualflow.base.dtypes import is_float, limits, python_type
 from dualflow.ir.graph import GraphBuilder
 from dualflow.ir.op import CATALOGUE
 from dualflow.ir.types import TensorType
@@ -49,7 +50,7 @@ def _before(a: Any, b: Any) -> bool:
 
 def _sorted_arrays(rng, shapes, dtype, attributes, draw, domain):
     first, second = _default_arrays(rng, shapes, dtype, attributes, draw, domain)
-    return [np.sort(first, axis=-1), second]
+    return [_sorted(first, axis=-1), second]
 
 
 def _indexed_arrays(rng, shapes, dtype, attributes, draw, domain):
@@ -85,7 +86,7 @@ class Sample:
         if self.typed:
             made[self.typed] = dtype
         if self.valued:
-            made[self.valued] = {"f": float, "b": bool}.get(dtype.kind, int)(given[self.valued])
+            made[self.valued] = python_type(dtype)(given[self.valued])
         return made
 
 
@@ -115,7 +116,7 @@ def _typed(function: Callable[..., Array], name: str) -> Callable[..., Array]:
         types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
         (type_,) = CATALOGUE[name].infer(types, attributes)
         found = function(*arrays, **attributes)
-        if type_.dtype.kind == "f":
+        if is_float(type_.dtype):
             return found
         if type_.dtype.kind == "b":
             return found.astype(bool)
@@ -148,11 +149,11 @@ def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Array]:
 
     def apply(x: Array, *, axis: int) -> Array:
         moved = np.moveaxis(x, axis, -1)
-        out = np.empty(moved.shape, x.dtype if x.dtype.kind == "f" else object)
+        out = np.empty(moved.shape, x.dtype if is_float(x.dtype) else object)
         for place in np.ndindex(*moved.shape[:-1]):
             total = None
             for i in range(moved.shape[-1]):
-                value = moved[place][i] if x.dtype.kind == "f" else int(moved[place][i])
+                value = moved[place][i] if is_float(x.dtype) else int(moved[place][i])
                 total = value if total is None else function(total, value)
                 out[(*place, i)] = total
         return np.moveaxis(out, -1, axis)
@@ -167,19 +168,19 @@ def _sum_bound(arrays: tuple[Array, ...], attributes: dict[str, Any], dtype: np.
     count = math.prod(x.shape[axis] for axis in axes)
     total = np.sum(np.abs(np.where(np.isfinite(x), x, 0)), axis=axes)
     steps = max(min(count, 8) + math.log2(max(count, 1)), 2)
-    return steps * float(np.finfo(dtype).eps) * total
+    return steps * float(limits(dtype).eps) * total
 
 
 def _prod_bound(arrays: tuple[Array, ...], attributes: dict[str, Any], dtype: np.dtype) -> Any:
     x = arrays[0].astype(Wide)
     axes = attributes["axes"]
     count = math.prod(x.shape[axis] for axis in axes)
-    return count * float(np.finfo(dtype).eps) * np.abs(np.prod(x, axis=axes)) + 1e-30
+    return count * float(limits(dtype).eps) * np.abs(np.prod(x, axis=axes)) + 1e-30
 
 
 def _matmul_bound(arrays: tuple[Array, ...], attributes: Any, dtype: np.dtype) -> Any:
     x, y = (np.where(np.isfinite(a), np.abs(a.astype(Wide)), 0) for a in arrays)
-    return (x.shape[-1] + 2) * float(np.finfo(dtype).eps) * np.matmul(x, y)
+    return (x.shape[-1] + 2) * float(limits(dtype).eps) * np.matmul(x, y)
 
 
 def _matmul(x: Array, y: Array) -> Array:
@@ -271,7 +272,7 @@ def _order(x: Array, *, axis: int) -> Array:
 REFERENCES: dict[str, Callable[..., Any]] = ELEMENTWISE | {
     "reshape": lambda x, *, shape: np.array(list(x.flat), x.dtype).reshape(shape),
     "permute": lambda x, *, axes: np.einsum(x, list(range(x.ndim)), list(axes)),
-    "expand": lambda x, *, shape: x + np.zeros(shape, x.dtype) if x.dtype.kind != "f"
+    "expand": lambda x, *, shape: x + np.zeros(shape, x.dtype) if x.dtype.kind in "biuc"
     else np.where(np.ones(shape, bool), x, x),
     "slice": _slice,
     "select": lambda x, *, axis, index: np.take(x, index, axis=axis),
@@ -425,7 +426,9 @@ REFERENCES["polygamma"] = lambda x, order: precise(lambda v: mpmath.polygamma(or
 SAMPLES["polygamma"] = Sample(
     [(((5,),), {"order": 0}), (((2, 3),), {"order": 1}), (((4,),), {"order": 2})],
     "f",
-    lambda arrays, attributes, dtype: 12 * np.finfo(dtype).eps * (1 + 1 / arrays[0] ** 3.0),
+    lambda arrays, attributes, dtype: (
+        12 * float(limits(dtype).eps) * (1 + 1 / arrays[0].astype(float) ** 3.0)
+    ),
 )
 REFERENCES |= references_attention.REFERENCES
 SAMPLES |= references_attention.samples(Sample)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import limits
 from dualflow.ops.attending import Sight, wide
 
 Array = np.ndarray
@@ -101,7 +102,7 @@ def ranges_of(rng: np.random.Generator, batch: int, ni: int, nj: int) -> list[Ar
 
 
 def _bound(arrays: tuple[Array, ...], attributes: Any, dtype: np.dtype) -> float:
-    return 2e3 * float(np.finfo(dtype).eps)
+    return 2e3 * float(limits(dtype).eps)
 
 
 def _arrays(rng, shapes, dtype, attributes, draw, domain) -> list[Array]:

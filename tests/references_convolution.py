@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import is_inexact, limits
+
 Array = np.ndarray
 Places = tuple[int, ...]
 
@@ -105,13 +107,13 @@ CALLS: list[tuple[Places, Places, dict[str, Any]]] = [
 
 
 def _bound(arrays: tuple[Array, ...], attributes: Any, dtype: np.dtype) -> float:
-    return 1e3 * float(np.finfo(dtype).eps) if dtype.kind in "fc" else 0.0
+    return 1e3 * float(limits(dtype).eps) if is_inexact(dtype) else 0.0
 
 
 def _numbers(rng, shapes, dtype, attributes, draw, domain) -> list[Array]:
     found = []
     for shape in shapes:
-        parts = rng.integers(-4, 5, (2, *shape)) / (4 if dtype.kind in "fc" else 1)
+        parts = rng.integers(-4, 5, (2, *shape)) / (4 if is_inexact(dtype) else 1)
         parts = np.abs(parts) if dtype.kind == "u" else parts
         found.append((parts[0] + (1j * parts[1] if dtype.kind == "c" else 0)).astype(dtype))
     return found

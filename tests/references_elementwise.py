@@ -10,6 +10,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from dualflow.base.dtypes import limits, python_type
+
 Array = np.ndarray
 Wide = np.longdouble
 mpmath.mp.prec = 90
@@ -145,7 +147,7 @@ def _nextafter(x: Array, y: Array) -> Array:
         elif a == b:
             out[place] = b
         elif a == 0:
-            out[place] = np.copysign(np.finfo(x.dtype).smallest_subnormal, b)
+            out[place] = np.copysign(limits(x.dtype).smallest_subnormal, b)
         else:
             step = 1 if (b > a) == (a > 0) else -1
             out[place] = (a.view(bits) + bits.type(step)).view(x.dtype)
@@ -185,7 +187,7 @@ def _float_floor_divide(x: Array, y: Array) -> Array:
 
 
 def _cast(x: Array, *, dtype: np.dtype) -> Array:
-    if x.dtype.kind == "f" and dtype.kind in "iu":
+    if python_type(x.dtype) is float and dtype.kind in "iu":
         return each(int, dtype)(x)
     return each(lambda value: value, dtype)(x)
 

@@ -244,7 +244,7 @@ def _transforms(**more: Any) -> list:
 
 def samples(sample: Any) -> dict[str, Any]:
     """For each op, `sample(...)` with how it is called."""
-    narrow = {"refused": ("float16",), "bound": bound}
+    narrow = {"refused": ("float16", "bfloat16"), "bound": bound}
     linear = {"accepts": "fc", "arrays": matrices, "layouts": (), **narrow}
     full = _with(_ANY, full=True) + _with(_ANY, full=False)
     below = [

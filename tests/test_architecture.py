@@ -15,9 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dualflow"
 FORBIDDEN = {"utils", "helpers", "common", "core", "misc"}
-HEAVY = {"cuda", "numba", "llvmlite", "triton", "rich", "cupy", "cupyx", "scipy"}
+HEAVY = {"cuda", "numba", "llvmlite", "ml_dtypes", "triton", "rich", "cupy", "cupyx", "scipy"}
 #: where an import inside a function may stand: heavy or optional packages only
-LAZY_ROOMS = {"runtime", "inspect", "codegen", "array", "cli"}
+LAZY_ROOMS = {"base", "runtime", "inspect", "codegen", "array", "cli"}
 
 
 def files() -> list[Path]:

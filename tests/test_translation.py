@@ -49,7 +49,7 @@ ELEMENTS = {
     "functions": ("m_exp(a) + m_sin(b) * select(a < b, a, b)", FLOAT, FLOAT),
     "narrow integers": ("np.int8(np.uint8(a)) + np.int32(b)", INT, INT),
     "extremes": ("min(a, b) - max(a, 3)", INT, INT),
-    "halves": ("round_half(a) + cast(b, float16)", FLOAT, FLOAT),
+    "halves": ("narrowed(a, float16) + cast(b, float16)", FLOAT, FLOAT),
     "not a number": ("a if a == a else np.float32(np.inf)", FLOAT, FLOAT),
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import NAMED, compute_dtype, is_added, python_type, storable
 from dualflow.base.errors import DTypeError, DualflowError, InPlaceError, refusal
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
@@ -25,16 +26,17 @@ away = door.away
 _wrap = Tensor._wrap
 _wrap_view = Tensor._wrap_view
 _ndarray = np.ndarray
-#: by the kind of a dtype the Python scalars that can be stored in it
-_STORABLE: dict[str, frozenset[type]] = {
-    "b": frozenset({bool}),
-    "i": frozenset({bool, int}),
-    "u": frozenset({bool, int}),
-    "f": frozenset({bool, int, float}),
-    "c": frozenset({bool, int, float, complex}),
+#: by the type of a dtype's elements the Python scalars that can be stored in it
+_STORABLE: dict[type, frozenset[type]] = {
+    bool: frozenset({bool}),
+    int: frozenset({bool, int}),
+    float: frozenset({bool, int, float}),
+    complex: frozenset({bool, int, float, complex}),
 }
 #: (op, dtype or scalar type of each operand) -> None: hand to NumPy; else: cast to these first
 _plans: dict[tuple[Any, ...], tuple[np.dtype, ...] | None] = {}
+#: the same -> the dtype to which results are rounded that are computed in float32
+_rounded: dict[tuple[Any, ...], np.dtype] = {}
 _UNKNOWN: Any = object()
 
 
@@ -55,7 +57,7 @@ class EagerMode:
                 return _wrap_view(made, inputs[0], op, attributes)
             return _wrap(away[0].packed(made))
         try:
-            made = op.numpy(*arrays, **attributes)
+            made = (op.compute if NAMED else op.numpy)(*arrays, **attributes)
         except DualflowError:
             raise
         except Exception:
@@ -111,6 +113,9 @@ class EagerMode:
                     x.astype(dtype, copy=False) if type(x) is _ndarray else np.asarray(x, dtype)
                     for x, dtype in zip(values, dtypes, strict=True)
                 ]
+                if NAMED and (wanted := _rounded.get(tuple(kinds))) is not None:
+                    wide = [x.astype(compute_dtype(x.dtype), copy=False) for x in values]
+                    return _own(op.numpy(*wide).astype(wanted, copy=False))
             made = op.numpy(*values)
         except (ValueError, TypeError, OverflowError):
             refused = refusal(plan, op, operands)
@@ -178,7 +183,7 @@ class EagerMode:
                 return True
             if (value._storage is storage or storage.exposed) and found is not items:
                 return False  # NumPy minds overlaps of basic indices alone
-        elif type(value) not in _STORABLE[array.dtype.kind]:
+        elif type(value) not in _STORABLE[python_type(array.dtype)]:
             return False
         if found is None or (root.requires_grad and door.state.grad_enabled):
             return False
@@ -291,8 +296,11 @@ def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
         kind == dtype if kind not in SCALARS else kind is not int
         for kind, dtype in zip(kinds, dtypes, strict=True)
     )
+    if any(map(is_added, dtypes)):
+        if not op.as_given:
+            _rounded[(op, *kinds)] = wanted
     # a boolean result tells nothing of how NumPy promoted, nor that it took 300 beside uint8
-    if same or wanted.kind != "b":
+    elif same or wanted.kind != "b":
         trial = [np.empty(0, kind) if kind not in SCALARS else kind(1) for kind in kinds]
         try:
             if op.numpy(*trial).dtype == wanted:
@@ -327,6 +335,6 @@ def read_only(target: Any) -> DualflowError:
 
 def fits(value: np.dtype, target: np.dtype) -> None:
     """DTypeError if storing `value` into `target` would lose its kind (float into integer)."""
-    if not np.can_cast(value, target, "same_kind"):
+    if not storable(value, target):
         raise DTypeError(f"storing {value.name} into {target.name}",
                          instead=f"astype({target.name}) first")  # fmt: skip

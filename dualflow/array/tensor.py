@@ -14,6 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import (
     ArgumentError,
     DeviceError,
@@ -357,7 +358,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients with respect to this tensor; returns it."""
-        if requires_grad and self.dtype.kind not in "fc":
+        if requires_grad and not is_inexact(self.dtype):
             raise GradientError(f"a gradient for a tensor of {self.dtype.name}",
                                 why="only floats and complex numbers have gradients")  # fmt: skip
         if not requires_grad and self._tape is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import ArgumentError, GradientError
 from dualflow.base.trees import Tree, flatten, unflatten
 from dualflow.ops import door
@@ -141,7 +142,7 @@ def lifted(tensor: Tensor) -> Tensor:
 
 
 def _fresh(fn: Function, number: int, leaf: Any) -> Tensor:
-    if type(leaf) is not Tensor or leaf.dtype.kind not in "fc":
+    if type(leaf) is not Tensor or not is_inexact(leaf.dtype):
         is_a = f"a tensor of {leaf.dtype.name}" if type(leaf) is Tensor else type(leaf).__name__
         raise GradientError(
             f"the gradient of {name_of(fn)} with respect to argument {number}, which is or holds "
@@ -185,7 +186,7 @@ def split(fn: Function, value: Any) -> tuple[Any, Any]:
 
 
 def check_value(fn: Function, value: Any) -> None:
-    if type(value) is not Tensor or value.dtype.kind not in "fc":
+    if type(value) is not Tensor or not is_inexact(value.dtype):
         raise not_differentiable(fn, value)
     if value.dtype.kind == "c":
         raise GradientError(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import GradientError
 from dualflow.base.trees import flatten, unflatten
 from dualflow.ops import primitives as p
@@ -76,7 +77,7 @@ def _fresh(array: np.ndarray) -> Tensor:
 
 
 def _is_float(leaf: Any) -> bool:
-    return type(leaf) is Tensor and leaf.dtype.kind in "fc"
+    return type(leaf) is Tensor and is_inexact(leaf.dtype)
 
 
 def _next(gradients: Function) -> Function:

@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, final
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import GradientError
 from dualflow.base.records import record
 from dualflow.base.trees import Tree, flatten, parts, tree_map, unflatten
@@ -129,7 +130,7 @@ def _check_closed(fn: Function, outs: Sequence[Any], edges: Sequence[Edge], star
 def _with_history(node: Custom, i: int, out: Any, start: int) -> Any:
     """An output with `node` as its history, in its own handle where `fn` made it: so `gradient`,
     which may hold it, is differentiated through `node` too."""
-    if type(out) is not Tensor or out.dtype.kind not in "fc":
+    if type(out) is not Tensor or not is_inexact(out.dtype):
         return out
     if not made_in(out, start):
         out = out._alias() if not out.requires_grad else out.copy()
@@ -220,7 +221,7 @@ class Custom(Node):
     def _transposed(self, given: tuple[Any, ...], differentiable: bool) -> Any:
         probes = {}
         for i, type_ in enumerate(self.outs):
-            if type_ is not None and type_.dtype.kind in "fc":
+            if type_ is not None and is_inexact(type_.dtype):
                 probes[i] = zeros(type_).requires_grad_()
         with taping():
             found = self.gradients(Parts(probes), True)

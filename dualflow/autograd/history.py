@@ -17,6 +17,7 @@ from typing import Any, final
 
 from dualflow.array.storage import Storage
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import GradientError, InPlaceError
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
@@ -141,7 +142,7 @@ class Record(Node):
         if self.types:
             if differentiable:
                 outs = tuple(
-                    _made_by(Output(self, i), out) if out.dtype.kind in "fc" else out
+                    _made_by(Output(self, i), out) if is_inexact(out.dtype) else out
                     for i, out in enumerate(outs)
                 )
             return inputs, outs

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
-from dualflow.base.dtypes import int64
+from dualflow.base.dtypes import int64, is_inexact
 from dualflow.base.errors import ArgumentError, GradientError
 from dualflow.base.trees import flatten, unflatten
 from dualflow.ops import primitives as p
@@ -115,7 +115,7 @@ def _run(
         value = fn(*renamed.args, **kwargs)
     outs, tree = flatten(value)
     for out in outs:
-        if type(out) is not Tensor or out.dtype.kind not in "fc":
+        if type(out) is not Tensor or not is_inexact(out.dtype):
             raise not_differentiable(fn, out)
     kinds = {x.dtype.kind for x in (*outs, *renamed.tensors)}
     if len(kinds) > 1:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact, python_type
 from dualflow.base.errors import GradientError
 from dualflow.base.shapes import Shape, broadcast
 from dualflow.ir.op import Kind, Op
@@ -29,12 +30,11 @@ from dualflow.ops.promotion import SCALARS, operand_dtypes
 from .needs import looked_at
 
 Given = tuple[Any, ...]  # for each input a tangent, or None for zero
-_ZERO = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0.0}
 
 
 def zeros(type_: Any) -> Tensor:
     """Zeros of the shape and dtype of `type_`."""
-    return p.full(shape=type_.shape, value=_ZERO[type_.dtype.kind], dtype=type_.dtype)
+    return p.full(shape=type_.shape, value=python_type(type_.dtype)(), dtype=type_.dtype)
 
 
 def tangent(op: Op, attributes: Mapping[str, Any], inputs: Given, out: Any, given: Given) -> Any:
@@ -133,7 +133,7 @@ def _linear(op: Op, attributes: Mapping[str, Any], inputs: Given, given: Given) 
     if "fill" in attributes:
         attributes = {**attributes, "fill": 0.0}
     operands = [
-        t if t is not None else zeros(x) if x.dtype.kind in "fc" else x
+        t if t is not None else zeros(x) if is_inexact(x.dtype) else x
         for x, t in zip(inputs, given, strict=True)
     ]
     return door.apply(op, *operands, **attributes)

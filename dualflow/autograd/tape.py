@@ -10,6 +10,7 @@ import weakref
 from typing import Any, Final, final
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_inexact
 from dualflow.base.errors import GradientError, InPlaceError
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
@@ -36,7 +37,7 @@ class Tape:
         """Note how `out` came from `inputs`, at least one of which requires a gradient."""
         outs = (out,) if type(out) is Tensor else out
         for made in outs:
-            if made.dtype.kind in "fc":
+            if is_inexact(made.dtype):
                 break
         else:
             return
@@ -128,7 +129,7 @@ def _give_several(node: Record, outs: tuple[Tensor, ...]) -> None:
     """Let `node` be the history of those outputs that can have a gradient."""
     node.types = tuple((out.shape, out.dtype) for out in outs)
     for i, out in enumerate(outs):
-        if out.dtype.kind in "fc":
+        if is_inexact(out.dtype):
             out._tape, out.requires_grad = Output(node, i), True
 
 

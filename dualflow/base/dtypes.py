@@ -2,12 +2,15 @@
 
 A dtype is an ordinary `np.dtype` everywhere in dualflow, so nothing is converted at the border
 to NumPy. `promote` differs from NumPy in one way: integers never widen floats.
+
+NumPy has no bfloat16 and no float8: those are the dtypes of `ml_dtypes`, which is imported when one
+is first named. NumPy's `kind` is wrong of them, so rooms ask the words below.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +36,13 @@ DEFAULT_FLOAT = float32
 DEFAULT_INT = int64
 DEFAULT_COMPLEX = complex64
 Number = bool | int | float | complex
+#: the dtypes that NumPy lacks, by name: the letter of their kind
+ADDED = {"bfloat16": "f", "float8_e4m3fn": "s", "float8_e5m2": "s"}
+#: those of them that a program has named, and so can occur, with their letters
+NAMED: dict[np.dtype, str] = {}
+#: dtypes that other packages add have this number or a higher one
+FIRST_ADDED = 256
+_PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "s": float, "c": complex}
 _PARTS = {complex64: float32, complex128: float64}
 _COMPLEX = {float64: complex128, complex128: complex128}
 
@@ -42,11 +52,26 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
     try:
         found = np.dtype(dtype)
     except TypeError as cause:
+        if isinstance(dtype, str) and dtype in ADDED:
+            return added(dtype)
         raise unsupported(dtype) from cause
+    if found in _SUPPORTED or found in NAMED:
+        return found
     native = found if found.isnative else found.newbyteorder("=")
-    if native not in _SUPPORTED:
-        raise unsupported(dtype)
-    return native
+    if native in _SUPPORTED:
+        return native
+    if found.num >= FIRST_ADDED and found.name in ADDED:  # a program imported ml_dtypes itself
+        return added(found.name)
+    raise unsupported(dtype)
+
+
+def added(name: str) -> np.dtype:
+    """The dtype of `ADDED` with that name."""
+    import ml_dtypes
+
+    found = np.dtype(getattr(ml_dtypes, name))
+    NAMED[found] = ADDED[name]
+    return found
 
 
 def unsupported(dtype: object) -> DTypeError:
@@ -55,17 +80,33 @@ def unsupported(dtype: object) -> DTypeError:
                           instead="a tuple of sizes: zeros((2, 3)), not zeros(2, 3)")  # fmt: skip
     return DTypeError(
         f"dualflow has no dtype {dtype!r}",
-        why="tensors hold booleans, integers of 8 to 64 bits, floats of 16 to 64 bits and "
+        why="tensors hold booleans, integers of 8 to 64 bits, floats of 8 to 64 bits and "
         "complex numbers of two floats of 32 or 64 bits",
-        instead="one of " + ", ".join(BY_NAME),
+        instead="one of " + ", ".join([*BY_NAME, *ADDED]),
     )
 
 
 _SUPPORTED = frozenset(BY_NAME.values())
 
 
+def kind(dtype: np.dtype) -> str:
+    """The letter of what `dtype` holds: "b" booleans, "i" and "u" integers, "f" floats, "c" complex
+    numbers, "s" floats of 8 bits, which are stored and cast alone: nothing computes with them."""
+    return dtype.kind if dtype.num < FIRST_ADDED else _letter(dtype)
+
+
+def _letter(dtype: np.dtype) -> str:
+    """`kind` of a dtype that another package adds; notes one of ours that came in a pickle."""
+    if dtype not in NAMED:
+        if dtype.name not in ADDED:
+            return dtype.kind
+        NAMED[dtype] = ADDED[dtype.name]
+    return NAMED[dtype]
+
+
 def is_float(dtype: np.dtype) -> bool:
-    return dtype.kind == "f"
+    """Whether `dtype` holds floats to compute with."""
+    return kind(dtype) == "f"
 
 
 def is_integer(dtype: np.dtype) -> bool:
@@ -78,7 +119,49 @@ def is_complex(dtype: np.dtype) -> bool:
 
 def is_inexact(dtype: np.dtype) -> bool:
     """Whether values of `dtype` are rounded, and so have gradients: floats and complex numbers."""
-    return dtype.kind in "fc"
+    return dtype.kind in "fcV"  # V: what NumPy calls bfloat16; tensors hold nothing else so called
+
+
+def is_added(dtype: np.dtype) -> bool:
+    """Whether `dtype` is one that NumPy lacks: bfloat16 or one of 8 bits."""
+    return dtype.num >= FIRST_ADDED and dtype.name in ADDED
+
+
+def compute_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype in which values of `dtype` are held and computed: float32 for narrower floats, with
+    a rounding to `dtype` after each operation.
+
+    >>> compute_dtype(float16).name, compute_dtype(float64).name, compute_dtype(int8).name
+    ('float32', 'float64', 'int8')
+    """
+    return float32 if dtype.itemsize < 4 and kind(dtype) in "fs" else dtype
+
+
+def python_type(dtype: np.dtype) -> type:
+    """The type of the Python scalars that elements of `dtype` are.
+
+    >>> python_type(uint8).__name__
+    'int'
+    """
+    return _PYTHON_TYPES[kind(dtype)]
+
+
+def limits(dtype: np.dtype) -> Any:
+    """`np.finfo` of a float or complex dtype, also of those that NumPy lacks."""
+    if not is_added(dtype):
+        return np.finfo(dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype)
+
+
+def storable(given: np.dtype, target: np.dtype) -> bool:
+    """Whether a tensor of `given` may be stored into one of `target`: no kind is lost."""
+    if not (is_added(given) or is_added(target)):
+        return np.can_cast(given, target, "same_kind")
+    order = "biufc"
+    places = [order.index(kind(dtype).replace("s", "f")) for dtype in (given, target)]
+    return places[0] <= places[1]
 
 
 def real_dtype(dtype: np.dtype) -> np.dtype:
@@ -97,12 +180,22 @@ def promote(a: np.dtype, b: np.dtype) -> np.dtype:
 
     As the Array API says; where it is silent (an integer array with a float array) the float or
     complex dtype is kept: float32 with int64 is float32 (NumPy would say float64). uint64 with a
-    signed integer is float32, the default float, as no integer holds both.
+    signed integer is float32, the default float, as no integer holds both; so is bfloat16 with
+    float16.
+
+    Raises:
+        DTypeError: one of them is a float of 8 bits, which nothing computes with.
     """
     if a == b:
         return a
+    for one, other in ((a, b), (b, a)):
+        if kind(one) == "s":
+            raise DTypeError(f"{one.name} beside {other.name}", why="it is stored and cast alone",
+                             instead="astype(df.float32) first")  # fmt: skip
     if is_inexact(a) != is_inexact(b):
         return a if is_inexact(a) else b
+    if is_added(a) or is_added(b):
+        return np.promote_types(*(compute_dtype(x) if is_float(x) else x for x in (a, b)))
     joined = np.promote_types(a, b)
     return joined if is_inexact(joined) == is_inexact(a) else DEFAULT_FLOAT
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import beneath
+from dualflow.base.dtypes import is_float, kind
 from dualflow.base.source import user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
@@ -191,7 +192,7 @@ class LateValues:
         made = None if number is None else self.values[number]
         same = made is not None and (raw is node or type(value) in (int, float))
         letter = {bool: "b", int: "i", float: "f"}[type(value)]
-        if same and made is not None and made.dtype.kind == letter:
+        if same and made is not None and kind(made.dtype) == letter:
             add, line = self.recorder.notes.builder.add, user_line()
             if made.shape != ():
                 made = add(p.reshape.op, (made,), {"shape": ()}, line).result
@@ -217,7 +218,7 @@ class LateValues:
         add, line = self.recorder.notes.builder.add, user_line()
         if node.template.startswith("T["):
             made = self.values[node.constants[0]]
-            if made.dtype.kind != "f":
+            if not is_float(made.dtype):
                 return None
             if made.shape != ():
                 made = add(p.reshape.op, (made,), {"shape": ()}, line).result

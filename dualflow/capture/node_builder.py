@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dualflow.base.dtypes import Number
+from dualflow.base.dtypes import Number, python_type
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph, GraphBuilder, Node, Value, attribute_key
@@ -79,11 +79,7 @@ def tensor_type(shape: Shape, dtype: np.dtype) -> TensorType:
 
 def scalar_of(value: Number, dtype: np.dtype) -> Number:
     """The Python scalar of the kind of `dtype` that `value` becomes beside a tensor of it."""
-    if dtype.kind == "c":
-        return complex(value)
-    if dtype.kind == "f":
-        return float(value)  # type: ignore[arg-type]
-    return bool(value) if dtype.kind == "b" else int(value)  # type: ignore[arg-type]
+    return python_type(dtype)(value)
 
 
 def attributes_key(attributes: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dualflow.array.storage import Storage, may_share
 from dualflow.array.tensor import Tensor
-from dualflow.base.dtypes import Number, float64
+from dualflow.base.dtypes import Number, float64, is_float
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Graph, Value
@@ -309,7 +309,7 @@ class Notes:
     ) -> Value:
         hidden = self.owner.on_scalar(value, position)
         if hidden is not None:
-            if dtype.kind == "f":  # as Python's float(), also for integers of more than 53 bits
+            if is_float(dtype):  # as Python's float(), also for integers of more than 53 bits
                 hidden = self.builder.fit(hidden, float64, (), line)
             return self.builder.fit(hidden, dtype, shape, line)
         return self.builder.constant(value, dtype, shape, line)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import kind
 
 from . import templates
 from .provenance import CONSTANT, SCALARS, Node, Origin
@@ -94,7 +95,7 @@ def greatest(values: Sequence[Any]) -> int:
 
 def _alike(ranks: list[Pair]) -> bool:
     """Whether all are tensors of one real number and of one kind: the numbers compare alike."""
-    numbers = all(type(x) is Tensor and x.shape == () and x.dtype.kind in "fiub" for x, _ in ranks)
+    numbers = all(type(x) is Tensor and x.shape == () and kind(x.dtype) in "fiub" for x, _ in ranks)
     return numbers and len({x.dtype for x, _ in ranks}) == 1
 
 

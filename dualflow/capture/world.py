@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_float
 from dualflow.base.trees import parts
 from dualflow.ops import draws
 
@@ -75,7 +76,7 @@ class World:
         before = [(tensor, tensor._array, tensor._storage) for tensor in self.tensors]
         try:
             for tensor, array, _ in before:
-                if array is not None and array.dtype.kind == "f" and not tensor._view:
+                if array is not None and is_float(array.dtype) and not tensor._view:
                     tensor._array, tensor._storage = array.astype(np.float64), None
             yield
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence, Set
 
 import numpy as np
 
+from dualflow.base.dtypes import is_float
 from dualflow.ir.kernel import (
     BUILT_IN,
     Access,
@@ -225,7 +226,7 @@ class ColumnEmitter(RowEmitter):
         if CATALOGUE[fold.op].position_of:
             return False
         return (
-            fold.dtype.kind != "f"
+            not is_float(fold.dtype)
             or CATALOGUE[fold.op].is_exact(fold.dtype)
             or self._in_blocks(fold)
         )

@@ -7,18 +7,19 @@ value where the values come one by one. Extremes of floats are found among integ
 
 from __future__ import annotations
 
+from dualflow.base.dtypes import is_float
 from dualflow.ir.kernel import Fold, Stage, Total
 from dualflow.ir.op import CATALOGUE
 
 from .numba_values import (
     BOOL,
-    FLOAT16,
     FLOAT64,
     INT64,
     RANKED,
     REORDERED,
     converted,
     held_as,
+    is_narrow,
     literal,
     narrow,
     spelling,
@@ -37,11 +38,11 @@ class FoldWriter(Writer):
     """What any form of kernel does for its folds."""
 
     def _in_blocks(self, fold: Fold | Total) -> bool:
-        return fold.dtype.kind == "f" and spelling(fold.op, fold.dtype) in REORDERED
+        return is_float(fold.dtype) and spelling(fold.op, fold.dtype) in REORDERED
 
     def _rank(self, fold: Fold | Total) -> str | None:
         """How a value becomes what an extreme of floats is found among; None for other folds."""
-        return RANKED.get(spelling(fold.op, fold.dtype)) if fold.dtype.kind == "f" else None
+        return RANKED.get(spelling(fold.op, fold.dtype)) if is_float(fold.dtype) else None
 
     def _start(self, fold: Fold | Total, blocked: bool) -> None:
         name, value = self.names[fold.name], self._value_dtype(fold)
@@ -111,8 +112,8 @@ class FoldWriter(Writer):
             self.put(f"{name} = {converted(f't{name}', FLOAT64, fold.dtype)}")
         elif self._rank(fold):
             self.put(f"{name} = of_rank({name})")
-        elif fold.dtype == FLOAT16:
-            self.put(f"{name} = round_half({name})")
+        elif is_narrow(fold.dtype):
+            self.put(f"{name} = {narrow(name, fold.dtype)}")
 
     def _is_position(self, stage: Stage) -> bool:
         """Whether the stage does nothing but look for the position of an extreme."""
@@ -132,7 +133,7 @@ class FoldWriter(Writer):
         order, in which zeros of both signs are one."""
         dtype = self._value_dtype(fold)
         extreme = spelling(CATALOGUE[fold.op].position_of, dtype)
-        if dtype.kind != "f":
+        if not is_float(dtype):
             return "{0}"
         return RANKED[extreme].format("{0} + " + literal(0, dtype))
 

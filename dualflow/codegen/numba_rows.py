@@ -23,7 +23,7 @@ from dualflow.ir.op import CATALOGUE
 from dualflow.ir.text import KernelText
 
 from .numba_folds import SUM_BLOCK, FoldWriter
-from .numba_values import BOOL, FLOAT16, INT64, held_as, literal, packed, stored_as
+from .numba_values import BOOL, INT64, held_as, is_narrow, literal, packed, stored_as, unpacked
 
 #: Bytes of a row, in the widest dtype of a stage, below which a stage that computes dear ops walks
 #: it in whole vectors: a scalar loop for the rest of 100 elements took a third of a softmax. Longer
@@ -69,8 +69,8 @@ class RowEmitter(FoldWriter):
             name = self.names[scalar.name]
             if scalar.dtype == BOOL:
                 self.put(f"{name} = {name} != 0")
-            elif scalar.dtype == FLOAT16:
-                self.put(f"{name} = from_half({name})")
+            elif is_narrow(scalar.dtype):
+                self.put(f"{name} = {unpacked(name, scalar.dtype)}")
         for n in range(len(self.checks)):
             self.put(f"ok{n} = True")
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualflow.base.dtypes import compute_dtype as held_as
+from dualflow.base.dtypes import python_type
 from dualflow.ir.op import CATALOGUE
 
 from .spelling import spelling as spelling_of
 
-BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
-    np.dtype, ("bool", "int64", "float16", "float32", "float64")
-)
+BOOL, INT64, FLOAT64 = map(np.dtype, ("bool", "int64", "float64"))
 
 #: Combinations that may be reordered when they accumulate floats; the others keep their order.
 REORDERED = {"{0} + {1}": "radd({0}, {1})"}
@@ -34,7 +34,7 @@ def literal(value: bool | int | float, dtype: np.dtype) -> str:
     """
     if dtype == BOOL:
         return str(bool(value))
-    if dtype.kind != "f":
+    if python_type(dtype) is not float:
         return f"np.{dtype.name}({int(value)})"
     value = float(np.asarray(value, dtype))
     text = repr(value) if np.isfinite(value) else repr(value).replace("inf", "np.inf")
@@ -48,26 +48,28 @@ def worst(op: str, dtype: np.dtype) -> str:
     return literal(identity(dtype), dtype)
 
 
-def held_as(dtype: np.dtype) -> np.dtype:
-    """The dtype in which a value of `dtype` is held between ops: float16 in float32."""
-    return FLOAT32 if dtype == FLOAT16 else dtype
+def is_narrow(dtype: np.dtype) -> bool:
+    """Whether values of `dtype` are held as float32 between ops, and rounded after each."""
+    return held_as(dtype) != dtype
 
 
 def stored_as(dtype: np.dtype) -> np.dtype:
     """The dtype behind the pointer to a buffer of `dtype`."""
-    return np.dtype("uint8") if dtype == BOOL else np.dtype("uint16") if dtype == FLOAT16 else dtype
+    if dtype == BOOL or is_narrow(dtype):
+        return np.dtype(f"uint{8 * dtype.itemsize}")
+    return dtype
 
 
 def unpacked(element: str, dtype: np.dtype) -> str:
     """An element of a buffer as a value."""
     if dtype == BOOL:
         return f"({element} != 0)"
-    return f"from_half({element})" if dtype == FLOAT16 else element
+    return f"from_bits({element}, {dtype.name})" if is_narrow(dtype) else element
 
 
 def packed(value: str, dtype: np.dtype) -> str:
     """A value as an element of a buffer."""
-    return f"to_half({value})" if dtype == FLOAT16 else boxed(value, dtype)
+    return f"to_bits({value}, {dtype.name})" if is_narrow(dtype) else boxed(value, dtype)
 
 
 def boxed(value: str, dtype: np.dtype) -> str:
@@ -75,18 +77,18 @@ def boxed(value: str, dtype: np.dtype) -> str:
 
 
 def narrow(text: str, dtype: np.dtype) -> str:
-    """`text` in its own dtype again: Numba widens integers, and float16 is computed in float32."""
+    """`text` in its own dtype again: Numba widens integers; narrow floats are held in float32."""
     if dtype.kind in "iu":
         return f"np.{dtype.name}({text})"
-    return f"round_half({text})" if dtype == FLOAT16 else text
+    return f"narrowed({text}, {dtype.name})" if is_narrow(dtype) else text
 
 
 def converted(value: str, given: np.dtype, wanted: np.dtype) -> str:
     """`value` of dtype `given` in dtype `wanted` (of the same kind, or wider)."""
-    if given == wanted or (wanted == FLOAT32 and given == FLOAT16):
+    if given == wanted or held_as(given) == wanted:
         return value
-    if wanted == FLOAT16:
-        return f"round_half({value})"
+    if is_narrow(wanted):
+        return f"narrowed({value}, {wanted.name})"
     return f"np.{wanted.name}({value})"
 
 

@@ -202,7 +202,8 @@ class Writer:
             return f"pair({', '.join(self.names[name] for name in let.arguments)})"
         first = self.dtypes[let.arguments[0]] if let.arguments else let.dtype
         values = [self.names[name] for name in let.arguments]
-        return narrow(spelling(let.op, first).format(*values, dtype=let.dtype.name), let.dtype)
+        text = spelling(let.op, first).format(*values, given=first.name, dtype=let.dtype.name)
+        return narrow(text, let.dtype)
 
     def _value_dtype(self, fold: Fold | Total) -> np.dtype:
         lets = (let for stage in self.kernel.stages for let in stage.lets)

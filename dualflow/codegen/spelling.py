@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dualflow.base.dtypes import kind
 from dualflow.ir.op import CATALOGUE
 
 
@@ -30,7 +31,7 @@ def spelling(op: str, backend: str, dtype: np.dtype, complex: bool = False) -> s
     """
     found = CATALOGUE[op].spelling.get(backend)
     if isinstance(found, Mapping):
-        asked = {dtype.kind, "c"} if complex else {dtype.kind}
+        asked = {kind(dtype), "c"} if complex else {kind(dtype)}
         found = next((text for kinds, text in found.items() if asked <= set(kinds)), None)
     elif complex or dtype.kind == "c":
         found = None

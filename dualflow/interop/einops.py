@@ -15,6 +15,7 @@ from einops.einops import einsum, rearrange, reduce, repeat
 from einops.packing import pack, unpack
 
 from dualflow import api as df
+from dualflow.base.dtypes import is_inexact
 from dualflow.capture import known
 from dualflow.ops.functions import contraction
 
@@ -56,7 +57,7 @@ class Backend(AbstractBackend):
         return df.concat(list(tensors), axis=axis)
 
     def is_float_type(self, x: df.Tensor) -> bool:
-        return x.dtype.kind in "fc"
+        return is_inexact(x.dtype)
 
     def layers(self) -> Any:
         raise NotImplementedError("call einops.rearrange in forward()")

@@ -16,7 +16,7 @@ def interpret(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, .
     """The outputs of `graph` for `arrays`, one for each input, of exactly its type."""
     known: dict[Value, np.ndarray] = dict(zip(graph.inputs, arrays, strict=True))
     for node in graph.nodes:
-        made = node.op.numpy(*(known[value] for value in node.operands), **node.attributes)
+        made = node.op.compute(*(known[value] for value in node.operands), **node.attributes)
         results = made if isinstance(made, tuple) else (made,)
         for value, array in zip(node.results, results, strict=True):
             known[value] = np.asarray(array, dtype=value.type.dtype)

@@ -11,6 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+from dualflow.base.dtypes import FIRST_ADDED, compute_dtype, kind
 from dualflow.base.records import entity
 
 from .types import TensorType
@@ -33,6 +34,8 @@ class Kind(Enum):
 
 
 Rule = Callable[..., TensorType | tuple[TensorType, ...]]
+#: kinds of ops that compute with values; the others move or make them, and scans round at each step
+_COMPUTING = frozenset({Kind.ELEMENTWISE, Kind.REDUCTION, Kind.CONTRACTION, Kind.LIBRARY})
 
 
 @entity
@@ -55,7 +58,7 @@ class Op:
         no_gradient: why there is none; empty when there is a gradient.
         spelling: scalar code by backend, for example {"numba": "{0} + {1}", "triton": ...}, with
             `{dtype}` for the name of the output's dtype. A value may be a dict by dtype kind
-            letter ('b', 'i', 'u', 'f', 'c') of the first input; only an entry with a 'c' serves
+            letter (see `base.dtypes.kind`) of the first input; only an entry with a 'c' serves
             complex inputs or outputs. Reductions spell the combination of two values; a backend
             that lacks an op's spelling runs it by `numpy`.
         identity: reductions and scans: the value for no elements, by dtype; None if there is none.
@@ -78,6 +81,8 @@ class Op:
         turns: comparisons of numbers that turn once while the first grows by ones: how far after
             the second; None for all other ops.
         may_raise: whether it may raise on values (an index out of bounds).
+        as_given: whether `numpy` takes the floats that NumPy lacks as they are; elementwise ops,
+            reductions, contractions and library ops that do not say so get them as float32.
         exact: whether every backend gives NumPy's bits; a string: for these dtype kind letters.
         domain: where tests draw inputs: see `ops/domains.py`; None for the whole line.
         outputs: how many outputs; 0 for a number that depends on the attributes.
@@ -102,6 +107,7 @@ class Op:
     scatter: str | None = None
     turns: int | None = None
     may_raise: bool = False
+    as_given: bool = False
     exact: bool | str = True
     domain: Any = None
     outputs: int = 1
@@ -116,7 +122,21 @@ class Op:
 
     def is_exact(self, dtype: Any) -> bool:
         """Whether every backend gives NumPy's bits for a first input of `dtype`."""
-        return dtype.kind in self.exact if isinstance(self.exact, str) else self.exact
+        return kind(dtype) in self.exact if isinstance(self.exact, str) else self.exact
+
+    def compute(self, *arrays: Any, **attributes: Any) -> Any:
+        """`numpy` on arrays of any dtypes: the floats that NumPy lacks are computed in float32, and
+        the result is rounded once."""
+        if self.as_given or self.kind not in _COMPUTING:
+            return self.numpy(*arrays, **attributes)
+        if all(array.dtype.num < FIRST_ADDED for array in arrays):
+            return self.numpy(*arrays, **attributes)
+        types = self.infer(tuple(TensorType(x.shape, x.dtype) for x in arrays), attributes)
+        wide = (array.astype(compute_dtype(array.dtype), copy=False) for array in arrays)
+        made = self.numpy(*wide, **attributes)
+        if type(made) is not tuple:
+            return made.astype(types[0].dtype, copy=False)
+        return tuple(x.astype(t.dtype, copy=False) for x, t in zip(made, types, strict=True))
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from dualflow import api as df
+from dualflow.base.dtypes import is_float
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.trees import parts
 
@@ -151,7 +152,7 @@ class Module:
                 if before is tensor:
                     return after
             after = tensor
-            if is_place or tensor.dtype.kind == "f":
+            if is_place or is_float(tensor.dtype):
                 after = tensor.detach().to(target).requires_grad_(tensor.requires_grad)
             done.append((tensor, after))
             return after

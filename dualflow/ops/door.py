@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from dualflow.base.dtypes import NAMED
 from dualflow.base.errors import GradientError
 from dualflow.base.thread import local
 from dualflow.ir.op import Op
@@ -209,6 +210,10 @@ def computing(*tensors: Any) -> Eager | None:
     if away:
         for tensor in tensors:
             if tensor.device != "cpu":
+                return None
+    if NAMED:
+        for tensor in tensors:
+            if tensor.dtype in NAMED:  # NumPy has no functions of it
                 return None
     return _eager
 

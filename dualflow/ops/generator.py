@@ -17,6 +17,7 @@ from dualflow.base.dtypes import (
     float32,
     float64,
     int64,
+    is_float,
     uint64,
 )
 from dualflow.base.errors import ArgumentError, DTypeError
@@ -186,13 +187,13 @@ def _mixed(x: int) -> int:
 def as_float(dtype: Any) -> Any:
     """The float dtype that `dtype` names, or the default; DTypeError for any other."""
     found = as_dtype(dtype or DEFAULT_FLOAT)
-    if found.kind != "f":
+    if not is_float(found):
         raise DTypeError(f"random floats of {found.name}", instead="a float dtype")
     return found
 
 
 def wider(dtype: Any) -> Any:
-    """The dtype in which numbers of `dtype` are made: float64, or float32 for float16 too."""
+    """The dtype in which numbers of `dtype` are made: float64, or float32 for narrower ones too."""
     return float64 if dtype == float64 else float32
 
 
@@ -203,12 +204,13 @@ def words(generator: Generator, shape: Shape) -> tuple[Tensor, Tensor]:
 
 
 def unit(generator: Generator, shape: Shape, dtype: Any) -> Tensor:
-    """Multiples of 2**-53 (float64), 2**-24 (float32) or 2**-11 (float16) in [0, 1)."""
+    """Multiples of 2**-53 (float64), 2**-24 (float32), 2**-11 (float16) or 2**-8 (bfloat16) in
+    [0, 1)."""
     if dtype == float64:
         upper, lower = words(generator, shape)
         whole = ((upper >> 5) << 26) | (lower >> 6)
         return p.cast(whole, dtype=float64) * 2.0**-53
-    kept = 11 if dtype == float16 else 24
+    kept = 24 if dtype == float32 else 11 if dtype == float16 else 8
     return p.cast(generator.bits(shape) >> (32 - kept), dtype=dtype) * 2.0**-kept
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import bool_, of_scalar, promote, weak
+from dualflow.base.dtypes import bool_, is_inexact, of_scalar, promote, weak
 from dualflow.base.errors import DTypeError
 from dualflow.base.shapes import Shape, broadcast
 from dualflow.ir.op import Op
@@ -57,7 +57,7 @@ def operand_dtypes(op: Op, kinds: tuple[np.dtype | type, ...]) -> tuple[np.dtype
 
 def check_fits(scalar: int, dtype: np.dtype) -> None:
     """DTypeError unless the integer `scalar` is a value of `dtype`."""
-    if dtype.kind in "fc" and abs(scalar) >= 1 << 1023:
+    if is_inexact(dtype) and abs(scalar) >= 1 << 1023:
         raise DTypeError("a Python integer beyond all floats", instead="float('inf')")
     if dtype.kind not in "iu":
         return

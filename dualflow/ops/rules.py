@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualflow.base.dtypes import Number, bool_, floating, real_dtype
+from dualflow.base.dtypes import Number, bool_, floating, kind, real_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ir.types import TensorType
 
@@ -19,15 +19,18 @@ KIND_NAMES = {
     "u": "unsigned integers",
     "f": "floats",
     "c": "complex numbers",
+    "s": "floats of 8 bits",
 }
 
 
 def check_kind(what: str, dtype: np.dtype, kinds: str) -> None:
     """DTypeError unless `dtype` is of one of `kinds`."""
-    if dtype.kind not in kinds:
-        taken = " and ".join(KIND_NAMES[kind] for kind in kinds)
+    letter = kind(dtype)
+    if letter not in kinds:
+        taken = " and ".join(KIND_NAMES[letter] for letter in kinds)
         raise DTypeError(f"{what} of {dtype.name}", why=f"it takes {taken}",
-                         instead="astype(...) to such a dtype first")  # fmt: skip
+                         instead="astype(df.float32) first" if letter == "s" else
+                         "astype(...) to such a dtype first")  # fmt: skip
 
 
 def ordered(x: np.ndarray) -> np.ndarray:
@@ -42,7 +45,7 @@ class ElementwiseRule(NamedTuple):
 
     Attributes:
         name: the op's name, for messages.
-        accepts: letters of the dtype kinds that it takes ('b', 'i', 'u', 'f', 'c').
+        accepts: letters of the dtype kinds that it takes (see `base.dtypes.kind`).
         result: the dtype of the result; None for that of the operands.
         to_real: the result of complex numbers is real (abs, real).
         to_float: public functions turn integers into the default float (exp, divide).
@@ -86,7 +89,7 @@ class ElementwiseRule(NamedTuple):
 
 
 #: kinds of dtypes that hold a Python scalar of each type
-_FILLED: dict[type, str] = {bool: "biufc", int: "iufc", float: "fc", complex: "c"}
+_FILLED: dict[type, str] = {bool: "biufcs", int: "iufcs", float: "fcs", complex: "c"}
 
 
 def check_axes(name: str, axes: tuple[int, ...], rank: int) -> None:
@@ -105,7 +108,7 @@ def check_fill(value: Number, dtype: np.dtype) -> None:
     """ArgumentError unless `value` is a Python scalar; DTypeError if it is none of `dtype`."""
     if type(value) not in (bool, int, float, complex):
         raise ArgumentError(f"a fill of type {type(value).__name__}", instead="a Python scalar")
-    if dtype.kind not in _FILLED[type(value)]:
+    if kind(dtype) not in _FILLED[type(value)]:
         raise DTypeError(f"a {type(value).__name__} for a tensor of {dtype.name}")
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:  # type: ignore[operator]
         raise DTypeError(f"the Python integer {value} is no {dtype.name}")

@@ -15,6 +15,7 @@ from collections import Counter
 from math import copysign
 from typing import Any
 
+from dualflow.base.dtypes import is_inexact
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ops import primitives as p
 
@@ -105,7 +106,7 @@ def _written(
 def _put(rewriter: Rewriter, whole: Value, part: Node) -> Value:
     """`whole` with the part of `part` in it, to which zeros were added."""
     value = rewriter.value(part.operands[1])
-    if value.dtype.kind in "fc":
+    if is_inexact(value.dtype):
         zeros = rewriter.add(p.full.op, (), full_of(0.0, value.type), part.line).result
         value = rewriter.add(p.add.op, (value, zeros), {}, part.line).result
     return rewriter.add(p.slice_update.op, (whole, value), part.attributes, part.line).result

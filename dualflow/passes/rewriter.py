@@ -145,7 +145,7 @@ def folded(op: Op, operands: tuple[Value, ...], attributes: Mapping[str, Any]) -
         for shape, number, value in zip(shapes, numbers, operands, strict=True)
     ]
     with np.errstate(all="ignore"):
-        found = np.asarray(op.numpy(*arrays, **attributes)).reshape(-1)
+        found = np.asarray(op.compute(*arrays, **attributes)).reshape(-1)
     return found[0].item() if found.size and np.all(found == found[0]) else None
 
 

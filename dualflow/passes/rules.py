@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualflow.base.dtypes import is_inexact, is_integer
+from dualflow.base.dtypes import is_added, is_float, is_inexact, is_integer, kind
 from dualflow.ir.graph import Value
 from dualflow.ops import primitives as p
 
@@ -28,6 +28,8 @@ def holds(wide: np.dtype, narrow: np.dtype) -> bool:
     """
     if is_integer(narrow) and is_inexact(wide) and narrow.itemsize == 8:
         return False
+    if is_added(wide) or is_added(narrow):
+        return is_float(wide) and not is_added(wide) and kind(narrow) in "fs" and wide.itemsize > 2
     return np.can_cast(narrow, wide, "safe")
 
 

@@ -33,7 +33,11 @@ _HINTS = (
 #: The first number of metadata that no module of Numba's reaches.
 _METADATA = 1_000_000
 _TYPES: dict[kinds.Kind, Any] = {
-    **{kind: getattr(types, name) for name, kind in kinds.DTYPES.items() if name != "bool"},
+    **{
+        kind: getattr(types, name, None) or types.Number(name)
+        for name, kind in kinds.DTYPES.items()
+        if name != "bool"
+    },
     kinds.boolean: types.boolean,
     kinds.nothing: types.none,
 }

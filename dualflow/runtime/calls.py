@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dualflow.base.dtypes import is_added
 from dualflow.ir.op import Kind
 from dualflow.ir.program import Call
 from dualflow.ir.types import View
@@ -24,11 +25,13 @@ class PythonCall:
     """An op run by its NumPy implementation, on views of the program's memory."""
 
     def __init__(self, step: Call, layout: Layout) -> None:
-        self._numpy, self._attributes = step.op.numpy, dict(step.attributes)
+        self._compute, self._attributes = step.op.compute, dict(step.attributes)
         self._operands = [layout.view(operand) for operand in step.operands]
         self._results = [layout.view(operand) for operand in step.results]
         # a ufunc writes where it is told; anything else returns arrays, which are copied
-        self._writes = isinstance(step.op.numpy, np.ufunc) and not step.attributes
+        places = (*step.operands, *step.results)
+        plain = not step.attributes and not any(is_added(place.dtype) for place in places)
+        self._ufunc = step.op.numpy if plain and isinstance(step.op.numpy, np.ufunc) else None
 
     def run(
         self, arrays: Sequence[np.ndarray], buffers: Sequence[np.ndarray], arena: Arena | None
@@ -36,10 +39,10 @@ class PythonCall:
         """Compute the step; raises what the op raises."""
         operands = [read(arrays, buffers, arena) for read in self._operands]
         results = [read(arrays, buffers, arena) for read in self._results]
-        if self._writes:
-            self._numpy(*operands, out=results[0])
+        if self._ufunc is not None:
+            self._ufunc(*operands, out=results[0])
             return
-        made = self._numpy(*operands, **self._attributes)
+        made = self._compute(*operands, **self._attributes)
         for result, value in zip(results, made if len(results) > 1 else (made,), strict=True):
             np.copyto(result, value)
 

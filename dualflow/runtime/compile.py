@@ -20,7 +20,7 @@ from dualflow.ir.text import KernelText
 from . import loader
 
 #: LLVM may ask the C library to round a double to a half, and most have no such function. Rounding
-#: to odd first makes the two steps exact (see `intrinsics`).
+#: to odd first makes the two steps exact (see `narrow_floats`).
 _HALF_FROM_DOUBLE = """
 define weak half @__truncdfhf2(double %x) nounwind noinline {
   %near = fptrunc double %x to float
@@ -118,7 +118,7 @@ def entry(text: KernelText, function: str, *first: str) -> str:
             f'  call void @"{function}"({", ".join(arguments)})',
             "  ret void",
             "}",
-            _HALF_FROM_DOUBLE if "half" in text.source else "",
+            _HALF_FROM_DOUBLE if "float16" in text.source else "",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The words of kernel texts beside arithmetic: casts, half floats, sums that may be reordered.
+"""The words of kernel texts beside arithmetic: casts, narrow floats, sums that may be reordered.
 
 Comes in: the compiler (this file imports llvmlite, so `compile.py` imports it late). Goes out:
 `NAMESPACE`, the globals of every kernel text, with the mathematics of `cpu_math`.
@@ -15,13 +15,11 @@ from .cpu_math.builder import Scalar
 from .cpu_math.complex_numbers import Pair
 from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
+from .narrow_floats import read, rounded, written
 from .products.tiles import NAMESPACE as PRODUCTS
 from .translation import kinds as types
 from .translation.words import Made, Word, word
 from .turned import turned
-
-HALF = ir.HalfType()
-INT16 = ir.IntType(16)
 
 
 @word
@@ -101,32 +99,6 @@ def _native(kind: Any) -> Any:
     return ir.IntType(1 if kind == types.boolean else kind.bitwidth)
 
 
-def _rounded(builder: Any, value: Any) -> Any:
-    """A float as the nearest float16, held as a float32."""
-    if isinstance(value.type, ir.DoubleType):
-        value = _to_odd(builder, value)
-    return builder.fpext(builder.fptrunc(value, HALF), ir.FloatType())
-
-
-def _to_odd(builder: Any, value: Any) -> Any:
-    """A double as a float32, rounded to odd: a second rounding then gives the nearest float16.
-
-    CPUs round a double to a half in two steps only (Boldo and Melquiond 2008, "Emulation of a FMA
-    and correctly rounded sums: proved algorithms using rounding to odd").
-    """
-    near = builder.fptrunc(value, ir.FloatType())
-    back = builder.fpext(near, ir.DoubleType())
-    bits = builder.bitcast(near, ir.IntType(32))
-    one = ir.Constant(ir.IntType(32), 1)
-    size = builder.module.declare_intrinsic("llvm.fabs", [ir.DoubleType()])
-    short = builder.fcmp_ordered(">", builder.call(size, [value]), builder.call(size, [back]))
-    step = builder.select(short, one, ir.Constant(ir.IntType(32), -1))
-    even = builder.icmp_unsigned("==", builder.and_(bits, one), ir.Constant(ir.IntType(32), 0))
-    inexact = builder.fcmp_ordered("!=", value, back)
-    moved = builder.select(builder.and_(inexact, even), builder.add(bits, step), bits)
-    return builder.bitcast(moved, ir.FloatType())
-
-
 def _cast_complex(builder: Any, value: Any, source: Any, target: Any) -> Any:
     """A number as a complex one, or a complex one as a boolean."""
     parts, given = [value], source
@@ -143,69 +115,80 @@ def _cast_complex(builder: Any, value: Any, source: Any, target: Any) -> Any:
 def cast(x: Any, wanted: Any) -> Any:
     """The value in another dtype. Float to integer never gives LLVM's undefined result."""
     target = wanted.instance_type
-    held = types.float32 if target == types.float16 else target
+    held = _held(target)
 
     def generate(builder: Any, *arguments: Any) -> Any:
         (value,), source = arguments, x
         if isinstance(source, types.Complex) or isinstance(target, types.Complex):
             return _cast_complex(builder, value, source, target)
-        if target != types.float16:
-            return _cast_value(builder, value, source, held)
+        if held is target:
+            return _cast_value(builder, value, source, target)
         if isinstance(source, types.Float):
-            return _rounded(builder, value)
-        wide = types.float64 if value.type.width > 16 else types.float32
-        return _rounded(builder, _cast_value(builder, value, source, wide))
+            return rounded(builder, value, target)
+        exact = target is types.float16 and value.type.width > 16
+        wide = types.float64 if exact else types.float32
+        return rounded(builder, _cast_value(builder, value, source, wide), target)
 
     return Made(held, (x, wanted), generate)
 
 
 @word
-def bitcast(x: Any, wanted: Any) -> Any:
-    """The same bits as another dtype. A float32 that stands for a float16 has 16 of them."""
+def bitcast(x: Any, given: Any, wanted: Any) -> Any:
+    """The bits of an `x` of dtype `given` as another dtype."""
+    source, target = given.instance_type, wanted.instance_type
+
+    def generate(builder: Any, *arguments: Any) -> Any:
+        bits = arguments[0]
+        if isinstance(source, types.Narrow):
+            bits = written(builder, bits, source)
+        if isinstance(target, types.Narrow):
+            return read(builder, bits, target)
+        return builder.bitcast(bits, _native(target))
+
+    return Made(_held(target), (x, given, wanted), generate)
+
+
+@word
+def narrowed(x: Any, wanted: Any) -> Any:
+    """A float32 or float64 rounded to what a narrower float can hold, as a float32."""
     target = wanted.instance_type
-    held = types.float32 if target == types.float16 else target
 
     def generate(builder: Any, *arguments: Any) -> Any:
-        (value,), source = arguments, x
-        if target == types.float16:
-            if isinstance(source, types.Float):
-                return value
-            return builder.fpext(builder.bitcast(value, HALF), ir.FloatType())
-        if isinstance(source, types.Float) and target.bitwidth == 16:
-            return builder.bitcast(builder.fptrunc(value, HALF), INT16)
-        return builder.bitcast(value, _native(target))
+        return rounded(builder, arguments[0], target)
 
-    return Made(held, (x, wanted), generate)
+    return Made(types.float32, (x, wanted), generate)
 
 
 @word
-def round_half(x: Any) -> Any:
-    """A float32 or float64 rounded to what a float16 can hold, as a float32."""
+def from_bits(bits: Any, given: Any) -> Any:
+    """The bits of a narrower float as a float32."""
+    source = given.instance_type
 
     def generate(builder: Any, *arguments: Any) -> Any:
-        return _rounded(builder, arguments[0])
+        return read(builder, arguments[0], source)
 
-    return Made(types.float32, (x,), generate)
+    return Made(types.float32, (_bits(source), given), generate)
 
 
 @word
-def from_half(bits: Any) -> Any:
-    """The 16 bits of a float16 as a float32."""
+def to_bits(x: Any, wanted: Any) -> Any:
+    """The bits of a float32 that a narrower float can hold."""
+    target = wanted.instance_type
 
     def generate(builder: Any, *arguments: Any) -> Any:
-        return builder.fpext(builder.bitcast(arguments[0], HALF), ir.FloatType())
+        return written(builder, arguments[0], target)
 
-    return Made(types.float32, (types.uint16,), generate)
+    return Made(_bits(target), (types.float32, wanted), generate)
 
 
-@word
-def to_half(x: Any) -> Any:
-    """A float32 as the 16 bits of a float16."""
+def _held(kind: Any) -> Any:
+    """The kind of the values that stand for one."""
+    return types.float32 if isinstance(kind, types.Narrow) else kind
 
-    def generate(builder: Any, *arguments: Any) -> Any:
-        return builder.bitcast(builder.fptrunc(arguments[0], HALF), INT16)
 
-    return Made(types.uint16, (types.float32,), generate)
+def _bits(kind: Any) -> Any:
+    """The kind of the elements of memory that hold a narrower float."""
+    return types.uint16 if kind.bitwidth == 16 else types.uint8
 
 
 #: The globals of every kernel text.
@@ -218,9 +201,9 @@ NAMESPACE: dict[str, Any] = {
     "better_low": _better("better_low", "<"),
     "cast": cast,
     "bitcast": bitcast,
-    "round_half": round_half,
-    "from_half": from_half,
-    "to_half": to_half,
+    "narrowed": narrowed,
+    "from_bits": from_bits,
+    "to_bits": to_bits,
     "turned": turned,
     **types.DTYPES,
 }

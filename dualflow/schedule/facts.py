@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dualflow.base.dtypes import is_complex
+from dualflow.base.dtypes import is_complex, kind
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import BY_NAME
 from dualflow.ir.graph import Graph, Node, Value
@@ -161,7 +161,7 @@ def _indexing_role(node: Node) -> str:
 
 def spelled(op: Op, node: Node, backend: str) -> Any:
     """How the backend spells the op for the dtype of this node; None if it does not."""
-    found, asked = op.spelling.get(backend), node.operands[0].dtype.kind
+    found, asked = op.spelling.get(backend), kind(node.operands[0].dtype)
     asked += "c" if has_complex(node) else ""
     if isinstance(found, dict):
         return next((text for letters, text in found.items() if set(asked) <= set(letters)), None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from dualflow.base.dtypes import float16
+from dualflow.base.dtypes import compute_dtype
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import Backend
 from dualflow.ir.graph import Graph, Node, Value
@@ -52,7 +52,7 @@ def write_out_folds(graph: Graph, backend: Backend, exact: bool) -> Graph:
 def _is_short(node: Node, backend: Backend, exact: bool) -> bool:
     if not node.op.combine or role_of(node, backend.name, exact) != "reduction":
         return False
-    if node.result.dtype == float16 and not node.op.exact:
+    if compute_dtype(node.result.dtype) != node.result.dtype and not node.op.exact:
         return False  # the sums of NumPy are wider than their steps
     axes: Sequence[int] = node.attributes["axes"]  # type: ignore[assignment]
     shape = node.operands[0].shape

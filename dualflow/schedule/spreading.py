@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dualflow.base.dtypes import bool_, int64
+from dualflow.base.dtypes import bool_, int64, is_float
 from dualflow.base.shapes import size_of
 from dualflow.ir.backend import Backend, Spreading
 from dualflow.ir.graph import Graph, Node, Value
@@ -149,7 +149,7 @@ class _Spreading:
         wide = self._add(node, p.reshape.op, best, shape=kept)
         wide = self._add(node, p.expand.op, wide, shape=x.shape)
         here = self._add(node, p.equal.op, x, wide)
-        if x.dtype.kind == "f":  # NaN comes first, and where there is one, nothing equals it
+        if is_float(x.dtype):  # NaN comes first, and where there is one, nothing equals it
             odd = self._add(node, p.isnan.op, x)
             here = self._add(node, p.logical_or.op, here, odd)
         assert here.dtype == bool_

@@ -16,7 +16,9 @@ from dualflow.base.dtypes import (
     bool_,
     float64,
     int64,
+    is_float,
     of_scalar,
+    python_type,
     weak,
 )
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
@@ -68,7 +70,7 @@ def full(
                                 instead="a Python scalar")  # fmt: skip
         value = value.item()
     found = of_scalar(value) if dtype is None else as_dtype(dtype)
-    if found.kind == "f" and type(value) is not complex:
+    if python_type(found) is float and type(value) is not complex:
         value = float(value)
     elif found.kind == "c":
         value = complex(value)
@@ -195,7 +197,7 @@ def arange(
         eager = door.unnoted()
         if eager is not None and found.kind in "iu":
             return eager.compute(np.arange, (), start, stop, step, found)
-    wide = float64 if floats or found.kind == "f" else int64
+    wide = float64 if floats or is_float(found) else int64
     plain = start == 0 and step == 1
     i = door.run(_IOTA, (), {"shape": (size,), "axis": 0, "dtype": found if plain else wide})
     if not plain:
@@ -239,7 +241,7 @@ def linspace(
     low, high = kind(start), kind(stop)  # type: ignore[arg-type]
     found = as_dtype(dtype or of_scalar(low))
     eager = door.unnoted()
-    if eager is not None and found.kind == "f" and kind is float and low != high:
+    if eager is not None and is_float(found) and kind is float and low != high:
         return eager.compute(np.linspace, (), low, high, index(num), endpoint, False, found)
     i = p.iota(shape=(index(num),), axis=0, dtype=float64)
     parts = num - 1 if endpoint else num

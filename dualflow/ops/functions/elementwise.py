@@ -19,7 +19,9 @@ from dualflow.base.dtypes import (
     is_complex,
     is_float,
     is_inexact,
+    limits,
     of_scalar,
+    python_type,
 )
 from dualflow.base.errors import ArgumentError
 from dualflow.ir.op import Op
@@ -300,8 +302,7 @@ def imag(x: Tensor) -> Tensor:
     x = tensor(x)
     if is_complex(x.dtype):
         return door.elementwise(p.imag.op, x)
-    zero = {"f": 0.0, "b": False}.get(x.dtype.kind, 0)
-    return p.full(shape=x.shape, value=zero, dtype=x.dtype)
+    return p.full(shape=x.shape, value=python_type(x.dtype)(), dtype=x.dtype)
 
 
 def angle(x: Tensor) -> Tensor:
@@ -427,8 +428,7 @@ def power(x: Tensor, y: Tensor) -> Tensor:
         if y == -1 and is_inexact(x.dtype):
             return divide(1, x)
     y = operand(y)
-    kinds = [(of_scalar(v) if type(v) in SCALARS else v.dtype).kind for v in (x, y)]
-    inexact = "f" in kinds or "c" in kinds
+    inexact = any(is_inexact(of_scalar(v) if type(v) in SCALARS else v.dtype) for v in (x, y))
     return door.elementwise(p.power.op if inexact else p.integer_power.op, x, y)
 
 
@@ -471,10 +471,10 @@ def nan_to_num(
     eager = door.unnoted(x)
     if eager is not None:
         return eager.compute(np.nan_to_num, (x,), True, nan, posinf, neginf)
-    limits = np.finfo(x.dtype)
+    most = limits(x.dtype)
     out = where(isnan(x), nan, x)
-    out = where(equal(x, math.inf), float(limits.max) if posinf is None else posinf, out)
-    return where(equal(x, -math.inf), float(limits.min) if neginf is None else neginf, out)
+    out = where(equal(x, math.inf), float(most.max) if posinf is None else posinf, out)
+    return where(equal(x, -math.inf), float(most.min) if neginf is None else neginf, out)
 
 
 def isclose(
@@ -492,7 +492,7 @@ def isclose(
     [True, False]
     """
     x, y = tensor(x), tensor(y)
-    if x.dtype.kind in "fc" and x.dtype == y.dtype and (x.shape == y.shape or not y.shape):
+    if is_inexact(x.dtype) and x.dtype == y.dtype and (x.shape == y.shape or not y.shape):
         eager = door.unnoted(x, y)
         if eager is not None:
             return eager.compute(np.isclose, (x, y), rtol, atol, equal_nan)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype, complex_dtype
+from dualflow.base.dtypes import as_dtype, complex_dtype, compute_dtype
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import Axes, as_integer, normal_axes, normal_axis
 from dualflow.base.source import called
@@ -75,8 +75,8 @@ def _reals(name: str, x: Any) -> Tensor:
 
 def _transformable(name: str, x: Any) -> Tensor:
     x = floats(x)
-    if x.dtype.char == "e":
-        raise DTypeError(f"{name} of float16", instead="astype(...) to a wider dtype first")
+    if compute_dtype(x.dtype) != x.dtype:
+        raise DTypeError(f"{name} of {x.dtype.name}", instead="astype(...) to a wider dtype first")
     return x
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import int64
+from dualflow.base.dtypes import int64, python_type, storable
 from dualflow.base.errors import DTypeError, IndexingError, ShapeError
 from dualflow.base.shapes import Shape, normal_axis
 from dualflow.ir.op import Op
@@ -218,20 +218,20 @@ def write(target: Tensor, value: Any) -> None:
 
 def fitted(value: Any, shape: Shape, dtype: np.dtype) -> Tensor:
     """`value` as a tensor of `shape` and `dtype`."""
-    kind = type(value)
-    if kind in SCALARS:
-        if dtype.kind == "f" and kind is not complex:
+    given = type(value)
+    if given in SCALARS:
+        if python_type(dtype) is float and given is not complex:
             value = float(value)
         elif dtype.kind == "c":
             value = complex(value)
-        elif kind in (float, complex) or (kind is int and dtype.kind == "b"):
-            raise _storing(kind.__name__, dtype)
+        elif given in (float, complex) or (given is int and dtype.kind == "b"):
+            raise _storing(given.__name__, dtype)
         elif dtype.kind in "iu":
             value = as_index(value)
         return p.full(shape=shape, value=value, dtype=dtype)
     value = tensor(_from_list(value, dtype), "a value")
     if value.dtype != dtype:
-        if not np.can_cast(value.dtype, dtype, "same_kind"):
+        if not storable(value.dtype, dtype):
             raise _storing(value.dtype.name, dtype)
         value = p.cast(value, dtype=dtype)
     if len(value.shape) > len(shape):  # leading axes of size 1 are dropped, as in NumPy
@@ -246,7 +246,7 @@ def _from_list(value: Any, dtype: np.dtype) -> Any:
     if not isinstance(value, (list, tuple)):
         return value
     array = np.asarray(value)
-    safe = {"f": "biuf", "c": "biufc"}.get(dtype.kind, "")
+    safe = {float: "biuf", complex: "biufc"}.get(python_type(dtype), "")
     return array.astype(dtype) if array.dtype.kind in safe else array
 
 

@@ -14,11 +14,13 @@ from dualflow.base.dtypes import (
     DEFAULT_INT,
     as_dtype,
     is_inexact,
+    limits,
     of_scalar,
     promote,
     real_dtype,
     weak,
 )
+from dualflow.base.dtypes import kind as letter
 from dualflow.base.errors import ArgumentError, DTypeError
 from dualflow.base.records import record
 
@@ -32,9 +34,9 @@ _KINDS = {
     "signed integer": "i",
     "unsigned integer": "u",
     "integral": "iu",
-    "real floating": "f",
+    "real floating": "fs",
     "complex floating": "c",
-    "numeric": "iufc",
+    "numeric": "iufcs",
 }
 
 
@@ -78,7 +80,7 @@ def finfo(dtype: Any) -> FloatInfo:
 
 @cache
 def _float_info(found: np.dtype) -> FloatInfo:
-    info = np.finfo(found)
+    info: Any = limits(found)
     eps, high, low, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
     return FloatInfo(info.bits, eps, high, low, normal, found)
 
@@ -118,7 +120,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     if isinstance(kind, str):
         if kind not in _KINDS:
             raise ArgumentError(f"no kind of dtypes {kind!r}", instead=", ".join(_KINDS))
-        return found.kind in _KINDS[kind]
+        return letter(found) in _KINDS[kind]
     return found == as_dtype(kind)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import promote
+from dualflow.base.dtypes import promote, python_type
 from dualflow.base.errors import ArgumentError, DomainError, ShapeError
 from dualflow.base.shapes import as_integer, normal_axis
 
@@ -48,7 +48,7 @@ def pad(x: Tensor, widths: Any, fill: float = 0.0) -> Tensor:
     x = tensor(x)
     if isinstance(widths, int):
         widths = ((widths, widths),) * x.ndim
-    kind = {"f": float, "c": complex, "b": bool}.get(x.dtype.kind, int)
+    kind = python_type(x.dtype)
     fits = kind is complex or (type(fill) is not complex and (kind is float or fill == kind(fill)))
     try:
         pairs = tuple((as_integer(a, "a width"), as_integer(b, "a width")) for a, b in widths)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import DEFAULT_FLOAT, float32, float64, real_dtype
+from dualflow.base.dtypes import DEFAULT_FLOAT, float32, float64, is_inexact, real_dtype
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Axes, normal_axes, reduced
 
@@ -30,7 +30,7 @@ def floats(x: Any) -> Tensor:
     """`x` as a tensor of floats or complex numbers."""
     if type(x) not in TENSORS:
         x = tensor(x)
-    return x if x.dtype.kind in "fc" else p.cast(x, dtype=DEFAULT_FLOAT)
+    return x if is_inexact(x.dtype) else p.cast(x, dtype=DEFAULT_FLOAT)
 
 
 def vector_norm(x: Tensor, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Tensor:

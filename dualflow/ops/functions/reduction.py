@@ -14,7 +14,7 @@ import numpy as np
 from dualflow.base.dtypes import (
     as_dtype,
     bool_,
-    float16,
+    compute_dtype,
     float32,
     float64,
     floating,
@@ -188,7 +188,7 @@ def _count(x: Tensor, axis: Axes) -> int:
 
 
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The mean, a float; NaN of no elements. float16 is summed in float32.
+    """The mean, a float; NaN of no elements. Narrower floats are summed in float32.
 
     Arguments as for `sum`.
 
@@ -198,7 +198,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """
     x = tensor(x)
     dtype = x.dtype
-    if dtype != float16 and is_inexact(dtype):
+    if is_inexact(dtype) and compute_dtype(dtype) == dtype:
         eager = door.computing(x)
         if eager is not None:
             how = {"axes": normal_axes(axis, len(x.shape)), "kept": keepdims}
@@ -248,7 +248,7 @@ def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = 
     at_once = _at_once(np.ndarray.var, x, axis, correction, keepdims)
     if at_once is not None:
         return at_once
-    wide = float32 if dtype == float16 else dtype
+    wide = compute_dtype(dtype)
     values = x if x.dtype == wide else p.cast(x, dtype=wide)
     gap = values - mean(values, axis, keepdims=True)
     squared = real(gap * conj(gap)) if is_complex(wide) else gap * gap
@@ -256,7 +256,7 @@ def var(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = 
         sum(squared, axis, keepdims=keepdims),
         builtins.max(float(_count(x, axis) - correction), 0.0),
     )
-    return p.cast(out, dtype=dtype) if dtype == float16 else out
+    return out if dtype == wide else p.cast(out, dtype=dtype)
 
 
 def std(x: Tensor, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:

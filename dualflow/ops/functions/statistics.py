@@ -63,7 +63,7 @@ def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """
     x = _floats(x)
     eager = door.unnoted(x)
-    if eager is not None and x.size and x.dtype.kind == "f":
+    if eager is not None and x.size and is_float(x.dtype):
         return eager.compute(_middle, (x,), normal_axes(axis, x.ndim), keepdims)
     return quantile(x, 0.5, axis, keepdims, method="midpoint")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import int64
+from dualflow.base.dtypes import int64, is_float
 from dualflow.base.errors import DTypeError, ShapeError
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
@@ -32,7 +32,7 @@ def _check(name: str, q: TensorType, k: TensorType, v: TensorType, count: int, h
     shapes = f"{name} of {q}, {k} and {v}"
     if not (len(q.shape) == len(k.shape) == len(v.shape) >= 3 and q.shape[:-3] == k.shape[:-3]):
         raise ShapeError(shapes, instead="(..., heads, length, size), of as many axes")
-    if q.dtype != k.dtype or q.dtype != v.dtype or q.dtype.kind != "f":
+    if q.dtype != k.dtype or q.dtype != v.dtype or not is_float(q.dtype):
         raise DTypeError(shapes, instead="floats of one dtype")
     fits = k.shape[:-1] == v.shape[:-1] and q.shape[-1] == k.shape[-1]
     if not fits or not k.shape[-3] or q.shape[-3] % k.shape[-3]:

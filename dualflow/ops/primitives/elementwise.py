@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualflow.base.dtypes import as_dtype, bool_
+from dualflow.base.dtypes import as_dtype, bool_, is_complex, is_inexact
 from dualflow.base.errors import DomainError, DTypeError
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
@@ -36,11 +36,11 @@ def infix(sign: str) -> str:
 
 where = elementwise(
     "where", np.where, "x where the condition holds, else y",
-    accepts=ALL, condition=True,
+    accepts=ALL + "s", condition=True, as_given=True,
     gradient=lambda g, out, c, x, y: (
         None, lambda: where.of(c, g, 0.0), lambda: where.of(c, 0.0, g)),
-    numba={"biufc": "select({0}, {1}, {2})"},
-    triton={"biuf": "tl.where({0}, {1}, {2})", "biufc": "c_where({0}, {1}, {2})"},
+    numba={"biufcs": "select({0}, {1}, {2})"},
+    triton={"biufs": "tl.where({0}, {1}, {2})", "biufc": "c_where({0}, {1}, {2})"},
 )  # fmt: skip
 
 
@@ -60,12 +60,12 @@ def _cast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
 
 
 def _cast_gradient(g, out, x, dtype):
-    return (in_dtype(g, x.dtype) if x.dtype.kind in "fc" else None,)
+    return (in_dtype(g, x.dtype) if is_inexact(x.dtype) else None,)
 
 
 def in_dtype(g, dtype: np.dtype):
     """A gradient in `dtype`; for a real number only the real part counts."""
-    if g.dtype.kind == "c" and dtype.kind == "f":
+    if is_complex(g.dtype) and not is_complex(dtype):
         g = real(g)
     return g if g.dtype == dtype else cast(g, dtype=dtype)
 
@@ -74,8 +74,9 @@ cast = primitive(
     "cast", Kind.ELEMENTWISE, _cast_rule, _cast,
     doc="the values in another dtype (or a copy in the same)",
     gradient=_cast_gradient, forward=lambda tangents, out, x, dtype: cast(tangents[0], dtype=dtype),
-    spelling={"numba": {"biufc": "cast({0}, {dtype})"},
-              "triton": {"biuf": "{0}.to({dtype})", "c": "c_cast({0}, {dtype})",
+    as_given=True,
+    spelling={"numba": {"biufcs": "cast({0}, {dtype})"},
+              "triton": {"biufs": "{0}.to({dtype})", "c": "c_cast({0}, {dtype})",
                          "biufc": "as_complex({0}, {dtype})"}},
     domain=domains.CASTABLE,
 )  # fmt: skip
@@ -97,8 +98,8 @@ def _bitcast(x: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
 bitcast = primitive(
     "bitcast", Kind.ELEMENTWISE, _bitcast_rule, _bitcast,
     doc="the same bits as another dtype of that size",
-    no_gradient="bits are not a smooth function of a value",
-    spelling={"numba": "bitcast({0}, {dtype})", "triton": "{0}.to({dtype}, bitcast=True)"},
+    no_gradient="bits are not a smooth function of a value", as_given=True,
+    spelling={"numba": "bitcast({0}, {given}, {dtype})", "triton": "{0}.to({dtype}, bitcast=True)"},
 )  # fmt: skip
 
 # Arithmetic.
@@ -284,7 +285,7 @@ hypot = elementwise(
 )  # fmt: skip
 nextafter = elementwise(
     "nextafter", np.nextafter, "the float next to x towards y", accepts="f", to_float=True,
-    no_gradient="the next float is no smooth function of a float",
+    no_gradient="the next float is no smooth function of a float", as_given=True,
 )  # fmt: skip
 
 # Complex numbers.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualflow.base.dtypes import complex64, complex128, float32, float64, int64
+from dualflow.base.dtypes import complex64, complex128, compute_dtype, float32, float64, int64
 from dualflow.base.errors import ShapeError
 from dualflow.ir.op import Kind
 from dualflow.ir.types import TensorType
@@ -26,7 +26,7 @@ _REAL = {complex64: float32, complex128: float64}
 def _check(name: str, x: TensorType, axis: int, kinds: str, least: int = 1) -> None:
     check_axis(name, axis, len(x.shape))
     check_kind(name, x.dtype, kinds)
-    if x.dtype.char == "e":
+    if compute_dtype(x.dtype) != x.dtype:
         check_kind(name, x.dtype, "")
     if x.shape[axis] < least:
         raise ShapeError(f"{name} of {x.shape} along axis {axis}", why="that axis has no elements")

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dualflow.base.dtypes import int64, uint64
+from dualflow.base.dtypes import int64, is_float, is_inexact, uint64
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, reduced
 from dualflow.base.source import called
@@ -28,7 +28,7 @@ Axes = tuple[int, ...]
 
 def wide(dtype: np.dtype) -> np.dtype:
     """The dtype of a sum of `dtype`: 64 bits for integers and booleans."""
-    return dtype if dtype.kind in "fc" else uint64 if dtype.kind == "u" else int64
+    return dtype if is_inexact(dtype) else uint64 if dtype.kind == "u" else int64
 
 
 def _reduction_rule(name: str, accepts: str, dtype_of, empty: bool):
@@ -125,7 +125,7 @@ def _highest(dtype: np.dtype):
 def _limits(dtype: np.dtype):
     if dtype.kind == "b":
         return False, True
-    if dtype.kind == "f":
+    if is_float(dtype):
         return -math.inf, math.inf
     limits = np.iinfo(dtype)
     return int(limits.min), int(limits.max)

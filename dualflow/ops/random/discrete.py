@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dualflow.base.dtypes import as_dtype, float64, int64, uint64
+from dualflow.base.dtypes import as_dtype, float64, int64, kind, uint64
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.base.shapes import as_integer, broadcast, size_of
 
@@ -78,7 +78,7 @@ def rademacher(
     True
     """
     found = as_dtype(dtype or int64)
-    if found.kind not in "if":
+    if kind(found) not in "if":
         raise DTypeError(f"rademacher of {found.name}", instead="a signed dtype")
     bit = (generator or default).bits(as_shape(shape)) >> 31
     return p.cast(bit, dtype=found) * 2 - 1

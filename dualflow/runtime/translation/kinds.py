@@ -3,6 +3,7 @@
 Comes in: nothing. Out: one object for each type, equal to itself alone.
 
     boolean  int8 ... uint64  float32 float64  complex64 complex128     values
+    float16 bfloat16 float8_e4m3fn float8_e5m2                          held as float32
     Pointer(kind)   to elements of that kind        Class(kind)   the name of a dtype as an argument
     nothing         what a word gives that gives no value
 """
@@ -35,10 +36,18 @@ class Integer(Kind):
 
 
 class Float(Kind):
-    """A float; float16 is no value: texts hold it as float32."""
+    """A float of 32 or 64 bits."""
 
     def __init__(self, bitwidth: int) -> None:
-        super().__init__(f"float{bitwidth}", {16: "half", 32: "float", 64: "double"}[bitwidth])
+        super().__init__(f"float{bitwidth}", {32: "float", 64: "double"}[bitwidth])
+        self.bitwidth = bitwidth
+
+
+class Narrow(Kind):
+    """A narrower float. It is no value: texts hold it as float32, memory as an integer."""
+
+    def __init__(self, name: str, bitwidth: int) -> None:
+        super().__init__(name, f"i{bitwidth}")
         self.bitwidth = bitwidth
 
 
@@ -69,15 +78,18 @@ class Class(Kind):
 boolean, nothing = Boolean("bool", "i1"), Kind("nothing", "void")
 int8, int16, int32, int64 = (Integer(bits, True) for bits in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (Integer(bits, False) for bits in (8, 16, 32, 64))
-float16, float32, float64 = (Float(bits) for bits in (16, 32, 64))
+float32, float64 = Float(32), Float(64)
+float16, bfloat16 = Narrow("float16", 16), Narrow("bfloat16", 16)
+float8_e4m3fn, float8_e5m2 = Narrow("float8_e4m3fn", 8), Narrow("float8_e5m2", 8)
 complex64, complex128 = Complex(float32), Complex(float64)
 INTEGERS = (int8, int16, int32, int64, uint8, uint16, uint32, uint64)
 FLOATS = (float32, float64)
+NARROW = (float16, bfloat16, float8_e4m3fn, float8_e5m2)
 
 #: Kinds by the names of dtypes.
 DTYPES: dict[str, Kind] = {
     kind.name: kind
-    for kind in (boolean, *INTEGERS, float16, *FLOATS, complex64, complex128)
+    for kind in (boolean, *INTEGERS, *NARROW, *FLOATS, complex64, complex128)
 }  # fmt: skip
 
 pointer, class_of = lru_cache(maxsize=None)(Pointer), lru_cache(maxsize=None)(Class)

@@ -100,4 +100,4 @@ def _native(kind: Kind) -> Any:
     if text[0] == "{":
         part = ir.FloatType() if "float" in text else ir.DoubleType()
         return ir.LiteralStructType([part, part])
-    return {"half": ir.HalfType, "float": ir.FloatType, "double": ir.DoubleType}[text]()
+    return {"float": ir.FloatType, "double": ir.DoubleType}[text]()
