@@ -240,3 +240,15 @@ def test_large_outputs_take_no_fresh_pages():
         f(x)
     assert f.stats()["replays"] == 22
     assert faults() - before < 20  # 4,096 pages each, were they fresh
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_large_results_are_this_process_s_own():
+    result = Pool().empty((HUGE,), np.dtype("uint8"))
+    result[:] = 2
+    child = os.fork()
+    if not child:
+        result[:] = 3
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (result == 2).all()

@@ -29,6 +29,10 @@ POOLED = 1 << 20
 #: From this size on memory lies on 2 MB boundaries, in huge pages where the system has them.
 HUGE = 16 << 20
 HUGE_PAGE = 2 << 20
+#: Memory of this process alone: what is shared with forks gets no huge pages, and a fork's writes.
+_OWN: dict[str, int] = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+)
 #: The pool keeps at most this many bytes that nobody uses.
 LIMIT = 1 << 30
 
@@ -137,7 +141,7 @@ def _obtain(size: int) -> tuple[int, Any]:
         raw = np.empty(size + ALIGNMENT, np.uint8)
         address = raw.ctypes.data
         return address + -address % ALIGNMENT, raw
-    pages = mmap.mmap(-1, size + HUGE_PAGE)
+    pages = mmap.mmap(-1, size + HUGE_PAGE, **_OWN)
     address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
     if hasattr(mmap, "MADV_HUGEPAGE"):
         try:
