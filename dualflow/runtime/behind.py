@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 
 from dualflow.base import config
@@ -20,7 +21,7 @@ from dualflow.ir.kernel import Kernel
 from dualflow.ir.program import Program
 from dualflow.ir.text import KernelText
 
-from . import builds, cache, helper, native, products, threads
+from . import builds, cache, helper, native, products, side_by_side, threads
 from .compile import compile_text, fingerprint
 from .cpu import Compilation, Executable
 
@@ -64,22 +65,30 @@ def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
     """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
     what went wrong with it. All of it is put there at once: the parent may end before it asks."""
     images: dict[str, bytes | str] = {}
-    made = isinstance(planned, Planned)
-    for text in (*planned.texts.values(), *products.texts_of(planned.program)) if made else ():
-        word = fingerprint(text)
-        if word in images or cache.holds(builds.key(text)):
-            continue
-        try:
-            images[word] = image = compile_text(text)
-            cache.store(builds.key(text), image, text.source)
-        except Exception as error:  # whatever Numba and LLVM raise, told where the program is used
-            images[word] = f"{type(error).__name__}: {error}"
-    native.builtin_works()  # so that its code too is on disk before the parent looks for it
-    threads.step()
+    if isinstance(planned, Planned):
+        texts = [*products.texts_of(planned.program), *_longest_first(planned.texts.values())]
+        wanted = {builds.key(text): text for text in texts}
+        missing = [text for key, text in wanted.items() if not cache.holds(key)]
+        tasks: list[side_by_side.Task] = [partial(_compiled, text) for text in missing]
+        # native parts lie on disk before the parent looks for them
+        found = side_by_side.results([*tasks, native.builtin_works, threads.step])
+        for text, image in zip(missing, found, strict=False):
+            told = f"{type(image).__name__}: {image}" if isinstance(image, Exception) else image
+            images[fingerprint(text)] = told
     written = pickle.dumps(planned)
     if name is not None:
         cache.store(name, written, "", cache.PLAN)
     return pickle.dumps((written, images))
+
+
+def _longest_first(texts: Iterable[KernelText]) -> list[KernelText]:
+    return sorted(texts, key=lambda text: -len(text.source))
+
+
+def _compiled(text: KernelText) -> bytes:
+    image = compile_text(text)
+    cache.store(builds.key(text), image, text.source)
+    return image
 
 
 class Behind:
