@@ -99,6 +99,7 @@ class Array:
         self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None
     ) -> None:
         dtype, self.base = np.dtype(dtype), None
+        assert dtype.num < 256, f"CuPy has no {dtype.name}"
         if memptr is None:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             memptr = MemoryPointer(Memory(size, Device.current), 0)
@@ -111,6 +112,14 @@ class Array:
                                     for n in ("ndim", "size", "itemsize", "nbytes"))  # fmt: skip
     real, imag, T = (property(lambda self, n=n: wrapped(getattr(self._a, n), (self,)))
                      for n in ("real", "imag", "T"))  # fmt: skip
+
+    def view(self, kind: Any) -> Any:
+        """Of another dtype, or of another class of arrays on the same words."""
+        if isinstance(kind, type) and issubclass(kind, Array):
+            made = kind(self.shape, self._a.dtype, self.data, self._a.strides)
+            made.base = self if self.base is None else self.base
+            return made
+        return wrapped(self._a.view(kind), (self,))
 
     @property
     def flags(self) -> Flags:
@@ -154,10 +163,10 @@ def _method(name: str) -> Any:
     return call
 
 
-for _name in ("astype", "copy", "reshape", "transpose", "view", "fill", "min", "max", "sum", "any",
+for _name in ("astype", "copy", "reshape", "transpose", "fill", "min", "max", "sum", "any",
               "all", "item", "tolist"):  # fmt: skip
     setattr(Array, _name, _method(_name))
-_OPERATORS = """add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul
+_OPERATORS = """lshift rshift add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul
                 rtruediv neg invert"""
 for _name in _OPERATORS.split():
     setattr(Array, f"__{_name}__", _method(f"__{_name}__"))

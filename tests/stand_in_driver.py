@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from ml_dtypes import bfloat16
 from stand_in_arrays import Memory
 from stand_in_cupy import Stream, asked, module
 from triton_interpreter import Interpreter, Job
@@ -20,7 +21,7 @@ from triton_interpreter import Interpreter, Job
 # cuBLAS: matrices column by column, on bare addresses. ----------------------------------------
 
 HANDLE = 7
-TYPES = {0: np.float32, 1: np.float64, 2: np.float16}
+TYPES = {0: np.float32, 1: np.float64, 2: np.float16, 14: bfloat16}
 
 
 def make_cublas() -> Any:
@@ -62,7 +63,7 @@ def make_cublas() -> Any:
         assert streams[0] not in Stream.capturing or len(streams) == 2, "memory of cuBLAS's own"
         word = {70: ctypes.c_double}.get(adds, ctypes.c_float)
         assert (word.from_address(alpha).value, word.from_address(beta).value) == (1, 0)
-        assert adds == {0: 68, 1: 70, 2: 68}[a_type] or (a_type, adds) == (0, 77)
+        assert adds == {0: 68, 1: 70, 2: 68, 14: 68}[a_type] or (a_type, adds) == (0, 77)
 
         def run() -> None:
             x = matrices(a, a_type, *((k, m) if turn_a else (m, k)), lda, a_next, count)

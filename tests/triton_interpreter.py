@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_dtypes import bfloat16
 
 from dualflow.ops.gamma import lgamma
 
@@ -106,6 +107,28 @@ def prepare() -> None:
         return found
 
     interpreter.InterpreterBuilder.create_splat = create_splat
+    convert = interpreter._convert_float
+
+    def _convert_float(data: Any, given: Any, wanted: Any, rounding: Any) -> Any:
+        pair = str(given), str(wanted)
+        if pair == ("bf16", "fp32"):
+            return data.view(bfloat16).astype(np.float32)
+        if pair == ("fp32", "bf16"):
+            return data.view(np.float32).astype(bfloat16).view(np.uint16)
+        return convert(data, given, wanted, rounding)
+
+    interpreter._convert_float = _convert_float
+    dot = interpreter.InterpreterBuilder.create_dot
+
+    def create_dot(self: Any, a: Any, b: Any, *rest: Any) -> Any:
+        """bfloat16 is multiplied as numbers, not as the words that hold it."""
+        if str(a.dtype.scalar) == "bf16":
+            import triton.language as tl
+
+            a, b = self.cast_impl(a, tl.float32), self.cast_impl(b, tl.float32)
+        return dot(self, a, b, *rest)
+
+    interpreter.InterpreterBuilder.create_dot = create_dot
 
 
 def library_function(name: str) -> Any:
@@ -242,7 +265,9 @@ def typed(value: np.generic) -> Any:
     from triton.runtime.interpreter import TensorHandle
 
     kind = tl.int1 if value.dtype == np.bool_ else getattr(tl, value.dtype.name)
-    return tl.tensor(TensorHandle(np.array([value]), kind), kind)
+    held = np.array([value])
+    held = held.view(np.uint16) if value.dtype == bfloat16 else held
+    return tl.tensor(TensorHandle(held, kind), kind)
 
 
 _loaded: dict[str, Any] = {}
@@ -254,7 +279,7 @@ def load(source: str, name: str) -> Any:
 
         path = f"<kernel {len(_loaded)}>"
         linecache.cache[path] = (len(source), None, source.splitlines(True), path)
-        scope: dict[str, Any] = {"__name__": path}
+        scope: dict[str, Any] = {"__name__": path, "HAS_FLOAT8": False}
         exec(compile(source, path, "exec"), scope)
         _loaded[source] = scope[name]
     return _loaded[source]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualflow import pipeline
+from dualflow.base.dtypes import kind
 from dualflow.ir.graph import Graph, GraphBuilder, attribute_key
 from dualflow.ir.op import Op
 from dualflow.ir.types import TensorType, View
@@ -21,7 +22,7 @@ _programs: dict[Any, Any] = {}
 def can_hold(op: Op, arrays: Sequence[Any]) -> bool:
     """Whether a kernel holds `op` of such operands."""
     spelled = op.spelling.get("triton")
-    kinds = {array.dtype.kind for array in arrays}
+    kinds = {kind(array.dtype) for array in arrays}
     if isinstance(spelled, Mapping):
         return any(kinds <= set(letters) for letters in spelled)
     return spelled is not None and "c" not in kinds

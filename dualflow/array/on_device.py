@@ -8,24 +8,28 @@ arrays of that GPU. Operands on several devices are an error; a tensor of one el
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from dualflow.base import config
 from dualflow.base.counters import count as count_event
+from dualflow.base.dtypes import is_added
 from dualflow.base.errors import CompileError, DeviceError, OutOfMemoryError, SharingError
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
+from dualflow.ops import primitives as p
 from dualflow.ops.devices import Device, gpu
 from dualflow.ops.portable import portable
 from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
-from dualflow.runtime.gpu import libraries, library_ops, memory
+from dualflow.runtime.gpu import libraries, library_ops, memory, narrow
 
 from . import held, kernels
 
 _ndarray = np.ndarray
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def place(op: Op | None, operands: Sequence[Any]) -> Device | None:
@@ -81,7 +85,7 @@ def apply(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Devi
 
 
 def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device) -> Any:
-    if op.kind in _FUSED and kernels.can_hold(op, arrays) and not _portable(op, arrays):
+    if op.kind in _FUSED and kernels.can_hold(op, arrays) and not _portable(op, arrays, attributes):
         return kernels.run(op, arrays, attributes, where)
     if "templates" in op.spelling:
         made = _by_template(op, arrays, attributes, where)
@@ -93,8 +97,11 @@ def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: 
         raise held.explained(cause, where) from cause
 
 
-def _portable(op: Op, arrays: Sequence[Any]) -> bool:
-    """Whether CuPy computes `op` of such operands."""
+def _portable(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any] = _NONE) -> bool:
+    """Whether CuPy computes `op` of such operands, floats that it lacks not among them."""
+    dtypes = [array.dtype for array in arrays]
+    if any(map(is_added, dtypes)) or is_added(np.dtype(attributes.get("dtype", bool))):
+        return False
     return portable(op, arrays[0].dtype.kind if arrays else "f") is not None
 
 
@@ -133,17 +140,31 @@ def elementwise(op: Op, operands: Sequence[Any], where: Device) -> Any:
                 array = x.array
                 if isinstance(array, _ndarray):
                     array = memory.to_device(array, where.number)
-                values.append(array.astype(dtype, copy=False))
+                values.append(_converted(array, dtype, where))
         (result,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
         if kernels.can_hold(op, values) and not _portable(op, values):
-            xp = libraries.cupy()
-            values = [xp.broadcast_to(xp.asarray(v), shape) for v in values]
-            return kernels.run(op, values, {}, where)
+            return kernels.run(op, [_spread(value, shape) for value in values], {}, where)
         try:
             made = library_ops.evaluate(op, values, {})
         except OutOfMemoryError as cause:
             raise held.explained(cause, where) from cause
         return packed(_typed(made, result))
+
+
+def _converted(array: Any, dtype: np.dtype, where: Device) -> Any:
+    """The array in `dtype`."""
+    if array.dtype == dtype:
+        return array
+    if is_added(array.dtype) or is_added(dtype):
+        return _computed(p.cast.op, [array], {"dtype": dtype}, where)
+    return array.astype(dtype)
+
+
+def _spread(value: Any, shape: tuple[int, ...]) -> Any:
+    """An array or a number as one of `shape`."""
+    array = narrow.given(value) if isinstance(value, np.generic) else value
+    made = libraries.cupy().broadcast_to(narrow.words(array), shape)
+    return narrow.holding(made, array.dtype)
 
 
 def moved(array: Any, where: Device) -> Any:
@@ -182,7 +203,9 @@ def name_of(array: Any) -> Device | str:
 def adopted(value: Any) -> Any:
     """The memory of another library's array on a GPU, shown without a copy."""
     with libraries.told(f"a {type(value).__name__} by DLPack"):
-        return libraries.cupy().from_dlpack(value)
+        found = libraries.cupy().from_dlpack(value)
+    dtype = found.dtype
+    return narrow.holding(found.view(narrow.word(dtype)), dtype) if is_added(dtype) else found
 
 
 def exported(tensor: Any, stream: Any, dl_device: Any, copy: bool | None) -> Any:
@@ -197,7 +220,11 @@ def exported(tensor: Any, stream: Any, dl_device: Any, copy: bool | None) -> Any
                            instead='to("cpu") first')  # fmt: skip
     if not copy:
         tensor._memory().exposed = True
-    return (array.copy() if copy else array).__dlpack__(stream=stream)
+    array = memory.copied(array) if copy else array
+    if not is_added(array.dtype):
+        return array.__dlpack__(stream=stream)
+    with libraries.told(f"{array.dtype.name} by DLPack"):
+        return narrow.words(array).view(array.dtype).__dlpack__(stream=stream)
 
 
 def write(array: Any, source: Any) -> None:
@@ -206,21 +233,22 @@ def write(array: Any, source: Any) -> None:
         if isinstance(source, _ndarray):
             source = memory.to_device(source, array.device.id)
         elif libraries.cupy().may_share_memory(array, source):
-            source = source.copy()
-        array[...] = source
+            source = memory.copied(source)
+        narrow.words(array)[...] = narrow.words(source)
 
 
 def copied(array: Any, order: str = "K") -> Any:
     """A copy of `array` on its GPU."""
     with libraries.told("a copy"), libraries.cupy().cuda.Device(array.device.id):
-        return array.copy(order)
+        return memory.copied(array, order)
 
 
 def shown(op: Op, array: Any, attributes: Mapping[str, Any]) -> Any:
     """What a view op shows of `array`."""
     function = portable(op)
     assert function is not None
-    return function(libraries.cupy(), array, **attributes)
+    made = function(libraries.cupy(), narrow.words(array), **attributes)
+    return narrow.holding(made, array.dtype)
 
 
 def may_share(a: Any, b: Any) -> bool:
@@ -237,7 +265,7 @@ def is_part(made: Any, of: Any) -> bool:
 
 def packed(array: Any) -> Any:
     """`array` in row-major order without gaps."""
-    return array if array.flags.c_contiguous else array.copy()
+    return array if array.flags.c_contiguous else memory.copied(array)
 
 
 def view_of(array: Any) -> View:

@@ -28,8 +28,9 @@ from dualflow.ir.types import View
 
 from .triton_frame import OPTIONS
 from .triton_prelude import HEADER
+from .triton_products import MULTIPLIED
 
-FLOAT16, FLOAT32, INT64 = np.dtype("float16"), np.dtype("float32"), np.dtype("int64")
+FLOAT32, INT64 = np.dtype("float32"), np.dtype("int64")
 #: Widths of a head that the templates take.
 WIDTHS = (16, 32, 64, 128, 256)
 
@@ -39,7 +40,7 @@ class Attention:
     """What is the same for all launches of a text.
 
     Attributes:
-        dtype: of q, k, v and the result: float16 or float32.
+        dtype: of q, k, v and the result, one of `MULTIPLIED`.
         width: of a head, one of `WIDTHS`.
         causal: whether query i sees keys 0 to i only.
         masked: whether a float32 mask is added to the scores.
@@ -303,7 +304,7 @@ def attention_form(number: int, step: Call) -> Form | None:
     op, how = step.op.name, step.attributes
     q, k, v = step.operands[:3]
     width = q.view.shape[-1]
-    if q.dtype not in (FLOAT16, FLOAT32) or width not in WIDTHS or v.view.shape[-1] != width:
+    if q.dtype.name not in MULTIPLIED or width not in WIDTHS or v.view.shape[-1] != width:
         return None
     heads, (ni, nj) = q.view.shape[-3], (q.view.shape[-2], k.view.shape[-2])
     attention = Attention(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .triton_narrow import is_byte
+
 COMPLEX64 = np.dtype("complex64")
 
 
@@ -33,6 +35,8 @@ class Pair(str):
 
 def memory_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype behind a pointer to elements of `dtype`."""
+    if is_byte(dtype):
+        return np.dtype("uint8")
     if dtype.kind != "c":
         return dtype
     return np.dtype("int64" if dtype == COMPLEX64 else "float64")

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualflow.base.dtypes import compute_dtype
 from dualflow.ir.kernel import Fold, Stage
 from dualflow.ir.op import CATALOGUE
 
 from .spelling import spelling
-from .triton_frame import BOOL, FLOAT16, FLOAT32, FLOAT64, dtype_name, literal, number
+from .triton_frame import BOOL, FLOAT32, FLOAT64, dtype_name, literal, number
 from .triton_values import Values
 
 #: The dtype in which a fold that rounds accumulates.
-WIDER = {FLOAT16: FLOAT32, FLOAT32: FLOAT64}
+WIDER = {FLOAT32: FLOAT64}
 #: How a sum is spelled: float64 sums over many tiles carry their rounding error along.
 SUM = "{0} + {1}"
 
@@ -45,9 +46,10 @@ class Folds(Values):
     def _accumulator(self, fold: Fold) -> np.dtype:
         if self._is_position(fold):
             value = self._value_dtype(fold)
-            return np.dtype("int8") if value == BOOL else value
+            return np.dtype("int8") if value == BOOL else compute_dtype(value)
         rounds = not CATALOGUE[fold.op].exact
-        return WIDER.get(fold.dtype, fold.dtype) if rounds else fold.dtype
+        wide = WIDER.get(fold.dtype, fold.dtype) if rounds else fold.dtype
+        return compute_dtype(wide)
 
     def _start_value(self, fold: Fold) -> bool | int | float:
         identity = CATALOGUE[fold.op].identity

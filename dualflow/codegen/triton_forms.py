@@ -25,8 +25,7 @@ from dualflow.ir.types import View
 from .triton_attention import attention_form
 from .triton_groups import group_forms
 from .triton_products import (
-    FLOAT16,
-    FLOAT32,
+    MULTIPLIED,
     PRODUCT,
     Code,
     Product,
@@ -40,9 +39,9 @@ from .triton_touched import meets, overlap, touched
 #: Operations of a map that is computed again for each tile of a product.
 SHORT = 5
 #: Operations a second that a product reaches, the part of its time that a template loses beside the
-#: library, and bytes that memory gives a second: guesses, of an H100.
-RATE = {FLOAT16: 6e14, FLOAT32: 5e13}
-LOSS = {FLOAT16: 0.1, FLOAT32: 0.3}
+#: library, by the bytes of an element; and bytes that memory gives a second: guesses, of an H100.
+RATE = {2: 6e14, 4: 5e13}
+LOSS = {2: 0.1, 4: 0.3}
 MEMORY = 3e12
 #: A template that saves less of the product's time is not tried.
 LITTLE = 0.02
@@ -114,7 +113,7 @@ class _Fusing:
         """The product with the maps around it; None where there are none, or nothing is gained."""
         (left, right), (result,) = self.step.operands, self.step.results
         z, i, j, k = self.sizes
-        if left.dtype not in LOSS or not prod(self.sizes):
+        if left.dtype.name not in MULTIPLIED or not prod(self.sizes):
             return None
         behind, last = self._behind(result)
         before = [self._side(left, (z, i, k), "l"), self._side(right, (z, k, j), "r")]
@@ -279,9 +278,9 @@ class _Fusing:
 
 def _pays(sizes: _Sizes, dtype: np.dtype, saved: int) -> str:
     """Whether a template wins by rule ("preferred"), may win ("tried"), or cannot ("")."""
-    took = 2.0 * prod(sizes) / RATE[dtype]
+    took, loss = 2.0 * prod(sizes) / RATE[dtype.itemsize], LOSS[dtype.itemsize]
     less = saved / MEMORY
-    return "preferred" if less > LOSS[dtype] * took else "tried" if less > LITTLE * took else ""
+    return "preferred" if less > loss * took else "tried" if less > LITTLE * took else ""
 
 
 def _seen(operand: Operand, shape: tuple[int, ...]) -> View | None:

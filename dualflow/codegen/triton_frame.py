@@ -11,28 +11,29 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from dualflow.base.dtypes import real_dtype
+from dualflow.base.dtypes import is_float, real_dtype
 from dualflow.ir.kernel import Check, Fold, Keep, Kernel, Stage
 from dualflow.ir.text import KernelText
 
 from .triton_complex import memory_dtype
+from .triton_narrow import is_byte
 from .triton_prelude import HEADER, used_by
 from .triton_variants import can_be_whole, tile
 
 #: No contraction into fused multiply-add; subnormal results of libdevice functions are kept.
 OPTIONS = (("enable_fp_fusion", "False"), ("enable_reflect_ftz", "False"))
 
-BOOL, INT64, FLOAT16, FLOAT32, FLOAT64 = map(
-    np.dtype, ("bool", "int64", "float16", "float32", "float64")
-)
+BOOL, INT64, FLOAT32, FLOAT64 = map(np.dtype, ("bool", "int64", "float32", "float64"))
 
 
 def dtype_name(dtype: np.dtype) -> str:
-    """Triton's name of `dtype`; of complex numbers that of their parts.
+    """Triton's name of `dtype`; of complex numbers that of their parts, of bytes their own.
 
     >>> dtype_name(np.dtype("bool"))
     'tl.int1'
     """
+    if is_byte(dtype):
+        return "tl.uint8"
     return "tl.int1" if dtype == BOOL else f"tl.{real_dtype(dtype).name}"
 
 
@@ -47,7 +48,9 @@ def literal(value: bool | int | float, dtype: np.dtype) -> str:
 
 def number(value: bool | int | float, dtype: np.dtype) -> str:
     """`value` as Python code; beside a value of `dtype` the language gives it that dtype."""
-    if dtype.kind != "f":
+    if is_byte(dtype):
+        return repr(int(np.asarray(value, dtype).view(np.uint8)))
+    if not is_float(dtype):
         return repr(bool(value) if dtype == BOOL else int(value))
     text = repr(float(value))
     return text if np.isfinite(float(value)) else f"float('{text}')"

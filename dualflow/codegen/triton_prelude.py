@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 
-from .triton_complex import FUNCTIONS
+from .triton_complex import FUNCTIONS as COMPLEX
+from .triton_narrow import FUNCTIONS as NARROW
 
 HEADER = """\
 import triton
 import triton.language as tl
 from triton.language.extra import libdevice
 """
+
+#: Those of other files.
+FUNCTIONS = NARROW | COMPLEX
 
 #: Whether the pair (y, j) replaces (x, i), the best so far; positions are -1 for nowhere.
 _POSITION = """\

@@ -18,10 +18,13 @@ from dualflow.ir.kernel import Access, Let, Scalar
 from dualflow.ir.text import KernelText, Variant
 
 from .spelling import spelling
+from .triton_complex import memory_dtype
 from .triton_frame import OPTIONS, dtype_name, literal, parse
 from .triton_prelude import HEADER, used_by
+from .triton_values import computed
 
-FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
+#: What tensor cores multiply, by the names of dtypes.
+MULTIPLIED = ("float16", "bfloat16", "float32")
 #: Sizes of the batch, rows, columns and the summed axis.
 SIZES = ("nz", "ni", "nj", "nk")
 #: What scalar code behind a product calls the element of the product.
@@ -57,7 +60,7 @@ class Product:
         left, right: over the axes (z, i, k) and (z, k, j).
         outs: what is stored, over the axes (z, i, j), one for each value of `behind`.
         behind: over the axes (z, i, j); its code may name `PRODUCT`, of `dtype`.
-        dtype: of what is multiplied: float16 or float32.
+        dtype: of what is multiplied, one of `MULTIPLIED`.
         scalars: numbers that any of the code names.
         fast: whether float32 may be multiplied in tf32.
     """
@@ -134,8 +137,8 @@ def emit_product(product: Product) -> KernelText:
     Raises:
         NotImplementedError: a dtype that tensor cores do not multiply, or an op without a spelling.
     """
-    dtypes = tuple(access.dtype for access, _ in product.accesses)
-    if product.dtype not in (FLOAT16, FLOAT32):
+    dtypes = tuple(memory_dtype(access.dtype) for access, _ in product.accesses)
+    if product.dtype.name not in MULTIPLIED:
         raise NotImplementedError(f"products of {product.dtype.name}")
     names = [f"p{n}" for n in range(len(dtypes))]
     names += [scalar.name for scalar in product.scalars]
@@ -201,12 +204,8 @@ def _scalar_code(
 
 def _computed(let: Let, operands: Sequence[tuple[str, np.dtype]]) -> str:
     """An elementwise op of values of these names and dtypes."""
-    template = spelling(let.op, "triton", operands[0][1])
-    if "{dtype}" in template:
-        return template.format(*(name for name, _ in operands), dtype=dtype_name(let.dtype))
-    values = [f"{name}.to(tl.float32)" if dtype == FLOAT16 else name for name, dtype in operands]
-    text = template.format(*values)
-    return f"({text}).to(tl.float16)" if let.dtype == FLOAT16 else text
+    names, dtypes = zip(*operands, strict=True)
+    return computed(let, spelling(let.op, "triton", dtypes[0]), names, dtypes)
 
 
 #: Tiles (BI, BJ, BK), warps and stages that are worth a measurement; the first is the default.

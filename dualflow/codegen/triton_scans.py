@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from dualflow.base.dtypes import is_complex, real_dtype
+from dualflow.base.dtypes import compute_dtype, is_complex, kind, real_dtype
 from dualflow.base.records import record
 from dualflow.ir.form import Form
 from dualflow.ir.op import CATALOGUE
@@ -23,7 +23,7 @@ from dualflow.ir.text import KernelText, Variant
 
 from .spelling import spelling
 from .triton_complex import COMPLEX64, Pair, load_pair, memory_dtype, store_pair
-from .triton_frame import FLOAT16, FLOAT32, OPTIONS, dtype_name, number
+from .triton_frame import OPTIONS, dtype_name, number
 from .triton_prelude import HEADER, used_by
 
 #: Bytes of a tile; and how far a tile reaches along an axis that is not the last.
@@ -123,14 +123,14 @@ def emit_scan(scan: Scan) -> KernelText:
     """
     complex_ = is_complex(scan.result)
     template = spelling(scan.op, "triton", scan.result, complex_)
-    held = FLOAT32 if scan.result == FLOAT16 else scan.result
+    held = compute_dtype(scan.result)
     x, y, v, c = (Pair(letter) if complex_ else letter for letter in "xyvc")
     parts = list(zip(*(text.split(", ") for text in (y, v, c)), strict=True))
     wide = " * 2" if complex_ and scan.given != COMPLEX64 else ""
     near, out = "i" if scan.last and scan.unit else "i * xi", "i" if scan.last else "i * na"
     source, place, mask = f"p0 + (first + {near}){wide}", f"p1 + (to + {out}){wide}", ", mask=there"
     load = f"tl.load({source}{mask}).to({dtype_name(held)})"
-    nothing = _NOTHING.get(held.kind, "0")
+    nothing = _NOTHING.get(kind(held), "0")
     store = f"tl.store({place}, v.to({dtype_name(scan.result)}){mask})"
     if isinstance(v, Pair):
         load, store = load_pair(source, mask, "", scan.given), store_pair(place, mask, v, held)

@@ -6,7 +6,7 @@ Comes in: stages of a Kernel. Goes out: `Values`: lines, and what the text calls
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,27 @@ from dualflow.ir.kernel import Access, Let, Stage, Store
 
 from .spelling import spelling
 from .triton_complex import COMPLEX64, Pair, load_pair, store_pair
-from .triton_frame import FLOAT16, Frame, dtype_name, literal, parse
+from .triton_frame import Frame, dtype_name, literal, parse
+from .triton_narrow import converted, is_byte, rounded, widened
+
+#: How records spell a conversion of real numbers.
+CAST = "{0}.to({dtype})"
+
+
+def computed(
+    let: Let, template: str, values: Sequence[str], dtypes: Sequence[np.dtype]
+) -> str:  # fmt: skip
+    """An elementwise op of values of these dtypes, by its template."""
+    if template == CAST:
+        text = converted(values[0], dtypes[0], let.dtype)
+        if text is not None:
+            return text
+    if "{dtype}" in template:  # a conversion: it says itself what becomes of its operand
+        return template.format(*values, dtype=dtype_name(let.dtype))
+    if is_byte(let.dtype):  # chosen as it is
+        return template.format(*values)
+    wide = [widened(value, dtype) for value, dtype in zip(values, dtypes, strict=True)]
+    return rounded(template.format(*wide), let.dtype)
 
 
 class Values(Frame):
@@ -69,14 +89,7 @@ class Values(Frame):
             return f"({', '.join(values)})"
         pairs = any(map(is_complex, (let.dtype, *dtypes)))
         template = spelling(let.op, "triton", dtypes[0], pairs)
-        if "{dtype}" in template:  # a conversion: it says itself what becomes of its operand
-            return template.format(*values, dtype=dtype_name(let.dtype))
-        values = [
-            f"{value}.to(tl.float32)" if dtype == FLOAT16 else value
-            for value, dtype in zip(values, dtypes, strict=True)
-        ]
-        text = template.format(*values)
-        return f"({text}).to(tl.float16)" if let.dtype == FLOAT16 else text
+        return computed(let, template, values, dtypes)
 
     def _load(self, let: Let, names: Mapping[str, str], live: tuple[str, ...]) -> str:
         access = self.kernel.access(let.arguments[0])

@@ -113,10 +113,11 @@ def _blocks(kernel: Kernel, lanes: int) -> tuple[dict[str, int], bool, int]:
     while width < lanes:
         width *= 2
     if not kernel.loops:
+        size = _map_tile(kernel)
         if len(axes) == 1:
-            return {axes[0]: TILE}, False, 4
-        width = TRANSPOSED if _crossing(kernel) else min(width, TILE)
-        return {axes[0]: TILE // width, axes[1]: width}, False, 4
+            return {axes[0]: size}, False, 4
+        width = TRANSPOSED if _crossing(kernel) else min(width, size)
+        return {axes[0]: size // width, axes[1]: width}, False, 4
     if kernel.lanes in kernel.grid:
         width = min(width, COLUMN_LANES)
         return {axes[0]: COLUMN_TILE // width, axes[1]: width}, False, 4
@@ -125,6 +126,13 @@ def _blocks(kernel: Kernel, lanes: int) -> tuple[dict[str, int], bool, int]:
     width = width if whole else min(width, ROW_PIECE)
     blocks = {axis: max(1, TILE // width) for axis in axes[:-1]} | {axes[-1]: width}
     return blocks, whole, 4 if width < 2048 else 8 if width < 8192 else 16
+
+
+def _map_tile(kernel: Kernel) -> int:
+    """Elements of the tile of a map: bytes alone, or beside what has two, need twice as many for
+    wide accesses."""
+    sizes = {access.dtype.itemsize for access in kernel.accesses}
+    return 2 * TILE if sizes and 1 in sizes and max(sizes) <= 2 else TILE
 
 
 def _reach(kernel: Kernel, numbers: Mapping[str, int]) -> int:

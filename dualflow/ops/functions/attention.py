@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dualflow.base.dtypes import bool_, float16, float32, int64
+from dualflow.base.dtypes import bool_, float32, int64
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, broadcast, size_of
 
@@ -100,13 +100,13 @@ def _check(q: Tensor, k: Tensor, v: Tensor, grouped: bool) -> None:
         raise ShapeError(shapes, why="the heads of queries are a multiple of those of keys")
 
 
-#: widths of heads that templates take, and dtypes
-_WIDTHS, _NARROW = (16, 32, 64, 128, 256), (float16, float32)
+#: widths of heads that templates take, and dtypes by their names
+_WIDTHS, _NARROW = (16, 32, 64, 128, 256), ("float16", "bfloat16", "float32")
 
 
 def has_template(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> bool:
     """Whether a kernel of the device computes all of it, without a matrix of scores in memory."""
-    if not door.away or q.device == "cpu" or q.dtype not in _NARROW:
+    if not door.away or q.device == "cpu" or q.dtype.name not in _NARROW:
         return False
     if getattr(mask, "requires_grad", False) or not k.shape[-2] or not q.shape[-2]:
         return False

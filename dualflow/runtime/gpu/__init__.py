@@ -2,6 +2,7 @@
 
 libraries.py   CuPy and CUDA's driver, imported when first needed; what is wrong without them
 memory.py      arrays there and back, streams, statistics
+narrow.py      arrays of floats that CuPy lacks
 images.py      text and variant -> machine code, from the disk cache or compiled beside
 launching.py   machine code -> launches
 gemm.py        products, by cuBLAS on addresses

@@ -37,7 +37,7 @@ def build(text: KernelText, chosen: Variant, target: tuple[str, int | str, int])
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
 
-    function = load(text)
+    function = load(text, has_float8(target))
     types, constexprs, attributes = signature(text, chosen, function.arg_names)
     source = ASTSource(fn=function, signature=types, constexprs=constexprs, attrs=attributes)
     options: dict[str, Any] = {name: value == "True" for name, value in text.options}
@@ -61,10 +61,20 @@ def signature(
     return dict(zip(parameters, types, strict=True)), constexprs, attributes
 
 
-def load(text: KernelText) -> Any:
-    """The text's function as Triton takes it: with its source known to `linecache`."""
+def has_float8(target: tuple[str, int | str, int]) -> bool:
+    """Whether a target converts floats of 8 bits by instructions (those of AMD's gfx942 are of
+    other formats)."""
+    backend, capability, _ = target
+    return backend == "cuda" and int(capability) >= 89
+
+
+def load(text: KernelText, float8: bool) -> Any:
+    """The text's function as Triton takes it: with its source known to `linecache`, and told
+    whether the target has conversions of floats of 8 bits."""
+    import triton.language as tl
+
     file = f"<triton kernel {hash(text.source)}>"
     linecache.cache[file] = (len(text.source), None, text.source.splitlines(True), file)
-    scope: dict[str, Any] = {"__name__": file}
+    scope: dict[str, Any] = {"__name__": file, "HAS_FLOAT8": tl.constexpr(float8)}
     exec(compile(text.source, file, "exec"), scope)
     return scope[text.name]

@@ -28,11 +28,12 @@ from .libraries import cupy, failed
 from .places import Places
 from .steps import Work
 
-#: cudaDataType_t and cublasComputeType_t of what is multiplied; float16 adds up in float32.
-_REAL_16, _REAL_32, _REAL_64 = 2, 0, 1
+#: cudaDataType_t and cublasComputeType_t of what is multiplied; those of 16 bits add up in
+#: float32.
+_REAL_16, _BRAIN_16, _REAL_32, _REAL_64 = 2, 14, 0, 1
 _ADDS_32, _ADDS_TF32, _ADDS_64 = 68, 77, 70
-_TYPES = {"float16": (_REAL_16, _ADDS_32), "float32": (_REAL_32, _ADDS_32),
-          "float64": (_REAL_64, _ADDS_64)}  # fmt: skip
+_TYPES = {"float16": (_REAL_16, _ADDS_32), "bfloat16": (_BRAIN_16, _ADDS_32),
+          "float32": (_REAL_32, _ADDS_32), "float64": (_REAL_64, _ADDS_64)}  # fmt: skip
 _DEFAULT_ALGORITHM = -1
 
 

@@ -18,6 +18,7 @@ from dualflow.base.counters import count
 
 from .gemm import make_ready
 from .libraries import cupy
+from .narrow import words
 from .places import Memory
 from .steps import Work
 
@@ -93,7 +94,7 @@ class Graphs:
         packed = all(array.flags.c_contiguous for array in arrays)
         if not moving or not small or not packed or self._memory.replaced.intersection(moving):
             return False
-        own = {n: cupy().empty_like(work.arrays[n]) for n in moving}
+        own = {n: cupy().empty_like(words(work.arrays[n])) for n in moving}
         bases = [own.get(n, array) for n, array in enumerate(work.arrays)]
         graph = self._captured(work._replace(
             arrays=bases, pointers=[base.data.ptr for base in bases]))  # fmt: skip

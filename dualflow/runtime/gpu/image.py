@@ -44,5 +44,7 @@ def parameter_types(text: KernelText, chosen: Variant) -> list[str]:
 
 
 def _type_name(dtype: np.dtype) -> str:
+    if dtype.name == "bfloat16":
+        return "bf16"
     letter = {"b": "i", "i": "i", "u": "u", "f": "fp"}[dtype.kind]
     return "i1" if dtype.kind == "b" else f"{letter}{dtype.itemsize * 8}"

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.counters import count
-from dualflow.ir.op import Op
+from dualflow.base.dtypes import is_added
+from dualflow.ir.op import Kind, Op
+from dualflow.ir.types import TensorType
 from dualflow.ops.portable import portable
 
+from . import narrow
 from .libraries import cupy, told
 from .memory import to_host
 
@@ -26,6 +29,29 @@ def _raising() -> Any:
     return cupyx.errstate(linalg="raise")
 
 
+#: ops that only move elements, whatever these are
+_MOVING = (Kind.MOVEMENT, Kind.INDEXING)
+
+
+def _of_words(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """`evaluate` where floats are among operands or results that CuPy lacks."""
+    results = op.infer(tuple(TensorType(a.shape, a.dtype) for a in arrays), attributes)
+    how = dict(attributes)
+    if (op.kind in _MOVING and not op.scatter) or op.kind is Kind.CREATION:
+        moved = results[0].dtype
+        for name in ("fill", "value"):
+            if name in how:
+                how[name] = np.asarray(how[name], moved).view(narrow.word(moved)).item()
+        if "dtype" in how:
+            how["dtype"] = narrow.word(moved)
+        return narrow.holding(evaluate(op, [narrow.words(a) for a in arrays], how), moved)
+    made = evaluate(op, [narrow.widened(a) for a in arrays], how)
+    parts = made if isinstance(made, tuple) else (made,)
+    found = tuple(narrow.rounded(part, type_.dtype)
+                  for part, type_ in zip(parts, results, strict=True))  # fmt: skip
+    return found if isinstance(made, tuple) else found[0]
+
+
 def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
     """`op` of arrays on the GPU in use; an array, or a tuple of them.
 
@@ -33,7 +59,11 @@ def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> An
         DeviceError, OutOfMemoryError: what went wrong on the GPU.
         Exception: what the op raises.
     """
-    xp, function = cupy(), portable(op, arrays[0].dtype.kind if arrays else "f")
+    dtypes = [array.dtype for array in arrays]
+    asked = attributes.get("dtype")
+    if any(map(is_added, [*dtypes, *([] if asked is None else [np.dtype(asked)])])):
+        return _of_words(op, arrays, attributes)
+    xp, function = cupy(), portable(op, dtypes[0].kind if arrays else "f")
     with told(op.name):
         if function is not None and op.may_raise:
             with _raising():

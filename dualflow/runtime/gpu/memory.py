@@ -13,6 +13,7 @@ import numpy as np
 from dualflow.base.errors import DeviceError
 
 from .libraries import count_devices, cupy, told
+from .narrow import class_of, given, holding, word, words
 
 
 def to_device(array: Any, index: int) -> Any:
@@ -26,14 +27,19 @@ def to_device(array: Any, index: int) -> Any:
     check(index)
     with told(f"a copy of {array.nbytes} bytes to cuda:{index}"), xp.cuda.Device(index):
         if isinstance(array, np.ndarray):
-            return xp.asarray(np.ascontiguousarray(array).reshape(array.shape))
-        return array.copy()
+            return given(np.ascontiguousarray(array).reshape(array.shape))
+        return copied(array)
+
+
+def copied(array: Any, order: str = "C") -> Any:
+    """A copy on the GPU in use."""
+    return holding(words(array).copy(order), array.dtype)
 
 
 def to_host(array: Any) -> np.ndarray:
     """A copy of a GPU's array, in row-major order; waits for what computes it."""
     with told("a copy to the host"):
-        return cupy().asnumpy(array)
+        return cupy().asnumpy(words(array)).view(array.dtype)
 
 
 def check(index: int) -> None:
@@ -45,13 +51,13 @@ def check(index: int) -> None:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """An array with undefined elements on the GPU in use."""
-    return cupy().empty(shape, dtype)
+    return class_of(dtype)(shape, word(dtype))
 
 
 def view(base: Any, offset: int, shape: tuple[int, ...], dtype: np.dtype, steps: Any) -> Any:
     """What lies `offset` bytes into the memory of `base`; `steps` count elements."""
     strides = tuple(step * dtype.itemsize for step in steps)
-    return cupy().ndarray(shape, dtype, base.data + offset, strides)
+    return class_of(dtype)(shape, word(dtype), base.data + offset, strides)
 
 
 def pinned(array: np.ndarray) -> np.ndarray:

@@ -14,8 +14,7 @@ import numpy as np
 
 from dualflow.ir.program import Operand, Program
 
-from .libraries import cupy
-from .memory import view
+from .memory import empty, view
 
 #: Bytes that a wide access needs an address to be a multiple of.
 WIDE = 16
@@ -101,7 +100,7 @@ class Places:
     def array(self, operand: Operand, bases: Sequence[Any]) -> Any:
         """The operand as an array, on the memory of a call."""
         if 0 in operand.view.shape:
-            return cupy().empty(operand.view.shape, operand.dtype)
+            return empty(operand.view.shape, operand.dtype)
         base, offset = self.place(operand)
         seen = operand.view
         return view(bases[base], offset, seen.shape, operand.dtype, seen.strides)

@@ -23,9 +23,11 @@ from dualflow.ir.kernel import Check, Kernel
 from dualflow.ir.program import Call, Launch, Loop, Program, Step
 from dualflow.ir.text import KernelText, Variant
 
+from . import narrow
 from .gemm import gemm
 from .graphs import Graphs
 from .libraries import capability, cupy, make_current, translated
+from .memory import empty
 from .places import Memory, Places
 from .steps import LibraryCall, RepeatedBody, Work, bound, work_on
 from .tuning import Tuned
@@ -195,8 +197,8 @@ class Executable:
 
     def _run(self, xp: Any, arrays: Sequence[Any]) -> list[Any]:
         make_current(self.index)
-        given = [xp.asarray(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays]
-        buffers = [xp.empty(shape, dtype) for shape, dtype in self._places.buffers]
+        given = [narrow.given(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays]
+        buffers = [empty(shape, dtype) for shape, dtype in self._places.buffers]
         try:
             spare = arena, status = self._spare.pop()
         except IndexError:  # the first call, or one beside another

@@ -18,7 +18,7 @@ from dualflow.ir.program import Call, Launch, Loop, Operand
 from dualflow.ir.text import KernelText, Variant
 from dualflow.runtime.layout import scalar_word
 
-from . import images
+from . import images, narrow
 from .launching import Launcher
 from .libraries import capability
 from .library_ops import evaluate
@@ -147,7 +147,7 @@ class LibraryCall:
         made = evaluate(step.op, operands, step.attributes)
         made = made if isinstance(made, tuple) else (made,)
         for result, value in zip(step.results, made, strict=True):
-            self._places.array(result, bases)[...] = value
+            narrow.words(self._places.array(result, bases))[...] = narrow.words(value)
 
 
 class RepeatedBody:
@@ -184,7 +184,7 @@ class RepeatedBody:
         """All steps, on the memory of a run."""
         step, array, bases = self._step, self._places.array, work.arrays
         for source, target in step.copies:
-            array(target, bases)[...] = array(source, bases)
+            narrow.words(array(target, bases))[...] = narrow.words(array(source, bases))
         places = [array(operand, bases) for operand in step.places]
         offsets = [0] * len(places)
         arena = None

@@ -23,6 +23,7 @@ from dualflow.runtime.layout import scalar_word
 from . import images
 from .graphs import seconds_of
 from .libraries import capability, cupy
+from .narrow import words
 from .places import Places
 from .steps import Bound, Work
 
@@ -143,7 +144,8 @@ class Tuned:
     def _measure(self, number: int, work: Work, stream: Any) -> None:
         steps = self._steps if number == STEPS else [self._ways[number]]
         operands = [self.form.operands[n] for n in self.form.replaced]
-        saved = [self._places.array(operand, work.arrays).copy() for operand in operands]
+        memory = [words(self._places.array(operand, work.arrays)) for operand in operands]
+        saved = [array.copy() for array in memory]
         try:
             for step in steps:
                 step.launch(work)  # loads what it needs
@@ -157,8 +159,8 @@ class Tuned:
             if number == STEPS:
                 raise
             self.seconds[number] = float("inf")
-        for operand, before in zip(operands, saved, strict=True):
-            self._places.array(operand, work.arrays)[...] = before
+        for array, before in zip(memory, saved, strict=True):
+            array[...] = before
 
     def _seconds_behind(self, steps: Sequence[Any], work: Work, stream: Any) -> float:
         """The time of steps that no graph holds, as Python launches them."""
