@@ -166,8 +166,8 @@ def _method(name: str) -> Any:
 for _name in ("astype", "copy", "reshape", "transpose", "fill", "min", "max", "sum", "any",
               "all", "item", "tolist"):  # fmt: skip
     setattr(Array, _name, _method(_name))
-_OPERATORS = """lshift rshift add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge radd rsub rmul
-                rtruediv neg invert"""
+_OPERATORS = """lshift rshift add sub mul truediv floordiv mod pow and or xor eq ne lt le gt ge
+                radd rsub rmul rtruediv neg invert"""
 for _name in _OPERATORS.split():
     setattr(Array, f"__{_name}__", _method(f"__{_name}__"))
 
