@@ -54,6 +54,43 @@ def effects_before_an_error(compile, see):
         see.that(list(log))
 
 
+def lines_of_a_chain(compile, see):
+    class Chain:
+        def next(self):
+            return self
+
+        def nothing(self):
+            return None
+
+        def refused(self, x):
+            raise ValueError(self.next() is x)
+
+    @compile
+    def f(x, chain, way):
+        # fmt: off
+        if way == 0:
+            return (chain
+                .next()
+                .nothing()
+                .next(
+                    x))
+        if way == 1:
+            return (chain
+                .next(
+                )
+                .missing
+                .next)
+        return (chain
+            .next()
+            .refused(
+                x + 1
+            ))
+        # fmt: on
+
+    for way in (0, 1, 2, 0, 1, 2, 2):
+        see(f, tensor(*X), Chain(), way)
+
+
 def errors_from_errors(compile, see):
     @compile
     def f(x, d, k):

@@ -247,6 +247,9 @@ ERRORS = {
     "condition": (lambda: df.where(x(A), 1.0, 0.0), errors.DTypeError, "condition"),
     "scalar does not fit": (lambda: x([1], "uint8") + 300, errors.DTypeError, "300"),
     "compare does not fit": (lambda: x([1], "uint8") < 300, errors.DTypeError, "300"),
+    "choice does not fit": (
+        lambda: df.where(x([1]) > 0, x([1], "uint8"), 300), errors.DTypeError, "300",
+    ),
     "no dtype": (lambda: df.zeros(2, "complex256"), errors.DTypeError, "complex256"),
     "no tensor": (lambda: df.add("a", x(A)), errors.ArgumentError, "str"),
     "list": (lambda: df.exp([1.0]), errors.ArgumentError, "list"),

@@ -296,11 +296,13 @@ def _learn(op: Op, kinds: tuple[Any, ...]) -> tuple[np.dtype, ...] | None:
         kind == dtype if kind not in SCALARS else kind is not int
         for kind, dtype in zip(kinds, dtypes, strict=True)
     )
+    # a boolean result tells nothing of how NumPy promoted, nor that it took 300 beside uint8; what
+    # is no ufunc (where) wraps 300
+    refuses = wanted.kind != "b" and (int not in kinds or isinstance(op.numpy, np.ufunc))
     if any(map(is_added, dtypes)):
         if not op.as_given:
             _rounded[(op, *kinds)] = wanted
-    # a boolean result tells nothing of how NumPy promoted, nor that it took 300 beside uint8
-    elif same or wanted.kind != "b":
+    elif same or refuses:
         trial = [np.empty(0, kind) if kind not in SCALARS else kind(1) for kind in kinds]
         try:
             if op.numpy(*trial).dtype == wanted:

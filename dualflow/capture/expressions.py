@@ -35,6 +35,17 @@ def at(node: N, where: ast.AST) -> N:
     return ast.copy_location(node, where)
 
 
+def where_named(node: N, attribute: ast.expr) -> N:
+    """Where the compiler says that an attribute is read or a method is called: from the line on
+    which its name stands, as of `x` in lines of `.first()`, `.second()`."""
+    if not isinstance(attribute, ast.Attribute) or attribute.end_lineno == node.lineno:  # type: ignore[attr-defined]
+        return node
+    moved = copy.copy(node)
+    moved.lineno = attribute.end_lineno  # type: ignore[attr-defined]
+    moved.col_offset = (attribute.end_col_offset or 0) - len(attribute.attr)  # type: ignore[attr-defined]
+    return moved
+
+
 class Expressions:
     """Hooks for the expressions of one function; each method `x_Kind` handles a kind of syntax."""
 
@@ -224,8 +235,8 @@ class Expressions:
         if node.attr in FRAME_READERS:
             raise Refused(f"{node.attr} looks at the frame", node.lineno)
         value, so = self.e(node.value)
-        slot = self.into(to)
-        return self.hook(node, "attr", slot, so, value, self.mangled(node.attr)), slot
+        slot, where = self.into(to), where_named(node, node)
+        return self.hook(where, "attr", slot, so, value, self.mangled(node.attr)), slot
 
     def x_Subscript(self, node: ast.Subscript, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         value, so = self.e(node.value)
@@ -360,16 +371,18 @@ class Expressions:
         name = "pre_with" if node is self.managed else "pre"
         plain = all(kind == "" for kind, _ in slots)
         head = (slot, sf, tuple(slot for _, slot in slots) if plain else tuple(slots), function)
+        where = node
         if {"*", "**"}.intersection(kind for kind, _ in slots):
             before = at(ast.Call(self.hook(node, "starred", name, *head), arguments, []), node)
         else:
-            before = self.hook(node, name, *head, *arguments)
+            where = where_named(node, node.func)
+            before = self.hook(where, name, *head, *arguments)
         before.keywords = keywords
         # the call itself stays in the user's frame: super(), stacklevel, lines, recursion depth
-        star = at(ast.Starred(self.held(node, "args"), ast.Load()), node)
-        stars = at(ast.keyword(None, self.held(node, "kwargs")), node)
-        call = at(ast.Call(before, [star], [stars]), node)
-        return self.hook(node, "post", slot, call), slot
+        star = at(ast.Starred(self.held(where, "args"), ast.Load()), where)
+        stars = at(ast.keyword(None, self.held(where, "kwargs")), where)
+        call = at(ast.Call(before, [star], [stars]), where)
+        return self.hook(where, "post", slot, call), slot
 
     def named(self, node: ast.Call) -> tuple[ast.expr, int] | None:
         """The function of `vars(x)` and `dir(x)`, which look at no frame."""
