@@ -32,7 +32,7 @@ from triton_kernels import (
 import dualflow as df
 from dualflow.base.records import replaced
 from dualflow.codegen.triton import emit
-from dualflow.codegen.triton_variants import variant
+from dualflow.codegen.triton_variants import can_be_whole, variant
 from dualflow.ir.backend import TRITON
 from dualflow.ir.kernel import Access, Kernel, Let
 from dualflow.passes import simplify
@@ -82,7 +82,7 @@ NAMED = {
 WIDE = [
     ("chain", (64, 1000)), ("softmax", (64, 1000)), ("softmax", (64, 8192)),
     ("softmax", (64, 40000)), ("column sum", (4096, 1000)), ("layer_norm", (64, 1000)),
-    ("layer_norm", (64, 40000)),
+    ("layer_norm", (64, 8192)), ("layer_norm", (64, 40000)),
 ]  # fmt: skip
 
 
@@ -135,6 +135,21 @@ def test_the_kernels_of_graphs_compile(ahead_of_time, tmp_path, name):
         assert len(hip["hsaco"]) > 1000
         assert re.search(r"\.vgpr_spill_count:\s+0\b", hip["amdgcn"])
     assert name in NARROW or all(wide.values())
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm_backward"])
+def test_the_longest_whole_rows_stay_in_registers(ahead_of_time, tmp_path, name):
+    """8192 float32 with weights and folds, on every target."""
+    launches = plan(simplify(GRAPHS[name](64)), backend=TRITON).launches
+    (step,) = [step for step in launches if can_be_whole(step.kernel)]
+    integers = [8192 if number == 72 else number for number in step.integers]
+    chosen = variant(step.kernel, integers, [True] * len(step.operands))
+    assert chosen.constexprs == (1, 8192, True)
+    for capability in TARGETS:
+        built = ahead_of_time(step.kernel, chosen, ("cuda", capability, 32))
+        assert spilled(built.asm["ptx"], tmp_path, capability) == 0
+    hip = ahead_of_time(step.kernel, chosen, ("hip", "gfx942", 64)).asm
+    assert re.search(r"\.vgpr_spill_count:\s+0\b", hip["amdgcn"])
 
 
 def test_cross_entropy_and_an_odd_width_compile_too(ahead_of_time):

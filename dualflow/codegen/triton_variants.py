@@ -125,7 +125,8 @@ def _blocks(kernel: Kernel, lanes: int) -> tuple[dict[str, int], bool, int]:
     whole = can_be_whole(kernel) and width * max([4, *items]) <= WHOLE_ROW
     width = width if whole else min(width, ROW_PIECE)
     blocks = {axis: max(1, TILE // width) for axis in axes[:-1]} | {axes[-1]: width}
-    return blocks, whole, 4 if width < 2048 else 8 if width < 8192 else 16
+    # 16 warps would have too few registers for a row of 8192 with its weights and folds
+    return blocks, whole, 4 if width < 2048 else 8 if width < 8192 else 32
 
 
 def _map_tile(kernel: Kernel) -> int:

@@ -16,6 +16,10 @@ from dualflow.ir.text import KernelText, Variant
 from .image import Image, parameter_types
 
 
+#: Threads of a program instance, on every target.
+MOST_THREADS = 1024
+
+
 def compile_pickled(given: bytes) -> bytes:
     """What the helper does with a text, a variant and a capability: see `compile_text`."""
     return compile_text(*pickle.loads(given)).written()
@@ -41,7 +45,8 @@ def build(text: KernelText, chosen: Variant, target: tuple[str, int | str, int])
     types, constexprs, attributes = signature(text, chosen, function.arg_names)
     source = ASTSource(fn=function, signature=types, constexprs=constexprs, attrs=attributes)
     options: dict[str, Any] = {name: value == "True" for name, value in text.options}
-    options |= {"num_warps": chosen.warps, "num_stages": chosen.stages}
+    warps = min(chosen.warps, MOST_THREADS // target[2])
+    options |= {"num_warps": warps, "num_stages": chosen.stages}
     with tempfile.TemporaryDirectory() as folder, knobs.cache.scope():
         knobs.cache.dir = folder  # what is kept on disk is kept by `images.py`
         return compile(source, target=GPUTarget(*target), options=options)
