@@ -15,7 +15,6 @@ from dualflow.ir.text import KernelText, Variant
 
 from .image import Image, parameter_types
 
-
 #: Threads of a program instance, on every target.
 MOST_THREADS = 1024
 
