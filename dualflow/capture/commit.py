@@ -20,7 +20,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops.door import away
 
 from .emit import Emitter
-from .provenance import Node
+from .provenance import CONSTANT, Node
 from .recorder import Recorder
 from .results import Planner, Unsupported
 from .writing import Writer
@@ -123,9 +123,10 @@ class Commit:
             self.planner.nodes[node] = None
             return ("attr", node, name, plan(value, origin), line)
         if kind == "item":
-            node, key, _, value, origin, line = rest
+            node, key, where, value, origin, line = rest
             self.planner.nodes[node] = None
-            return ("item", node, ("constant", key), plan(value, origin), line)
+            known = ("constant", key) if where is CONSTANT else plan(key, where)
+            return ("item", node, known, plan(value, origin), line)
         if kind == "delattr":
             self.planner.nodes[rest[0]] = None
             return effect

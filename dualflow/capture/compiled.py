@@ -161,7 +161,7 @@ class CompiledFunction:
         if trial is not None or not errors_are_quiet():
             return self._unlike(trial, args, kwargs)
         try:
-            out, block, _ = tree.run(self._root, args, kwargs)
+            out, block = tree.run(self._root, args, kwargs)
         except BaseException:
             self._count("calls")
             raise
@@ -242,7 +242,7 @@ class CompiledFunction:
             trial.note(wanted.block, True, start)
             wanted.linked = wanted.linked and not wanted.block.slow
             return out
-        out, block, _ = tree.run(self._root, args, kwargs)
+        out, block = tree.run(self._root, args, kwargs)
         if block is None or not block.leaf or isinstance(out, tree.Marker):
             return self._otherwise(out, block, args, kwargs)
         if wanted is not None:

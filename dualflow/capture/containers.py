@@ -48,8 +48,8 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
             return len(value), recorder.nodes("(len({0}) + {1})", (shadow.node, added)) or base
         if kind is list:
             return len(value), CONSTANT
-        recorder.guard("len({0}) == {k0}", shadow.node, constants=(shadow.count,))
-        return len(value), CONSTANT
+        added = recorder.constant(len(value) - shadow.count)  # whether each was there is guarded
+        return len(value), recorder.nodes("(len({0}) + {1})", (shadow.node, added))
     if isinstance(origin, Node) and kind in (range, bytearray):
         recorder.pin(origin, value)
         return len(value), CONSTANT

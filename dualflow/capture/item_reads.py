@@ -14,12 +14,12 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import moving, numpy_calls
+from . import growing, moving, numpy_calls
 from .classes import special
 from .item_stores import set_item
 from .iteration import keys
 from .kinds import DICTS, MISSING, SEQUENCES, TYPES
-from .provenance import CONSTANT, Born, Node, Origin, Read
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .recorder import Recorder
 from .shadows import Shadow, key_node, plain_keys, plain_names
 
@@ -73,12 +73,20 @@ def _of_sequence(
     if type(key) is Tensor and key.shape == () and key.dtype.kind in "iu":  # asked by __index__
         key, key_origin = recorder.late.value_of(key, int)
         recorder.pin(key_origin, key)
+    if type(key) is int and moving.moves(recorder, key_origin, key):
+        moved = _moved(recorder, owner, key, origin, key_origin)
+        if moved is not None:
+            return owner[key], moved
     recorder.understand(key_origin, key)
     if recorder.dead:
         return owner[key], None
     kind, shadow = type(owner), recorder.lists.get(id(owner))
     if type(key) is slice and kind is list:
         last = _last(recorder, owner, key, origin)
+        whole = growing.whole(recorder, owner, origin) if last is None else None
+        if whole is not None:
+            value = owner[key]
+            return value, growing.anew(recorder, value, whole, operator.getitem, key)
         if last is not None:
             value = owner[key]
             return value, recorder.born(value, "list", last)
@@ -107,6 +115,23 @@ def _of_sequence(
     assert isinstance(origin, Node)
     recorder.typed(origin, owner)
     return value, recorder.found(recorder.nodes("{0}[{k0}]", (origin,), (key,)), value)
+
+
+def _moved(recorder: Recorder, owner: Any, key: int, origin: Origin, where: Any) -> Origin:
+    """The origin of an item of a sequence from outside by an index that differs from call to call;
+    None where it has to be the same at a replay."""
+    shadow = recorder.lists.get(id(owner))
+    node = recorder.origin(origin, owner) if shadow is None else shadow.node
+    if not isinstance(node, Node) or (shadow is not None and shadow.parts is not None):
+        return None
+    low, count = (-len(owner), len(owner)) if shadow is None else (0, shadow.count)
+    if not low <= key < count or (where.late and type(owner[key]) not in SCALARS):
+        return None
+    recorder.typed(node, owner)
+    recorder.typed(where, key)
+    text = "-len({0}) <= {1} < len({0})" if shadow is None else "0 <= {1} < len({0})"
+    recorder.guard(text, node, where)
+    return recorder.found(recorder.nodes("{0}[{1}]", (node, where)), owner[key])
 
 
 def _last(recorder: Recorder, owner: list, key: slice, origin: Origin) -> list[Origin] | None:
@@ -156,6 +181,10 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         value = owner.get(key, MISSING)
         if value is before[3]:
             return value, before[4]
+    if moving.is_key(recorder, key, key_origin):
+        moved = _at_key(recorder, owner, key, origin, key_origin)
+        if moved is not None:
+            return owner[key], moved
     if not key_node(recorder, key_origin, key):
         return owner[key], None
     if kind is not dict and not plain_keys(recorder, owner):
@@ -185,6 +214,23 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
     if kind is dict and here[2] is not None and plain_names(recorder, owner):
         recorder.reads[here] = (owner, origin, owner, value, found, key_origin)
     return value, found
+
+
+def _at_key(recorder: Recorder, owner: dict, key: Any, origin: Origin, where: Any) -> Origin:
+    """The origin of an item of a dict from outside by a key that differs from call to call; None
+    where it has to be the same at a replay."""
+    shadow = recorder.lists.get(id(owner))
+    if shadow is not None:
+        return shadow.loose[where][1] if where in shadow.loose else None
+    node = recorder.origin(origin, owner)
+    if not isinstance(node, Node) or key not in owner or not plain_keys(recorder, owner):
+        return None
+    if where.late and type(owner[key]) not in SCALARS:
+        return None
+    recorder.typed(node, owner)
+    recorder.typed(where, key)
+    recorder.guard("{1} in {0}", node, where)
+    return recorder.found(recorder.nodes("{0}[{1}]", (node, where)), owner[key])
 
 
 def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:

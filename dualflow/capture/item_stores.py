@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import numpy_calls
+from . import moving, numpy_calls
 from .classes import special
 from .iteration import elements, followed
 from .kinds import DICTS
@@ -48,6 +48,11 @@ def set_item(
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
         return
     if kind in DICTS:
+        if moving.is_key(recorder, key, ko) and _stored_anew(
+            recorder, owner, key, value, origin, ko, part
+        ):
+            recorder.watching(operator.setitem, owner, key, value)
+            return
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             recorder.drops(owner.get(key))
             _set_in_dict(recorder, owner, key, value, origin, part)
@@ -121,6 +126,28 @@ def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -
     else:
         recorder.refuse(f"del of an item of a {kind.__name__}")
     recorder.watching(operator.delitem, owner, key)
+
+
+def _stored_anew(
+    recorder: Recorder, owner: dict, key: Any, value: Any, origin: Origin, ko: Any, part: Origin
+) -> bool:
+    """Note an item of a dict from outside that is stored under a key which differs from call to
+    call; whether that can be."""
+    if isinstance(recorder.origin(origin, owner), Born) or not plain_keys(recorder, owner):
+        return False
+    shadow = shadow_of(recorder, owner, origin)
+    if recorder.dead or isinstance(shadow, Born):
+        return False
+    met = ko in shadow.loose
+    if not shadow.store(ko, key, part):
+        return False
+    if not met:
+        recorder.typed(ko, key)
+        recorder.guard("{1} in {0}" if key in owner else "{1} not in {0}", shadow.node, ko)
+    if key in owner:
+        recorder.drops(owner[key])
+    recorder.effects.append(("item", shadow.node, key, ko, value, part, recorder.effect_line()))
+    return True
 
 
 def _set_in_dict(

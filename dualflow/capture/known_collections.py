@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    growing,
     item_reads,
     item_stores,
     iteration,
@@ -322,6 +323,12 @@ def _asked(call: Call) -> Plan | None:
     """What the counts decide."""
     recorder = call.recorder
     owner, *rest = call.args
+    plain = not call.kwargs and call.function is not Counter.elements
+    whole = growing.whole(recorder, owner, call.origins[0]) if plain else None
+    if whole is not None:
+        for value, origin in zip(rest, call.origins[1:], strict=True):
+            recorder.pin(origin, value)
+        return growing.made_of(call, whole, None, *rest)
     for key, part in item_reads.dict_items(call.frame, owner, call.origins[0]):
         recorder.pin(part, owner[key])
     for value, origin in zip(rest, call.origins[1:], strict=True):

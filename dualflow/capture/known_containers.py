@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import item_reads, item_stores, iteration, membership, shadows
+from . import growing, item_reads, item_stores, iteration, membership, shadows
 from .kinds import DICTS, FIXED
 from .known import constant_only
 from .provenance import CONSTANT, SCALARS, Born, Origin
@@ -29,10 +29,17 @@ def _range(call: Call) -> Plan | None:
     return call.plan(lambda out: CONSTANT, lambda *args: recorder.certain(call.function, args))
 
 
+def _first(call: Call) -> tuple[Any, Origin]:
+    return call.args[0], call.origins[0]
+
+
 @known(list, tuple)
 def _sequence(call: Call) -> Plan | None:
     recorder, frame, kind = call.recorder, call.frame, call.function
     parts: list[Origin] = []
+    whole = growing.whole(recorder, *_first(call)) if len(call.args) == 1 else None
+    if whole is not None:
+        return growing.made_of(call, whole)
 
     def run(*args: Any) -> Any:
         if not args:
@@ -55,6 +62,10 @@ def dict_made(call: Call) -> Plan | None:
     recorder, frame = call.recorder, call.frame
     parts: dict[Any, Origin] = {}
     of = call.args[0] if call.args else ()
+    if type(of) is dict and not call.kwargs:
+        whole = growing.whole(recorder, *_first(call))
+        if whole is not None:
+            return growing.made_of(call.of(dict, CONSTANT), whole, dict)
     mapping = type(of) not in DICTS and hasattr(of, "keys")
     if mapping or (call.args and not iteration.followed(of, call.origins[0])):
         call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
@@ -241,6 +252,9 @@ def _remove(call: Call) -> Plan | None:
 
 @methods(list, "copy")
 def _copy(call: Call) -> Plan | None:
+    whole = growing.whole(call.recorder, *_first(call))
+    if whole is not None:
+        return growing.made_of(call.of(list, CONSTANT), whole, list)
     parts = [part for _, part in call.recorder.items(call.args[0], call.origins[0])]
     return call.plan(lambda out: call.recorder.born(out, "list", parts), list.copy)
 
@@ -249,6 +263,12 @@ def _copy(call: Call) -> Plan | None:
 @methods(tuple, "index", "count")
 def _search(call: Call) -> Plan | None:
     f = call.function
+    whole = growing.whole(call.recorder, *_first(call)) if type(call.args[0]) is list else None
+    if whole is not None and all(type(value) in SCALARS for value in call.args[1:]):
+        for value, origin in zip(call.args[1:], call.origins[1:], strict=True):
+            call.recorder.pin(origin, value)
+        inner = call.of(getattr(list, f.__name__), CONSTANT)
+        return growing.made_of(inner, whole, lambda owner, *a: f(*a), *call.args[1:])
     inner = constant_only(call)
     if inner is not None:
         inner.function = lambda owner, *a: call.recorder.certain(f, a)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import item_reads, item_stores, iteration, membership, shadows
+from . import growing, item_reads, item_stores, iteration, membership, shadows
 from .provenance import CONSTANT, Origin
 from .tables import methods
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @methods(dict, "copy")
 def _copy(call: Call) -> Plan | None:
     recorder = call.recorder
+    whole = growing.whole(recorder, call.args[0], call.origins[0])
+    if whole is not None:
+        return growing.made_of(call.of(dict, CONSTANT), whole, dict)
     parts = dict(item_reads.dict_items(call.frame, call.args[0], call.origins[0]))
     return call.plan(lambda out: recorder.born(out, "dict", parts), dict.copy)
 

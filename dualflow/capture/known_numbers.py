@@ -17,7 +17,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import iteration, known_order, numpy_calls, shadows, templates
+from . import growing, iteration, known_order, numpy_calls, shadows, templates
 from .arithmetic import BINARY
 from .classes import special
 from .kinds import SCALAR_TYPES, TYPES
@@ -228,9 +228,11 @@ def _folding(call: Call) -> Plan | None:
 def _of_list(call: Call) -> Plan | None:
     """What a list of numbers from outside decides as a whole."""
     recorder = call.recorder
-    found = shadows.numbers(recorder, call.args[0], call.origins[0])
-    if found is None or call.function in (any, all):
+    if call.function in (any, all):
         return None
+    found = shadows.numbers(recorder, call.args[0], call.origins[0])
+    if found is None:
+        return growing.made_of(call, growing.whole(recorder, call.args[0], call.origins[0]))
     text, nodes = found
     node = recorder.nodes(f"({{k0}}({text}))", tuple(nodes), (call.function,))
     recorder.sure(node)

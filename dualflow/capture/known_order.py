@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import iteration, ranks, shadows
+from . import growing, iteration, ranks, shadows
 from .provenance import CONSTANT, Born, Origin
 from .ranks import Pair, Rank
 from .tables import known, methods
@@ -66,6 +66,10 @@ def _sortable(call: Call) -> bool:
 def _sorted(call: Call) -> Plan | None:
     if not _sortable(call):
         return None
+    if call.kwargs.get("key") is None and "reverse" not in call.where:
+        whole = growing.whole(call.recorder, call.args[0], call.origins[0])
+        if whole is not None:
+            return growing.made_of(call, whole)
     made = _in_order(call, list(iteration.listed(call.frame, call.args[0], call.origins[0])))
     return call.plan(
         lambda out: call.recorder.born(out, "list", [origin for _, origin in made]),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import iteration, shadows
-from .provenance import CONSTANT, SCALARS, Born, Origin
+from . import iteration, moving, shadows
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .tables import known, methods
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def _change(call: Call) -> Plan | None:
     if type(value) not in SCALARS:
         call.refuse(f"a set that gets a {type(value).__name__}")
         return None
+    if name == "add" and _added_anew(call):
+        return call.plan(lambda out: CONSTANT, lambda owner, value: f(value))
     recorder.pin(call.origins[1], value)
     if not all(type(item) in SCALARS for item in owner):
         call.refuse("a set of values that are no plain ones")
@@ -65,6 +67,25 @@ def _change(call: Call) -> Plan | None:
                 ("method", shadow.node, name, [(value, CONSTANT)], recorder.effect_line())
             )
     return call.plan(lambda out: CONSTANT, lambda owner, value: f(value))
+
+
+def _added_anew(call: Call) -> bool:
+    """Note a value that differs from call to call, which is put into a set from outside; whether
+    that can be."""
+    recorder, (owner, value), (origin, part) = call.recorder, call.args, call.origins
+    if not moving.is_key(recorder, value, part):
+        return False
+    if not all(type(item) in SCALARS for item in owner):
+        return False
+    shadow = shadows.shadow_of(recorder, owner, origin)
+    assert isinstance(part, Node)
+    if isinstance(shadow, Born) or recorder.dead or not shadow.store(part, value, CONSTANT):
+        return False
+    recorder.typed(part, value)
+    recorder.guard("{1} in {0}" if value in owner else "{1} not in {0}", shadow.node, part)
+    line = recorder.effect_line()
+    recorder.effects.append(("method", shadow.node, "add", [(value, part)], line))
+    return True
 
 
 @methods(set, "union", "intersection", "difference", "symmetric_difference", "issubset",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import containers, item_reads, substitution, tables
+from . import containers, growing, item_reads, substitution, tables
 from .kinds import FIXED
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .templates import Template, parts_of_dict
@@ -156,7 +156,9 @@ def _containers(value: Any) -> set[int]:
 
 
 def _is_late(value: Any, origin: Origin, recorder: Recorder) -> bool:
-    """Whether a number in it comes from a tensor."""
+    """Whether a number in it comes from a tensor, or it grows."""
+    if growing.whole(recorder, value, origin) is not None:
+        return True
     if isinstance(origin, Node):
         return origin.late
     origin = recorder.origin(origin, value)

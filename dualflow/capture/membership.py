@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
+from . import growing, moving
 from .classes import special
 from .kinds import DICTS, FIXED, SEQUENCES, VIEWS
 from .provenance import CONSTANT, SCALARS, Node, Origin, Read
@@ -25,6 +26,9 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     recorder = frame.recorder
     kind = type(b)
     if kind in DICTS:
+        found = _of_changing(recorder, a, b, pa, pb)
+        if found is not None:
+            return found, CONSTANT
         if not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
@@ -38,6 +42,15 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     if view is not None and kind is VIEWS[0]:
         return contains(frame, a, view.owner, pa, view.origin)
     scalars = type(a) in SCALARS or isinstance(a, FIXED)
+    whole = growing.whole(recorder, b, pb) if kind is list and type(a) in SCALARS else None
+    if whole is not None:
+        recorder.typed(pa, a)
+        text, nodes = whole
+        known = recorder.as_node(pa, a)
+        if known is not None:
+            found = recorder.nodes(f"({{{len(nodes)}}} in {text})", (*nodes, known))
+            recorder.sure(found)
+            return a in b, found
     if kind in SEQUENCES and type(a) in SCALARS:
         parts = list(recorder.items(b, pb))
         if all(type(item) in SCALARS for item, _ in parts):
@@ -48,6 +61,10 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     if kind in SEQUENCES and any(type(x) is Tensor for x in (a, *b)):
         return _contains_tensor(frame, a, b, pa, pb), CONSTANT
     if kind in (list, tuple, set, frozenset, str, range) and scalars:
+        if kind is set:
+            found = _of_changing(recorder, a, b, pa, pb)
+            if found is not None:
+                return found, CONSTANT
         if kind in (set, frozenset) and isinstance(pb, Node):
             recorder.typed(pb, b)
             recorder.pin(pa, a)
@@ -65,6 +82,24 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         return bool(out) if recorder.dead else frame.truth_of(made, out), CONSTANT
     recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
     return a in b, None
+
+
+def _of_changing(recorder: Any, a: Any, b: Any, pa: Origin, pb: Origin) -> bool | None:
+    """Whether a key that differs from call to call is in a dict from outside, or one that the call
+    has stored by that key; None if it has to be the same at a replay."""
+    shadow = recorder.lists.get(id(b))
+    if not moving.is_key(recorder, a, pa) or (shadow is None and not isinstance(pb, Node)):
+        return None
+    if not all(type(key) in SCALARS for key in b):
+        return None
+    if shadow is not None:
+        return True if pa in shadow.loose else None
+    assert isinstance(pb, Node)
+    assert isinstance(pa, Node)
+    recorder.typed(pb, b)
+    recorder.typed(pa, a)
+    recorder.guard("{1} in {0}" if a in b else "{1} not in {0}", pb, pa)
+    return a in b
 
 
 def _contains_tensor(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:

@@ -154,9 +154,16 @@ def moves(recorder: Recorder, node: Origin, value: Any) -> bool:
     """Whether a number or text comes from a tensor, or was another one in a recording before."""
     if not isinstance(node, Node) or node in recorder.done or (node, "pinned") in recorder.done:
         return False
-    if node.late:
-        return True
-    text = str(node)
+    return node.late or differs(recorder, str(node), value)
+
+
+def is_key(recorder: Recorder, key: Any, origin: Origin) -> bool:
+    """Whether a plain key differs from call to call, so that a replay is to look it up."""
+    return type(key) in (int, str, float) and key == key and moves(recorder, origin, key)
+
+
+def differs(recorder: Recorder, text: str, value: Any) -> bool:
+    """Whether what a text stands for was another value in a recording before."""
     before = recorder.met.setdefault(text, value)
     if before is not _MOVES and identity(before) != identity(value):
         recorder.met[text] = _MOVES

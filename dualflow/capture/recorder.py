@@ -155,6 +155,7 @@ class Recorder:
         self.dropped = False  # whether an object from outside lost something that may die by that
         self.met = {} if met is None else met
         self.steps = 0  # calls and items of loops
+        self.copies = 0  # containers that a replay makes anew
         self.merging = 0  # calls with * or ** whose arguments Python has not put together
         self._tuples: dict[Any, tuple[Any, ...]] = {}
 

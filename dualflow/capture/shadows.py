@@ -28,13 +28,39 @@ class Shadow:
     """
 
     def __init__(self, recorder: Recorder, node: Node, value: Any) -> None:
-        self.node, self.kind = node, type(value)
+        self.recorder, self.node, self.kind = recorder, node, type(value)
         self.count = len(value)  # before the call
         self.held = tuple(value) if isinstance(value, dict) else ()  # its keys before the call
         self.added: list[Origin] = []  # appended
         self.parts: Born | None = None  # once all is known
-        self.changed: dict[Any, Origin] = {}
+        self.loose: dict[Node, tuple[Any, Origin]] = {}  # stored by keys that replays evaluate
+        self.taken = False  # whether a key was taken out
+        self._changed: dict[Any, Origin] = {}
         recorder.typed(node, value)
+
+    @property
+    def changed(self) -> dict[Any, Origin]:
+        """What was stored, by key: each is the same at a replay."""
+        loose, self.loose = self.loose, {}
+        for node, (key, part) in loose.items():
+            self.recorder.pin(node, key)
+            self._changed[key] = part
+        return self._changed
+
+    def stored(self) -> Iterator[tuple[Origin, Any, Origin]]:
+        """The keys that were stored with their origins, and the origins of the values."""
+        for key, part in self._changed.items():
+            yield CONSTANT, key, part
+        for node, (key, part) in self.loose.items():
+            yield node, key, part
+
+    def store(self, node: Node, key: Any, part: Origin) -> bool:
+        """Note a key that a replay evaluates; whether it may: keys that are stored behind it are
+        known to be others only if all are the same at a replay."""
+        if self._changed or (self.loose and node not in self.loose):
+            return False
+        self.loose[node] = key, part
+        return True
 
     def whole(self, recorder: Recorder) -> Born:
         """All parts, at the price of a guard on the length."""
@@ -143,7 +169,7 @@ def forget(recorder: Recorder, owner: dict, key: Any, origin: Origin) -> None:
     if key not in shadow.changed:
         recorder.guard("{k0} in {0}", shadow.node, constants=(key,))
     recorder.drops(owner[key])
-    shadow.changed[key] = CONSTANT
+    shadow.changed[key], shadow.taken = CONSTANT, True
     recorder.effects.append(("delete", shadow.node, key, recorder.effect_line()))
 
 

@@ -7,13 +7,14 @@ Comes in: values with their origins. Goes out: the node of a function of them.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import iteration
+from . import growing, iteration
 from .classes import built_in
 from .kinds import FIXED, SCALAR_TYPES
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
@@ -40,6 +41,10 @@ class Template:
             if found is None:
                 return ""
             return f"{self.fixed(_tensor)}({self._place(found)}, {value.requires_grad})"
+        whole = growing.whole(recorder, value, origin) if kind in (list, dict, Counter) else None
+        if whole is not None:
+            text, nodes = whole
+            return text.format(*map(self._place, nodes))
         origin = recorder.origin(origin, value)
         if isinstance(origin, Node) and (kind in SCALARS or kind in SCALAR_TYPES):
             recorder.typed(origin, value)

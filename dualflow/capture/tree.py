@@ -1,6 +1,7 @@
 """The trace tree of a compiled function: forks of alternatives, one block each.
 
-    Fork        = alternatives, tried in order: the first whose guards fit is taken
+    Fork        = alternatives, tried in order: the first whose guards fit and that leads somewhere
+                  is taken
     Alternative = a Block, and for each outcome of its test the Fork below
 
 Comes in: calls, and paths of recorded calls. Goes out: the result of a replay, or what is missing.
@@ -39,37 +40,36 @@ class Alternative:
         self.linked = block.compilation is None and block.graph is None
 
 
-def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None, Fork | None]:
-    """Replay a call: (result or marker, the last block, on a miss the fork that lacks a path)."""
+def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None]:
+    """Replay a call: the result, or a marker, and the last block; (MISS, None) if there is no path
+    for it."""
     late: dict[int, Any] = {}
     arrays: dict[Any, Any] = {}
-    fork = root
-    while True:
-        found: Any = MISS
-        alternative = None
-        for alternative in fork.alternatives:
-            if not alternative.linked:
-                if alternative.block.is_for_others(args):
-                    continue
-                waiting = _link(alternative.block)
-                if waiting is not None:
-                    if fits(alternative.block, args, kwargs, late, arrays):
-                        return waiting, alternative.block, None
-                    continue
-                alternative.linked = True
-            found = alternative.block.call(args, kwargs, late, arrays)
-            if found is not MISS:
-                break
-        if found is MISS or alternative is None:
-            return MISS, None, fork
+    todo = [iter(root.alternatives)]
+    while todo:
+        alternative = next(todo[-1], None)
+        if alternative is None:  # what fitted so far leads nowhere: another one may fit too
+            todo.pop()
+            continue
         block = alternative.block
+        if not alternative.linked:
+            if block.is_for_others(args):
+                continue
+            waiting = _link(block)
+            if waiting is not None:
+                if fits(block, args, kwargs, late, arrays):
+                    return waiting, block
+                continue
+            alternative.linked = True
+        found = block.call(args, kwargs, late, arrays)
+        if found is MISS:
+            continue
         if block.leaf or found is RAISED or found is PYTHON:
-            return found, block, None
-        key = outcome_key(found)
-        below = alternative.below.get(key)
-        if below is None:
-            return MISS, None, fork
-        fork = below
+            return found, block
+        below = alternative.below.get(outcome_key(found))
+        if below is not None:
+            todo.append(iter(below.alternatives))
+    return MISS, None
 
 
 def first(root: Fork, args: tuple, kwargs: dict) -> Alternative | None:
