@@ -24,20 +24,26 @@ import test_fidelity_tensors
 from coexecute_programs import trace
 from gpu_training import NETWORKS
 from harness import cases, check_against_reference, ops
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn_from
 from hypothesis import strategies as st
 from schedule_graphs import arrays_for, graphs
 from test_coexecute_random import check_close
+from test_gpu_narrow import PROGRAMS as NARROW
+from test_gpu_narrow import I, W, X
+from test_gpu_narrow import close as close_to
 from test_gpu_packed_attention import attended as packed
 from test_gpu_templates import CASES as ATTENTION
 from test_gpu_templates import PROGRAMS, attended, leaves, normal
 from test_packed_attention import CASES as PACKED
 from test_packed_attention import operands
+from test_triton_narrow import BYTES, between, equal, every_value
 from test_triton_products import CASES, F16, F32, attend, operands_of, product_of
 from triton_graphs import GRAPHS
 
 import dualflow as df
 from dualflow import errors
+from dualflow.base.narrow import bfloat16
 from dualflow.capture.coexecute import coexecute
 from dualflow.capture.segments import Segments
 from dualflow.codegen.triton_products import emit_product, product_grid, product_variants
@@ -50,6 +56,8 @@ from dualflow.pipeline import compile_graph
 from dualflow.runtime.gpu import images
 from dualflow.runtime.gpu.launching import Launcher
 from dualflow.runtime.gpu.libraries import capability, cupy
+from dualflow.runtime.gpu.memory import empty
+from dualflow.runtime.gpu.narrow import given
 
 pytestmark = [
     pytest.mark.gpu,
@@ -130,18 +138,18 @@ def test_a_form_of_kernel(name: str, n: int):
     arrays = [rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f"
               else rng.integers(0, 50, v.shape).astype(v.dtype) for v in graph.inputs]  # fmt: skip
     program = compile_graph(graph, device=CUDA).result()
-    given = [tensor.array for tensor in moved(arrays)]
+    there = [tensor.array for tensor in moved(arrays)]
     with np.errstate(all="ignore"):
         wanted = interpret(graph, arrays)
     for _ in range(4):  # launched one by one, then as a graph
-        for one, other in zip(program.run(given), wanted, strict=True):
+        for one, other in zip(program.run(there), wanted, strict=True):
             close = {"rtol": 2e-5, "atol": 1e-5} if other.dtype.kind == "f" else {"rtol": 0}
             np.testing.assert_allclose(one.get(), other, **close)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True,
           suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(graphs(), st.integers(0, 99))
+@drawn_from(graphs(), st.integers(0, 99))
 def test_random_programs(drawn, seed):
     graph, _ = drawn
     arrays = arrays_for(graph, seed)
@@ -164,9 +172,9 @@ def launch(text: KernelText, chosen: Variant, grid: int, arrays: list[Any],
     launcher(cupy().cuda.get_current_stream().ptr, *(array.data.ptr for array in arrays))
 
 
-@pytest.mark.parametrize("dtype", [F16, F32], ids=str)
+@pytest.mark.parametrize("dtype", [F16, bfloat16, F32], ids=str)
 def test_products_with_an_epilogue(dtype):
-    xp, rng = cupy(), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     m, n, k = 300, 272, 160
     a = (rng.standard_normal((1, m, k)) / 8).astype(dtype)
     b = (rng.standard_normal((1, n, k)) / 8).astype(dtype)
@@ -176,27 +184,50 @@ def test_products_with_an_epilogue(dtype):
     text = emit_product(product)
     wanted = df.gelu(df.asarray(a[0].astype(F32) @ b[0].astype(F32).T + bias)).numpy()
     for chosen in product_variants(product, integers, [True] * 4):
-        out = xp.zeros((1, m, n), dtype)
-        arrays = [xp.asarray(a), xp.asarray(b), out, xp.asarray(bias)]
+        out = empty((1, m, n), dtype)
+        arrays = [given(a), given(b), out, given(bias)]
         launch(text, chosen, product_grid(integers, chosen), arrays, [], integers)
         found = out.get()[0].astype(F32)
-        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
+        close = 2e-2 if dtype == bfloat16 else 2e-3
+        np.testing.assert_allclose(found, wanted, rtol=close, atol=close)
 
 
 @pytest.mark.parametrize("attention", CASES, ids=str)
 def test_attention_and_its_gradients(attention):
-    xp = cupy()
-    given = operands_of(attention, 200, 230)
+    operands = operands_of(attention, 200, 230)
 
     def run(text: KernelText, chosen: Variant, grid: int, arrays: list[Any], *numbers: Any) -> None:
-        there = [xp.asarray(array) for array in arrays]
+        there = [given(array) for array in arrays]
         launch(text, chosen, grid, there, *numbers)
         for array, moved_there in zip(arrays, there, strict=True):
             array[...] = moved_there.get()
 
-    close = {"rtol": 1e-2, "atol": 1e-2} if attention.dtype == F16 else {"rtol": 2e-4, "atol": 2e-4}
-    for name, found in attend(run, attention, given).items():
-        np.testing.assert_allclose(found, given[name], **close, err_msg=name)
+    close = {"float32": 2e-4, "float16": 1e-2, "bfloat16": 6e-2}[attention.dtype.name]
+    for name, found in attend(run, attention, operands).items():
+        np.testing.assert_allclose(found.astype(F32), operands[name], close, close, err_msg=name)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_programs_of_bfloat16_and_float8(name):
+    function, steps = NARROW[name]
+    here = [X.astype(df.bfloat16), W.astype(df.bfloat16), I]
+    there = [x.to(CUDA) for x in here]
+    f = df.compile(function, wait=True)
+    for found in (function(*there), f(*there), f(*there), f(*there)):
+        close_to(found, function(*here), steps)
+
+
+@pytest.mark.parametrize("dtype", [bfloat16, *BYTES], ids=str)
+def test_conversions_by_instructions_are_those_of_ml_dtypes(dtype):
+    """Every value read, and every rounding, ties and what is too large among them."""
+    x = every_value(dtype)
+    wide = between(dtype)
+    f = df.compile(lambda x, y: (x.astype(df.float32), y.astype(dtype)), wait=True)
+    for _ in range(2):
+        read, written = f(*moved([x, wide]))
+    with np.errstate(all="ignore"):
+        equal(read.to("cpu").numpy(), x.astype(F32))
+        equal(written.to("cpu").numpy(), wide.astype(dtype))
 
 
 @pytest.mark.parametrize("tuning", [0.0, 10.0])
@@ -279,9 +310,9 @@ def test_random_programs_co_executed(wait):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_attention(name, causal):
-    given, starts = operands(name, 16, "float32")
-    there = [x.to(CUDA) for x in (*given, *starts)]
-    wanted = packed(*given, *starts, causal=causal)
+    parts, starts = operands(name, 16, "float32")
+    there = [x.to(CUDA) for x in (*parts, *starts)]
+    wanted = packed(*parts, *starts, causal=causal)
     f = df.compile(lambda *xs: packed(*xs, causal=causal), wait=True)
     for _ in range(4):
         for one, other in zip(f(*there), wanted, strict=True):

@@ -53,6 +53,19 @@ def equal(found: np.ndarray, expected: np.ndarray) -> None:
                                   (np.signbit(other) | np.isnan(other)))  # fmt: skip
 
 
+def between(dtype: np.dtype) -> np.ndarray:
+    """Each value of `dtype`, what lies between it and the next, and a step beside that; and what
+    is too large, as float32."""
+    with np.errstate(all="ignore"):
+        each = every_value(dtype).astype(F32)
+        each = np.sort(each[np.isfinite(each)])
+        middles = (each[1:] * 0.5 + each[:-1] * 0.5).astype(F32)
+    more = [464, 465, 448, 480, 61439, 61440, 1e30, 3.4e38, 1e-40, -0.0, np.inf, -np.inf, np.nan]
+    infinity = F32.type(np.inf)
+    return np.concatenate([each, middles, np.nextafter(middles, infinity),
+                           np.nextafter(middles, -infinity), np.array(more, F32)])  # fmt: skip
+
+
 def casts(source: np.dtype, targets: list[np.dtype]) -> Kernel:
     lets = [load("x", "X", source)]
     lets += [Let(f"r{n}", "cast", ("x",), target) for n, target in enumerate(targets)]
@@ -74,16 +87,7 @@ def test_every_value_is_read(interpreter, source):  # noqa: F811
 
 @pytest.mark.parametrize("target", [bfloat16, *BYTES], ids=str)
 def test_every_rounding_is_to_nearest_even(interpreter, target):  # noqa: F811
-    """Each value, what lies between it and the next, and a step beside that; and what is too
-    large."""
-    with np.errstate(all="ignore"):
-        each = every_value(target).astype(F32)
-        each = np.sort(each[np.isfinite(each)])
-        middles = (each[1:] * 0.5 + each[:-1] * 0.5).astype(F32)
-    x = np.concatenate([each, middles, np.nextafter(middles, F32.type(np.inf)),
-                        np.nextafter(middles, F32.type(-np.inf)),
-                        [464, 465, 448, 480, 61439, 61440, 1e30, 3.4e38, 1e-40, -0.0, np.inf,
-                         -np.inf, np.nan]]).astype(F32)  # fmt: skip
+    x = between(target)
     out = np.zeros(len(x), target)
     launch(interpreter, casts(F32, [target]), [x, out])
     with np.errstate(all="ignore"):
