@@ -168,7 +168,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "functools.reduce(operator.add, map(fit, {L}), y)", "grid[:, k].sum() * {t}",
         "sum(grid[k])", "df.matmul(grid, weight)[:3]", "df.sort({t}, axis=0)",
         "df.broadcast_to({t}, (3, 3))", "df.take(grid, df.asarray([{i} % 4, k % 4]), axis=0)",
-        "{t}.astype(df.int64) << {i}", "~({t} > {r})", "next(rows(grid, 2))", "(q := {t}) + q",
+        "{t}.astype(df.int64) << {i}", "~({t} > {r})", "next(rows(grid, 2))",
         "grid[k][k]", "grid[k:][k:]", "grid[k, k]", "df.sum({t} * {t})", "df.mean({t}, axis=0)",
         "df.exp({t} * 0.1)", "df.clip({t}, -1, {r})",
     ),
