@@ -31,6 +31,13 @@ def test_ulps_counts_floats_between():
     assert ulps(np.zeros(2, np.float32), np.zeros(3, np.float32)) == np.inf
 
 
+def test_ulps_of_bfloat16():
+    x = df.asarray([1.0, -0.0]).astype(df.bfloat16).numpy()
+    further = (x.view(np.int16) + np.int16([2, 0])).view(x.dtype)
+    assert ulps(x, x) == 0
+    assert ulps(x, further) == 2
+
+
 def test_relative_is_against_the_largest():
     assert relative(np.float32([1.0, 100.0]), np.array([1.5, 100.0])) == 0.005
     assert relative(np.float32([np.nan]), np.array([np.nan])) == 0

@@ -22,6 +22,14 @@ def test_the_first_operation_is_named_with_line_and_operands():
     assert isinstance(caught.value, FloatingPointError)
 
 
+def test_narrow_floats_are_looked_at():
+    x = df.asarray([1.0, 0.0, 2.0]).astype(df.bfloat16)
+    with df.debug_nans(), pytest.raises(NonFiniteError) as caught:
+        1 / x
+    assert "divide made 1 infinite of 3 numbers" in str(caught.value)
+    assert "bfloat16 (3,) from 0 to 2" in str(caught.value)
+
+
 def test_infinities_may_be_left_alone():
     with df.debug_nans(infinities=False):
         x = df.log(df.tensor([0.0, 1.0]))

@@ -28,6 +28,7 @@ from dualflow.array.arrays import on_host
 from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
+from dualflow.base.dtypes import is_added, is_complex, is_inexact
 from dualflow.base.errors import ArgumentError
 from dualflow.base.telling import warn
 from dualflow.base.trees import flatten
@@ -36,8 +37,9 @@ from dualflow.ir.interpret import interpret
 from .segments import Program
 from .world import World
 
-#: By the bytes of a float: how far replays may be from eager, relative to the largest value.
-CLOSE = {2: 3e-2, 4: 1e-3, 8: 1e-9}
+#: By the bytes of a float, 1 for bfloat16: how far replays may be from eager, relative to the
+#: largest value.
+CLOSE = {1: 2e-1, 2: 3e-2, 4: 1e-3, 8: 1e-9}
 
 
 @final
@@ -164,17 +166,17 @@ def difference(
 
 
 def _same_bits(a: Any, b: Any) -> np.ndarray:
-    if a.dtype.kind not in "fc":
+    if not is_inexact(a.dtype):
         return np.asarray(a == b)
-    if a.dtype.kind == "c":
+    if is_complex(a.dtype):
         return _same_bits(a.real, b.real) & _same_bits(a.imag, b.imag)
     return ((a == b) & (np.signbit(a) == np.signbit(b))) | (np.isnan(a) & np.isnan(b))
 
 
 def _close(a: Any, b: Any) -> np.ndarray:
-    if a.dtype.kind not in "fc":
+    if not is_inexact(a.dtype):
         return np.asarray(a == b)
-    size = a.real.dtype.itemsize
+    size = 1 if is_added(a.dtype) else a.real.dtype.itemsize
     finite = np.abs(a[np.isfinite(a)])
     slack = CLOSE[size] * (float(finite.max()) if finite.size else 0.0)
     with np.errstate(invalid="ignore"):

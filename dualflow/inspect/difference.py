@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualflow.base.dtypes import is_float
+
 
 def ulps(a: np.ndarray, b: np.ndarray) -> float:
     """The largest difference in units in the last place; for integers and bools 0 or inf.
@@ -18,7 +20,7 @@ def ulps(a: np.ndarray, b: np.ndarray) -> float:
         return np.inf
     if a.size == 0:
         return 0.0
-    if a.dtype.kind != "f":
+    if not is_float(a.dtype):
         return 0.0 if np.array_equal(a, b) else np.inf
     both_nan = np.isnan(a) & np.isnan(b)
     steps = _ordered(a) - _ordered(b)

@@ -14,6 +14,7 @@ import numpy as np
 
 from dualflow.array.eager import EagerMode
 from dualflow.array.tensor import Tensor
+from dualflow.base.dtypes import is_complex, is_inexact
 from dualflow.base.errors import NonFiniteError
 from dualflow.ir.op import Kind, Op
 from dualflow.ops import door
@@ -68,10 +69,10 @@ class _Watching(EagerMode):
     def _look(self, op: Op, operands: Sequence[Any], out: Any) -> None:
         for result in out if isinstance(out, tuple) else (out,):
             array = result.array
-            if array.dtype.kind not in "fc" or self._fine(array).all():
+            if not is_inexact(array.dtype) or self._fine(array).all():
                 continue
             arrays = [x.array if type(x) is Tensor else np.asarray(x) for x in operands]
-            if all(a.dtype.kind not in "fc" or np.isfinite(a).all() for a in arrays):
+            if all(not is_inexact(a.dtype) or np.isfinite(a).all() for a in arrays):
                 raise _error(op, arrays, array, ~self._fine(array))
 
 
@@ -93,6 +94,6 @@ def _error(op: Op, operands: list[np.ndarray], made: np.ndarray, bad: np.ndarray
 
 def _range(array: np.ndarray) -> str:
     text = f"{array.dtype} {array.shape}"
-    if not array.size or array.dtype.kind == "c":
+    if not array.size or is_complex(array.dtype):
         return text
     return f"{text} from {array.min():g} to {array.max():g}"
