@@ -88,6 +88,17 @@ def test_lines_apart_are_walked_in_whole_vectors_where_they_are_short(columns, d
     assert ("whole_vectors()" in compiled_as_eager(inner, wide)) == (columns > WRITTEN_OUT)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "float16", "bool", "complex64"])
+@pytest.mark.parametrize("start", [1, 5, 17])
+def test_long_lines_begin_where_those_of_the_cache_do(start, dtype):
+    def around(x, y):
+        return x[1:-1, start:] + x[2:, start:] + y[:-2, start:]
+
+    wide, narrow = (100 * lines(5, 2601)).astype(dtype), (lines(5, 2601, 1) > 0).astype("int8")
+    assert "ahead(p" in compiled_as_eager(around, wide, narrow)
+    assert "ahead(p" in compiled_as_eager(around, narrow, wide[:, ::1])
+
+
 TURNED = ("float32", "float64", "float16", "int8", "uint16", "int64", "bool", "complex64")
 
 

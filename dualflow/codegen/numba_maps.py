@@ -1,8 +1,9 @@
 """The map form: nested loops over the grid, no folds; transposed accesses in tiles.
 
-Comes in: a Kernel without loops and totals. Goes out: its KernelText. Lines of memory are short or
-long. Short ones are walked in whole vectors. What is true from a place on, or up to one, along the
-lanes (the parts of a concatenation) is computed before a loop over the points in between.
+Comes in: a Kernel without loops and totals. Goes out: its KernelText. Lines of memory are walked in
+vectors: short ones in masked ones, long ones from where a line of the cache begins. What is true
+from a place on, or up to one, along the lanes (the parts of a concatenation) is computed before a
+loop over the points in between.
 """
 
 from __future__ import annotations
@@ -114,18 +115,19 @@ class MapEmitter(RowEmitter):
     # Lines of memory.
 
     def _lines_of_memory(self) -> None:
-        """Loops over the grid; those over short lines, if there are many, are written for them."""
+        """Loops over the grid, and over the vectors of lines if there are many lines."""
         *outer, last = self.kernel.grid
         edges = self._edges()
         with self.block(*map(self._walk, outer)):
-            if not outer or not (edges or self._suits_vectors()):
+            if outer and not edges and self._suits_vectors():
+                self._vectors(last)
+                return
+            if not outer or not edges:
                 self._line(last, edges)
                 return
             lo, hi = self.integers[f"lo_{last}"], self.integers[f"hi_{last}"]
             with self.block(f"if {hi} - {lo} <= {self._short(edges)}:", self._walk(last)):
                 self._stages()
-                if not edges:
-                    self.put("whole_vectors()")
             with self.block("else:"):
                 self._line(last, edges)
 
@@ -135,12 +137,30 @@ class MapEmitter(RowEmitter):
         widest = max(held_as(access.dtype).itemsize for access in self.kernel.accesses)
         return SHORT_LINE[several] // widest
 
+    def _vectors(self, axis: str) -> None:
+        """A line without parts. A long one is walked from where the first access begins a line of
+        the cache; what is before that in a masked vector, as are short ones."""
+        i, lo, hi = self.axes[axis], self.integers[f"lo_{axis}"], self.integers[f"hi_{axis}"]
+        b, lane = f"b{i[1:]}", self.kernel.grid.index(axis)
+        near = next(a for a in self.kernel.accesses if a.strides[lane] == 1)
+        pointer, place = self._place(near, {**self.axes, axis: lo})
+        with self.block(f"if {hi} - {lo} <= {self._short([])}:", self._walk(axis)):
+            self._stages()
+            self.put("whole_vectors()")
+        with self.block("else:"):
+            self.put(f"{b} = min({lo} + ahead({pointer}, {place}), {hi})")
+            with self.block(f"for {i} in range({lo}, {b}):"):
+                self._stages()
+                self.put("whole_vectors()")
+            with self.block(f"for {i} in range({b}, {hi}):"):
+                self._stages()
+
     def _suits_vectors(self) -> bool:
         """Whether a masked vector does what a loop over single points would do."""
         lane = self.kernel.grid.index(self.kernel.lanes)
         plain = not any(let.op == "gather" or _is_masked(let) for let in self._every)
-        near = all(access.strides[lane] in (0, 1) for access in self.kernel.accesses)
-        return plain and near and any(let.op == "load" for let in self._every)
+        near = {access.strides[lane] for access in self.kernel.accesses}
+        return plain and 1 in near <= {0, 1} and any(let.op == "load" for let in self._every)
 
     def _line(self, axis: str, edges: list[Let]) -> None:
         """The loop over the lanes, between the places where a comparison turns."""

@@ -15,6 +15,7 @@ from .cpu_math.builder import Scalar
 from .cpu_math.complex_numbers import Pair
 from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
+from .lines import ahead
 from .narrow_floats import read, rounded, written
 from .products.tiles import NAMESPACE as PRODUCTS
 from .translation import kinds as types
@@ -205,5 +206,6 @@ NAMESPACE: dict[str, Any] = {
     "from_bits": from_bits,
     "to_bits": to_bits,
     "turned": turned,
+    "ahead": ahead,
     **types.DTYPES,
 }

@@ -6,6 +6,7 @@ strides and constants are launch arguments, so one kernel serves every batch siz
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -88,7 +89,7 @@ class _Shaping:
         self.used = terms_under([*lowering.checks, *(term for _, term in every)])
         self.looks = [t.key for t in self.used if t.op in ("load", "gather")]
         stored = [look for look, _ in every]
-        self.looks = list(dict.fromkeys([*self.looks, *stored]))
+        self.looks = _most_alike_first(list(dict.fromkeys([*self.looks, *stored])))
         self.vectors = [look.strides for look in self.looks]
         self.vectors += [t.key[0] for t in self.used if t.op == "place"]  # type: ignore[index]
         # kernel axes: runs of domain axes that lie one after the other in every access
@@ -384,6 +385,23 @@ class _Shaping:
             total = Term(p.add.op.name, int64, (total, _integer(offset)))
         self.places[term] = total
         return total
+
+
+def _most_alike_first(looks: list[Look]) -> list[Look]:
+    """First what lies as far along the lines of its value as most others: lines are walked from
+    where it begins a line of the cache."""
+
+    def along(look: Look) -> tuple[Value, int]:
+        offset = look.offset
+        for stride in sorted(map(abs, look.strides), reverse=True):
+            offset = offset % stride if stride > 1 else offset
+        return look.value, offset
+
+    read = [look for look in looks if look.mode != "out"]
+    counts = Counter(map(along, read))
+    most = max(counts.values(), default=0)
+    first = next((look for look in read if counts[along(look)] == most > 1), None)
+    return looks if first is None else [first, *(look for look in looks if look is not first)]
 
 
 def _integer(number: int) -> Term:
