@@ -11,6 +11,7 @@ from dualflow.base.errors import ArgumentError, DTypeError, ShapeError, SharingE
 from dualflow.ops import devices, door
 from dualflow.ops.functions.elementwise import astype
 
+from . import dlpack
 from .tensor import Tensor
 
 #: types whose values become arrays of their own
@@ -197,7 +198,7 @@ def from_dlpack(value: Any, /, *, device: str | None = None, copy: bool | None =
     if place is not None and place.type != "cpu":
         return from_dlpack(value, copy=copy).to_device(place)
     try:
-        array = np.from_dlpack(value, device="cpu" if device else None, copy=copy)
+        array = dlpack.adopted(value, device="cpu" if device else None, copy=copy)
     except (BufferError, RuntimeError, ValueError) as cause:
         raise SharingError(f"a {type(value).__name__} by DLPack: {cause}") from cause
     if copy:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dualflow.base.dtypes import NAMED, compute_dtype, is_added, python_type, storable
 from dualflow.base.errors import DTypeError, DualflowError, InPlaceError, refusal
-from dualflow.ir.op import Op
+from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
 from dualflow.ops.promotion import SCALARS, operand_dtypes, plan
@@ -57,7 +57,8 @@ class EagerMode:
                 return _wrap_view(made, inputs[0], op, attributes)
             return _wrap(away[0].packed(made))
         try:
-            made = (op.compute if NAMED else op.numpy)(*arrays, **attributes)
+            compute = op.compute if NAMED or op.kind is Kind.CONTRACTION else op.numpy
+            made = compute(*arrays, **attributes)
         except DualflowError:
             raise
         except Exception:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 
-from dualflow.base.dtypes import is_inexact
+from dualflow.base.dtypes import is_added, is_inexact
 from dualflow.base.errors import (
     ArgumentError,
     DeviceError,
@@ -28,7 +29,7 @@ from dualflow.ir.op import Op
 from dualflow.ops import composites, devices, door, operators, views
 from dualflow.ops.functions import elementwise, indexing, joining, linear, movement, reduction
 
-from . import protocols
+from . import dlpack, protocols
 from .storage import Storage
 
 _new = object.__new__
@@ -309,10 +310,9 @@ class Tensor:
         if away and self.device != "cpu":
             return away[0].exported(self, stream, dl_device, copy)
         array = door.state.mode.values(self) if copy else self.numpy()
+        export = partial(dlpack.exported, array) if is_added(self.dtype) else array.__dlpack__
         try:
-            return array.__dlpack__(
-                stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
-            )
+            return export(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
         except (BufferError, RuntimeError) as cause:
             raise SharingError(f"a tensor of {self.dtype.name} by DLPack: {cause}") from cause
 

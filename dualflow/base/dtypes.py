@@ -124,7 +124,7 @@ def is_inexact(dtype: np.dtype) -> bool:
 
 def is_added(dtype: np.dtype) -> bool:
     """Whether `dtype` is one that NumPy lacks: bfloat16 or one of 8 bits."""
-    return dtype.num >= FIRST_ADDED and dtype.name in ADDED
+    return dtype.num >= FIRST_ADDED and (dtype in NAMED or dtype.name in ADDED)
 
 
 def compute_dtype(dtype: np.dtype) -> np.dtype:
@@ -190,7 +190,8 @@ def promote(a: np.dtype, b: np.dtype) -> np.dtype:
         return a
     for one, other in ((a, b), (b, a)):
         if kind(one) == "s":
-            raise DTypeError(f"{one.name} beside {other.name}", why="it is stored and cast alone",
+            raise DTypeError(f"{one.name} beside {other.name}",
+                             why="floats of 8 bits are stored, moved and cast, nothing else",
                              instead="astype(df.float32) first")  # fmt: skip
     if is_inexact(a) != is_inexact(b):
         return a if is_inexact(a) else b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -13,11 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dualflow import api as df
-from dualflow.base.dtypes import complex128
+from dualflow.base.dtypes import as_dtype, complex128
 from dualflow.base.errors import ArgumentError, DTypeError, FileError
 from dualflow.ops.operands import own
 
 FilePath = str | os.PathLike[str]
+#: the format's names of dtypes that NumPy lacks
+_ADDED = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 
 
 def save(
@@ -107,9 +110,23 @@ def load(path: FilePath, names: Iterable[str] | None = None) -> dict[str, df.Ten
                 if name not in found:
                     raise ArgumentError(f"no tensor {name!r} in {os.fspath(path)}",
                                         instead=f"one of {sorted(found)}")  # fmt: skip
-            return {name: own(file.get_tensor(name)) for name in wanted}
+            return {name: own(_array(file, path, name)) for name in wanted}
     except SafetensorError as cause:
         raise FileError(f"{os.fspath(path)} as a safetensors file: {cause}") from cause
+
+
+def _array(file: Any, path: FilePath, name: str) -> np.ndarray:
+    """The values of a tensor of an open file, which is known to be sound."""
+    part = file.get_slice(name)
+    added = _ADDED.get(part.get_dtype())
+    if added is None:
+        return file.get_tensor(name)
+    with open(path, "rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+        first, end = json.loads(raw.read(length))[name]["data_offsets"]
+        raw.seek(8 + length + first)
+        values = np.frombuffer(bytearray(raw.read(end - first)), as_dtype(added))
+    return values.reshape(part.get_shape())
 
 
 def metadata(path: FilePath) -> dict[str, str]:

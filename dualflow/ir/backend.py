@@ -47,6 +47,7 @@ class Backend:
         short: axes of at most so many points may be written out in the text of a kernel.
         parts: of how many operands a kernel may assemble a value.
         priced: whether `ir/costs.py` knows what its steps take.
+        widens: whether libraries compute products of narrow floats in float32.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Backend:
     repeats: bool = False
     short: int = 0
     priced: bool = False
+    widens: bool = False
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False,
@@ -66,6 +68,6 @@ _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64
 _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, columns=64, padded=True,
                        scans=True)  # fmt: skip
 NUMBA = Backend("numba", loops=True, spreading=_THREADS, parts=16, totals=True, lends=True,
-                chains=True, repeats=True, short=4, priced=True)  # fmt: skip
+                chains=True, repeats=True, short=4, priced=True, widens=True)  # fmt: skip
 TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4)
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from dualflow.base.dtypes import FIRST_ADDED, compute_dtype, kind
+from dualflow.base.dtypes import compute_dtype, float16, is_added, kind
 from dualflow.base.records import entity
 
 from .types import TensorType
@@ -124,12 +124,17 @@ class Op:
         """Whether every backend gives NumPy's bits for a first input of `dtype`."""
         return kind(dtype) in self.exact if isinstance(self.exact, str) else self.exact
 
-    def compute(self, *arrays: Any, **attributes: Any) -> Any:
-        """`numpy` on arrays of any dtypes: the floats that NumPy lacks are computed in float32, and
-        the result is rounded once."""
+    def widens(self, dtype: Any) -> bool:
+        """Whether NumPy computes operands of `dtype` as float32, and the result is rounded once:
+        floats that NumPy lacks, and in products float16, which no BLAS takes."""
         if self.as_given or self.kind not in _COMPUTING:
-            return self.numpy(*arrays, **attributes)
-        if all(array.dtype.num < FIRST_ADDED for array in arrays):
+            return False
+        narrow = self.kind is Kind.CONTRACTION or "products" in self.spelling
+        return is_added(dtype) or (narrow and dtype == float16)
+
+    def compute(self, *arrays: Any, **attributes: Any) -> Any:
+        """`numpy` on arrays of any dtypes: see `widens`."""
+        if not any(self.widens(array.dtype) for array in arrays):
             return self.numpy(*arrays, **attributes)
         types = self.infer(tuple(TensorType(x.shape, x.dtype) for x in arrays), attributes)
         wide = (array.astype(compute_dtype(array.dtype), copy=False) for array in arrays)

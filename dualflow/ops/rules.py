@@ -19,18 +19,21 @@ KIND_NAMES = {
     "u": "unsigned integers",
     "f": "floats",
     "c": "complex numbers",
-    "s": "floats of 8 bits",
 }
 
 
 def check_kind(what: str, dtype: np.dtype, kinds: str) -> None:
     """DTypeError unless `dtype` is of one of `kinds`."""
     letter = kind(dtype)
-    if letter not in kinds:
-        taken = " and ".join(KIND_NAMES[letter] for letter in kinds)
-        raise DTypeError(f"{what} of {dtype.name}", why=f"it takes {taken}",
-                         instead="astype(df.float32) first" if letter == "s" else
-                         "astype(...) to such a dtype first")  # fmt: skip
+    if letter in kinds:
+        return
+    if letter == "s":
+        raise DTypeError(f"{what} of {dtype.name}",
+                         why="floats of 8 bits are stored, moved and cast, nothing else",
+                         instead="astype(df.float32) first")  # fmt: skip
+    taken = " and ".join(KIND_NAMES[kind] for kind in kinds if kind != "s")
+    raise DTypeError(f"{what} of {dtype.name}", why=f"it takes {taken}",
+                     instead="astype(...) to such a dtype first")  # fmt: skip
 
 
 def ordered(x: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ from .splitting import split_folds
 from .spreading import spread_folds
 from .totals import join_totals, lower
 from .units import Group, Library
+from .widening import widen
 
 #: What the status that a check sets means.
 ERRORS = (
@@ -153,6 +154,7 @@ def plan_with_reasons(
     fused, each operation runs by itself."""
     if layouts is None:
         layouts = [View.contiguous(value.shape) for value in graph.inputs]
+    graph = widen(graph, backend)
     made = _Assembly(graph, layouts, backend, into or {}).plan()
     if not backend.priced:
         return made

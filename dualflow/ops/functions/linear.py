@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dualflow.base.dtypes import promote
+from dualflow.base.dtypes import compute_dtype, promote
 from dualflow.base.errors import ShapeError
 from dualflow.base.shapes import Shape, as_integer, broadcast, normal_axis, size_of
 from dualflow.ir.op import Kind, Op
@@ -82,7 +82,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 
 def _in_one_step(x: Tensor, y: Tensor) -> Tensor | None:
     """`x` by a matrix or vector, in a mode that takes no notes of how; None elsewhere."""
-    eager = door.computing(x, y)
+    eager = door.computing(x, y) if compute_dtype(x.dtype) == x.dtype else None
     if eager is not None:  # the bits of a matrix of one row or column
         return eager.compute(np.matmul if len(x.shape) < 3 else _rows_times, (x, y))
     mapped = getattr(door.state.mode, "product", None)
