@@ -20,8 +20,8 @@ from dualflow.base.digest import hashed
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import roll, simplify
-from dualflow.runtime import cache, cpu
-from dualflow.runtime.behind import Behind, Planned, Unplanned, answer, kept
+from dualflow.runtime import cache
+from dualflow.runtime.behind import Behind, Planned, Unplanned, answer, kept, on_cpu
 
 Layouts = Sequence[View] | None
 Into = Mapping[int, int] | None
@@ -44,28 +44,23 @@ def compile_graph(
 ) -> Any:
     """Start compiling `graph` for inputs that lie as `layouts` say (default: contiguous); outputs
     named in `into` may be stored in the memory of the input of that number (see `plan`). With
-    `behind`, the helper process plans too; on another `device` than the CPU it only compiles.
+    `behind`, the helper process plans too.
 
     Raises:
         Unplanned: with loops made of its repeated stretches, it has more than `most` nodes.
         DeviceError: there is no such device.
     """
-    if device != "cpu":
-        name = digest(graph, layouts, into, device)
-        return _gpu().start(kept(name, lambda: plan(graph, layouts, into, most, device)), device)
+    name = digest(graph, layouts, into, device) if KEEPS or behind or device != "cpu" else None
+    prepare = on_cpu if device == "cpu" else _gpu().on(device)
     if behind:
-        name = digest(graph, layouts, into)
         return Behind(
             f"{__name__}:plan_pickled",
-            lambda: pickle.dumps((graph, layouts, into, most, name, _settings())),
+            lambda: pickle.dumps((graph, layouts, into, most, str(device), name, _settings())),
             name,
-            lambda: plan(graph, layouts, into, most),
+            lambda: plan(graph, layouts, into, most, device),
+            prepare,
         )
-    name = digest(graph, layouts, into) if KEEPS else None
-    planned = kept(name, lambda: plan(graph, layouts, into, most))
-    compilation = cpu.prepare(planned.program, planned.texts, planned.reasons)
-    compilation.rolled = planned.rolled
-    return compilation
+    return prepare(kept(name, lambda: plan(graph, layouts, into, most, device)), {})
 
 
 def _gpu() -> Any:
@@ -90,12 +85,12 @@ def plan(
 
 def plan_pickled(given: bytes) -> bytes:
     """What the helper does with a graph that `compile_graph` sent: plan and compile it."""
-    graph, layouts, into, most, name, settings = pickle.loads(given)
+    graph, layouts, into, most, device, name, settings = pickle.loads(given)
     with config.config(**settings):
         try:
-            return answer(plan(graph, layouts, into, most), name)
+            return answer(plan(graph, layouts, into, most, device), name, device)
         except Unplanned as why:
-            return answer(why, name)
+            return answer(why, name, device)
 
 
 def digest(

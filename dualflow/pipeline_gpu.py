@@ -9,21 +9,27 @@ from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_forms import forms
 from dualflow.codegen.triton_variants import choose
 from dualflow.ir.backend import TRITON
-from dualflow.runtime.behind import Planned
+from dualflow.runtime.behind import Images, Planned, Prepare
+from dualflow.runtime.gpu.libraries import capability
 from dualflow.runtime.gpu.program import Compilation, Ways, prepare
 
-__all__ = ["TRITON", "Compilation", "emit", "start"]
+__all__ = ["TRITON", "Compilation", "emit", "on"]
 
 WAYS = Ways(choose, forms)
 
 
-def start(planned: Planned, device: str) -> Compilation:
-    """Start compiling a program for a device such as "cuda:0".
+def on(device: str) -> Prepare:
+    """What starts compiling a program for a device such as "cuda:0".
 
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: there is no such device, or kernels do not run on it.
     """
     number = int(device.partition(":")[2])
-    compilation = prepare(planned.program, planned.texts, WAYS, number, planned.reasons)
-    compilation.rolled = planned.rolled
-    return compilation
+    capability(number)
+
+    def start(planned: Planned, images: Images) -> Compilation:
+        compilation = prepare(planned.program, planned.texts, WAYS, number, planned.reasons)
+        compilation.rolled = planned.rolled
+        return compilation
+
+    return start

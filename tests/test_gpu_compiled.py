@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 from schedule_graphs import Builder
 
 import dualflow as df
-from dualflow import errors
+from dualflow import errors, pipeline
 from dualflow.ir.graph import Graph
 from dualflow.ops import primitives as p
 from dualflow.pipeline import compile_graph
+from dualflow.runtime import helper
 from dualflow.runtime.gpu import compile as gpu_compile
 from dualflow.runtime.gpu import launching
 
@@ -144,6 +146,25 @@ def test_random_numbers_in_a_program_are_those_of_the_cpu():
             found.append([f(x).tolist() for _ in range(3)])
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
+
+
+def test_programs_are_planned_behind_the_call(monkeypatch):
+    """CuPy runs the function until the helper process has planned it and kernels are there."""
+    monkeypatch.setattr(helper, "_PAUSE", 0.0)
+
+    def plan(*given):
+        raise AssertionError("planned in this process")
+
+    monkeypatch.setattr(pipeline, "plan", plan)
+    x = matrix(4, 5)
+    f = df.compile(lambda x: df.tanh(x) * 3.0 + x.sum(axis=0))
+    there, wanted = x.to("cuda"), (df.tanh(x) * 3.0 + x.sum(axis=0)).tolist()
+    deadline = time.monotonic() + 60
+    while not f.stats()["replays"]:
+        assert time.monotonic() < deadline, f.explain()
+        np.testing.assert_allclose(f(there).tolist(), wanted, rtol=1e-5)
+        time.sleep(0.01)
+    assert f.stats()["eager_calls"] > 0
 
 
 def test_programs_become_graphs_when_addresses_repeat():

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 from dualflow.base import config
 from dualflow.base.counters import count
@@ -23,7 +24,7 @@ from dualflow.ir.text import KernelText
 
 from . import builds, cache, helper, native, products, side_by_side, threads
 from .compile import compile_text, fingerprint
-from .cpu import Compilation, Executable
+from .cpu import Compilation
 
 
 @entity
@@ -39,6 +40,11 @@ class Planned:
     program: Program
     texts: Mapping[Kernel, KernelText]
     reasons: tuple[str, ...]
+
+
+#: by fingerprint of a text: its machine code, or what went wrong with it
+Images = dict[str, bytes | str]
+Prepare = Callable[[Planned, Images], Any]
 
 
 class Unplanned(Exception):  # noqa: N818 - a verdict, not an error of the user
@@ -61,11 +67,11 @@ def machine_under_way() -> bool:
     return bool(_machine) and not _machine[0].poll()
 
 
-def answer(planned: Planned | Unplanned, name: str | None) -> bytes:
-    """What the helper sends: the plan, and the object bytes of each text that is not on disk, or
-    what went wrong with it. All of it is put there at once: the parent may end before it asks."""
-    images: dict[str, bytes | str] = {}
-    if isinstance(planned, Planned):
+def answer(planned: Planned | Unplanned, name: str | None, device: str = "cpu") -> bytes:
+    """What the helper sends: the plan, and of texts for the CPU not on disk the object bytes,
+    or what went wrong. All of it is put there at once: the parent may end before it asks."""
+    images: Images = {}
+    if isinstance(planned, Planned) and device == "cpu":
         texts = [*products.texts_of(planned.program), *_longest_first(planned.texts.values())]
         wanted = {builds.key(text): text for text in texts}
         missing = [text for key, text in wanted.items() if not cache.holds(key)]
@@ -91,6 +97,15 @@ def _compiled(text: KernelText) -> bytes:
     return image
 
 
+def on_cpu(planned: Planned, images: Images) -> Compilation:
+    """The compilation of a program for the CPU."""
+    for text in planned.texts.values():
+        builds.start(text, images.get(fingerprint(text)))
+    compilation = Compilation(planned.program, planned.texts, planned.reasons)
+    compilation.rolled = planned.rolled
+    return compilation
+
+
 class Behind:
     """See the module.
 
@@ -99,11 +114,14 @@ class Behind:
     """
 
     def __init__(
-        self, task: str, given: Callable[[], bytes], name: str | None, here: Callable[[], Planned]
-    ) -> None:
-        self.name, self._here = name, here
+        self, task: str, given: Callable[[], bytes], name: str | None, here: Callable[[], Planned],
+        prepare: Prepare = on_cpu,
+    ) -> None:  # fmt: skip
+        """`prepare`: starts the compilation of what was planned, of which some texts may be machine
+        code already."""
+        self.name, self._here, self._prepare = name, here, prepare
         self._planned: Planned | None = None
-        self._made: Compilation | None = None
+        self._made: Any = None
         self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._job: helper.Job | None = None
@@ -125,7 +143,7 @@ class Behind:
         except Exception:
             return True  # `result()` raises it again
 
-    def result(self) -> Executable:
+    def result(self) -> Any:
         """The program ready to run; waits for it.
 
         Raises:
@@ -155,9 +173,11 @@ class Behind:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        return self.planned.reasons
+        """What was planned and why, as the compilation has it."""
+        reasons: tuple[str, ...] = self._prepared().reasons
+        return reasons
 
-    def _prepared(self) -> Compilation:
+    def _prepared(self) -> Any:
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -167,13 +187,11 @@ class Behind:
                 except Exception as failure:
                     self._failure = failure
                     raise
-                for text in planned.texts.values():
-                    builds.start(text, images.get(fingerprint(text)))
-                self._made = Compilation(planned.program, planned.texts, planned.reasons)
+                self._made = self._prepare(planned, images)
                 self._planned, self._job = planned, None
             return self._made
 
-    def _taken(self) -> tuple[Planned, dict[str, bytes | str]]:
+    def _taken(self) -> tuple[Planned, Images]:
         """The plan and what machine code came with it: from disk, from the helper, or made here."""
         if self._stored:
             assert self.name is not None
