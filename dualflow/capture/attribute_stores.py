@@ -104,9 +104,11 @@ def _store_in_class(
     if not plain or part is None or not owner.__flags__ & (1 << 9):
         recorder.refuse(f"{name} stored in the class {owner.__name__}")
         return
+    recorder.stored[id(owner), name] = part
+    if isinstance(origin, Born):  # made in the call
+        return
     recorder.pin(origin, owner)
     recorder.drops(vars(owner).get(name))
-    recorder.stored[id(owner), name] = part
     recorder.keep(owner)
     node = recorder.constant(owner)
     recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
@@ -126,7 +128,12 @@ def storable_directly(recorder: Recorder, kind: type, name: str) -> bool:
     found, raw, _ = lookup(kind, name)
     if kind is Generator:  # draws move it as well
         return False
-    if found and recorder.classes.stored(kind, name) is not None:
+    stored = recorder.classes.stored(kind, name) if found else None
+    if stored is not None and kind.__dictoffset__ and not hasattr(type(raw), "__set__"):
+        recorder.typed(stored, raw)
+        recorder.classes.find(kind, "__setattr__")
+        return True
+    if stored is not None:
         return False
     if found and hasattr(type(raw), "__set__") and not isinstance(raw, types.MemberDescriptorType):
         return False

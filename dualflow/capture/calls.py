@@ -174,6 +174,8 @@ def find(call: Call) -> Plan | None:
     f, origin, recorder = call.function, call.origin, call.recorder
     kind = type(f)
     if kind is types.FunctionType:
+        if origin is CONSTANT and isinstance(made := recorder.known(f), Born):
+            call.origin = origin = made  # of a class that was made in the call
         before = recorder.handlers.get(f)
         if before is not None and before[0] is origin:
             return before[1](call)

@@ -37,11 +37,26 @@ class Classes:
         self._found: dict[tuple[int, str], Node | None] = {}
         self._plain: dict[int, bool] = {}
         self._spaces: dict[int, Any] = {}
+        self._made: set[int] = set()  # classes made in the call, and what they hold
 
     def release(self) -> None:
         """The classes may die now."""
-        for kept in (self._ordered, self._found, self._plain, self._spaces):
+        for kept in (self._ordered, self._found, self._plain, self._spaces, self._made):
             kept.clear()
+
+    def make(self, cls: type) -> None:
+        """A class was made in the call: what it is asked for is certain."""
+        self._made.update(map(id, (cls, *vars(cls).values())))
+        self.recorder.keep((cls, *vars(cls).values()))
+
+    def certain(self, node: Node) -> bool:
+        """Whether a node asks a class that was made in the call, and nothing else."""
+        if not self._made or not all(map(self.certain, node.parents)):
+            return False
+        return bool(node.parents) or any(
+            id(value.owner() if type(value) is Namespace else value) in self._made
+            for value in node.constants
+        )
 
     def proxy(self, cls: type) -> Any:
         """What stands for the namespace of a class, one object for each class."""

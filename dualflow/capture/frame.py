@@ -28,6 +28,7 @@ from . import (
     item_stores,
     iteration,
     known_locks,
+    local_classes,
     managers,
     namespaces,
     twins,
@@ -135,6 +136,23 @@ class Frame(Matching):
             for f, origin in reversed(before):
                 made, found = self.invoke(f, origin, (made,), (self.slots[slot],))
                 self.slots[slot] = found
+            return made
+
+        return decorated
+
+    def class_made(
+        self, slot: int, parts: tuple, pinned: tuple, numbers: tuple[int, ...], *by: Any
+    ) -> Any:
+        """What decorates an inner class: the hook that sees it, then its decorators, the last one
+        first."""
+        before = [(f, None if self.recorder.dead else self.origin(number, f))
+                  for f, number in zip(by, numbers, strict=True)]  # fmt: skip
+
+        def decorated(made: Any) -> Any:
+            if not self.recorder.dead:
+                self.slots[slot] = local_classes.class_made(self, made, parts, pinned)
+            for f, origin in reversed(before):
+                made, self.slots[slot] = self.invoke(f, origin, (made,), (self.slots[slot],))
             return made
 
         return decorated

@@ -14,6 +14,7 @@ import copy
 from types import CodeType
 from typing import Any, NamedTuple
 
+from .class_statements import class_with_hooks
 from .expressions import FRAME, Refused, Shape, at
 from .locate import FunctionNode, Module, locate, rebuild
 from .patterns import Patterns
@@ -254,6 +255,9 @@ class Statements(Patterns):
                 at(ast.Expr(self.hook(node, f"store_{kind}", slot, node.name, load)), node)
             )
         return found
+
+    def s_ClassDef(self, node: ast.ClassDef) -> list[ast.stmt]:  # noqa: N802
+        return class_with_hooks(self, node)
 
     def s_Import(self, node: ast.Import | ast.ImportFrom) -> list[ast.stmt]:  # noqa: N802
         found: list[ast.stmt] = [node]

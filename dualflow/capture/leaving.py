@@ -54,6 +54,8 @@ def _made_again(recorder: Recorder, frame: Frame, error: BaseException) -> bool:
         return False
     if isinstance(type(error).__new__, types.FunctionType):
         return False
+    if isinstance(recorder.known(type(error)), Born):  # of a class made in the call
+        return False
     if origin.parts == "constant":
         known = all(type(part) in SCALARS for part in (*error.args, *vars(error).values()))
     else:

@@ -204,10 +204,11 @@ def rebuild(
 
 def _named(code: CodeType, name: str) -> CodeType:
     """`code` under another qualified name, as is the code within."""
+    told = not code.co_flags & 1  # a class says its name in its body
     constants = tuple(
         _named(part, name + part.co_qualname.removeprefix(code.co_qualname))
         if isinstance(part, CodeType) and part.co_qualname.startswith(code.co_qualname + ".")
-        else part
+        else (name if told and part == code.co_qualname else part)
         for part in code.co_consts
     )
     return code.replace(co_qualname=name, co_consts=constants)

@@ -93,7 +93,7 @@ def _pin_born(recorder: Recorder, origin: Born, value: Any) -> None:
     elif origin.kind == "slice":
         for name, part in zip(("start", "stop", "step"), origin.parts, strict=True):
             pin(recorder, part, getattr(value, name))
-    elif origin.kind != "set":
+    elif origin.kind not in ("set", "class"):
         recorder.refuse(f"a {type(value).__name__} made in the call, used where its value matters")
 
 

@@ -327,7 +327,8 @@ class Recorder:
 
     def needs(self, node: Node) -> None:
         """A replay must evaluate `node`, even if nobody uses it: that may raise."""
-        if (node, "needed") not in self.done and not self.dead:
+        known = (node, "needed") in self.done or self.dead
+        if not known and not self.classes.certain(node):
             self.done.add((node, "needed"))
             if node.late:
                 self.computed.append(node)
@@ -359,6 +360,8 @@ class Recorder:
         if node in self.done or self.dead:
             return
         self.done.add(node)
+        if self.classes.certain(node):
+            return
         if node.late:
             if self.drawn.calls:  # it would have to be set back where another outcome is met
                 self.refuse("a value decides after NumPy drew random numbers")

@@ -112,6 +112,8 @@ class Planner:
 
     def _constant(self, value: Any) -> tuple[Any, ...]:
         kind = type(value)
+        if isinstance(self.recorder.known(value), Born):
+            raise Unsupported(f"a {kind.__name__} made in the call")
         if isinstance(value, FIXED) or kind is types.FunctionType:
             return ("constant", value)
         if kind is tuple or kind is frozenset:
@@ -124,6 +126,8 @@ class Planner:
 
     def _born(self, value: Any, origin: Born) -> tuple[Any, ...]:
         kind, parts = type(value), origin.parts
+        if isinstance(self.recorder.known(kind), Born) or origin.kind == "class":
+            raise Unsupported("a class made in the call, or an instance of one")
         if origin.kind in ("list", "tuple"):
             if kind not in (list, tuple, deque) and not hasattr(kind, "_fields"):
                 raise Unsupported(f"a {kind.__name__}")
