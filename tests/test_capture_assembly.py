@@ -19,9 +19,9 @@ import dualflow as df
 from dualflow.base import config
 from dualflow.capture import whole
 from dualflow.capture.assembly import Assembler, Other
-from dualflow.capture.commit import apart, store
 from dualflow.capture.emit import FITS, MISS, PYTHON, RAISED
 from dualflow.capture.error_state import error_state
+from dualflow.capture.redoing import apart, store
 from dualflow.ops import door
 from dualflow.runtime import machine, native
 from dualflow.runtime.machine import ALIVE, REGISTERS

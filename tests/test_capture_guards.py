@@ -177,7 +177,7 @@ def test_a_new_size_leaves_the_guards_of_others_uncompiled():
         compiled(df.ones(size), df.ones(1))
     blocks = [alternative.block for alternative in compiled._root.alternatives]
     assert [block.arguments[0][:2] for block in blocks] == [(0, (size,)) for size in sizes]
-    assert not any("block" in block._namespace for block in blocks)
+    assert not any("block" in block.written.namespace for block in blocks)
     assert replayed(compiled, df.zeros(5), df.ones(1)) == ([3.0] * 5, True)
-    assert ["block" in block._namespace for block in blocks] == [size == 5 for size in sizes]
+    assert ["block" in block.written.namespace for block in blocks] == [size == 5 for size in sizes]
     assert compiled.stats()["recordings"] == len(sizes)

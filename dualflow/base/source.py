@@ -47,20 +47,21 @@ def user_line(frame: FrameType | None = None) -> SourceLine | None:
 
     Where no frame lies outside, the outermost frame is given.
     """
-    here = last = frame or sys._getframe(1)
+    here: Any = frame or sys._getframe(1)
     inside = _inside.get
-    while here is not None:
-        last = here
-        file = here.f_code.co_filename
-        known = inside(file)  # each operation that is recorded comes here: no call for each frame
-        if not (inside_package(file) if known is None else known):
+    while True:
+        code = here.f_code
+        known = inside(code.co_filename)  # each operation comes here: no call for each frame
+        if not (inside_package(code.co_filename) if known is None else known):
             break
-        here = here.f_back
-    code = last.f_code
-    place = id(code), last.f_lasti
+        back = here.f_back
+        if back is None:
+            break
+        here = back
+    place = id(code), here.f_lasti
     known_line = _places.get(place)
     if known_line is None:  # the number of a line is searched for in a table of the code
-        key = code.co_filename, last.f_lineno, code.co_name
+        key = code.co_filename, here.f_lineno, code.co_name
         line = _lines.get(key) or _keep(_lines, key, SourceLine(*key))
         known_line = _keep(_places, place, (line, code))
     return known_line[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator as o
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,24 +45,31 @@ _HELD = vars(Tensor)  # what the class holds now
 class Arithmetic(Variables):
     """Hooks of arithmetic."""
 
-    __slots__ = ()
-
     invoke: Callable[..., tuple[Any, Origin]] = calls.invoke  # a call in the place of the user's
     find = staticmethod(calls.find)  # how to make a call
 
     def binop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:
         function, _, symbol = BINARY[name]
         recorder, slots = self.recorder, self.slots
+        pa, pb = slots[sa], slots[sb]
         if type(a) in SCALARS:
-            known = recorder.expressions.get(operation(symbol, slots[sa], slots[sb], a, b))
+            if pa is CONSTANT is pb:
+                key = None
+            elif pa is CONSTANT or pb is CONSTANT:
+                key = operation(symbol, pa, pb, a, b)
+            else:
+                key = symbol, pa, pb
+            known = recorder.expressions.get(key)
             if known is not None:  # it has succeeded with these values before
                 slots[slot] = known
                 return function(a, b)
         if recorder.dead:
             return function(a, b)
-        if type(a) is Tensor and (type(b) is Tensor or slots[sb] is CONSTANT):
-            self._own_operator(function, False)  # operands that are not known are met by the notes
-            try:
+        if type(a) is Tensor and (type(b) is Tensor or pb is CONSTANT):
+            own = recorder.operators.get(function)
+            if own is None or _HELD.get(own[0]) is not own[1]:
+                self._own_operator(function, False)
+            try:  # operands that are not known are met by the notes
                 out = function(a, b)
             except Exception as error:
                 trying.raised(recorder, error, function, (a, b), {})
@@ -192,14 +198,15 @@ class Arithmetic(Variables):
 
     def _own_operator(self, f: Any, reflected: bool) -> None:
         """Guard that an operator of tensors is dualflow's own."""
-        name = _method_name(f, reflected)
-        own = self.recorder.operators.get(name)
-        if own is not None and _HELD.get(name) is own:
+        key = (f,) if reflected else f
+        own = self.recorder.operators.get(key)
+        if own is not None and _HELD.get(own[0]) is own[1]:
             return
+        name = f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
         method = attributes.tensor_method(self.recorder, name)
         if method is not None and not calls.trusted(method):
             self.recorder.refuse(f"the method {name} of tensors, which was replaced")
-        self.recorder.operators[name] = method
+        self.recorder.operators[key] = name, method
 
     def _tensor_op(self, f: Any, symbol: str, values: tuple, origins: tuple) -> Any:
         """An operator on tensors and numbers."""
@@ -261,19 +268,18 @@ class Arithmetic(Variables):
 
 def operation(symbol: str, pa: Any, pb: Any, a: Any, b: Any) -> tuple[Any, ...]:
     """What is the same for an operator on values of the same origins: a number of the code is
-    itself, of other constants (and zeros, which have signs) nothing is the same."""
+    itself, of other constants nothing is the same."""
     left, right = pa, pb
     if pa is CONSTANT:
-        left = a if type(a) is int else (a,) if type(a) is float and a else pa
+        left = a if type(a) is int else _float(a) if type(a) is float else pa
     if pb is CONSTANT:
-        right = b if type(b) is int else (b,) if type(b) is float and b else pb
+        right = b if type(b) is int else _float(b) if type(b) is float else pb
     return symbol, left, right
 
 
-@cache
-def _method_name(f: Any, reflected: bool) -> str:
-    """The method of tensors that an operator asks."""
-    return f"__{'r' if reflected else ''}{f.__name__.strip('_')}__"
+def _float(number: float) -> Any:
+    """A key in which zeros of both signs differ, and no integer is the same."""
+    return (number,) if number else repr(number)
 
 
 def _same_range(dtype: np.dtype) -> tuple[int, int]:

@@ -45,6 +45,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
     """`owner.name` and its origin."""
     recorder = frame.recorder
     kind = type(owner)
+    if kind in recorder.instances and isinstance(origin, Node):
+        return of_instance(frame, owner, origin, name)
     if kind is Tensor:
         return _of_tensor(recorder, owner, origin, name)
     if kind in TYPES or kind is np.ufunc or is_generator(owner):
@@ -134,6 +136,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             return value, Born("method", (CONSTANT, origin))
         recorder.refuse(f"{name} of a {kind.__name__}")
         return value, None
+    if kind.__module__ != "random":  # an instance of its Random may be a generator, or not
+        recorder.instances.add(kind)
     return of_instance(frame, owner, origin, name)
 
 

@@ -75,7 +75,9 @@ class Audit:
             self._owed -= 1
             if not blocks or reason is not None:
                 compiled._segments.audit = lambda *given: self._segment(compiled, *given)
-            elif not any(text.startswith(("print", "log ")) for b in blocks for text in b.effects):
+            elif not any(
+                text.startswith(("print", "log ")) for b in blocks for text in b.written.effects
+            ):
                 self._replay(compiled, args, kwargs)
         finally:
             self._lock.release()

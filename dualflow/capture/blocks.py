@@ -7,7 +7,7 @@ program is there. Equal programs of different blocks are compiled once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -17,6 +17,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
+from dualflow.base.thread import RLock
 from dualflow.ir.graph import Graph, attribute_key
 from dualflow.ir.types import View
 from dualflow.runtime import builds
@@ -24,6 +25,9 @@ from dualflow.runtime.behind import Unplanned
 
 from .emit import MISS, PYTHON
 from .reasons import Reason
+
+if TYPE_CHECKING:
+    from .wording import Written
 
 Run = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
@@ -39,9 +43,10 @@ class Block:
     """A stretch of a path.
 
     Attributes:
-        key: equal for blocks of two recordings that check and compute the same.
+        words: what its text is to be; None once it is written.
         call: `call(args, kwargs, T, X)` gives the outcome of the test; of a leaf the result; or a
             marker: MISS, RAISED, PYTHON. With `check=True` it only says whether the guards fit.
+        arguments: number, shape and dtype of the arguments that its guards ask to be tensors.
         graph: what its program computes; None if it needs none.
         into: outputs that are stored in the memory of an input, by number.
         device: what runs its program.
@@ -49,37 +54,69 @@ class Block:
         leaf: whether the path ends here.
         outcome: what the test gave when it was recorded, as a key of the tree.
         reason: of a leaf that runs in Python: why.
-        kinds: the types and layouts that its guards ask for: what differs otherwise between two
-            recordings are Python values.
-        arguments: number, shape and dtype of the arguments that its guards ask to be tensors.
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
         native: what the machine that replays calls has of it (`whole.py`).
-        effects, text: for readers.
     """
 
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self.call: Callable[..., Any] = lambda *a: MISS
+    def __init__(
+        self, words: Any, arguments: list[tuple[int, Shape, np.dtype]], leaf: bool = False
+    ) -> None:
+        self.arguments, self.leaf = arguments, leaf
+        self.words: Any = words
+        self.call: Callable[..., Any] = self._first
         self.graph: Graph | None = None
         self.layouts: list[View] = []
         self.into: dict[int, int] = {}
         self.device = "cpu"
         self.compilation: Any = None
-        self.leaf = False
         self.outcome: Any = None
         self.reason: Reason | None = None
-        self.effects: list[str] = []
-        self.text = ""
-        self._namespace: dict[str, Any] = {}
         self.failed: Exception | None = None
-        self.kinds: tuple[Any, ...] = ()
-        self.arguments: list[tuple[int, Shape, np.dtype]] = []
         self.exports: list[Any] = []
         self.drops: list[Any] = []
         self.slow: bool | None = None
         self.native: Any = None
+        self._written: Written | None = None
+
+    def say(self, words: Any) -> None:
+        """Let its text be another one than was asked for so far."""
+        self.words, self._written = words, None
+
+    @property
+    def written(self) -> Written:
+        """Its text, written when it is first asked for."""
+        found = self._written
+        if found is None:
+            with _writing:
+                found = self._written or self._write()
+        return found
+
+    def _write(self) -> Written:
+        found: Written = self.words.write()
+        found.watch(lambda _: self._gone(found))
+        self._written, self.words = found, None
+        return found
+
+    def _gone(self, written: Written) -> None:
+        written.key = object()  # ids in the key may come to mean something else
+        if self.native is not None:
+            self.native.end()
+
+    def _first(self, *given: Any) -> Any:
+        self.call = self.written.compile()
+        return self.call(*given)
+
+    def same(self, other: Block) -> bool:
+        """Whether two blocks check and compute the same."""
+        return self.arguments == other.arguments and self.written.key == other.written.key
+
+    def alike(self, other: Block) -> bool:
+        """Whether the guards of two blocks differ in Python values alone."""
+        return self is other or (
+            self.arguments == other.arguments and self.written.kinds == other.written.kinds
+        )
 
     def is_for_others(self, args: tuple[Any, ...]) -> bool:
         """Whether one of `args` is a tensor of another shape or dtype than the guards ask: so the
@@ -127,7 +164,7 @@ class Block:
         Raises:
             CompileError: it could not be compiled.
         """
-        if self.compilation is not None and "run" not in self._namespace:
+        if self.compilation is not None and self.run is None:
             try:
                 executable = self.compilation.result()
             except Unplanned as why:
@@ -137,17 +174,17 @@ class Block:
                 for key in [k for k, made in _compilations.items() if made is self.compilation]:
                     del _compilations[key]
                 raise
-            self._namespace["run"] = separate(executable, self.into)
+            self.written.namespace["run"] = separate(executable, self.into)
             self.graph = getattr(self.compilation, "rolled", None) or self.graph
 
     @property
     def run(self) -> Run | None:
         """Its program, once it is linked."""
-        return self._namespace.get("run")
+        return self.written.namespace.get("run")
 
     def _give_up(self, why: str, line: SourceLine | None) -> None:
         """No program will be made: where the guards fit, Python runs."""
-        guards = self.call
+        guards = self.written.compile()
 
         def call(args: Any, kwargs: Any, late: Any, arrays: Any, check: bool = False) -> Any:
             found = guards(args, kwargs, late, arrays, True)
@@ -157,6 +194,7 @@ class Block:
         self.reason = Reason(why, line)
 
 
+_writing = RLock()
 #: the programs of all blocks that there are: those of the steps of a loop are mostly equal
 _compilations: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 

@@ -165,7 +165,7 @@ def invoke(
     if found is None:
         found = recorder.origin(None, out)
     if found is None:
-        recorder.refuse(f"the result of {plan.call.name}")
+        recorder.refuse(f"the result of {plan.name}")
     return out, found
 
 
@@ -181,6 +181,8 @@ def find(call: Call) -> Plan | None:
             return before[1](call)
         if not numpy_names.owns(f):
             return _function(call)
+    elif kind is types.MethodType and not numpy_random.is_generator(f.__self__):
+        return _method(call)
     follow = tables.SPECIAL.get(kind)
     if follow is not None:  # df.compile, df.pure
         return follow(call)
@@ -188,8 +190,6 @@ def find(call: Call) -> Plan | None:
     if method is not None and not issubclass(kind, type):  # before anything asks it something
         recorder.classes.guard_special(origin, f, "__call__")
         return find(call.of(method, CONSTANT, f, origin, bound=True))
-    if kind is types.MethodType and type(f.__self__) is Tensor:
-        return _method(call)
     if numpy_random.is_generator(getattr(f, "__self__", None)):
         return chosen.plan(call) if chosen.chooses(call) else numpy_random.method(call)
     if kind is types.MethodType:
@@ -358,7 +358,7 @@ def _handler(call: Call) -> Handler:
     handler = found or known_logging.handler(f) or known_values.handler(f)
     if handler is not None:
         return lambda call: handler(call) if fits(call, f) else None
-    return known.trusted if trusted(f) else twin
+    return known.trusting(f) if trusted(f) else twin
 
 
 def _same_function(recorder: Recorder, origin: Origin, f: Any) -> None:

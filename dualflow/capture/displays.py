@@ -41,8 +41,6 @@ def text_of_container(
 class Displays(Operators):
     """Hooks of displays, text, iteration and comprehensions."""
 
-    __slots__ = ()
-
     def slice(self, slot: int, slots: tuple[int, ...], *parts: Any) -> slice:
         value = slice(*parts)
         for s in slots:
@@ -328,6 +326,8 @@ class Displays(Operators):
             keys = self.open.pop(("keys", slot), [])
             self.slots[slot] = recorder.born(value, "dict", dict(zip(keys, kept, strict=True)))
         elif kind == "GeneratorExp":
+            if self.generators is None:
+                self.generators = {}
             before = self.generators.get(slot, _nothing)()
             if before is not None and before.gi_frame is not None:
                 recorder.refuse("a generator expression used twice at once")

@@ -8,13 +8,11 @@ programs of the path left. Every node is evaluated once.
 from __future__ import annotations
 
 import linecache
-import sys
-import types
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any
-from weakref import finalize
+from weakref import finalize, ref
 
 import numpy as np
 
@@ -22,7 +20,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
 from .numpy_arrays import adopted
-from .provenance import Namespace, Node, identity
+from .provenance import Namespace, Node, Weak, identity, weakly
 
 
 class Marker:
@@ -46,7 +44,6 @@ _numbers = count()
 ABSENT = "{k1} not in {k0}"
 #: how templates call their constants; the length of a class's order bounds their number
 _KEYS = tuple(f"k{i}" for i in range(1000))
-_REFERRED = (types.FunctionType, types.CodeType, types.ModuleType)
 
 
 class Emitter:
@@ -63,7 +60,7 @@ class Emitter:
         self._constants: dict[int, str] = {}
         self._values: list[Any] = []  # constants that have a name, in order
         self._weak: dict[int, str] = {}
-        self.weak: list[tuple[str, Any]] = []  # names of weak references, and to what
+        self.weak: list[tuple[str, ref[Any]]] = []  # weak references, by name
         self._heads: list[str] = []
         self._arrays: dict[Node, str] = {}
         self._fresh = count()
@@ -92,19 +89,19 @@ class Emitter:
         kind = type(value)
         if kind is str or kind is int:
             return self.constant(value)
-        name = self._weak.get(id(value))
+        number = value.number if kind is Weak else id(value)
+        name = self._weak.get(number)
         if name is None:
-            found = referred(value)
+            found = value if kind is Weak else weakly(value)
             if found is None:
                 return self.constant(value)
-            target, part = found
-            name = self._weak[id(value)] = f"W{len(self._weak)}"
+            name = self._weak[number] = f"W{len(self._weak)}"
             self._values.append(value)
-            self.weak.append((f"weak_{name}", target))
+            self.weak.append((f"weak_{name}", found.held))
             self._heads.append(f"    {name} = weak_{name}()")
             self._heads.append(f"    if {name} is None: return MISS")
-            if part:
-                self._heads.append(f"    {name} = {name}{part}")
+            if found.part:
+                self._heads.append(f"    {name} = {name}{found.part}")
         return name
 
     def text(self, node: Node) -> str:
@@ -218,22 +215,6 @@ def _set_of(names: tuple[str, ...]) -> frozenset[str]:
 def is_array(node: Node) -> bool:
     """Whether a node is the tensor over an ndarray that is found by a path."""
     return node.template == "{k0}({0})" and node.constants[0] is adopted
-
-
-def referred(value: Any) -> tuple[Any, str] | None:
-    """What to refer to weakly in the place of a constant, and the text of the way from there."""
-    kind = type(value)
-    if kind is Namespace:
-        return value.owner(), ".__dict__"
-    if isinstance(value, type):
-        return (value, "") if value.__flags__ & (1 << 9) else None
-    if kind in _REFERRED:
-        return value, ""
-    if kind is dict:
-        module = sys.modules.get(value.get("__name__", ""))
-        if module is not None and getattr(module, "__dict__", None) is value:
-            return module, ".__dict__"
-    return None
 
 
 def node_key(node: Node, found: dict[Node, Any]) -> Any:

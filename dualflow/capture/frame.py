@@ -43,8 +43,6 @@ from .recording import strip
 class Frame(Matching):
     """One running call of an instrumented copy; see `Variables` for what it holds."""
 
-    __slots__ = ()
-
     # Parts of objects -----------------------------------------------------------------------------
 
     def attr(self, slot: int, so: int, owner: Any, name: str) -> Any:
@@ -89,6 +87,11 @@ class Frame(Matching):
     def item(self, slot: int, so: int, sk: int, owner: Any, key: Any) -> Any:
         if self.recorder.dead:
             return owner[key]
+        if type(owner) is dict and type(key) is str:
+            found = item_reads.again(self.recorder, owner, key, self.slots[so], self.slots[sk])
+            if found is not None:
+                self.slots[slot] = found[4]
+                return found[3]
         po, pk = self.origin(so, owner), self.origin(sk, key)
         if self.recorder.dead:
             return owner[key]
@@ -167,13 +170,31 @@ class Frame(Matching):
         recorder.step()
         if recorder.dead:
             return f
-        plan = calls.prepare(self, sf, slots, f, args, kwargs)
+        plan = self._again(sf, slots, f, args)
+        if plan is None:
+            plan = calls.prepare(self, sf, slots, f, args, kwargs)
         if plan is None:
             return f
         self.open[slot], self.args, self.kwargs = plan, plan.args, plan.kwargs
         if plan.watched:
             recorder.alarm.open()
         return plan.function
+
+    def _again(self, sf: int, slots: tuple, f: Any, args: tuple) -> Any:
+        """The plan of a call of what was called before in the same way; None of others."""
+        kind, found = type(f), self.recorder.twins
+        if kind is types.FunctionType:
+            twin = found.get(f)
+            if twin is not None and twin.takes(self.slots[sf], slots, len(args)):
+                return twin.plan(self, slots, args)
+        elif kind is types.MethodType:
+            twin, origin = found.get(f.__func__), self.slots[sf]
+            if twin is not None and type(origin) is Born and origin.kind == "method":
+                inner, where = origin.parts
+                where = where or self.recorder.origin(None, f.__self__)
+                if where and twin.takes(inner or CONSTANT, slots, len(args) + 1):
+                    return twin.plan(self, slots, args, (f.__self__,), where)
+        return None
 
     def starred(self, hook: str, slot: int, sf: int, slots: tuple, f: Any, /) -> calls.Starred:
         """What is called, with * or **, in the place of `f`."""
@@ -198,7 +219,7 @@ class Frame(Matching):
             if origin is None:
                 origin = recorder.origin(None, out)
             if origin is None:
-                recorder.refuse(f"the result of {plan.call.name}")
+                recorder.refuse(f"the result of {plan.name}")
             self.slots[slot] = origin
         return out
 

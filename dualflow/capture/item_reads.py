@@ -168,19 +168,24 @@ def _of_appended(recorder: Recorder, shadow: Shadow, key: int, value: Any) -> Or
     return shadow.whole(recorder).parts[key]
 
 
-def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
-    recorder, kind = frame.recorder, type(owner)
-    here = id(owner), "item", key if type(key) is str else None
-    before = recorder.reads.get(here)
+def again(
+    recorder: Recorder, owner: dict, key: str, origin: Origin, key_origin: Origin
+) -> tuple[Any, ...] | None:
+    """What is known of an item that was read before, in the same way, and is the same still."""
+    before = recorder.reads.get((id(owner), "item", key))
     if (
         before is not None
         and before[1] is origin
         and before[5] is key_origin
         and id(owner) not in recorder.lists
+        and owner.get(key, MISSING) is before[3]
     ):
-        value = owner.get(key, MISSING)
-        if value is before[3]:
-            return value, before[4]
+        return before
+    return None
+
+
+def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin: Origin) -> Read:
+    recorder, kind = frame.recorder, type(owner)
     if moving.is_key(recorder, key, key_origin):
         moved = _at_key(recorder, owner, key, origin, key_origin)
         if moved is not None:
@@ -211,8 +216,10 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
     if kind is not dict:  # a guard that asks for a key must not make it
         recorder.guard("{k0} in {0}", node, constants=(key,))
     found = recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
-    if kind is dict and here[2] is not None and plain_names(recorder, owner):
-        recorder.reads[here] = (owner, origin, owner, value, found, key_origin)
+    if kind is dict and type(key) is str and plain_names(recorder, owner):
+        recorder.reads[id(owner), "item", key] = (
+            owner, origin, owner, value, found, key_origin
+        )  # fmt: skip
     return value, found
 
 

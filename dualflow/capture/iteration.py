@@ -171,9 +171,22 @@ def _items_now(recorder: Recorder, value: Any, origin: Origin) -> Iterator[tuple
     """The items of a list or tuple, by position as Python goes, with their origins: what is put
     into a list while it is iterated is seen."""
     recorder.measured(value, origin)
-    i = 0
+    reads, number, i = recorder.reads, id(value), 0
     while i < len(value):
-        yield value[i], part_now(recorder, value, origin, i)
+        item, key = value[i], (number, i)
+        before = reads.get(key)
+        if (
+            before is not None
+            and before[1] is origin
+            and before[3] is item
+            and number not in recorder.lists
+        ):
+            yield item, before[4]
+        else:
+            part = part_now(recorder, value, origin, i)
+            if isinstance(origin, Node) and number not in recorder.lists and not recorder.dead:
+                reads[key] = (value, origin, None, item, part, None)
+            yield item, part
         i += 1
 
 

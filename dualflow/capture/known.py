@@ -20,18 +20,30 @@ from dualflow.base import config
 from . import attribute_stores, attributes, classes, containers
 from .kinds import FIXED
 from .numpy_noting import NotCovered
+from .plans import Call, Plan
 from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
-from .tables import known
+from .tables import Handler, known
 
 if TYPE_CHECKING:
-    from .plans import Call, Plan
     from .recorder import Recorder
 
 
 # Functions of dualflow ----------------------------------------------------------------------
 
 
+def trusting(f: Any) -> Handler:
+    """What follows calls of a function of dualflow."""
+    name = getattr(f, "__name__", "")
+    own = (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
+    return partial(_trusted, asks=own, special=name in _SPECIAL)
+
+
 def trusted(call: Call) -> Plan | None:
+    """The plan of a call of such a function."""
+    return trusting(call.function)(call)
+
+
+def _trusted(call: Call, asks: bool, special: bool) -> Plan | None:
     """A function of dualflow: its operations pass the door; Python numbers in it are pinned."""
     recorder = call.recorder
     if np.ndarray in map(type, call.args):
@@ -44,16 +56,15 @@ def trusted(call: Call) -> Plan | None:
     if recorder.dead:
         return None
     f = call.function
-    name = getattr(f, "__name__", "")
-    if name in _SPECIAL:
+    if special:
+        name = f.__name__
         born = call.origins and isinstance(call.origins[0], Born)
         if name in _STATES or (name in _CHANGES and not born):
             call.refuse()
             return None
         if name in _READS and len(call.args) == 1 and type(call.args[0]) is Tensor:
             return reading(call, f)
-    own = (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
-    return call.plan(recorder.adopt, partial(recorder.asking if own else recorder.guarded, f))
+    return Plan(partial(recorder.asking if asks else recorder.guarded, f), call, recorder.adopt)
 
 
 #: How many arguments functions make tensors of by `asarray`, by the room they are in.

@@ -67,16 +67,16 @@ def held(recorder: Recorder) -> None:
         recorder.refuse("a value that decides, in a call that takes a lock")
 
 
-def write(recorder: Recorder, emitter: Emitter) -> None:
+def write(locks: dict[Node, Any], emitter: Emitter) -> None:
     """Lines that take the locks; what follows, up to `close`, holds them."""
-    if not recorder.locks:
+    if not locks:
         return
     emitter.line("try:")
     emitter.indent += 1
-    names = [emitter.node(node) for node in recorder.locks]
+    names = [emitter.node(node) for node in locks]
     emitter.indent -= 1
     emitter.line("except GuardErrors: return MISS")
-    kinds = [emitter.constant(type(lock)) for lock in recorder.locks.values()]
+    kinds = [emitter.constant(type(lock)) for lock in locks.values()]
     for name, kind in zip(names, kinds, strict=True):
         emitter.line(f"if type({name}) is not {kind}: return MISS")
     given = "".join(f"{name}, " for name in names)
@@ -86,9 +86,9 @@ def write(recorder: Recorder, emitter: Emitter) -> None:
     emitter.indent += 1
 
 
-def close(recorder: Recorder, emitter: Emitter) -> None:
+def close(locks: dict[Node, Any], emitter: Emitter) -> None:
     """Lines that let the locks go."""
-    if recorder.locks:
+    if locks:
         emitter.indent -= 1
         emitter.line(f"finally: {emitter.constant(leave)}(locks)")
 

@@ -19,6 +19,7 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 
+from . import trying
 from .provenance import (
     NUMBERS,
     Node,
@@ -146,7 +147,10 @@ class LateValues:
         """`f(*operands)`, during which the Python number `value` is a hidden input."""
         before, self._hidden = self._hidden, (value, node)
         try:
-            return self.recorder.tried(f, *operands)
+            return f(*operands)
+        except Exception as error:
+            trying.raised(self.recorder, error, f, operands, {})
+            raise
         finally:
             self._hidden = before
 

@@ -18,8 +18,6 @@ _SEQUENCE, _MAPPING, _SELF = 1 << 5, 1 << 6, 1 << 22  # flags of types
 class Matching(Displays):
     """Hooks of patterns."""
 
-    __slots__ = ()
-
     def pattern_found(self, value: Any) -> bool:
         return value is not MISSING
 

@@ -18,8 +18,9 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import Number, float64, is_float
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
-from dualflow.ir.graph import Graph, Value
+from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Op
+from dualflow.ir.types import TensorType
 from dualflow.ops import door, views
 from dualflow.ops.door import Mode, away
 from dualflow.ops.promotion import SCALARS, operand_dtypes
@@ -102,8 +103,10 @@ class Notes:
         self.device = "cpu" if door.state.device is None else door.state.device
         self._places = 0  # results whose place was looked at
         # by the id of a storage, with a weak reference that tells whether the id still means it (a
-        # WeakKeyDictionary takes five times as long)
-        self._bases: dict[int, tuple[ref[Storage], list[Base]]] = {}
+        # WeakKeyDictionary takes five times as long): memories that are known as a whole, as most
+        # are, for they were born here; and those of which views are known
+        self._roots: dict[int, tuple[ref[Storage], Base]] = {}
+        self._parts: dict[int, tuple[ref[Storage], list[Base]]] = {}
         self._many = _MANY
         self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
 
@@ -113,13 +116,17 @@ class Notes:
         """The value that `tensor` shows now."""
         if self.places and type(chain := tensor._view) is views.Moved and not chain.place.pinned:
             return views.read(self._adding(line), chain.place.value, chain[chain.until :])
-        base = self._root(tensor._storage)
-        if base is None:
+        storage = tensor._storage
+        entry = self._roots.get(id(storage))
+        if entry is None or entry[0]() is not storage:
             base, rest = self._find(tensor)
+            if not rest:
+                return base.value
         else:
-            rest = tensor._view if tensor._chain else ()
-        if not rest:
-            return base.value
+            base = entry[1]
+            if not tensor._chain:
+                return base.value
+            rest = tensor._view
         key = chain_key(rest)
         if base.views is None:
             base.views = {}
@@ -127,7 +134,7 @@ class Notes:
         if value is None:
             if len(rest) == 1:
                 op, attributes = rest[0]
-                types = (tensor_type(tensor.shape, tensor.dtype),)
+                types = (type_of(tensor),)
                 (value,) = self.builder.made(op, (base.value,), attributes, types, line)
             else:
                 value = views.read(self._adding(line), base.value, rest)
@@ -136,7 +143,10 @@ class Notes:
 
     def _of(self, storage: Storage) -> list[Base] | None:
         """The bases of a storage."""
-        entry = self._bases.get(id(storage))
+        root = self._root(storage)
+        if root is not None:
+            return [root]
+        entry = self._parts.get(id(storage))
         return entry[1] if entry is not None and entry[0]() is storage else None
 
     def knows(self, tensor: Tensor) -> bool:
@@ -155,7 +165,7 @@ class Notes:
         self.written.clear()
         self._outside.clear()
         self.places.clear()
-        self._bases = {}
+        self._roots, self._parts = {}, {}
 
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
@@ -163,12 +173,9 @@ class Notes:
             self._find(tensor)
 
     def _root(self, storage: Storage | None) -> Base | None:
-        """The base of a memory that is known as a whole, as most are: they were born here."""
-        entry = self._bases.get(id(storage))
-        if entry is None or entry[0]() is not storage:
-            return None
-        bases = entry[1]
-        return bases[0] if len(bases) == 1 and not bases[0].chain else None
+        """The base of a memory that is known as a whole."""
+        entry = self._roots.get(id(storage))
+        return entry[1] if entry is not None and entry[0]() is storage else None
 
     def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
         """The base from which `tensor` is read, and the chain from there."""
@@ -184,8 +191,10 @@ class Notes:
         tensor = tensor if whole is None else whole
         base = Base(self.owner.on_input(tensor))
         base.chain, base.array = chain_key(tensor._view), tensor.array
-        if bases is None:
-            self._bases[id(storage)] = ref(storage), [base]
+        if not base.chain and bases is None:
+            self._roots[id(storage)] = ref(storage), base
+        elif bases is None:
+            self._parts[id(storage)] = ref(storage), [base]
         else:
             bases.append(base)
         self._check_overlap(base, storage)
@@ -233,7 +242,7 @@ class Notes:
             return
         operands = [self.value_of(tensor, line) for tensor in inputs]
         made = out if isinstance(out, tuple) else (out,)
-        types = tuple([tensor_type(tensor.shape, tensor.dtype) for tensor in made])
+        types = tuple(map(type_of, made))
         results = self.builder.made(op, operands, dict(attributes), types, line)
         for tensor, value in zip(made, results, strict=True):
             self.bind(tensor, value)
@@ -246,19 +255,27 @@ class Notes:
             self.placed(out)
         if self.broken:
             return
-        type_ = tensor_type(out.shape, out.dtype)
-        known = [None if type(x) in SCALARS else self.value_of(x, line) for x in operands]
-        pairs = zip(operands, known, strict=True)
-        kinds = tuple([type(x) if value is None else value.type.dtype for x, value in pairs])
-        values: list[Value] = []
-        for value, dtype in zip(known, operand_dtypes(op, kinds), strict=True):
+        array = out._array
+        type_ = tensor_type(array.shape, array.dtype) if array is not None else type_of(out)
+        values: list[Any] = []
+        kinds: list[Any] = []
+        for x in operands:
+            if type(x) in SCALARS:
+                values.append(None)
+                kinds.append(type(x))
+            else:
+                value = self.value_of(x, line)
+                values.append(value)
+                kinds.append(value.type.dtype)
+        for i, dtype in enumerate(operand_dtypes(op, tuple(kinds))):
+            value = values[i]
             if value is None:
-                i = len(values)
-                value = self._scalar(operands[i], i, dtype, type_.shape, line)
+                values[i] = self._scalar(operands[i], i, dtype, type_.shape, line)
             elif value.type is not type_ or dtype is not type_.dtype:
-                value = self.builder.fit(value, dtype, type_.shape, line)
-            values.append(value)
-        self.bind(out, self.builder.made(op, values, {}, (type_,), line)[0])
+                values[i] = self.builder.fit(value, dtype, type_.shape, line)
+        node = Node(op, tuple(values), {}, (type_,), line)
+        self.builder.nodes.append(node)
+        self.bind(out, node.results[0])
 
     def write(self, target: Tensor, value: Tensor, line: SourceLine | None = None) -> None:
         """Note that the memory that `target` shows was overwritten by `value`."""
@@ -287,11 +304,14 @@ class Notes:
 
     def bind(self, tensor: Tensor, value: Value) -> None:
         """Let `tensor`, the root of memory born here, have `value` from now on."""
-        storage = tensor._memory()
-        self._bases[id(storage)] = ref(storage), [Base(value)]
-        if len(self._bases) > self._many:  # most of them are dead
-            self._bases = {key: kept for key, kept in self._bases.items() if kept[0]() is not None}
-            self._many = max(_MANY, 2 * len(self._bases))
+        storage = tensor._storage
+        if storage is None:
+            storage = tensor._memory()
+        roots = self._roots
+        roots[id(storage)] = ref(storage), Base(value)
+        if len(roots) > self._many:  # most of them are dead
+            self._roots = {key: kept for key, kept in roots.items() if kept[0]() is not None}
+            self._many = max(_MANY, 2 * len(self._roots))
 
     # Nodes ----------------------------------------------------------------------------------
 
@@ -357,6 +377,11 @@ class RecordMode:
         array = self.eager.values(tensor)
         self.on_values(tensor, array)
         return array
+
+
+def type_of(tensor: Tensor) -> TensorType:
+    """Shape and dtype of a tensor."""
+    return tensor_type(tensor.shape, tensor.dtype)
 
 
 def is_view(out: Any, of: Tensor) -> bool:

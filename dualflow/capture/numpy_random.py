@@ -66,20 +66,21 @@ class Draws:
         self.calls: list[tuple[Any, ...]] = []
         self.made: list[Any] = []
 
-    def write(self, emitter: Emitter) -> str:
-        """Lines that draw; what undoes it, if it is needed."""
-        if not self.calls:
-            return ""
-        emitter.namespace["drawn"] = drawn
-        parts = []
-        for node, name, args, kwargs, type_ in self.calls:
-            given = "".join(f"{_text(emitter, x)}, " for x in args)
-            named = ", ".join(f"{k!r}: {_text(emitter, x)}" for k, x in kwargs.items())
-            wanted = emitter.constant(type_)
-            parts.append(f"({emitter.node(node)}, {name!r}, ({given}), {{{named}}}, {wanted}), ")
-        emitter.line(f"D, undo = drawn(({''.join(parts)}))")
-        emitter.line("if D is None: return RAISED")
-        return "undo(); "
+
+def write_draws(calls: list[tuple[Any, ...]], emitter: Emitter) -> str:
+    """Lines that draw; what undoes it, if it is needed."""
+    if not calls:
+        return ""
+    emitter.namespace["drawn"] = drawn
+    parts = []
+    for node, name, args, kwargs, type_ in calls:
+        given = "".join(f"{_text(emitter, x)}, " for x in args)
+        named = ", ".join(f"{k!r}: {_text(emitter, x)}" for k, x in kwargs.items())
+        wanted = emitter.constant(type_)
+        parts.append(f"({emitter.node(node)}, {name!r}, ({given}), {{{named}}}, {wanted}), ")
+    emitter.line(f"D, undo = drawn(({''.join(parts)}))")
+    emitter.line("if D is None: return RAISED")
+    return "undo(); "
 
 
 def _text(emitter: Emitter, part: Any) -> str:

@@ -68,8 +68,6 @@ def _odd(value: Any) -> bool:
 class Operators(Arithmetic):
     """Hooks of operators; see `arithmetic.py` for those of two operands."""
 
-    __slots__ = ()
-
     def unop(self, slot: int, name: str, sa: int, a: Any) -> Any:
         function, symbol = UNARY[name]
         recorder = self.recorder
@@ -247,8 +245,12 @@ class Operators(Arithmetic):
 
     def truth(self, slot: int, value: Any) -> Any:
         """`if value`: what Python decides; always a bool."""
-        if self.recorder.dead or (type(value) is bool and self.slots[slot] is CONSTANT):
+        if self.recorder.dead:
             return bool(value)
+        if type(value) is bool:
+            origin = self.slots[slot]
+            if origin is CONSTANT or (origin, value, "truth") in self.recorder.done:
+                return value
         return self.truth_of(self.origin(slot, value), value)
 
     def truth_keep(self, slot: int, value: Any, stops: bool) -> Any:

@@ -78,7 +78,7 @@ class Outside:
 
     def _guard_shared(self, node: Node, tensor: Tensor, handles: list[tuple[Tensor, Node]]) -> None:
         """Guard that another handle, or a view, of a tensor from outside is one again. Handles that
-        are apart now are found apart when something is written (`commit.apart`)."""
+        are apart now are found apart when something is written (`redoing.apart`)."""
         root = tensor._root
         for other, before in handles:
             long, short, of, rest = node, before, len(other._view), tensor._view

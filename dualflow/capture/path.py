@@ -3,7 +3,8 @@
     Path = Block*; a block ends in a test of a tensor's value (a branch), the last one in a leaf
 
 Comes in: a finished `Recorder` and what the call returned. Goes out: the blocks, each with its
-generated function, to be merged into the tree of the compiled function (`tree.py`).
+graph and with what its text is to be (`wording.py`), to be merged into the tree of the compiled
+function (`tree.py`).
 """
 
 from __future__ import annotations
@@ -12,26 +13,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
 from dualflow.array.tensor import Tensor
 from dualflow.base import collection, config
+from dualflow.base.shapes import Shape
 from dualflow.ir.graph import Value
 from dualflow.ir.types import View
-from dualflow.ops import devices, door
-from dualflow.ops.door import away
+from dualflow.ops import door
 from dualflow.passes import shorten
 
-from . import commit, known_locks, slices
+from . import commit, known_locks, slices, wording
 from .blocks import Block, outcome_key
-from .emit import Emitter, node_key
 from .provenance import Node, Origin
 from .recorder import Recorder
 from .results import Planner, Unsupported
 from .rows import rows
-from .writing import Writer
 
 FindBlock = Callable[[Sequence[Block]], Block | None]
 
@@ -53,17 +51,15 @@ class Builder:
         self.path: list[Block] = []
         self.planner = Planner(recorder)
         self.commit = commit.Commit(recorder, self.planner)
-        self.keys: dict[Node, Any] = {}
         self.there: set[Value] = set()
         self.slices = slices.Path(recorder.notes.builder.nodes)
         self.ahead = False
-        self.undo = ""  # what sets random generators back
         self.outside: list[Node | None] = []  # the tensor that each input of the last program is
         self.late: set[int] = set()
-        self.arrays: dict[Node, str] = {}
-        self.numerics = config.active().numerics
-        self.autocast = door.state.autocast
-        self.place = door.state.device
+        self.under = wording.Circumstances(
+            recorder.grad_enabled, config.active().numerics, door.state.autocast, door.state.device,
+            recorder.outside.places, recorder.locks, frozenset(recorder.late.whole.values()),
+        )  # fmt: skip
 
     @cached_property
     def numbers(self) -> dict[Value, Any]:
@@ -102,6 +98,7 @@ class Builder:
                 self.path.append(blocks[-1])
                 guards = []
         blocks.append(self._leaf(guards, description))
+        recorder.nodes.let_go()
         return blocks
 
     # Which values ---------------------------------------------------------------------------
@@ -137,59 +134,13 @@ class Builder:
 
     # Blocks ---------------------------------------------------------------------------------
 
-    def _guards(self, emitter: Emitter, guards: list[tuple[Any, ...]], block: Block) -> int:
-        """Write guards; a key that is equal for guards that say the same."""
-        kinds: list[Any] = []
-        arrays: dict[str, Any] = {}
-        absent = emitter.absences([event[1] for event in guards if event[0] == "guard"])
-        for event in guards:
-            if event[0] == "guard":
-                if event[1] not in absent:
-                    emitter.guard(event[1])
-                if event[1].template.startswith("type("):
-                    kinds.append(str(event[1]))
-            elif event[0] == "value":
-                emitter.node(event[1])
-            else:
-                _, node, layout, requires, taped = event
-                emitter.tensor(node, layout, requires, taped)
-                shape, dtype, strides = layout
-                if node.template == "args[{k0}]":
-                    block.arguments.append((node.constants[0], shape, dtype))
-                place = arrays[emitter.array(node)] = self.recorder.outside.places.get(node, "cpu")
-                kinds.append((str(node), shape, dtype.str, strides, requires, taped, str(place)))
-        block.kinds = tuple(kinds)
-        self._check_places(emitter, arrays)
-        return emitter.key()
-
-    def _check_places(self, emitter: Emitter, arrays: dict[str, Any]) -> None:
-        """Guard on which devices tensors lie, and on which new ones will."""
-        emitter.namespace["away"], emitter.namespace["ndarray"] = away, np.ndarray
-        place = None if self.place is None else emitter.constant(self.place)
-        test = f"state.device is not {place}" if place is None else f"state.device != {place}"
-        emitter.line(f"if {test}: return MISS")
-        here = [name for name, on in arrays.items() if on == "cpu"]
-        if here:
-            tests = " or ".join(f"type({name}) is not ndarray" for name in here)
-            emitter.line(f"if away and ({tests}): return MISS")
-        for name, on in arrays.items():
-            if on != "cpu":
-                number = devices.device(on).number
-                test = f"type({name}) is ndarray or {name}.data.device_id != {number}"
-                emitter.line(f"if {test}: return MISS")
-
     def _test(
         self, guards: list[tuple[Any, ...]], node: Node, outcome: Any, everything: list[Value]
     ) -> Block:
-        block, emitter = Block(None), Emitter()
-        recorder = self.recorder
-        self._open(emitter)
-        key = self._guards(emitter, guards, block)
-        emitter.line("if check: return FITS")
         numbers = self._late_of([node])
-        wanted = [recorder.late.values[number] for number in numbers]
+        wanted = [self.recorder.late.values[number] for number in numbers]
+        block = Block(wording.Test(self.under, guards, node, numbers, None, []), _arguments(guards))
         block.outcome = outcome_key(outcome)
-        block.key = (key, node_key(node, self.keys))
         same = self.find([*self.path, block])
         exports = self._exports(wanted, everything)
         if same is not None:  # an earlier recording went this way: its program is the one that runs
@@ -197,17 +148,12 @@ class Builder:
             self.there.difference_update(self.values[number] for number in same.drops)
             block.drops = same.drops
         elif wanted:
-            names = self._program(block, emitter, [*wanted, *exports], raising=False)
-            self._late_values(emitter, numbers, names)
-            for value, name in zip(exports, names[len(numbers) :], strict=True):
-                emitter.line(f"X[{emitter.constant(self.numbers[value])}] = {name}")
+            program = self._program(block, [*wanted, *exports], raising=False)
             self.there.update(exports)
             self.there.difference_update(self.values[number] for number in block.drops)
             block.exports = [self.numbers[value] for value in exports]
+            block.say(wording.Test(self.under, guards, node, numbers, program, block.exports))
         self.late.update(numbers)
-        emitter.line(f"return {emitter.node(node)}")
-        self._close(emitter)
-        self._finish(block, emitter, f"test {node}")
         return block
 
     def _exports(self, wanted: list[Value], everything: list[Value]) -> list[Value]:
@@ -218,62 +164,27 @@ class Builder:
         return self.slices.exports(wanted, self.there)
 
     def _leaf(self, guards: list[tuple[Any, ...]], description: Any) -> Block:
-        block, emitter = Block(None), Emitter()
-        block.leaf = True
         recorder = self.recorder
-        if not recorder.dead:
-            known_locks.write(recorder, emitter)
-        self._open(emitter)
-        key = self._guards(emitter, guards, block)
         if recorder.dead:
+            block = Block(wording.Python(self.under, guards), _arguments(guards), leaf=True)
             block.reason = recorder.reason
-            emitter.line("return FITS if check else PYTHON")
-            self._close(emitter)
-            block.key = (key, "python")
-            self._finish(block, emitter, "path in Python")
             return block
-        for node in self.planner.nodes:
-            if not node.late:
-                emitter.node(node)
-        self.commit.check(emitter)
-        emitter.line("if check: return FITS")
-        self.outside = []
-        self.undo = recorder.drawn.write(emitter)
-        numbers = self._late_of(list(self.planner.nodes))
+        nodes = list(self.planner.nodes)
+        numbers = self._late_of(nodes)
         outputs = list(self.planner.outputs)
         wanted = [*(recorder.late.values[number] for number in numbers), *outputs]
-        late = [node for node in self.planner.nodes if node.late]
-        names = self._program(block, emitter, wanted, raising=True)
+        block = Block(None, _arguments(guards), leaf=True)
+        program = self._program(block, wanted, raising=True)
+        late = [node for node in nodes if node.late]
         if all(node.template.startswith("T[") for node in late):  # nothing fails after it has run
             self._store_into(block, wanted)
-        self._late_values(emitter, numbers, names)
-        if late:
-            emitter.line("try:")
-            emitter.indent += 1
-            emitter.line("pass")
-            for node in late:
-                emitter.node(node)
-            emitter.indent -= 1
-            emitter.line(f"except Exception: {self.undo}return RAISED")
-        made = dict(zip(outputs, names[len(numbers) :], strict=True))
-        self._close(emitter)
-        writer = Writer(emitter, self.planner.plans, made)
         calls = [node.constants[2] for node in recorder.arrays.late_calls]
-        late = [f"NumPy runs {call!r} on arrays whose shape values decide" for call in calls]
-        block.effects = late + self.commit.write(writer)
-        result = writer.write(description)
-        writer.write_histories()
-        emitter.line(f"return {result}")
-        known_locks.close(recorder, emitter)
-        block.key = (key, "leaf")
-        self._finish(block, emitter, "replay")
+        said = [f"NumPy runs {call!r} on arrays whose shape values decide" for call in calls]
+        block.words = wording.Leaf(
+            self.under, guards, nodes, numbers, outputs, program, self.commit.redoing(),
+            self.planner.plans, description, recorder.drawn.calls, said,
+        )  # fmt: skip
         return block
-
-    def _late_values(self, emitter: Emitter, numbers: list[int], names: list[str]) -> None:
-        """Lines that keep what a program computed for Python."""
-        whole = self.recorder.late.whole.values()
-        for number, name in zip(numbers, names, strict=False):
-            emitter.line(f"T[{number}] = {name}{'' if number in whole else '.item()'}")
 
     def _store_into(self, block: Block, wanted: list[Value]) -> None:
         """Let values of memory from outside be stored there at once, where the program reads it."""
@@ -286,110 +197,54 @@ class Builder:
             if node in inputs and block.graph is not None:
                 block.into[wanted.index(value)] = inputs[node]
 
-    def _open(self, emitter: Emitter) -> None:
-        emitter.line("try:")
-        emitter.indent += 1
-        emitter.line(f"if state.grad_enabled is not {self.recorder.grad_enabled}: return MISS")
-        emitter.namespace["settings"] = config.active
-        emitter.line("now = settings()")
-        emitter.line(f"if now.numerics != {self.numerics!r}: return MISS")
-        emitter.line(f"if state.autocast != {self.autocast!r}: return MISS")
-
-    def _close(self, emitter: Emitter) -> None:
-        emitter.indent -= 1
-        emitter.line("except GuardErrors: return MISS")
-        emitter.namespace["GuardErrors"] = GUARD_ERRORS
-
-    def _program(
-        self, block: Block, emitter: Emitter, wanted: list[Value], raising: bool
-    ) -> list[str]:
-        """Lines that run a program for `wanted`; the names of its outputs."""
+    def _program(self, block: Block, wanted: list[Value], raising: bool) -> wording.Program:
+        """A program for `wanted`."""
         nodes, taken = self.slices.closure(wanted, self.there, raising)
-        names: dict[Value, str] = {}
-        arrays, layouts = [], []
         graph = shorten(slices.cut(nodes, taken, wanted)) if nodes else None
-        tabled = None if graph is None else rows(graph, list(map(self._kind, taken)), emitter)
+        tabled = None if graph is None else rows(graph, list(map(self._kind, taken)))
         if tabled is not None:
             graph, taken = tabled.graph, [taken[i] for i in tabled.kept]
+        sources, layouts = [], []
         for value in taken:
-            text, layout = self._input(block, emitter, value)
-            arrays.append(text)
+            source, layout = self._input(block, value)
+            sources.append(source)
             layouts.append(layout)
-            names[value] = text
+        self.outside = [source[1] if source[0] == "tensor" else None for source in sources]
         if graph is None:
-            return [f"{names[value]}.copy()" if value in names else "" for value in wanted]
-        block.graph = graph
-        block.device = self.recorder.notes.device
-        self.outside = [self._outside(value) for value in taken]
+            of = {value: i for i, value in enumerate(taken)}
+            return wording.Program(sources, False, [of.get(value, -1) for value in wanted])
         if tabled is not None:
-            arrays += tabled.texts
+            sources += tabled.sources
             layouts += tabled.layouts
-            self.outside += [None] * len(tabled.texts)
-        block.layouts = layouts
-        out = emitter.name()
-        emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in arrays)}))")
-        emitter.line(f"except Exception: {self.undo}return RAISED")
-        return [f"{out}[{i}]" for i in range(len(wanted))]
+        block.graph, block.layouts = graph, layouts
+        block.device = self.recorder.notes.device
+        return wording.Program(sources, True, [-1] * len(wanted))
 
     def _kind(self, value: Value) -> tuple[Any, ...] | None:
         """What an input of the recording is; None for what a block before computed."""
         return None if value.node is not None else self.recorder.inputs[value.index]
 
-    def _outside(self, value: Value) -> Node | None:
-        """The tensor from outside that a value is; None if it is none."""
-        if value.node is not None:
-            return None
-        kind, *rest = self.recorder.inputs[value.index]
-        return rest[0] if kind == "tensor" else None
-
-    def _input(self, block: Block, emitter: Emitter, value: Value) -> tuple[str, View]:
-        contiguous = View.contiguous(value.shape)
+    def _input(self, block: Block, value: Value) -> tuple[tuple[Any, ...], View]:
+        """What an input of a program is (see `wording.Program`), and how it lies."""
         if value.node is not None:
             number = self.numbers[value]
             last = not block.leaf and self.slices.is_over(value)
             if last:
                 block.drops.append(number)
-            name = emitter.constant(number)
-            return f"X.pop({name})" if last else f"X[{name}]", contiguous
-        kind, *rest = self.recorder.inputs[value.index]
-        emitter.namespace["np_array"] = np.array
-        if kind == "tensor":
-            node, tensor = rest
-            array = tensor.array
-            strides = tuple(stride // array.itemsize for stride in array.strides)
-            return emitter.array(node), View(array.shape, strides)
-        if kind == "scalar":
-            node, dtype = rest
-            return f"np_array({emitter.node(node)}, {emitter.constant(dtype)})", contiguous
-        if kind == "constant":
-            return emitter.constant(rest[0]), contiguous
-        if kind == "late":
-            return emitter.node(rest[0]), contiguous
-        if kind == "drawn":
-            return f"D[{rest[0]}]", contiguous
-        node, before = rest  # a draw
-        emitter.namespace["uint64"] = np.dtype("uint64")
-        name = emitter.node(node)
-        return f"np_array(({name}.key, {name}.counter + {before}), uint64)", contiguous
-
-    def _finish(self, block: Block, emitter: Emitter, title: str) -> None:
-        block._namespace = emitter.namespace
-
-        def gone(_: Any) -> None:  # ids in the key may come to mean something else
-            block.key = object()
-            if block.native is not None:
-                block.native.end()
-
-        for name, target in emitter.weak:
-            block._namespace[name] = ref(target, gone)
-        compiled, block.text = emitter.finish(title)
-
-        def first(*given: Any) -> Any:
-            block.call = compiled()
-            return block.call(*given)
-
-        block.call = first
+            return ("earlier", number, last), View.contiguous(value.shape)
+        source = self.recorder.inputs[value.index]
+        if source[0] != "tensor":
+            return source, View.contiguous(value.shape)
+        _, node, tensor = source
+        array = tensor.array
+        strides = tuple([stride // array.itemsize for stride in array.strides])
+        return ("tensor", node), View(array.shape, strides)
 
 
-#: a path that does not exist any more, arithmetic that fails: the guards do not fit
-GUARD_ERRORS = Exception
+def _arguments(guards: list[tuple[Any, ...]]) -> list[tuple[int, Shape, np.dtype]]:
+    """Number, shape and dtype of the arguments that guards ask to be tensors."""
+    return [
+        (event[1].constants[0], event[2][0], event[2][1])
+        for event in guards
+        if event[0] == "tensor" and event[1].template == "args[{k0}]"
+    ]

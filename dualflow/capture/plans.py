@@ -33,6 +33,11 @@ class Plan:
         self.function, self.call, self.finish, self.watched = function, call, finish, watched
         self.args, self.kwargs = call.args, call.kwargs
 
+    @property
+    def name(self) -> str:
+        """Of what is called, for readers."""
+        return self.call.name
+
 
 @final
 class Call:

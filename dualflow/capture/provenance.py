@@ -9,8 +9,12 @@ Comes in: what the hooks see. Goes out: nodes, each made once, from which `emit.
 
 from __future__ import annotations
 
+import sys
+import types
 from typing import Any, final
 from weakref import ref
+
+from dualflow.base.source import inside_package
 
 
 @final
@@ -62,10 +66,54 @@ class Namespace:
         self.owner = ref(owner)
 
 
+@final
+class Weak:
+    """Stands for a constant of guards that they do not keep alive.
+
+    Attributes:
+        number: its id; the constant is `part` (Python text) of what `held` refers to.
+    """
+
+    __slots__ = ("held", "number", "part")
+
+    def __init__(self, number: int, held: ref[Any], part: str = "") -> None:
+        self.number, self.held, self.part = number, held, part
+
+    def constant(self) -> Any:
+        """What it stands for; None once that is dead."""
+        target = self.held()
+        return vars(target) if self.part and target is not None else target
+
+
+_REFERRED = (types.FunctionType, types.CodeType, types.ModuleType)
+_HEAP = 1 << 9  # a flag of classes that are no part of the interpreter
+
+
+def weakly(constant: Any) -> Weak | None:
+    """What stands for a constant that may die: a class, function, code, module or namespace of
+    one; None for any other, which is kept."""
+    kind = type(constant)
+    if kind is Namespace:
+        return Weak(id(constant), constant.owner, ".__dict__")
+    if isinstance(constant, type):
+        return Weak(id(constant), ref(constant)) if constant.__flags__ & _HEAP else None
+    if kind in _REFERRED:
+        return Weak(id(constant), ref(constant))
+    if kind is dict:
+        module = sys.modules.get(constant.get("__name__", ""))
+        if module is not None and getattr(module, "__dict__", None) is constant:
+            return Weak(id(constant), ref(module), ".__dict__")
+    return None
+
+
 def short(constant: Any) -> str:
     """A constant as a reader of guards wants it."""
     if type(constant) in SCALARS:
         return repr(constant)
+    if type(constant) is Weak:
+        constant = constant.constant()
+    if type(constant) is Weak:
+        constant = constant.constant()
     if type(constant) is dict and "__name__" in constant:  # the globals of a module
         return f"vars({constant['__name__']})"
     name = getattr(constant, "__qualname__", None) or getattr(constant, "__name__", None)
@@ -110,6 +158,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self._found: dict[tuple[Any, ...], Node] = {}
+        self._holding: list[Node] = []  # those of constants that are no plain values
 
     def __call__(
         self,
@@ -121,16 +170,31 @@ class Nodes:
         """The node of `template`; equal ones are one."""
         key: tuple[Any, ...] = (template, parents)
         if constants:
-            (first, *rest) = constants
-            key = template, parents, first if type(first) is str else identity(first)
-            if rest:
-                key += tuple(map(identity, rest))
+            first = constants[0]
+            kind = type(first)
+            if len(constants) > 1:
+                key = template, parents, *map(identity, constants)
+            elif kind is str:
+                key = template, parents, first
+            elif kind is int:
+                key = template, parents, int, first
+            else:
+                key = template, parents, identity(first)
         node = self._found.get(key)
         if node is None:
             for parent in parents:
                 late = late or parent.late
             node = self._found[key] = Node(template, parents, constants, late)
+            for constant in constants:
+                if type(constant) not in SCALARS:
+                    self._holding.append(node)
+                    break
         return node
+
+    def let_go(self) -> None:
+        """Let nodes keep nothing alive that guards only compare with."""
+        for node in self._holding:
+            node.constants = tuple([_released(part) for part in node.constants])
 
 
 def identity(constant: Any) -> Any:
@@ -142,4 +206,13 @@ def identity(constant: Any) -> Any:
         return kind, constant if kind in _HASHED else repr(constant)  # -1 has the hash of -2
     if kind is tuple:
         return tuple(map(identity, constant))
-    return id(constant)
+    return constant.number if kind is Weak else id(constant)
+
+
+def _released(constant: Any) -> Any:
+    """A constant of a node that outlives the recording; functions of dualflow live on anyway."""
+    kind = type(constant)
+    own = kind is types.FunctionType and inside_package(constant.__code__.co_filename)
+    if own or kind in SCALARS or kind is Namespace:
+        return constant
+    return weakly(constant) or constant

@@ -138,8 +138,11 @@ class Recorder:
         self.methods: dict[str, Any] = {}  # of tensors, guarded
         self.followed: dict[int, tuple[Origin, types.CodeType]] = {}  # functions that are guarded
         self.handlers: dict[Any, tuple[Origin, Any]] = {}  # of functions, guarded
-        self.expressions: dict[tuple[Any, ...], Node] = {}  # of operators on numbers
-        self.operators: dict[str, Any] = {}  # those that are dualflow's own
+        self.instances: set[type] = set()  # classes of objects with attributes and nothing more
+        self.contents: dict[int, tuple[Any, ...]] = {}  # of cells that were read
+        self.twins: dict[Any, Any] = {}  # of functions that are called again with plain arguments
+        self.expressions: dict[Any, Node] = {}  # of operators on numbers
+        self.operators: dict[Any, tuple[str, Any]] = {}  # those that are dualflow's own
         self.deleted: set[Any] = set()  # attributes taken from objects from outside
         self.fresh: set[Any] = set()  # attributes that they did not have before the call
         # those made in the call, and whether it is visible when they die; whether one is so
@@ -175,7 +178,7 @@ class Recorder:
             self.reason, self.dead = Reason(why, line, own, line_in(self.root)), True
             for kept in (
                 self._objects, self._keep, self._mortal, self.reads, self.plain, self.followed,
-                self.handlers, self.expressions,
+                self.handlers, self.expressions, self.twins, self.contents,
             ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
@@ -187,7 +190,8 @@ class Recorder:
             self._objects, self._keep, self._mortal, self.reads, self._ids, self.written,
             self.lists,
             self.shadowed, self.opened, self.effects, self.inputs, self.plain, self.events,
-            self.draws.taken, self.computed, self.followed, self.handlers,
+            self.draws.taken, self.computed, self.followed, self.handlers, self.twins,
+            self.contents,
         ):  # fmt: skip
             kept.clear()
         for part in (self.notes, self.outside, self.classes, self.late):
@@ -291,6 +295,7 @@ class Recorder:
     def remember(self, value: Any, origin: Origin) -> None:
         """Let `value` be known by itself, wherever it turns up."""
         self.reads.clear()
+        self.contents.clear()
         self._ids[id(value)] = origin
         self._keep.append(value)
 

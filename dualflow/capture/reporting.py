@@ -63,8 +63,8 @@ def report(name: str, how: Any, told: Sequence[object], blocks: Sequence[Block])
         how,
         tuple(str(reason) for reason in told if reason is not None),
         tuple(_section(block) for block in blocks if block.graph is not None),
-        "\n".join(block.text for block in blocks),
-        tuple(effect for block in blocks for effect in block.effects),
+        "\n".join(block.written.text for block in blocks),
+        tuple(effect for block in blocks for effect in block.written.effects),
     )
 
 

@@ -20,7 +20,7 @@ from dualflow.ir.graph import Value
 
 from . import history, known_streams, leaving, moving, numpy_late
 from .kinds import DICTS, FIXED, TYPES
-from .likenesses import attributes_of
+from .likenesses import attributes_of, form_of
 from .numpy_arrays import WRITEABLE, Late
 from .numpy_selected import Selected
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
@@ -199,7 +199,7 @@ class Planner:
         keywords = [(key, self.plan(only[key], named[key])) for key in only]
         cells = [self._cell(cell) for cell in value.__closure__ or ()]
         more = [(key, self.plan(vars(value)[key], part)) for key, part in inside.items()]
-        return ("function", value, defaults, keywords, cells, more)
+        return ("function", form_of(value), defaults, keywords, cells, more)
 
     def _cell(self, cell: Any) -> tuple[Any, ...]:
         """A variable of functions made in the call, which may hold them."""

@@ -1,7 +1,7 @@
 """Inputs of a program that differ from step to step of a loop, as rows of one.
 
-Comes in: the graph of a block, and what its inputs are. Goes out: a graph with loops, and the text
-of the inputs that take their place: states of random draws, numbers that Python computes, tables of
+Comes in: the graph of a block, and what its inputs are. Goes out: a graph with loops, and the
+inputs that take their place: states of random draws, numbers that Python computes, tables of
 numbers that it wrote down (see `passes/tables.py`).
 """
 
@@ -16,8 +16,6 @@ from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
 from dualflow.passes import tabulate
 
-from .emit import Emitter
-
 #: what an input is, as the recorder has it; None for a value of an earlier block
 Kind = tuple[Any, ...] | None
 
@@ -27,16 +25,16 @@ class Rows(NamedTuple):
 
     Attributes:
         kept: which of the inputs given it still takes, first.
-        texts: of the others, and how they lie.
+        sources: what the others are (see `wording.source`), and how they lie.
     """
 
     graph: Graph
     kept: list[int]
-    texts: list[str]
+    sources: list[tuple[Any, ...]]
     layouts: list[View]
 
 
-def rows(graph: Graph, kinds: Sequence[Kind], emitter: Emitter) -> Rows | None:
+def rows(graph: Graph, kinds: Sequence[Kind]) -> Rows | None:
     """See the module; None where no loop is found so."""
     families: dict[Any, list[int]] = {}
     for i, kind in enumerate(kinds):
@@ -48,33 +46,22 @@ def rows(graph: Graph, kinds: Sequence[Kind], emitter: Emitter) -> Rows | None:
     found = tabulate(graph, list(ordered.values()))
     if found is None:
         return None
-    texts = [emitter.constant(table) for table in found.numbers]
+    sources: list[tuple[Any, ...]] = [("table", table) for table in found.numbers]
     taken = set(range(len(kinds))).difference(found.kept)
     for (kind, of), family in ordered.items():
         if family[0] not in taken:
             continue
         if kind == "draw":
             befores = np.array([kinds[i][2] for i in family], np.uint64)  # type: ignore[index]
-            emitter.namespace["states"] = states
-            texts.append(f"states({emitter.node(of)}, {emitter.constant(befores)})")
+            sources.append(("states", of, befores))
         else:
-            emitter.namespace["np_array"] = np.array
-            parts = ", ".join(emitter.node(kinds[i][1]) for i in family)  # type: ignore[index]
-            texts.append(f"np_array(({parts}), {emitter.constant(of)})")
+            sources.append(("numbers", [kinds[i][1] for i in family], of))  # type: ignore[index]
     added = found.graph.inputs[len(found.kept) :]
     layouts = [View.contiguous(value.shape) for value in added]
-    return Rows(found.graph, found.kept, texts, layouts)
+    return Rows(found.graph, found.kept, sources, layouts)
 
 
 def _order(kind: Kind, i: int) -> int:
     """Draws as they came; numbers as they were met."""
     assert kind is not None
     return kind[2] if kind[0] == "draw" else i
-
-
-def states(generator: Any, befores: np.ndarray) -> np.ndarray:
-    """The states of draws, so many draws after now, a row each."""
-    found = np.empty((len(befores), 2), np.uint64)
-    found[:, 0] = generator.key
-    found[:, 1] = befores + np.uint64(generator.counter)
-    return found

@@ -107,7 +107,7 @@ def find(root: Fork, path: Sequence[Block]) -> Block | None:
     for block in path:
         if fork is None:
             return None
-        same = next((a for a in fork.alternatives if a.block.key == block.key), None)
+        same = next((a for a in fork.alternatives if a.block.same(block)), None)
         if same is None:
             return None
         fork = same.below.get(block.outcome)
@@ -121,14 +121,14 @@ def merge(root: Fork, blocks: list[Block]) -> tuple[list[Block], int, int]:
     new: list[Block] = []
     most = widest = 0
     for block in blocks:
-        same = next((a for a in fork.alternatives if a.block.key == block.key), None)
+        same = next((a for a in fork.alternatives if a.block.same(block)), None)
         if same is None or block.leaf:
             if same is not None:  # the same leaf again: the newer one is right too
                 fork.alternatives.remove(same)
             same = Alternative(block)
             fork.alternatives.append(same)
             new.append(block)
-        alike = sum(a.block.kinds == block.kinds for a in fork.alternatives)
+        alike = sum(a.block.alike(block) for a in fork.alternatives)
         most, widest = max(most, alike), max(widest, len(fork.alternatives))
         if block.leaf:
             break

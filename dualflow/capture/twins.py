@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 from weakref import ref
 
+from dualflow.array.tensor import Tensor
+
 from .copies import instrumented
-from .expressions import Refused
+from .expressions import FRAME, Refused
+from .instrument import Copy
 from .locate import NoSource
 from .plans import Call, Plan
-from .provenance import CONSTANT, Born, Origin
+from .provenance import CONSTANT, TENSOR, Born, Origin
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -40,14 +43,11 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
     if not _guard_function(call) or not _bind(call, frame):
         return None
     cells = _cells(call, frame)
-    cells["_df_"] = types.CellType(frame)
-    copy = types.FunctionType(
-        made.code, f.__globals__, f.__name__, f.__defaults__,
-        tuple([cells[name] for name in made.code.co_freevars]),
-    )  # fmt: skip
+    copy = _copy(f, made, cells, frame)
     if f.__kwdefaults__:
         copy.__kwdefaults__ = f.__kwdefaults__
-    copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
+    if not isinstance(call.origin, Born) and not f.__code__.co_flags & (4 | 8 | 0x20):
+        recorder.twins[f] = Twin(f, call.origin, made, cells, frame.cells)
 
     def finish(out: Any) -> Origin:
         if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
@@ -56,6 +56,110 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
         return frame.result
 
     return Plan(copy, call, finish)
+
+
+def _copy(f: Any, made: Copy, cells: dict[str, Any], frame: Operators) -> types.FunctionType:
+    """The instrumented copy of `f`, for one call."""
+    cells[FRAME] = types.CellType(frame)
+    copy = types.FunctionType(
+        made.code, f.__globals__, f.__name__, f.__defaults__,
+        tuple([cells[name] for name in made.code.co_freevars]),
+    )  # fmt: skip
+    copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
+    return copy
+
+
+@final
+class Twin:
+    """What is known of a function from one call for others that give plain arguments."""
+
+    __slots__ = (
+        "cells", "code", "count", "free", "function", "known", "made", "origin", "parameters"
+    )  # fmt: skip
+
+    def __init__(
+        self, f: Any, origin: Origin, made: Copy, cells: dict[str, Any], known: dict[str, Any]
+    ) -> None:
+        self.function, self.origin, self.made, self.cells = f, origin, made, cells
+        self.known = dict(known)
+        inner = (part for part in made.code.co_consts if type(part) is types.CodeType)
+        alone = not any(FRAME in part.co_freevars for part in inner)
+        #: frames and copies of calls that are over, where nothing else may hold them
+        self.free: list[tuple[Any, Any]] | None = [] if alone else None
+        self.code = code = f.__code__
+        self.count = -1 if code.co_kwonlyargcount else code.co_argcount
+        self.parameters = [made.slots[name] for name in code.co_varnames[: code.co_argcount]]
+
+    def takes(self, origin: Origin, slots: tuple[Any, ...], count: int) -> bool:
+        """Whether a call with so many arguments of what is known as `origin` is one."""
+        return (
+            count == self.count
+            and origin is self.origin
+            and self.function.__code__ is self.code
+            and (not slots or type(slots[0]) is int)
+        )
+
+    def plan(
+        self,
+        frame: Operators,
+        slots: tuple[int, ...],
+        args: tuple[Any, ...],
+        owner: tuple[Any, ...] = (),
+        origin: Origin = None,
+    ) -> Entered | None:
+        """The plan of such a call, of a method of `owner`, known as `origin`, if there is one; None
+        if an argument is not known."""
+        known, made = frame.slots, self.made
+        if self.free:
+            below, copy = self.free.pop()
+            there: list[Origin] = [None] * made.count
+            below.slots = there
+            there[0] = CONSTANT
+        else:
+            below = frame.below(self.function, made.count, made.slots)
+            below.cells = dict(self.known) if self.code.co_cellvars else self.known
+            copy = _copy(self.function, made, self.cells, below)
+            there = below.slots
+        parameters = self.parameters
+        if owner:
+            there[parameters[0]], parameters = origin, parameters[1:]
+        for parameter, slot, value in zip(parameters, slots, args, strict=True):
+            found = known[slot]
+            if found is None or (type(value) is Tensor and found is not TENSOR):
+                found = frame.origin(slot, value)
+            there[parameter] = found
+        if frame.recorder.dead:
+            return None
+        return Entered(copy, owner + args, below, self.free)
+
+
+@final
+class Entered:
+    """The plan of a call of a twin."""
+
+    __slots__ = ("_free", "args", "frame", "function")
+    kwargs: ClassVar[dict[str, Any]] = {}
+    watched = False
+
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], frame: Operators, free: list | None
+    ) -> None:
+        self.function, self.args, self.frame, self._free = function, args, frame, free
+
+    @property
+    def name(self) -> str:
+        """Of what is called, for readers."""
+        return self.function.__qualname__
+
+    def finish(self, out: Any) -> Origin:
+        """The origin of what it gave."""
+        frame = self.frame
+        origin = frame.result
+        if self._free is not None:
+            frame.result = CONSTANT
+            frame.open.clear()
+            self._free.append((frame, self.function))
+        return origin
 
 
 @final

@@ -44,10 +44,14 @@ class Variables:
         incoming: the origin of what is sent into its generator.
     """
 
-    __slots__ = (
-        "args", "cells", "delegate", "entering", "function", "generators", "incoming", "kwargs",
-        "names", "open", "recorder", "result", "slots",
-    )  # fmt: skip
+    args: tuple[Any, ...] | None
+    kwargs: dict[str, Any] | None
+    # what most calls never change is the class's: making a frame is a share of each call
+    entering = False
+    result: Origin = CONSTANT
+    delegate: Self | None = None
+    incoming: Origin = None
+    generators: dict[int, Any] | None = None
 
     def __init__(
         self, recorder: Recorder, function: types.FunctionType, count: int, names: dict[str, int]
@@ -57,11 +61,6 @@ class Variables:
         self.slots[0] = CONSTANT
         self.cells: dict[str, tuple[Any, Origin]] = {}
         self.open: dict[Any, Any] = {}
-        self.entering = False
-        self.result: Origin = CONSTANT
-        self.generators: dict[int, Any] = {}
-        self.delegate: Self | None = None
-        self.incoming: Origin = None
 
     def origin(self, slot: int, value: Any) -> Origin:
         found = self.slots[slot]
@@ -126,7 +125,7 @@ class Variables:
             self.recorder.born(cell, "cell")
             self.cells[name] = (cell, Born("cell"))
             if name in self.names:
-                self.recorder.stored[id(cell), "cell"] = self.slots[self.names[name]]
+                self._store(cell, self.slots[self.names[name]])
 
     def captured(self, closure: Callable[[], Any], *places: Any) -> None:
         """The cells of variables of a comprehension, which functions within it capture: names, each
@@ -138,27 +137,31 @@ class Variables:
                 continue
             if self.recorder.known(cell) is None:
                 self.recorder.born(cell, "cell")
-            self.recorder.stored[id(cell), "cell"] = self.origin(slot, contents(cell))
+            self._store(cell, self.origin(slot, contents(cell)))
+
+    def _store(self, cell: Any, origin: Origin) -> None:
+        """The call stored what is known as `origin` in a cell."""
+        self.recorder.stored[id(cell), "cell"] = origin
+        self.recorder.contents.pop(id(cell), None)
 
     def cell(self, slot: int, name: str, value: Any) -> Any:
         recorder = self.recorder
         if recorder.dead:
             return value
         cell, origin = self.cells.get(name, _NO_CELL)
-        key = id(cell), "cell"
-        stored = recorder.stored.get(key)
+        before = recorder.contents.get(id(cell))
+        if before is not None and before[0] is value and before[1] is origin:
+            self.slots[slot] = before[2]
+            return value
+        stored = recorder.stored.get((id(cell), "cell"))
         if stored is not None:
             self.slots[slot] = stored
-            return value
-        before = recorder.reads.get(key)
-        if before is not None and before[1] is origin and before[3] is value:
-            self.slots[slot] = before[4]
         elif name == "__class__":
             self.slots[slot] = CONSTANT
         elif isinstance(origin, Node):
             node = recorder.nodes("{0}.cell_contents", (origin,))
             self.slots[slot] = found = recorder.found(node, value)
-            recorder.reads[key] = (cell, origin, None, value, found, key)
+            recorder.contents[id(cell)] = value, origin, found, cell
         else:
             self.slots[slot] = recorder.known(value)
         return value
@@ -172,7 +175,7 @@ class Variables:
         if cell is None:
             recorder.refuse(f"the captured variable {name} is not known")
             return value
-        recorder.stored[id(cell), "cell"] = origin
+        self._store(cell, origin)
         if isinstance(cell_origin, Node):
             recorder.drops(contents(cell))
             recorder.writes(cell_origin, cell)

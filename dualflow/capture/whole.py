@@ -48,7 +48,9 @@ class Native:
         run = block.run
         executable: Any = getattr(run, "__self__", None)
         program = executable.parts_of_call() if hasattr(executable, "parts_of_call") else None
-        made = Assembler(block.text, block._namespace, program, given, block.leaf, settings)
+        made = Assembler(
+            block.written.text, block.written.namespace, program, given, block.leaf, settings
+        )
         self.words, self.given, self.late = made.words(), made.given, made.late
         self.settings = settings
         self._keep = made.keep, executable
@@ -189,13 +191,13 @@ class Whole:
         if native is None or native.settings is not self._settings:
             if native is not None:
                 native.end()
-            key = block.key
+            key = block.written.key
             try:
                 native = block.native = Native(block, given, self._settings)
             except Other:
                 count("portable_blocks")
                 return None
-            if block.key is not key:  # something that it looks at has died meanwhile
+            if block.written.key is not key:  # something that it looks at has died meanwhile
                 native.end()
         self._natives.append(native)
         self._late |= native.late

@@ -19,7 +19,7 @@ from dualflow.ops import door
 
 from . import history, leaving
 from .emit import Emitter
-from .likenesses import form_of, function_like, slots_of
+from .likenesses import function_like, slots_of
 from .numpy_memory import laid_out
 
 
@@ -156,13 +156,13 @@ class Writer:
 
     def _write_function(self, name: str, plan: tuple[Any, ...]) -> None:
         emitter = self.emitter
-        _, like, defaults, keywords, cells, inside = plan
+        _, form, defaults, keywords, cells, inside = plan
         parts = [[self.write(part) for part in group] for group in
                  (defaults, cells)]  # fmt: skip
         texts = ["(" + "".join(part + ", " for part in group) + ")" for group in parts]
         emitter.namespace["function_like"] = function_like
         more = self._pairs(keywords) if keywords else None
-        emitter.line(f"{name} = function_like({emitter.constant(form_of(like))}, {texts[0]}, "
+        emitter.line(f"{name} = function_like({emitter.constant(form)}, {texts[0]}, "
                      f"{more}, {texts[1]})")  # fmt: skip
         if inside:
             self._unfilled.append(lambda: emitter.line(

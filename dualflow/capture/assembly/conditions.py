@@ -13,7 +13,7 @@ from dualflow.ops import door
 from dualflow.runtime import native_call
 from dualflow.runtime.machine import Do
 
-from ..commit import apart
+from ..redoing import apart
 from .code import Code, Label, Operand
 from .names import Names, name_of
 from .values import RICH, Values

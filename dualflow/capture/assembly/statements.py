@@ -16,8 +16,8 @@ from dualflow.runtime import machine
 from dualflow.runtime.machine import Do
 from dualflow.runtime.native import NativeProgram
 
-from ..commit import store
 from ..emit import Marker
+from ..redoing import store
 from .code import Code, Label, Operand, Other
 from .conditions import Conditions
 from .names import Names, kept, name_of
