@@ -74,6 +74,14 @@ def test_running_extremes_of_numpy_programs():
     np.testing.assert_array_equal(low, np.minimum.accumulate(x, 1))
 
 
+def test_logarithms_of_integers_are_floats():
+    fast = df.compile(lambda x: df.cumulative_logsumexp(x) * 1, wait=True)
+    for run in (lambda x: df.cumulative_logsumexp(x) * 1, fast, fast):
+        found = run(df.asarray([1, 2]))
+        assert found.dtype == df.float32
+        np.testing.assert_allclose(found.numpy(), [1, np.logaddexp(1, 2)], 1e-6)
+
+
 def test_the_gradient_goes_where_an_extreme_was_reached_first():
     x = df.asarray([1.0, 3.0, 3.0, 2.0, np.nan, 5.0])
     g = df.asarray([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])

@@ -356,7 +356,8 @@ def cumulative_min(x: Tensor, axis: int | None = None, dtype: Any = None) -> Ten
 
 
 def cumulative_logsumexp(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running log(exp(x[0]) + ... + exp(x[i])) along `axis`, with no overflow.
+    """Running log(exp(x[0]) + ... + exp(x[i])) along `axis`, with no overflow; of integers in the
+    default float dtype.
 
     Arguments as for `cumulative_sum`.
 
@@ -364,7 +365,8 @@ def cumulative_logsumexp(x: Tensor, axis: int | None = None, dtype: Any = None) 
     >>> df.cumulative_logsumexp(df.asarray([1000.0, 1000.0])).tolist()
     [1000.0, 1000.693115234375]
     """
-    return _running(p.logcumsumexp, x, axis, dtype, False, 0)
+    x = tensor(x)
+    return _running(p.logcumsumexp, _in_dtype(x, floating(x.dtype)), axis, dtype, False, 0)
 
 
 @near
