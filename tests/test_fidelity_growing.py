@@ -136,6 +136,22 @@ def items_by_a_value(compile, see):
         see(f, tensor(i, 2.0))
 
 
+def keys_that_were_stored_are_listed(compile, see):
+    table, other = {}, {}
+
+    @compile
+    def f(x, key):
+        table[int(x[0])] = key
+        other[key] = 1
+        return list(table), [*other.items()], x * len(table)
+
+    for i, key in enumerate("abcaabcd"):
+        see(f, tensor(i % 3, 2.0), key)
+        if i == 4:
+            table.clear()
+            other.clear()
+
+
 def what_may_be_otherwise(compile, see):
     """A dict that holds other kinds in between, keys that are equal, logs that shrink."""
     log, table = [], {}

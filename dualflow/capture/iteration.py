@@ -206,6 +206,7 @@ def keys(recorder: Recorder, value: dict, origin: Origin) -> list[Any]:
     """The keys of a dict, in order, as constants."""
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
+        shadow.pin_keys()
         recorder.guard_keys(shadow.node, shadow.held)  # what is stored comes behind, as here
     elif isinstance(origin, Node):
         recorder.typed(origin, value)

@@ -41,11 +41,15 @@ class Shadow:
     @property
     def changed(self) -> dict[Any, Origin]:
         """What was stored, by key: each is the same at a replay."""
+        self.pin_keys()
+        return self._changed
+
+    def pin_keys(self) -> None:
+        """Let the keys that were stored be the same at a replay."""
         loose, self.loose = self.loose, {}
         for node, (key, part) in loose.items():
             self.recorder.pin(node, key)
             self._changed[key] = part
-        return self._changed
 
     def stored(self) -> Iterator[tuple[Origin, Any, Origin]]:
         """The keys that were stored with their origins, and the origins of the values."""
