@@ -19,7 +19,7 @@ from dualflow.base import collection, config
 from dualflow.base.digest import hashed
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
-from dualflow.passes import roll, simplify
+from dualflow.ops import primitives as primitives  # which graphs that are sent name
 from dualflow.runtime import cache
 from dualflow.runtime.behind import Behind, Planned, Unplanned, answer, kept, on_cpu
 
@@ -74,12 +74,13 @@ def plan(
     device: str = "cpu",
 ) -> Planned:  # fmt: skip
     """All that is made of a graph before there is machine code; raises as `compile_graph` does."""
-    rolled = roll(graph)
+    passes = import_module("dualflow.passes")  # a program on disk saves its import too
+    rolled = passes.roll(graph)
     if most is not None and len(rolled.nodes) > most:
         why = f"more than {most} operations, in which no loop was found"
         raise Unplanned(why, rolled.nodes[0].line)
-    planning = import_module("dualflow.planning")  # a program on disk saves its import too
-    program, texts, reasons = planning.planned(simplify(rolled), layouts, into, device)
+    planning = import_module("dualflow.planning")
+    program, texts, reasons = planning.planned(passes.simplify(rolled), layouts, into, device)
     return Planned(None if rolled is graph else rolled, program, texts, reasons)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import fields
+from importlib import import_module
 from typing import Any, NamedTuple
 
 
@@ -44,7 +44,8 @@ def parts(tree: Any) -> tuple[tuple[Hashable, ...], list[Any]] | None:
     if isinstance(tree, tuple) and hasattr(kind, "_fields"):
         return kind._fields, list(tree)  # type: ignore[attr-defined]
     if hasattr(kind, "__dataclass_fields__"):
-        names = tuple(field.name for field in fields(kind) if field.init)
+        fields = import_module("dataclasses").fields(kind)  # few programs have any
+        names = tuple(field.name for field in fields if field.init)
         return names, [getattr(tree, name) for name in names]
     return None
 

@@ -21,15 +21,12 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
-from dualflow.explain import write as write_report
-from dualflow.explain.report import Report
 from dualflow.ops import door
 from dualflow.runtime.behind import machine_under_way
 
 from . import (
     calls,
     plans,
-    reporting,
     retraces,
     tables,
     tree,
@@ -51,6 +48,8 @@ from .segments import Segments
 from .world import World
 
 if TYPE_CHECKING:
+    from dualflow.explain.report import Report
+
     from .whole import Whole
 
 MOST_BLOCKS = 1000
@@ -401,7 +400,7 @@ class CompiledFunction:
         self._settle()
         _, reason, block = self._last
         if block is not None:
-            return reporting.above(self._root, block)
+            return _told().above(self._root, block)
         return [] if reason is None or reason.halves is None else reason.halves.blocks()
 
     def report(self, *args: Any, **kwargs: Any) -> Report:
@@ -412,18 +411,23 @@ class CompiledFunction:
         if args or kwargs:
             how, reason, blocks = self._path(args, kwargs)
         name = getattr(self._fn, "__qualname__", repr(self._fn))
-        return reporting.report(name, how, (reason, self._retraces.told), blocks)
+        return _told().report(name, how, (reason, self._retraces.told), blocks)
 
     def _path(self, args: tuple, kwargs: dict) -> tuple[str, Reason | None, list[Block]]:
         """The way that a call with these arguments would take, and the blocks of its path."""
-        return reporting.way(self._root, args, kwargs) or (self._last[0], self._last[1], [])
+        return _told().way(self._root, args, kwargs) or (self._last[0], self._last[1], [])
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What was recorded and compiled, and why a call is no replay. If nothing is recorded for
         the arguments given, the function is called once with them."""
         if (args or kwargs) and not self._path(args, kwargs)[2]:
             self(*args, **kwargs)
-        return write_report(self.report(*args, **kwargs))
+        return import_module("dualflow.explain").write(self.report(*args, **kwargs))
+
+
+def _told() -> Any:
+    """The room that tells of calls, which few programs ask."""
+    return import_module("dualflow.capture.reporting")
 
 
 STATS = (

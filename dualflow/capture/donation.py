@@ -19,13 +19,14 @@ from dualflow.array.donated import Donated, give_away, own
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import ArgumentError
 from dualflow.base.trees import flatten
-from dualflow.explain.report import Report
 
 from .compiled import CompiledFunction
 from .pure import by_name
 from .tables import SPECIAL
 
 if TYPE_CHECKING:
+    from dualflow.explain.report import Report
+
     from .plans import Call, Plan
 
 Which = str | int | Sequence[str | int]

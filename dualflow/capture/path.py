@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,15 @@ from dualflow.base.shapes import Shape
 from dualflow.ir.graph import Value
 from dualflow.ir.types import View
 from dualflow.ops import door
-from dualflow.passes import shorten
 
 from . import commit, known_locks, slices, wording
 from .blocks import Block, outcome_key
 from .provenance import Node, Origin
 from .recorder import Recorder
 from .results import Planner, Unsupported
-from .rows import rows
+
+#: Shorter graphs are not looked through for loops here, which saves the import of the passes.
+LONG = 256
 
 FindBlock = Callable[[Sequence[Block]], Block | None]
 
@@ -200,11 +202,15 @@ class Builder:
     def _program(self, block: Block, wanted: list[Value], raising: bool) -> wording.Program:
         """A program for `wanted`."""
         nodes, taken = self.slices.closure(wanted, self.there, raising)
-        graph = shorten(slices.cut(nodes, taken, wanted)) if nodes else None
-        tabled = None if graph is None else rows(graph, list(map(self._kind, taken)))
-        if tabled is not None:
-            graph, taken = tabled.graph, [taken[i] for i in tabled.kept]
         sources, layouts = [], []
+        graph = slices.cut(nodes, taken, wanted) if nodes else None
+        tabled = None
+        if graph is not None and len(graph.nodes) >= LONG:
+            loops = import_module("dualflow.capture.rows")
+            graph = loops.shorten(graph)
+            tabled = loops.rows(graph, list(map(self._kind, taken)))
+            if tabled is not None:
+                graph, taken = tabled.graph, [taken[i] for i in tabled.kept]
         for value in taken:
             source, layout = self._input(block, value)
             sources.append(source)

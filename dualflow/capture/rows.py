@@ -14,6 +14,7 @@ import numpy as np
 
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
+from dualflow.passes import shorten as shorten
 from dualflow.passes import tabulate
 
 #: what an input is, as the recorder has it; None for a value of an earlier block
