@@ -32,6 +32,7 @@ from . import (
     known_streams,
     known_text,
     known_time,
+    known_warnings,
     leaving,
 )
 from .frame import Frame
@@ -44,7 +45,7 @@ from .recording import Recording, line_of, strip
 TABLES = (
     backward, derivatives, dispatching, known_caches, known_collections, known_containers,
     known_copying, known_dicts, known_iterators, known_itertools, known_locks, known_numbers,
-    known_order, known_sets, known_streams, known_text, known_time,
+    known_order, known_sets, known_streams, known_text, known_time, known_warnings,
 )  # fmt: skip
 
 

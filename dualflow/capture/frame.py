@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Iterator
 from typing import Any, final
+from warnings import catch_warnings
 
 from dualflow.array.tensor import Tensor
 
@@ -28,6 +29,7 @@ from . import (
     item_stores,
     iteration,
     known_locks,
+    known_warnings,
     local_classes,
     managers,
     namespaces,
@@ -330,6 +332,8 @@ class Frame(Matching):
                 self.slots[shape] = CONSTANT
             return manager
         origin = self.origin(slot, manager)
+        if type(manager) is catch_warnings and isinstance(origin, Born):
+            return known_warnings.Catching(self, manager, shape)
         if known_locks.entered(recorder, manager, origin):
             if type(shape) is int and shape >= 0:
                 self.slots[shape] = CONSTANT

@@ -153,6 +153,7 @@ class Recorder:
         self.locked = False  # whether the user's code takes one of them
         self.taken: list[Any] = []  # of them and others, those that it holds now by `acquire`
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
+        self.catching: list[Any] = []  # `catch_warnings` that it is in
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
         self.dropped = False  # whether an object from outside lost something that may die by that
