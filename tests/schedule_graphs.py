@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from dualflow.base.dtypes import bool_, float32, float64, int32, int64, is_complex
+from dualflow.base.dtypes import bool_, float32, float64, int32, int64, is_complex, is_float
 from dualflow.ir.graph import Graph, GraphBuilder, Value
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import primitives as p
@@ -103,7 +103,7 @@ def step(draw: Callable, b: Builder, pool: list[Value]) -> list[Value]:
 def unary(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Value]:
     if is_complex(x.dtype):
         return [b(draw(st.sampled_from(UNARY_COMPLEX)), x)]
-    if x.dtype.kind == "f":
+    if is_float(x.dtype):
         return [b(draw(st.sampled_from(UNARY_FLOAT)), x)]
     if x.dtype == bool_:
         return [b(p.logical_not, x), b(p.cast, x, dtype=float32)]

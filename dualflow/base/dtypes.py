@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import DTypeError
+from .source import called
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -190,9 +191,7 @@ def promote(a: np.dtype, b: np.dtype) -> np.dtype:
         return a
     for one, other in ((a, b), (b, a)):
         if kind(one) == "s":
-            raise DTypeError(f"{one.name} beside {other.name}",
-                             why="floats of 8 bits are stored, moved and cast, nothing else",
-                             instead="astype(df.float32) first")  # fmt: skip
+            raise stored_only(f"{one.name} beside {other.name}")
     if is_inexact(a) != is_inexact(b):
         return a if is_inexact(a) else b
     if is_added(a) or is_added(b):
@@ -222,5 +221,13 @@ def of_scalar(scalar: Number) -> np.dtype:
 
 
 def floating(dtype: np.dtype) -> np.dtype:
-    """The dtype in which exp, sqrt or true division of `dtype` are computed."""
+    """The dtype in which exp, sqrt or true division of `dtype` are computed; DTypeError for floats
+    of 8 bits."""
+    if kind(dtype) == "s":
+        raise stored_only(f"{called()} of {dtype.name}")
     return dtype if is_inexact(dtype) else DEFAULT_FLOAT
+
+
+def stored_only(what: str) -> DTypeError:
+    return DTypeError(what, why="floats of 8 bits are stored, moved and cast, nothing else",
+                      instead="astype(df.float32) first")  # fmt: skip

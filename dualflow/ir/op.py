@@ -133,10 +133,15 @@ class Op:
         return is_added(dtype) or (narrow and dtype == float16)
 
     def compute(self, *arrays: Any, **attributes: Any) -> Any:
-        """`numpy` on arrays of any dtypes: see `widens`."""
-        if not any(self.widens(array.dtype) for array in arrays):
+        """`numpy` on arrays of any dtypes: see `widens`. It raises of floats that NumPy lacks what
+        the rule raises, where NumPy would take them."""
+        added = any(is_added(array.dtype) for array in arrays)
+        widens = any(self.widens(array.dtype) for array in arrays)
+        if not added and not widens:
             return self.numpy(*arrays, **attributes)
         types = self.infer(tuple(TensorType(x.shape, x.dtype) for x in arrays), attributes)
+        if not widens:
+            return self.numpy(*arrays, **attributes)
         wide = (array.astype(compute_dtype(array.dtype), copy=False) for array in arrays)
         made = self.numpy(*wide, **attributes)
         if type(made) is not tuple:

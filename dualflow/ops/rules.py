@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualflow.base.dtypes import Number, bool_, floating, kind, real_dtype
+from dualflow.base.dtypes import Number, bool_, floating, kind, real_dtype, stored_only
 from dualflow.base.errors import ArgumentError, DTypeError, ShapeError
 from dualflow.ir.types import TensorType
 
@@ -28,9 +28,7 @@ def check_kind(what: str, dtype: np.dtype, kinds: str) -> None:
     if letter in kinds:
         return
     if letter == "s":
-        raise DTypeError(f"{what} of {dtype.name}",
-                         why="floats of 8 bits are stored, moved and cast, nothing else",
-                         instead="astype(df.float32) first")  # fmt: skip
+        raise stored_only(f"{what} of {dtype.name}")
     taken = " and ".join(KIND_NAMES[kind] for kind in kinds if kind != "s")
     raise DTypeError(f"{what} of {dtype.name}", why=f"it takes {taken}",
                      instead="astype(...) to such a dtype first")  # fmt: skip

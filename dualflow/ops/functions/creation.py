@@ -17,6 +17,7 @@ from dualflow.base.dtypes import (
     float64,
     int64,
     is_float,
+    kind,
     of_scalar,
     python_type,
     weak,
@@ -199,7 +200,8 @@ def arange(
             return eager.compute(np.arange, (), start, stop, step, found)
     wide = float64 if floats or is_float(found) else int64
     plain = start == 0 and step == 1
-    i = door.run(_IOTA, (), {"shape": (size,), "axis": 0, "dtype": found if plain else wide})
+    first = found if plain and kind(found) != "s" else wide
+    i = door.run(_IOTA, (), {"shape": (size,), "axis": 0, "dtype": first})
     if not plain:
         i = i * step + start
     return i if i.dtype == found else p.cast(i, dtype=found)

@@ -466,7 +466,7 @@ def nan_to_num(
     if is_complex(x.dtype):
         parts = [nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))]
         return parts[0] + parts[1] * 1j
-    if not is_float(x.dtype):
+    if not is_inexact(x.dtype):
         return positive(x)
     eager = door.unnoted(x)
     if eager is not None:

@@ -15,6 +15,7 @@ from dualflow.base.dtypes import (
     as_dtype,
     bool_,
     compute_dtype,
+    float16,
     float32,
     float64,
     floating,
@@ -55,7 +56,7 @@ def _in_dtype(x: Tensor, dtype: Any) -> Tensor:
 
 
 def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum; integers and booleans are summed in 64 bits.
+    """The sum; integers and booleans are summed in 64 bits, narrow floats in float32.
 
     Args:
         x: a tensor.
@@ -73,8 +74,17 @@ def sum(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False)
     if type(x) not in TENSORS:
         x = tensor(x)
     if dtype is None:
-        return _fold(p.sum, x, axis, keepdims)
-    return _in_dtype(_fold(p.sum, _in_dtype(x, dtype), axis, keepdims), dtype)
+        if x.dtype != float16:
+            return _fold(p.sum, x, axis, keepdims)
+        dtype = float16
+    return _in_dtype(_fold(p.sum, _to_fold(x, dtype), axis, keepdims), dtype)
+
+
+def _to_fold(x: Tensor, dtype: Any) -> Tensor:
+    """`x` in `dtype`, and then in the dtype in which such numbers are summed: NumPy adds float16 in
+    itself, step by step."""
+    x = _in_dtype(x, dtype)
+    return p.cast(x, dtype=float32) if x.dtype == float16 else x
 
 
 def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
@@ -88,8 +98,10 @@ def prod(x: Tensor, axis: Axes = None, dtype: Any = None, keepdims: bool = False
     """
     x = tensor(x)
     if dtype is None:
-        return _fold(p.prod, x, axis, keepdims)
-    return _in_dtype(_fold(p.prod, _in_dtype(x, dtype), axis, keepdims), dtype)
+        if x.dtype != float16:
+            return _fold(p.prod, x, axis, keepdims)
+        dtype = float16
+    return _in_dtype(_fold(p.prod, _to_fold(x, dtype), axis, keepdims), dtype)
 
 
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -366,7 +378,8 @@ def cumulative_logsumexp(x: Tensor, axis: int | None = None, dtype: Any = None) 
     [1000.0, 1000.693115234375]
     """
     x = tensor(x)
-    return _running(p.logcumsumexp, _in_dtype(x, floating(x.dtype)), axis, dtype, False, 0)
+    x = _in_dtype(x, floating(x.dtype)) if dtype is None else x
+    return _running(p.logcumsumexp, x, axis, dtype, False, 0)
 
 
 @near

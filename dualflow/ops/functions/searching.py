@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dualflow.base.dtypes import promote
+from dualflow.base.dtypes import compute_dtype, promote
 from dualflow.base.errors import ArgumentError, ShapeError
 
 from .. import door
@@ -67,7 +67,7 @@ def unique_all(x: Tensor) -> UniqueAll:
     """
     x = tensor(x)
     array = door.state.mode.values(x)
-    values, first, inverse, counts = np.unique(array, True, True, True, equal_nan=False)
+    values, first, inverse, counts = _unique(array, True, True, True)
     indices, inverse = own(first), own(inverse.reshape(array.shape))
     noted = x.requires_grad and door.state.grad_enabled
     found = p.take(flatten(x), indices, axis=0) if noted else own(values)
@@ -86,7 +86,7 @@ def unique_counts(x: Tensor) -> UniqueCounts:
     if array is None:
         found = unique_all(x)
         return UniqueCounts(found.values, found.counts)
-    values, counts = np.unique(array, return_counts=True, equal_nan=False)
+    values, counts = _unique(array, False, False, True)
     return UniqueCounts(own(values), own(counts))
 
 
@@ -102,7 +102,7 @@ def unique_inverse(x: Tensor) -> UniqueInverse:
     if array is None:
         found = unique_all(x)
         return UniqueInverse(found.values, found.inverse_indices)
-    values, inverse = np.unique(array, return_inverse=True, equal_nan=False)
+    values, inverse = _unique(array, False, True)
     return UniqueInverse(own(values), own(inverse.reshape(array.shape)))
 
 
@@ -115,7 +115,15 @@ def unique_values(x: Tensor) -> Tensor:
     [1, 3]
     """
     array = _plain(x)
-    return unique_all(x).values if array is None else own(np.unique(array, equal_nan=False))
+    return unique_all(x).values if array is None else own(_unique(array)[0])
+
+
+def _unique(array: np.ndarray, *asked: bool) -> tuple[np.ndarray, ...]:
+    """`np.unique`, always as a tuple; NumPy sorts float32 for floats that it lacks."""
+    wide = array.astype(compute_dtype(array.dtype), copy=False)
+    found = np.unique(wide, *asked, equal_nan=False)
+    values, *rest = found if asked else (found,)
+    return values.astype(array.dtype, copy=False), *rest
 
 
 def _plain(x: Any) -> np.ndarray | None:

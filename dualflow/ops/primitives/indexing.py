@@ -96,6 +96,7 @@ def _along_rule(name: str, valued: bool):
     def rule(x: TensorType, indices: TensorType, *values: TensorType, axis: int) -> TensorType:
         check_axis(name, axis, len(x.shape))
         check_kind(f"{name} by indices", indices.dtype, "iu")
+        check_kind(name, x.dtype, "biufc" if name == "scatter_add" else "biufcs")
         others = (*x.shape[:axis], *x.shape[axis + 1 :])
         if len(indices.shape) != len(x.shape) or others != (
             *indices.shape[:axis], *indices.shape[axis + 1 :]

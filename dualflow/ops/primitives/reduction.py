@@ -206,6 +206,7 @@ argmin = _reduction(
 def _scan_rule(name: str):
     def rule(x: TensorType, *, axis: int) -> TensorType:
         check_axis(name, axis, len(x.shape))
+        check_kind(name, x.dtype, ALL)
         return TensorType(x.shape, wide(x.dtype))
 
     return rule
