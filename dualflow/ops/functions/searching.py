@@ -121,7 +121,7 @@ def unique_values(x: Tensor) -> Tensor:
 def _unique(array: np.ndarray, *asked: bool) -> tuple[np.ndarray, ...]:
     """`np.unique`, always as a tuple; NumPy sorts float32 for floats that it lacks."""
     wide = array.astype(compute_dtype(array.dtype), copy=False)
-    found = np.unique(wide, *asked, equal_nan=False)
+    found: Any = np.unique(wide, *asked, equal_nan=False)  # type: ignore[call-overload]
     values, *rest = found if asked else (found,)
     return values.astype(array.dtype, copy=False), *rest
 
