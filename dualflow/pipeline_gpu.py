@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_forms import forms
+from dualflow.codegen.triton_groups import ordered
 from dualflow.codegen.triton_variants import choose
 from dualflow.ir.backend import TRITON
 from dualflow.runtime.behind import Images, Planned, Prepare
 from dualflow.runtime.gpu.libraries import capability
 from dualflow.runtime.gpu.program import Compilation, Ways, prepare
 
-__all__ = ["TRITON", "Compilation", "emit", "on"]
+__all__ = ["TRITON", "Compilation", "emit", "on", "ordered"]
 
 WAYS = Ways(choose, forms)
 

@@ -24,10 +24,11 @@ def planned(
     graph: Graph, layouts: Sequence[View] | None, into: Mapping[int, int] | None, device: str
 ) -> tuple[Program, Texts, tuple[str, ...]]:
     """See the module; arguments as of `pipeline.compile_graph`."""
-    backend, emit = NUMBA, numba.emit
+    backend, emit, gpu = NUMBA, numba.emit, None
     if device != "cpu":
         gpu = import_module("dualflow.pipeline_gpu")
         backend, emit = gpu.TRITON, gpu.emit
     found = plan_with_reasons(graph, layouts, backend, into)
-    texts = {launch.kernel: emit(launch.kernel) for launch in found.program.launches}
-    return found.program, texts, found.lines()
+    program = found.program if gpu is None else gpu.ordered(found.program)
+    texts = {launch.kernel: emit(launch.kernel) for launch in program.launches}
+    return program, texts, found.lines()

@@ -15,9 +15,12 @@ from test_codegen_triton_ahead import accesses_in, spilled
 from test_codegen_triton_programs import arrays_of, run, wanted
 
 import dualflow as df
-from dualflow.codegen.triton_groups import SMALL, group_forms
+from dualflow.base.records import replaced
+from dualflow.codegen import triton_groups
+from dualflow.codegen.triton_groups import SMALL, group_forms, ordered
 from dualflow.ir.backend import TRITON
 from dualflow.ir.graph import Graph
+from dualflow.ir.kernel import Check
 from dualflow.ir.program import Program
 from dualflow.ops import primitives as p
 from dualflow.runtime.gpu.compile import build
@@ -92,6 +95,65 @@ def test_what_needs_another_one_waits_for_it(interpreter):  # noqa: F811
     groups = [form.covers for form in group_forms(program, set())]
     assert len(program.steps) == 6
     assert groups == [(1, 2), (3, 4)]
+    check(interpreter, graph, program)
+
+
+def chains(count: int) -> Graph:
+    """Chains that do not need each other: a fold of columns, what it comes to, a map of that."""
+    b = Builder()
+    outs = []
+    for n in range(count):
+        x = b.tensor(30 + n, 8)
+        total = b(p.sum, b(p.multiply, x, x), axes=(0,))
+        top = b(p.max, total, axes=(0,))
+        outs.append(b(p.divide, total, b.spread(top, (8,), (0,))))
+    return b.build(outs)
+
+
+def test_launches_that_do_not_need_each_other_stand_side_by_side(interpreter):  # noqa: F811
+    """And memory that one chain has done with is not that of the next."""
+    graph = chains(4)
+    program = program_of(graph)
+    assert [form.covers for form in group_forms(program, set())] != []
+    put = ordered(program)
+    assert sorted(map(id, put.steps)) == sorted(map(id, program.steps))
+    groups = [form.covers for form in group_forms(put, set())]
+    assert len(groups) == len(program.steps) // 4
+    assert {len(group) for group in groups} == {4}
+    check(interpreter, graph, put)
+    assert ordered(put).steps == put.steps
+
+
+def test_nothing_is_moved_before_what_it_needs_or_overwrites(interpreter):  # noqa: F811
+    """In an arena without room to spare as in one with it; random programs among others."""
+    graph = chains(5)
+    close = plan(graph, backend=replaced(TRITON, apart=0))
+    assert close.arena < program_of(graph).arena
+    check(interpreter, graph, ordered(close))
+
+
+def test_nothing_is_moved_before_a_check():
+    b = Builder()
+    x, at = b.tensor(6, 8), b.tensor(3, dtype=np.dtype("int64"))
+    first = b(p.exp, b.tensor(5))
+    taken = b(p.take, x, at, axis=0)
+    graph = b.build([first, taken, b(p.exp, b.tensor(7))])
+    program = program_of(graph)
+    checks = [n for n, step in enumerate(program.steps) if program.errors
+              and any(isinstance(sink, Check) for sink in step.kernel.sinks)]  # fmt: skip
+    assert checks
+    put = ordered(program)
+    for step in program.steps[checks[0] + 1 :]:
+        assert put.steps.index(step) > put.steps.index(program.steps[checks[0]])
+
+
+def test_more_pieces_than_fill_a_gpu_are_taken_in_turn(interpreter, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(triton_groups, "PERSISTENT", 3)
+    graph = updates(((900, 30), (30,), (64, 64)))
+    program = program_of(graph)
+    (form,) = group_forms(program, set())
+    chosen = form.variants([True] * len(form.operands))[0]
+    assert form.grid(chosen) == 3 < form.integers[-1]
     check(interpreter, graph, program)
 
 

@@ -1,7 +1,8 @@
 """Small kernels that do not need each other, as one launch: a text that holds all of them.
 
-    kernel: program instances 0 to a compute the first one, a to b the second, ...
+    kernel: pieces 0 to a are those of the first one, a to b of the second, ...
 
+Where there are more pieces than fill a GPU, each program instance goes through some in turn.
 Each alone leaves most of a GPU idle and costs a launch: the updates of a list of parameters, say.
 Launches wait for the last of their group, where nothing between needs them or writes what they use.
 Comes in: the steps of a program. Goes out: Forms, each of some of its launches.
@@ -10,11 +11,12 @@ Comes in: the steps of a program. Goes out: Forms, each of some of its launches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from dualflow.base.records import record
+from dualflow.base.records import record, replaced
 from dualflow.ir.form import Form
 from dualflow.ir.kernel import Check, Kernel
-from dualflow.ir.program import Launch, Program
+from dualflow.ir.program import Buffer, Call, Launch, Program, Step
 from dualflow.ir.text import KernelText, Variant
 
 from .triton import emit_part
@@ -26,8 +28,53 @@ from .triton_variants import launch_grid, variant
 
 #: Program instances of a launch that leaves much of a GPU idle.
 SMALL = 512
+#: How far back a small launch looks for others to stand beside.
+WINDOW = 64
+#: Program instances that fill every GPU of today several times over: a group of more has so many,
+#: each of which goes through the pieces in turn.
+PERSISTENT = 2048
 #: Parameters of a launch; CUDA takes 4 KiB of them.
 PARAMETERS = 400
+
+
+class _Step(NamedTuple):
+    step: Step
+    read: list[Buffer]
+    written: list[Buffer]
+    small: bool
+    stays: bool
+
+
+def ordered(program: Program) -> Program:
+    """The program, with small launches beside earlier ones that they do not need:
+
+        t1, m1 of t1, t2, m2 of t2   ->   t1, t2, m1, m2
+
+    None is moved before a check, for which what replaces an input has to wait.
+    """
+    places: list[list[_Step]] = []
+    for step in program.steps:
+        is_launch = isinstance(step, Launch)
+        stays = not isinstance(step, Call) if not is_launch else _has_checks(step)
+        this = _Step(step, *touched(step), is_launch and _is_small(step), stays)
+        home = _home(places, this) if this.small else None
+        if home is None:
+            places.append([this])
+        else:
+            home.append(this)
+    return replaced(program, steps=tuple(one.step for place in places for one in place))
+
+
+def _home(places: Sequence[list[_Step]], this: _Step) -> list[_Step] | None:
+    """The earliest small launches beside which a small launch may stand."""
+    home = None
+    for place in reversed(places[-WINDOW:]):
+        for other in place:
+            waits = meets(this.written, [*other.read, *other.written])
+            if other.stays or waits or meets(this.read, other.written):
+                return home
+        home = place if place[0].small else home
+    return home
 
 
 def group_forms(program: Program, taken: set[int]) -> Iterator[Form]:
@@ -45,10 +92,12 @@ def group_forms(program: Program, taken: set[int]) -> Iterator[Form]:
 
 
 def _is_small(step: Launch) -> bool:
-    kernel = step.kernel
-    if any(isinstance(sink, Check) for sink in kernel.sinks):
-        return False
-    return 0 < launch_grid(kernel, step.integers, _alone(step)) <= SMALL
+    return (not _has_checks(step)
+            and 0 < launch_grid(step.kernel, step.integers, _alone(step)) <= SMALL)  # fmt: skip
+
+
+def _has_checks(step: Launch) -> bool:
+    return any(isinstance(sink, Check) for sink in step.kernel.sinks)
 
 
 def _alone(step: Launch) -> Variant:
@@ -91,7 +140,8 @@ def _made(program: Program, group: Sequence[int]) -> Iterator[Form]:
         f"{len(group)} small kernels in one launch", tuple(group), steps.text(), operands,
         tuple(number for step in launches for number in step.scalars),
         (*(number for step in launches for number in step.integers), *steps.ends()),
-        lambda aligned: [steps.variant(aligned)], lambda _: steps.ends()[-1], False, True,
+        lambda aligned: [steps.variant(aligned)], lambda _: min(steps.ends()[-1], PERSISTENT),
+        False, True,
         tuple(n for n, mode in enumerate(modes) if mode == "inout"),
     )  # fmt: skip
 
@@ -122,13 +172,20 @@ class Group:
         ends = [f"e{n}" for n in range(len(rows))]
         parameters = [*columns[0], *columns[1], *columns[2], *ends]
         parameters += [f"{name}: tl.constexpr" for name in columns[3]]
-        lines = [f"def kernel({', '.join(parameters)}):", "    block = tl.program_id(0)"]
+        lines = [
+            f"def kernel({', '.join(parameters)}):",
+            f"    for piece in range(tl.program_id(0), {ends[-1]}, tl.num_programs(0)):",
+            "        block = tl.cast(piece, tl.int32)",
+        ]
         for n, (step, row) in enumerate(zip(self.launches, rows, strict=True)):
             first = f"block - e{n - 1}" if n else "block"
             given = ", ".join([first, *(name for kind in row for name in kind)])
             # one after the other and not nested, however many there are
             begins = f"(block >= e{n - 1}) & " if n else ""
-            lines += [f"    if {begins}(block < e{n}):", f"        {names[step.kernel]}({given})"]
+            lines += [
+                f"        if {begins}(block < e{n}):",
+                f"            {names[step.kernel]}({given})",
+            ]
         body = "\n".join(["@triton.jit", *lines]) + "\n"
         source = "\n\n".join([HEADER, *used_by("".join(functions)), *functions, body])
         pointers = [memory_dtype(a.dtype) for step in self.launches for a in step.kernel.accesses]

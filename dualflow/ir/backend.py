@@ -46,6 +46,8 @@ class Backend:
         repeats: whether a kernel may be repeated within itself.
         short: axes of at most so many points may be written out in the text of a kernel.
         parts: of how many operands a kernel may assemble a value.
+        apart: bytes of intermediates, small ones first, whose memory is not used again: what runs
+            side by side must not wait for each other's.
         priced: whether `ir/costs.py` knows what its steps take.
         widens: whether libraries compute products of narrow floats in float32.
     """
@@ -59,6 +61,7 @@ class Backend:
     chains: bool = False
     repeats: bool = False
     short: int = 0
+    apart: int = 0
     priced: bool = False
     widens: bool = False
 
@@ -69,5 +72,5 @@ _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, column
                        scans=True)  # fmt: skip
 NUMBA = Backend("numba", loops=True, spreading=_THREADS, parts=16, totals=True, lends=True,
                 chains=True, repeats=True, short=4, priced=True, widens=True)  # fmt: skip
-TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4)
+TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4, apart=32 << 20)
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -33,7 +33,7 @@ from .chains import Chained, Use, chained
 from .fusion import Fusion
 from .loops import Repeated, repeat
 from .lowering import Lowering
-from .memory import Life, Room, needed, place, place_well
+from .memory import Life, Room, lasting, needed, place, place_well
 from .recomputing import recompute_scores
 from .registers import in_registers
 from .shaping import Lowered, shape_kernel
@@ -328,7 +328,7 @@ class _Assembly:
             lives[value] = lives[value]._replace(last=len(self.works))
         within = [value for value in lives if value not in buffers]
         self.needed = needed([lives[value] for value in (*made, *within)])
-        inner = [lives[value] for value in within]
+        inner = lasting([lives[value] for value in within], self.backend.apart, len(self.works))
         spots, self.arena = place(inner)
         total = self.arena + sum(value.type.nbytes for value in made)
         if total > WASTEFUL * self.needed and len(inner) <= MOST_TRIED:

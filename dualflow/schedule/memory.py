@@ -106,6 +106,21 @@ def _gap(placed: Sequence[tuple[Life, int]], life: Life, within: int | None) -> 
     return free, max(within - free - life.nbytes, -1)
 
 
+def lasting(lives: Sequence[Life], budget: int, end: int) -> list[Life]:
+    """The lives, small ones lasting until step `end`: as many as `budget` bytes hold.
+
+    >>> lasting([Life(100, 0, 1), Life(64, 1, 2)], 128, 9)
+    [Life(nbytes=100, first=0, last=1), Life(nbytes=64, first=1, last=9)]
+    """
+    found = list(lives)
+    for n in sorted(range(len(lives)), key=lambda n: lives[n].nbytes):
+        budget -= aligned(lives[n].nbytes)
+        if budget < 0:
+            break
+        found[n] = lives[n]._replace(last=end)
+    return found
+
+
 def needed(lives: Sequence[Life]) -> int:
     """Bytes that live at once at the most: in this order of steps no plan needs less.
 
