@@ -8,7 +8,7 @@ primitive is computed by NumPy on real values, counted and named in `fallbacks`.
     IMPLEMENTATIONS, apply_ufunc, call                         functions, ufuncs, anything
 """
 
-from . import fallbacks, functions, scattering
+from . import fallbacks, functions, scattering, transforms
 from .crossing import fresh, unwrap, unwrap_all, wrap, wrap_all
 from .implementations import IMPLEMENTATIONS, call
 from .made import scalar
@@ -30,6 +30,7 @@ __all__ = [
     "functions",
     "scalar",
     "scattering",
+    "transforms",
     "unwrap",
     "unwrap_all",
     "wrap",

@@ -84,7 +84,7 @@ def _complexes(x: Tensor) -> Tensor:
     return x if x.dtype.kind == "c" else p.cast(x, dtype=complex_dtype(x.dtype))
 
 
-def _fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
+def fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
     """`x` with `n` values along `axis` (normal): cut, or padded with zeros."""
     have = x.shape[axis]
     if n is None and have:
@@ -119,7 +119,7 @@ def _along(primitive: Strict, x: Any, n: int | None, axis: int, norm: str | None
             return eager.compute(_along_of_array, (x,), name, (axis,), norm)
     x = _complexes(_transformable(name, x))
     axis = _axis(name, x, axis)
-    return primitive(_fitted(name, x, n, axis), axis=axis, norm=_norm(norm))
+    return primitive(fitted(name, x, n, axis), axis=axis, norm=_norm(norm))
 
 
 def _along_of_array(x: np.ndarray, name: str, axes: Sequence[int], norm: str) -> np.ndarray:
@@ -169,7 +169,7 @@ def rfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "ba
     """
     x = _reals("rfft", x)
     axis = _axis("rfft", x, axis)
-    x = _fitted("rfft", x, n, axis)
+    x = fitted("rfft", x, n, axis)
     return door.run(_RFFT, (x,), {"axis": axis, "norm": _norm(norm)})
 
 
@@ -186,7 +186,7 @@ def irfft(x: Tensor, n: int | None = None, axis: int = -1, norm: str | None = "b
     if count < 1:
         raise ShapeError(f"irfft to {count} values along axis {axis} of {x.shape}",
                          why="at least one is needed", instead="n=")  # fmt: skip
-    x = _fitted("irfft", x, count // 2 + 1, axis)
+    x = fitted("irfft", x, count // 2 + 1, axis)
     return p.irfft(x, axis=axis, norm=_norm(norm), n=count)
 
 
