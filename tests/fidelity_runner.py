@@ -53,7 +53,7 @@ NOT_REPLAYED = frozenset(
     masks_of_long_tensors objects_given_to_itertools assertion
     object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
-    filters_for_good classes_from_outside_see_them instances_kept_outside
+    locals_asked_twice filters_for_good classes_from_outside_see_them instances_kept_outside
     generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905
 )

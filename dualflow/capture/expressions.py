@@ -55,6 +55,8 @@ class Expressions:
         self.slots: dict[str, int] = {}
         self.cells = {*code.co_cellvars, *code.co_freevars}
         self.variables = {*code.co_varnames, *self.cells}
+        named = dict.fromkeys((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
+        self.own_names = tuple(named)  # in the order of `locals()`
         self.scopes: list[dict[str, int]] = []  # targets of comprehensions
         self.temporaries = 0
         self.holding: list[str] = []  # temporaries of what is being matched
@@ -357,6 +359,8 @@ class Expressions:
         return self.hook(node, "func", slot, slots, made), slot
 
     def x_Call(self, node: ast.Call, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
+        if self.asks_locals(node):
+            return self.locals_of(node)
         function, sf = self.named(node) or self.e(node.func)
         arguments, slots, keywords = [], [], []
         for argument in node.args:
@@ -392,6 +396,20 @@ class Expressions:
             return None
         slot = self.slot()
         return self.hook(node.func, "glob", slot, name, node.func), slot
+
+    def asks_locals(self, node: ast.Call) -> bool:
+        """Whether a call is `locals()`, of the function itself."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        plain = name == "locals" and not node.args and not node.keywords
+        return plain and self.kind(name) == "glob" and not self.scopes
+
+    def locals_of(self, node: ast.Call) -> tuple[ast.expr, int]:
+        """`locals()`, of which a hook leaves out what hooks need."""
+        function, slot = self.slot(), self.slot()
+        called = self.hook(node.func, "glob", function, "locals", node.func)
+        made = at(ast.Call(called, [], []), node)
+        names = tuple((name, self.kind(name), self.slots.get(name)) for name in self.own_names)
+        return self.hook(node, "locals_of", slot, names, made), slot
 
     def x_Yield(self, node: ast.Yield, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
         value, sv = (node.value and self.e(node.value)) or (at(ast.Constant(None), node), CONSTANT)

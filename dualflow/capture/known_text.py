@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import iteration, known_streams, moving, templates
+from . import formats, iteration, known_streams, moving, templates
 from .kinds import SCALAR_TYPES
 from .known import constant_only
 from .object_text import text_of_object
@@ -16,7 +16,6 @@ from .tables import METHODS, known, methods
 
 if TYPE_CHECKING:
     from .plans import Call, Plan
-    from .recorder import Recorder
 
 
 for _name in dir(str):
@@ -74,15 +73,12 @@ def _plain_result(call: Call, out: Any) -> Origin:
     return None
 
 
-@methods(str, "format")
+@methods(str, "format", "format_map")
 def _format(call: Call) -> Plan | None:
     names = list(call.kwargs)
     values = (*call.args, *call.kwargs.values())
-    if any(map(templates.shows_tensors, values)):
-        return _format_anew(call, names)
     if not all(type(value) in SCALARS for value in values):
-        call.refuse("str.format of something that is no plain value")
-        return None
+        return formats.plan(call)
     origins = (*call.origins, *(call.where[name] for name in names))
     call.recorder.pin(origins[0], values[0])
     parts = [f"{{{i}}}" for i in range(1, len(call.args))]
@@ -94,25 +90,6 @@ def _format(call: Call) -> Plan | None:
         return call.recorder.certain(lambda *_: f(*args[1:], **kwargs), values, origins)
 
     return call.plan(lambda out: call.frame.expression(text, values, origins), run)
-
-
-def _format_anew(call: Call, names: list[str]) -> Plan | None:
-    """`text.format(...)` of tensors."""
-    recorder, f = call.recorder, call.function
-    recorder.pin(call.origins[0], call.args[0])
-    if not all(templates.showable(recorder, v) for v in (*call.args[1:], *call.kwargs.values())):
-        call.refuse("str.format of something that is no plain value")
-        return None
-    template = templates.Template(recorder)
-    parts = [template.of(*pair) for pair in zip(call.args[1:], call.origins[1:], strict=True)]
-    parts += [f"{name}={template.of(call.kwargs[name], call.where[name])}" for name in names]
-    text = f"({template.fixed(call.args[0])}.format({', '.join(parts)}))"
-    return call.plan(lambda out: template.text(text),
-                     lambda _, *args, **kwargs: _formatted(recorder, f, args, kwargs))  # fmt: skip
-
-
-def _formatted(recorder: Recorder, f: Any, args: Any, kwargs: Any) -> str:
-    return recorder.guarded(lambda: recorder.late.unseen(lambda: f(*args, **kwargs)))
 
 
 @methods(str, "join")

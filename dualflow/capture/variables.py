@@ -195,6 +195,29 @@ class Variables:
         if name:
             self.slots[slot] = namespaces.of_module(recorder, found, name, value)
 
+    def locals_of(self, slot: int, names: tuple, value: dict[str, Any]) -> dict[str, Any]:
+        """What `locals()` gives: one dict for all that the function asks, as of now."""
+        made = self.open.setdefault("locals", {}) if sys.version_info < (3, 13) else {}
+        again = bool(made)
+        made.clear()
+        made.update((name, value[name]) for name, *_ in names if name in value)
+        if self.recorder.dead:
+            return made
+        if again:
+            self.recorder.refuse("locals() asked twice")
+            return made
+        parts: dict[str, Origin] = {}
+        for name, kind, number in names:
+            if name not in made:
+                continue
+            if kind == "cell":
+                number = len(self.slots)
+                self.slots.append(None)
+                self.cell(number, name, made[name])
+            parts[name] = None if number is None else self.origin(number, made[name])
+        self.slots[slot] = self.recorder.born(made, "dict", parts)
+        return made
+
     def move(self, to: int, slot: int, value: Any) -> Any:
         self.slots[to] = self.slots[slot]
         return value
