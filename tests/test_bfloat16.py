@@ -75,6 +75,14 @@ def test_promotion(other, result):
     assert (x + y).dtype.name == (y * x).dtype.name == result
 
 
+def test_printing():
+    x = df.asarray([1.0, 0.1, -3.3, 448.0, 1e30, -0.0, float("nan"), float("inf")], dtype=BF16)
+    text = "Tensor([1.0, 0.1, -3.3, 448.0, 1e+30, -0.0, nan, inf], shape=(8,), dtype=bfloat16, "
+    assert repr(x) == text + "device=cpu)"
+    assert "[448.0, -3.25, 0.1]" in repr(x[df.asarray([3, 2, 1])].astype(E4M3))
+    assert "1.0, ..., 1.0" in repr(df.ones(2000, E5M2))
+
+
 def test_python_scalars_take_the_dtype():
     x = df.ones(2, BF16)
     assert {(x + 1).dtype, (2.5 * x).dtype, (x / True).dtype} == {BF16}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dualflow.base.dtypes import NAMED, compute_dtype, is_added, python_type, storable
+from dualflow.base.dtypes import NAMED, compute_dtype, float16, is_added, python_type, storable
 from dualflow.base.errors import DTypeError, DualflowError, InPlaceError, refusal
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType, View
@@ -38,6 +38,7 @@ _plans: dict[tuple[Any, ...], tuple[np.dtype, ...] | None] = {}
 #: the same -> the dtype to which results are rounded that are computed in float32
 _rounded: dict[tuple[Any, ...], np.dtype] = {}
 _UNKNOWN: Any = object()
+_PRODUCT = Kind.CONTRACTION
 
 
 class EagerMode:
@@ -57,8 +58,8 @@ class EagerMode:
                 return _wrap_view(made, inputs[0], op, attributes)
             return _wrap(away[0].packed(made))
         try:
-            compute = op.compute if NAMED or op.kind is Kind.CONTRACTION else op.numpy
-            made = compute(*arrays, **attributes)
+            narrow = NAMED or (op.kind is _PRODUCT and arrays[0].dtype == float16)
+            made = (op.compute if narrow else op.numpy)(*arrays, **attributes)
         except DualflowError:
             raise
         except Exception:

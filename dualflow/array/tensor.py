@@ -15,7 +15,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dualflow.base.dtypes import is_added, is_inexact
+from dualflow.base.dtypes import is_added, is_inexact, shortest
 from dualflow.base.errors import (
     ArgumentError,
     DeviceError,
@@ -330,7 +330,8 @@ class Tensor:
         if text is not None:  # it stands for a batch
             return text()
         array = door.state.mode.values(self)
-        text = np.array2string(array, separator=", ", prefix="Tensor(")
+        how: Any = {"formatter": {"all": shortest}} if is_added(array.dtype) else {}
+        text = np.array2string(array, separator=", ", prefix="Tensor(", **how)
         parts = [text, f"shape={self.shape}", f"dtype={self.dtype.name}", f"device={self.device}"]
         if self.requires_grad:
             parts.append("requires_grad=True")

@@ -156,6 +156,16 @@ def limits(dtype: np.dtype) -> Any:
     return ml_dtypes.finfo(dtype)
 
 
+def shortest(element: Any) -> str:
+    """An element of a dtype that NumPy lacks: its value if four digits say it, else as few digits
+    as tell it from its neighbours."""
+    value = float(element)
+    texts = [f"{value:.{digits}g}" for digits in range(1, 5)]
+    if value != value or float(texts[-1]) == value:
+        return repr(value)
+    return repr(float(next(text for text in texts if type(element)(float(text)) == element)))
+
+
 def storable(given: np.dtype, target: np.dtype) -> bool:
     """Whether a tensor of `given` may be stored into one of `target`: no kind is lost."""
     if not (is_added(given) or is_added(target)):

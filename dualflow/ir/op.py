@@ -135,12 +135,15 @@ class Op:
     def compute(self, *arrays: Any, **attributes: Any) -> Any:
         """`numpy` on arrays of any dtypes: see `widens`. It raises of floats that NumPy lacks what
         the rule raises, where NumPy would take them."""
-        added = any(is_added(array.dtype) for array in arrays)
-        widens = any(self.widens(array.dtype) for array in arrays)
-        if not added and not widens:
-            return self.numpy(*arrays, **attributes)
+        for array in arrays:
+            dtype = array.dtype
+            if dtype.itemsize < 4 and (is_added(dtype) or self.widens(dtype)):
+                return self._widened(arrays, attributes)
+        return self.numpy(*arrays, **attributes)
+
+    def _widened(self, arrays: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
         types = self.infer(tuple(TensorType(x.shape, x.dtype) for x in arrays), attributes)
-        if not widens:
+        if not any(self.widens(array.dtype) for array in arrays):
             return self.numpy(*arrays, **attributes)
         wide = (array.astype(compute_dtype(array.dtype), copy=False) for array in arrays)
         made = self.numpy(*wide, **attributes)
