@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
@@ -146,6 +147,30 @@ def test_random_numbers_in_a_program_are_those_of_the_cpu():
             found.append([f(x).tolist() for _ in range(3)])
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
+
+
+def test_draws_that_rest_on_sums_are_those_of_the_cpu():
+    """Sums of floats differ with their order, so shares are summed as whole numbers."""
+    rng = np.random.default_rng(0)
+    weights = df.asarray(rng.uniform(1e-6, 1, 3000) ** 4)
+
+    def draw(weights):
+        chosen = df.random.choice(3000, (40,), probabilities=weights)
+        return chosen * 2, df.random.dirichlet(weights[:70] + 0.1, (3,)) * 2
+
+    found = []
+    for device in ("cpu", "cuda"):
+        f = df.compile(draw, wait=True)
+        given = weights.to(device)
+        for _ in range(3):
+            df.random.seed(5)
+            with df.device(device):
+                found.append([x.tolist() for x in f(given)])
+    assert found[1:] == found[:-1]
+    assert f.stats()["replays"] == 2
+    with df.device("cuda"):
+        sums = re.findall(r"p\.(?:cumsum|sum)\(.*# (\w+)", f.explain(given))
+    assert set(sums) == {"int64"}
 
 
 def test_programs_are_planned_behind_the_call(monkeypatch):

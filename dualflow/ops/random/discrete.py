@@ -26,7 +26,7 @@ from ..functions.searching import searchsorted
 from ..generator import Generator, ShapeLike, inner_unit, unit
 from ..operands import TENSORS
 from ..quantiles import exp, log, log_factorial, stirling_tail
-from .parameters import common, full_of
+from .parameters import common, full_of, shares
 
 Tensor = Any
 Parameter = Any  # a number, or a tensor
@@ -321,8 +321,10 @@ def choice(
     if probabilities is None:
         found = source.integers(0, max(rows, 1), sizes) if replace else source.permutation(rows)
     elif replace:
-        ends = cumulative_sum(full_of(probabilities, (rows,), float64))
-        found = searchsorted(ends, unit(source, sizes, float64) * ends[-1], side="right")
+        parts, _ = shares(full_of(probabilities, (rows,), float64))
+        ends = cumulative_sum(parts)
+        drawn = p.cast(unit(source, sizes, float64) * p.cast(ends[-1], dtype=float64), dtype=int64)
+        found = searchsorted(ends, p.minimum.of(drawn, ends[-1] - 1), side="right")
     else:  # exponential waiting times: Efraimidis and Spirakis, 2006
         weights = full_of(probabilities, (rows,), float64)
         waited = -log(inner_unit(source, (rows,), float64))

@@ -15,8 +15,8 @@ from .. import primitives as p
 from ..draws import default
 from ..functions.movement import as_shape
 from ..functions.reduction import all as all_
-from ..functions.reduction import cumulative_sum
 from ..functions.reduction import max as max_
+from ..functions.reduction import sum as sum_
 from ..generator import Generator, as_float, inner_unit, wider
 from ..operands import TENSORS
 from ..quantiles import exp, log
@@ -27,6 +27,7 @@ from .parameters import (
     normal_of,
     positive,
     scaled,
+    shares,
 )
 
 Tensor = Any
@@ -170,7 +171,8 @@ def dirichlet(
     a = positive(concentration, sizes, wider(found), "dirichlet's concentration")
     logs = _log_gamma(generator or default, a)
     weights = exp(logs - max_(logs, axis=-1, keepdims=True))
-    total = cumulative_sum(weights, axis=-1)[..., -1:]  # its bits, unlike those of sum(), are fixed
+    parts, bits = shares(weights)  # of the largest, which is 1
+    total = p.cast(sum_(parts, axis=-1, keepdims=True), dtype=weights.dtype) * 2.0**-bits
     return scaled(weights / total, 0.0, 1.0, found)
 
 

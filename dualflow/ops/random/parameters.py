@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.base.dtypes import int64
 from dualflow.base.errors import ArgumentError, ShapeError
 from dualflow.base.shapes import Shape, broadcast
 
 from .. import primitives as p
 from ..draws import default
 from ..functions.movement import as_shape, broadcast_to
+from ..functions.reduction import max as max_
 from ..generator import Generator, ShapeLike, inner_unit
 from ..operands import KNOWN, TENSORS
 from ..quantiles import log
@@ -38,6 +40,17 @@ def common(shape: OptionalShape, *parameters: Parameter) -> Shape:
         raise ShapeError(f"parameters of shape {wanted} for random numbers of shape {sizes}",
                          instead="a shape to which the parameters broadcast")  # fmt: skip
     return sizes
+
+
+def shares(weights: Tensor) -> tuple[Tensor, int]:
+    """Weights along the last axis as whole numbers in proportion, at most 2**62 in all, so that
+    sums of them are the same in any order, as those of floats are not; and the power of two by
+    which the largest was multiplied. What is no positive number has no share."""
+    bits = 62 - weights.shape[-1].bit_length()
+    valid = p.where.of(p.logical_and.of(weights > 0.0, weights < math.inf), weights, 0.0)
+    largest = max_(valid, axis=-1, keepdims=True)
+    largest = p.where.of(largest > 0.0, largest, 1.0)
+    return p.cast(p.floor.of(valid / largest * 2.0**bits), dtype=int64), bits
 
 
 def full_of(parameter: Parameter, sizes: Shape, dtype: Any) -> Tensor:
