@@ -45,7 +45,7 @@ NOT_REPLAYED = frozenset(
     dict_read_before_a_value enum_with_code
     subclasses_of_builtins lru_cache_inside
     named_tuple_with_its_own_new weak_references versions indexing numpy_in_the_function
-    adam_with_a_changing_rate seeded_inside write_of_a_changing_number output_sees_tensors
+    adam_with_a_changing_rate seeded_inside output_sees_tensors
     function_without_source order_of_effects object_dies_by_a_store object_dies_by_a_pop
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
     death_asked_of_a_weak_reference
@@ -53,7 +53,8 @@ NOT_REPLAYED = frozenset(
     masks_of_long_tensors objects_given_to_itertools assertion
     object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
-    locals_asked_twice filters_for_good classes_from_outside_see_them instances_kept_outside
+    files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
+    instances_kept_outside
     generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905
 )

@@ -112,7 +112,7 @@ def fields_of_objects(compile, see):
 
     @compile
     def g(x, n):
-        return x, "{0.n}-{1[k]}".format(Box(n, []), {"k": n * 2})
+        return x, "{.n}-{[k]}".format(Box(n, []), {"k": n * 2})
 
     for n, width in ((1, 5), (1, 5), (2, 5), (2, 6)):
         see(f, tensor(*X), n, width)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .operators import Operators
 
 _STREAM = ("key", "counter", "spawned", "state")
+_MADE = ("error", "file", "iterator", "opaque", "stream")
 _STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
 
 
@@ -116,7 +117,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             recorder.refuse(f"{name} of a {kind.__name__}")
             return value, None
         return value, recorder.nodes(f"(({{0}}).{name})", (node,))
-    if isinstance(origin, Born) and origin.kind in ("error", "iterator", "opaque", "stream"):
+    if isinstance(origin, Born) and origin.kind in _MADE:
         if origin.kind == "error" and name == "args":
             if origin.parts == "constant" and all(type(x) in SCALARS for x in owner.args):
                 return owner.args, CONSTANT

@@ -23,6 +23,7 @@ from . import (
     known_containers,
     known_copying,
     known_dicts,
+    known_files,
     known_iterators,
     known_itertools,
     known_locks,
@@ -44,8 +45,8 @@ from .recording import Recording, line_of, strip
 #: imported for what they enter into the tables
 TABLES = (
     backward, derivatives, dispatching, known_caches, known_collections, known_containers,
-    known_copying, known_dicts, known_iterators, known_itertools, known_locks, known_numbers,
-    known_order, known_sets, known_streams, known_text, known_time, known_warnings,
+    known_copying, known_dicts, known_files, known_iterators, known_itertools, known_locks,
+    known_numbers, known_order, known_sets, known_streams, known_text, known_time, known_warnings,
 )  # fmt: skip
 
 

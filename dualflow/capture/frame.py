@@ -24,6 +24,7 @@ from . import (
     calls,
     deletion,
     descriptors,
+    files,
     instances,
     item_reads,
     item_stores,
@@ -334,6 +335,9 @@ class Frame(Matching):
         origin = self.origin(slot, manager)
         if type(manager) is catch_warnings and isinstance(origin, Born):
             return known_warnings.Catching(self, manager, shape)
+        found = files.known_file(manager, origin)
+        if found is not None and isinstance(origin, Born):
+            return files.Opened(self, manager, found, origin, shape)
         if known_locks.entered(recorder, manager, origin):
             if type(shape) is int and shape >= 0:
                 self.slots[shape] = CONSTANT

@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import numpy_calls
+from . import files, numpy_calls
 from .classes import special
 from .kinds import DICTS, SEQUENCES
 from .provenance import CONSTANT, Born, Node, Origin
@@ -125,6 +125,8 @@ def elements(
         # not `yield from`, which would end it where the loop is left
         for pair in source:  # noqa: UP028
             yield pair
+    elif (file := files.known_file(value, origin)) is not None and file.mode == "r":
+        yield from files.lines_of(frame, value, file)
     elif special(kind, "__iter__") is not None:
         yield from _asked(frame, value, origin)
     else:

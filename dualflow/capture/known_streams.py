@@ -10,7 +10,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import templates
+from . import files, templates
 from .kinds import STREAMS
 from .provenance import CONSTANT, Born, Node, Origin
 from .tables import METHODS, known, methods
@@ -55,7 +55,8 @@ def _write(call: Call) -> Plan | None:
 def _into(recorder: Recorder, stream: Any, origin: Origin) -> bool:
     """Whether it is known what writing into a stream does."""
     if isinstance(origin, Born):
-        return origin.kind == "stream"
+        found = files.known_file(stream, origin)
+        return origin.kind == "stream" or (found is not None and found.mode in ("w", "a"))
     return type(stream) in STREAMS and isinstance(origin, Node) and not stream.closed
 
 
@@ -64,7 +65,10 @@ def written(call: Call, stream: Any, origin: Origin, text: str, part: Origin) ->
     recorder = call.recorder
     if recorder.dead:
         return
-    if isinstance(origin, Born):
+    found = files.known_file(stream, origin)
+    if found is not None:
+        files.written(call, found, text, part)
+    elif isinstance(origin, Born):
         before = stream.getvalue()
         origin.parts[0] = call.frame.expression(
             "({0} + {1})", (before, text), (origin.parts[0], part)

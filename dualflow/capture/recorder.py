@@ -153,6 +153,7 @@ class Recorder:
         self.locked = False  # whether the user's code takes one of them
         self.taken: list[Any] = []  # of them and others, those that it holds now by `acquire`
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
+        self.files: list[Any] = []  # that it wrote into
         self.catching: list[Any] = []  # `catch_warnings` that it is in
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
         self.shadowed: dict[int, Any] = {}
@@ -289,7 +290,9 @@ class Recorder:
         return made
 
     def left_open(self) -> bool:
-        """Whether a generator outlives the call, and may still do something."""
+        """Whether a generator outlives the call, and may still do something; or a file is open."""
+        if any(file.mode != "closed" for file in self.files):
+            return True
         alive = (held() for held, closes in self.generators if closes)
         return any(made is not None and made.gi_frame is not None for made in alive)
 

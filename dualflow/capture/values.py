@@ -15,7 +15,7 @@ _NAMES = {
     "decimal": ("Decimal",),
     "fractions": ("Fraction",),
     "operator": ("itemgetter", "attrgetter", "methodcaller"),
-    "pathlib": ("PurePosixPath", "PureWindowsPath", "PosixPath", "WindowsPath"),
+    "pathlib": ("Path", "PurePath", "PurePosixPath", "PureWindowsPath", "PosixPath", "WindowsPath"),
     "re": ("Match", "Pattern"),
     "uuid": ("UUID",),
     "zoneinfo": ("ZoneInfo",),
