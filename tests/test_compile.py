@@ -259,18 +259,18 @@ def test_functions_that_cannot_be_copied(source):
     assert "runs as it is" in f.report().reasons[0]
 
 
-def reads_locals(x):
+def reads_its_frame(x):
     k = 3
-    return x * locals()["k"]
+    return x * sys._getframe().f_locals["k"]
 
 
 def test_frame_reader_is_named_with_its_line():
-    f = df.compile(reads_locals, wait=True)
+    f = df.compile(reads_its_frame, wait=True)
     f(vector(1))
     assert f(vector(2)).tolist() == [6.0]
     assert ways(f) == (1, 0, 1, 0)
-    line = reads_locals.__code__.co_firstlineno + 2
-    assert f"locals looks at the frame (line {line})" in f.report().reasons[0]
+    line = reads_its_frame.__code__.co_firstlineno + 2
+    assert f"_getframe looks at the frame (line {line})" in f.report().reasons[0]
 
 
 # What is told --------------------------------------------------------------------------------
