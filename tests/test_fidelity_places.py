@@ -47,6 +47,65 @@ def batches(compile, see):
         see(ends, x, part)
 
 
+def stores_at_places(compile, see):
+    @compile
+    def f(x, i, j, v):
+        x[i] = x[0] * 2
+        x[:, j] = v
+        x[i, 1:] = -1.0
+        x[i : i + 2] += 1.0
+        x[j] *= x[i]
+        return x.sum(axis=0), x[i] + 1
+
+    @compile
+    def swap(x, i, j):
+        x[i], x[j] = x[j] * 1, x[i] * 1
+        row = x[i]
+        row[0] = 9.0
+        return x * 2
+
+    @compile
+    def whole_numbers(x, i, n):
+        x[i] = n
+        x[i - 1] += n
+        return x * n
+
+    @compile
+    def one(x, i, v):
+        x[i] = v
+        return x[i] * x[-1]
+
+    for i, j, v in ((0, 1, 1.0), (1, 2, 2.5), (2, 0, 3), (3, 1, -0.0), (1, 2, 4.5), (-2, -1, 5.0),
+                    (4, 0, 6.0), (5, 1, 7.0), (0, 3, 1.0), (2, 2, 1.5)):  # fmt: skip
+        x = rows()
+        see(f, x, i, j, v)
+        see.that(x)
+        see(swap, x, i, j)
+        see.that(x)
+        numbers = df.tensor([1, 2, 3, 4], dtype=df.int32)
+        see(whole_numbers, numbers, i, j + 2**30 * (i % 2))
+        see.that(numbers)
+        narrow = df.tensor([1.0, 2.0, 3.0, 4.0])
+        see(one, narrow, i, v * 1.1)
+        see.that(narrow)
+    see(one, df.tensor([1, 2, 3]), 1, 2.5)
+    see(one, df.tensor([1.0, 2.0]), 1, "text")
+
+
+def a_ring_of_rows(compile, see):
+    ring, at = df.zeros((4, 3)), [0]
+
+    @compile
+    def f(x):
+        ring[at[0] % 4] = x
+        at[0] += 1
+        return ring.sum(axis=0), ring[(at[0] - 2) % 4] * 2, at[0]
+
+    for i in range(9):
+        see(f, tensor(i, 1.0, 2.0))
+        see.that((ring, at))
+
+
 def places_that_are_written(compile, see):
     @compile
     def later(x, i):

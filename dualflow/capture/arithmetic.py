@@ -39,6 +39,8 @@ BINARY: dict[str, tuple[Any, Any, str]] = {
 }  # fmt: skip
 #: operators whose result depends on more of a number beside a tensor than an input shows
 _PINNING = frozenset(["**", "<<", ">>", "@"])
+#: dtypes of tensors that store a number as they store a tensor that holds it
+_WIDE = frozenset(["float32", "float64", "int32", "int64"])
 _HELD = vars(Tensor)  # what the class holds now
 
 
@@ -224,6 +226,13 @@ class Arithmetic(Variables):
             value = recorder.late.on_tape(origin, value)
             return recorder.tried(f, *((tensor, value) if i else (value, tensor)))
         return recorder.late.beside(value, origin, f, values)
+
+    def fits(self, node: Node, value: Any, tensor: Tensor) -> bool:
+        """Whether a number may be stored in `tensor` as an input; guarded."""
+        if type(value) not in (int, float) or tensor.dtype.name not in _WIDE:
+            return False
+        floating = is_float(tensor.dtype)
+        return (floating or type(value) is int) and self._hide(node, value, tensor)
 
     def _hide(self, node: Node, value: Any, tensor: Tensor) -> bool:
         """Whether a number may be an input beside `tensor`; guards that it stays such a number."""

@@ -37,12 +37,7 @@ def set_item(
         owner[key] = value
         return
     if kind is Tensor:
-        recorder.understand(ko, key)
-        if type(value) is not Tensor:
-            if isinstance(part, Node) and part.late:
-                recorder.refuse("a number read from a tensor, stored in a tensor")
-            recorder.understand(part, value)
-        recorder.asking(operator.setitem, owner, key, value)
+        _set_in_tensor(frame, owner, key, value, ko, part)
         return
     if kind is np.ndarray:
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
@@ -82,6 +77,21 @@ def set_item(
         return
     recorder.refuse(f"an item stored in a {kind.__name__}")
     owner[key] = value
+
+
+def _set_in_tensor(
+    frame: Operators, owner: Tensor, key: Any, value: Any, ko: Origin, part: Origin
+) -> None:
+    recorder = frame.recorder
+    if isinstance(part, Node) and frame.fits(part, value, owner):
+        value = recorder.late.as_tensor(part, value)
+    elif type(value) is not Tensor:
+        if isinstance(part, Node) and part.late:
+            recorder.refuse("a number read from a tensor, stored in a tensor")
+        recorder.understand(part, value)
+    if recorder.dead or ko is CONSTANT or not moving.write(recorder, owner, key, value, ko):
+        recorder.understand(ko, key)
+        recorder.asking(operator.setitem, owner, key, value)
 
 
 def _set_slice(

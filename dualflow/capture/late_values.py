@@ -188,6 +188,12 @@ class LateValues:
         self._scalar_values[node] = made
         return made
 
+    def as_tensor(self, node: Node, value: Any) -> Tensor:
+        """A Python number as a tensor of shape ()."""
+        made = Tensor._wrap(np.asarray(value))
+        self.recorder.notes.bind(made, self.scalar_input(node, value))
+        return made
+
     def _late_scalar(self, node: Node, value: Any) -> Value:
         """A number that came from a tensor: the tensor's value itself where that is the same, else
         an input of what runs after Python has computed it."""

@@ -31,6 +31,8 @@ Numbers = list[tuple[Node, int]]
 #: One entry of an index: what Python is given, the numbers that may change, the node of where it
 #: begins (None: it is where it is in each call), and how many elements a slice has.
 Entry = tuple[Any, Numbers, Node | None, int | None]
+#: an axis, and indices along it
+At = tuple[int, Value]
 
 
 @final
@@ -38,21 +40,38 @@ class Place:
     """A place in the memory of a tensor, found by numbers that may change.
 
     Attributes:
+        owner: the tensor.
+        at: its only axis along which it is no whole, and the indices there; None if there are more.
+        numbers: those that may change.
         value: what is there.
         pinned: whether a replay finds it where it is now.
     """
 
-    __slots__ = ("__weakref__", "_numbers", "_recorder", "pinned", "storage", "value")
+    __slots__ = ("__weakref__", "_recorder", "at", "numbers", "owner", "pinned", "storage", "value")
 
-    def __init__(self, recorder: Recorder, storage: Any, numbers: Numbers, value: Value) -> None:
-        self._recorder, self.storage, self._numbers = recorder, storage, numbers
-        self.value, self.pinned = value, False
+    def __init__(
+        self, recorder: Recorder, owner: Tensor, numbers: Numbers, value: Value, at: At | None
+    ) -> None:
+        self._recorder, self.owner, self.storage = recorder, owner, owner._storage
+        self.numbers, self.value, self.at, self.pinned = numbers, value, at, False
 
     def pin(self) -> None:
         """Let a replay look where this call did."""
         self.pinned = True
-        for node, value in self._numbers:
+        for node, value in self.numbers:
             self._recorder.pin(node, value)
+
+    def put(self, whole: Value, part: Value) -> Value:
+        """`whole`, what the tensor holds, with `part` in this place."""
+        assert self.at is not None
+        add, (axis, index) = self._recorder.notes.builder.add, self.at
+        count = index.shape[0] if index.shape else 1
+        shape = (*whole.shape[:axis], count, *whole.shape[axis + 1 :])
+        line = (1,) * axis + (count,) + (1,) * (len(shape) - axis - 1)
+        index = add(p.reshape.op, (index,), {"shape": line}, None).result
+        index = add(p.expand.op, (index,), {"shape": shape}, None).result
+        part = add(p.reshape.op, (part,), {"shape": shape}, None).result
+        return add(p.put.op, (whole, index, part), {"axis": axis}, None).result
 
 
 def read(recorder: Recorder, owner: Tensor, key: Any, origin: Origin) -> Read | None:
@@ -70,15 +89,32 @@ def read(recorder: Recorder, owner: Tensor, key: Any, origin: Origin) -> Read | 
     out = recorder.asking(operator.getitem, owner, key)
     if recorder.dead or out._storage is not owner._storage or owner._storage is None:
         return out, recorder.origin(None, out)
-    value, rest = _taken(recorder, owner, entries)
+    value, rest, places = _taken(recorder, owner, entries)
+    whole_else = all(key == slice(None) for key, _, begin, _ in entries if begin is None)
+    single = len(places) == 1 and whole_else and type(owner._view) is not Moved
     if any(part != slice(None) for part in rest):
         whole = recorder.arrays.bound(value)
         value = recorder.notes.value_of(operator.getitem(whole, tuple(rest)))
     numbers = [pair for _, pairs, *_ in entries for pair in pairs]
-    place = Place(recorder, owner._storage, numbers, value)
+    place = Place(recorder, owner, numbers, value, places[0] if single else None)
     recorder.notes.places.append(ref(place))
     out._chain = Moved(out._view).beginning(place)
     return out, recorder.origin(None, out)
+
+
+def write(recorder: Recorder, owner: Tensor, key: Any, value: Any, origin: Origin) -> bool:
+    """`owner[key] = value`, where a number of `key` has changed; whether it is done."""
+    held: Any = value._view if getattr(value, "_storage", None) is owner._storage else None
+    found = read(recorder, owner, key, origin)
+    if found is None or recorder.dead or found[0]._storage is not owner._storage:
+        return False
+    target = found[0]
+    view: Any = target._view
+    same = type(held) is Moved and held == view and not held.place.pinned
+    if same and held.place.numbers == view.place.numbers:
+        return True  # x[i] += v: the view that Python hands back has been written already
+    recorder.asking(operator.setitem, target, ..., value)
+    return True
 
 
 def pin(tensor: Tensor) -> None:
@@ -170,12 +206,15 @@ def differs(recorder: Recorder, text: str, value: Any) -> bool:
     return recorder.met[text] is _MOVES
 
 
-def _taken(recorder: Recorder, owner: Tensor, entries: list[Entry]) -> tuple[Value, list[Any]]:
-    """What is at the places that move, and the rest of the index."""
+def _taken(
+    recorder: Recorder, owner: Tensor, entries: list[Entry]
+) -> tuple[Value, list[Any], list[At]]:
+    """What is at the places that move, the rest of the index, and these places."""
     add = recorder.notes.builder.add
     value = recorder.notes.value_of(owner)
     rest: list[Any] = []
-    for size, (key, _, begin, count) in zip(owner.shape, entries, strict=False):
+    at: list[At] = []
+    for axis, (size, (key, _, begin, count)) in enumerate(zip(owner.shape, entries, strict=False)):
         if begin is None:
             rest.append(key)
             continue
@@ -186,10 +225,11 @@ def _taken(recorder: Recorder, owner: Tensor, entries: list[Entry]) -> tuple[Val
             places = add(p.iota.op, (), attributes, None).result
             index = add(p.expand.op, (index,), {"shape": (count,)}, None).result
             index = add(p.add.op, (places, index), {}, None).result
+        at.append((axis, index))
         value = add(p.take.op, (value, index), {"axis": len(rest)}, None).result
         if count is not None:
             rest.append(slice(None))
-    return value, rest
+    return value, rest, at
 
 
 def begun(start: int | None, stop: int | None, size: int) -> int:

@@ -284,10 +284,7 @@ class Notes:
         if self.broken:
             return
         stored = self.value_of(value, line)
-        for known in self.places:
-            place = known()
-            if place is not None and place.storage is target._storage:
-                place.pin()
+        target, stored = self._through_place(target, stored, line)
         base, rest = self._find(target)
         base.value = views.put(self._adding(line), base.value, rest, stored)
         base.views = None
@@ -296,6 +293,22 @@ class Notes:
             storage = target._memory()
             self.written.setdefault(storage, []).append(base)
             self._check_overlap(base, storage)
+
+    def _through_place(
+        self, target: Tensor, stored: Value, line: SourceLine | None
+    ) -> tuple[Tensor, Value]:
+        """What is overwritten, and by what: the tensor of a place that may be another one in the
+        next call, with what is stored there; places that others show stay where they are."""
+        chain: Any = target._view if self.places else ()
+        here = chain.place if type(chain) is views.Moved and chain.place.at is not None else None
+        for known in self.places:
+            place = known()
+            if place is not None and place is not here and place.storage is target._storage:
+                place.pin()
+        if here is None or here.pinned:
+            return target, stored
+        here.value = views.put(self._adding(line), here.value, chain[chain.until :], stored)
+        return here.owner, here.put(self.value_of(here.owner, line), here.value)
 
     def draw(self, generator: Any, state: Tensor) -> None:
         """Note that `generator` gave `state` for one draw."""
