@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.array.tensor import Tensor
 
-from . import calls, iteration, twins
+from . import calls, iteration, outer_iterators, twins
 from .classes import special
 from .kinds import DICTS
-from .provenance import CONSTANT, Born, Origin
+from .provenance import CONSTANT, Born, Node, Origin
 from .tables import known, methods
 
 if TYPE_CHECKING:
@@ -237,6 +237,8 @@ def _next(call: Call) -> Plan | None:
     following = special(type(call.args[0]), "__next__")
     if following is not None and origin is not None:
         return _next_of_object(call, following, origin)
+    if isinstance(origin, Node):
+        return outer_iterators.plan(call, origin)
     if not isinstance(origin, Born) or origin.kind != "iterator":
         call.refuse("next of an iterator of unknown origin")
         return None

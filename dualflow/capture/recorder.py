@@ -153,6 +153,7 @@ class Recorder:
         self.locked = False  # whether the user's code takes one of them
         self.taken: list[Any] = []  # of them and others, those that it holds now by `acquire`
         self.factories: dict[int, Origin] = {}  # of default dicts made in the call
+        self.taken_from: dict[int, int] = {}  # items, of iterators from outside
         self.files: list[Any] = []  # that it wrote into
         self.catching: list[Any] = []  # `catch_warnings` that it is in
         self.opened: dict[int, Any] = {}  # objects whose __dict__ was read, and these
