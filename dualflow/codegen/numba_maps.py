@@ -8,6 +8,8 @@ loop over the points in between.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 
 from dualflow.ir.kernel import BUILT_IN, Access, Kernel, Let
@@ -24,8 +26,9 @@ SHORT_LINE = (256, 2048)
 LANE_BLOCK, FIXED_BLOCK = 512, 2048
 #: Side of the square tiles in which a transposed access is walked.
 TILE = 16
-#: Tiles that are walked beside each other.
-TILES = 4
+#: Tiles that are walked beside each other: more read what is turned in longer pieces, but where
+#: sizes are powers of two their lines meet in few sets of the cache.
+TILES = 2
 
 
 class MapEmitter(RowEmitter):
@@ -51,66 +54,91 @@ class MapEmitter(RowEmitter):
             self._stage(stage)
 
     def _grid(self) -> None:
-        blocked = self._blocked()
-        if not blocked:
-            self._lines_of_memory()
-            return
-        walks = [self._walk(axis) for axis in self.kernel.grid if axis not in blocked]
-        blocks, inside, places = [], [], []
-        for axis, size in blocked.items():
-            i, hi = self.axes[axis], self.integers[f"hi_{axis}"]
-            b = f"b{i[1:]}"
-            blocks.append(f"for {b} in range({self._range(axis)}, {size}):")
-            inside.append(f"for {i} in range({b}, min({b} + {size}, {hi})):")
-            places.append(f"({i} - {b})" if not places else f"{i} - {b}")
         if self._tiled():
-            blocks = self._tiles_in_order(*blocked)
-        place = f" * {TILE} + ".join(places)
+            self._tiles(*self._tiled())
+        elif self.strided:
+            self._blocks_of_lanes()
+        else:
+            self._lines_of_memory()
+
+    def _blocks_of_lanes(self) -> None:
+        """Loops over blocks of lanes, of which copies are made beside."""
+        lanes, size = self.kernel.lanes, self._lane_block()
+        i, hi = self.axes[lanes], self.integers[f"hi_{lanes}"]
+        b = f"b{i[1:]}"
+        walks = [self._walk(axis) for axis in self.kernel.grid if axis != lanes]
+        block = f"for {b} in range({self._range(lanes)}, {size}):"
+        inside = f"for {i} in range({b}, min({b} + {size}, {hi})):"
+        before, after = ([block], walks) if self._is_fixed() else ([*walks, block], [])
+        copied = self._copied(f"{i} - {b}", [inside], {})
+        with self.block(*before), copied, self.block(*after, inside):
+            self._stages()
+
+    @contextmanager
+    def _copied(self, place: str, inside: list[str], turned: Mapping[str, str]) -> Iterator[None]:
+        """Within, accesses that take steps along the lanes are copies beside, at `place` of a
+        block that the loops `inside` walk. Some are copied by a call, `turned`."""
         beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
-        before, after = (blocks, walks) if self._is_fixed() else ([*walks, *blocks], [])
-        with self.block(*before):
-            for access in self.strided:
-                if access.mode == "in":
-                    self._copy_beside(access, beside[access.name], blocked, inside)
-            self.beside = beside
-            with self.block(*after, *inside):
-                self._stages()
-                if self._tiled():
-                    self.put("whole_vectors()")
-            self.beside = {}
-            for access in self.strided:
-                if access.mode == "out":
-                    with self.block(*inside):
-                        self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
+        for access in self.strided:
+            if access.name in turned:
+                self.put(turned[access.name])
+            elif access.mode == "in":
+                with self.block(*inside):
+                    self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
+        self.beside = beside
+        yield
+        self.beside = {}
+        for access in self.strided:
+            if access.mode == "out":
+                with self.block(*inside):
+                    self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
 
-    def _tiles_in_order(self, outer: str, lanes: str) -> list[str]:
-        """Loops over tiles, some beside each other along the outer axis: what is turned is then
-        read in longer pieces."""
-        i, hi = self.axes[outer][1:], self.integers[f"hi_{outer}"]
-        return [
-            f"for d{i} in range({self._range(outer)}, {TILES * TILE}):",
-            f"for b{self.axes[lanes][1:]} in range({self._range(lanes)}, {TILE}):",
-            f"for b{i} in range(d{i}, min(d{i} + {TILES * TILE}, {hi}), {TILE}):",
+    def _tiles(self, outer: str, lanes: str) -> None:
+        """Loops over square tiles, whole ones and those at the ends."""
+        i, j = self.axes[outer], self.axes[lanes]
+        b, c = f"b{i[1:]}", f"b{j[1:]}"
+        hi, end = self.integers[f"hi_{outer}"], self.integers[f"hi_{lanes}"]
+        place = f"({i} - {b}) * {TILE} + {j} - {c}"
+        walks = [self._walk(axis) for axis in self.kernel.grid if axis not in (outer, lanes)]
+        heads = [
+            f"for d{i[1:]} in range({self._range(outer)}, {TILES * TILE}):",
+            f"for {c} in range({self._range(lanes)}, {TILE}):",
+            f"for {b} in range(d{i[1:]}, min(d{i[1:]} + {TILES * TILE}, {hi}), {TILE}):",
         ]
+        whole = self._tile(outer, lanes)
+        part = [f"for {i} in range({b}, min({b} + {TILE}, {hi})):",
+                f"for {j} in range({c}, min({c} + {TILE}, {end})):"]  # fmt: skip
+        with self.block(*walks, *heads):
+            for test, inside, turned in (
+                (f"if {b} + {TILE} <= {hi} and {c} + {TILE} <= {end}:", whole,
+                 self._turned(outer, b, c)),
+                ("else:", part, {}),
+            ):  # fmt: skip
+                copied = self._copied(place, inside, turned)
+                with self.block(test), copied, self.block(*inside):
+                    self._stages()
+                    self.put("whole_vectors()")
 
-    def _copy_beside(
-        self, access: Access, cell: str, blocked: dict[str, int], inside: list[str]
-    ) -> None:
-        """Copy a block; a whole tile of lines that lie along its other axis is turned at once."""
-        copied = f"{cell} = {self._element(access, self.axes)}"
-        first = self.kernel.axes.index(next(a for a in self.kernel.axes if a.name in blocked))
-        if not self._tiled() or access.strides[first] != 1 or access.dtype.kind == "c":
-            with self.block(*inside):
-                self.put(copied)
-            return
-        starts = {axis: f"b{self.axes[axis][1:]}" for axis in blocked}
-        whole = [f"{b} + {TILE} <= {self.integers[f'hi_{axis}']}" for axis, b in starts.items()]
-        pointer, place = self._place(access, {**self.axes, **starts})
-        step = self.integers[f"{access.name}_{self.kernel.lanes}"]
-        with self.block(f"if {' and '.join(whole)}:"):
-            self.put(f"turned({cell.partition('[')[0]}, {pointer}, {place}, {step})")
-        with self.block("else:", *reversed(inside)):
-            self.put(copied)
+    def _tile(self, *axes: str) -> list[str]:
+        """Loops over a whole tile, whose lengths are known."""
+        found = []
+        for axis in axes:
+            n = self.axes[axis][1:]
+            found += [f"for t{n} in range({TILE}):", f"i{n} = b{n} + t{n}"]
+        return found
+
+    def _turned(self, outer: str, b: str, c: str) -> dict[str, str]:
+        """The calls that turn whole tiles of lines that lie along their outer axis."""
+        axis = [each.name for each in self.kernel.axes].index(outer)
+        found = {}
+        for access in self.strided:
+            if access.mode == "in" and access.strides[axis] == 1 and access.dtype.kind != "c":
+                beside = f"beside_{self.pointers[access.name]}"
+                axes = {**self.axes, outer: b, self.kernel.lanes: c}
+                pointer, place = self._place(access, axes)
+                step = self.integers[f"{access.name}_{self.kernel.lanes}"]
+                found[access.name] = f"turned({beside}, {pointer}, {place}, {step})"
+        return found
 
     # Lines of memory.
 
@@ -204,13 +232,6 @@ class MapEmitter(RowEmitter):
         return self.names[name] if made is None else self.axes[made.arguments[0]]
 
     # Blocks and tiles.
-
-    def _blocked(self) -> dict[str, int]:
-        """The grid axes to walk in blocks, and the length of a block."""
-        tiled = self._tiled()
-        if tiled:
-            return dict.fromkeys(tiled, TILE)
-        return {self.kernel.lanes: self._lane_block()} if self.strided else {}
 
     def _is_fixed(self) -> bool:
         """Whether what is copied beside is the same along all axes but the lanes."""

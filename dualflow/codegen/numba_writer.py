@@ -108,12 +108,13 @@ class Writer:
 
     @contextmanager
     def block(self, *heads: str) -> Iterator[None]:
-        """The lines put inside are nested under `heads`."""
+        """The lines put inside are nested under `heads`, of which some may be plain lines."""
+        before = self.depth
         for head in heads:
             self.put(head)
-            self.depth += 1
+            self.depth += head.endswith(":")
         yield
-        self.depth -= len(heads)
+        self.depth = before
 
     def _walk(self, axis: str) -> str:
         return f"for {self.axes[axis]} in range({self._range(axis)}):"

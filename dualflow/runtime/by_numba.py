@@ -29,6 +29,7 @@ _WHOLE_VECTORS = "dualflow_whole_vectors"
 _HINTS = (
     '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
     '!{!"llvm.loop.interleave.count", i32 1}',
+    '!{!"llvm.loop.unroll.disable"}',
 )
 #: The first number of metadata that no module of Numba's reaches.
 _METADATA = 1_000_000

@@ -24,6 +24,7 @@ WHOLE_VECTORS = "whole_vectors"
 _HINTS = (
     '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
     '!{!"llvm.loop.interleave.count", i32 1}',
+    '!{!"llvm.loop.unroll.disable"}',
 )
 #: the first number of metadata that no word has
 _METADATA = 1_000_000
