@@ -200,6 +200,33 @@ class EagerMode:
         storage.version += 1
         return True
 
+    def updated(self, op: Op, x: Any, y: Any) -> bool:
+        array, other, kind = x._array, y, type(y)
+        if held_back or array is None:
+            return False
+        if kind is Tensor:
+            other = y._array
+            if other is None or y.requires_grad:
+                return False
+            kind = other.dtype
+        root = x if x._root is None else x._root
+        if _plans.get((op, array.dtype, kind), ()) is not None:
+            return False
+        if root.requires_grad and door.state.grad_enabled:
+            return False
+        try:
+            made = op.numpy(array, other)
+            if made.dtype is not array.dtype or made.shape != array.shape:
+                return False
+            storage = x._memory()
+            if storage.note is not None:
+                storage.note.changing(storage)
+            array[...] = made
+        except (ValueError, TypeError, OverflowError):
+            return False
+        storage.version += 1
+        return True
+
     def shaped(self, made: Any, shape: tuple[int, ...]) -> Any:
         return _wrap(made._array.reshape(shape))
 

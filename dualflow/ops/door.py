@@ -65,6 +65,11 @@ class Eager(Mode, Protocol):
         """`x[items] = value`; False, with nothing written, where it takes more than that."""
         ...
 
+    def updated(self, op: Op, x: Any, y: Any) -> bool:
+        """`x op= y` for an elementwise op and a tensor or Python scalar; False, with nothing
+        written, where it takes more than one step of NumPy's."""
+        ...
+
     def shaped(self, made: Any, shape: tuple[int, ...]) -> Any:
         """The tensor `made`, which nobody else holds, in another shape."""
         ...

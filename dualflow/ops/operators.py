@@ -90,15 +90,19 @@ def pos(x: Any) -> Any:
     return x.copy()
 
 
-def _in_place(forward: Operator) -> Operator:
+def _in_place(forward: Operator, primitive: Strict | None = None) -> Operator:
+    op = None if primitive is None else primitive.op
+
     def update(x: Any, y: Any) -> Any:
+        eager = door.unnoted(x)
+        if eager is not None and op is not None and eager.updated(op, x, y):
+            return x
         value = forward(x, y)
         if value is NotImplemented:
             return value
         if value.shape != x.shape:
             raise ShapeError(f"an in-place operation on {x.shape} that gives {value.shape}",
                              why="memory cannot grow", instead="x = x + y")  # fmt: skip
-        eager = door.unnoted(x)
         if eager is not None and eager.put(x, _WHOLE, value):
             return x
         if value.dtype == x.dtype:
@@ -110,16 +114,16 @@ def _in_place(forward: Operator) -> Operator:
     return update
 
 
-iadd = _in_place(add)
-isub = _in_place(sub)
-imul = _in_place(mul)
-itruediv = _in_place(truediv)
-ifloordiv = _in_place(floordiv)
-imod = _in_place(mod)
+iadd = _in_place(add, p.add)
+isub = _in_place(sub, p.subtract)
+imul = _in_place(mul, p.multiply)
+itruediv = _in_place(truediv, p.divide)
+ifloordiv = _in_place(floordiv, p.floor_divide)
+imod = _in_place(mod, p.remainder)
 ipower = _in_place(power)
 iproduct = _in_place(product)
-iand = _in_place(and_)
-ior = _in_place(or_)
-ixor = _in_place(xor)
-ilshift = _in_place(lshift)
-irshift = _in_place(rshift)
+iand = _in_place(and_, p.bitwise_and)
+ior = _in_place(or_, p.bitwise_or)
+ixor = _in_place(xor, p.bitwise_xor)
+ilshift = _in_place(lshift, p.left_shift)
+irshift = _in_place(rshift, p.right_shift)
