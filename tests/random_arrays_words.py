@@ -278,8 +278,9 @@ KS = (1, 1, 1, 1, 2, 2, 2, 0, 0, 0, -1, -1, -2, 3, True, 1.5)
 _VALUES = [1.0, -2.0, 0.5, float("nan"), -0.0, float("inf"), 3.0, 7.0, -1.0]
 
 
-#: how many kinds of arguments there are
-INPUTS = 19 * 9
+#: how many kinds of arguments there are: of tensors, and with arrays
+PAIRS = 20
+INPUTS = PAIRS * 9
 
 
 def _inputs(kind: int) -> tuple[df.Tensor, df.Tensor]:
@@ -293,6 +294,7 @@ def _inputs(kind: int) -> tuple[df.Tensor, df.Tensor]:
         (df.reshape(x, (3, 1)), df.reshape(y, (1, 3))), (df.tensor([1, -7, 2**62]), x),
         (df.tensor([250, 3, 0], dtype=df.uint8), df.tensor([7, 200, 1], dtype=df.uint8)), (line, y),
         (df.tensor([True, False, True]), x), (line, line[2:5]), (df.reshape(line, (3, 2)).T, y),
+        (x.astype(df.bfloat16), y.astype(df.bfloat16)),
     )  # fmt: skip
     return pairs[kind % len(pairs)]
 
@@ -312,7 +314,7 @@ def _arrays(kind: int) -> tuple[np.ndarray, np.ndarray]:
 
 def arguments(k: Any, flag: bool, kind: int, kept: df.Tensor) -> tuple[tuple[Any, ...], dict]:
     """What a call gets."""
-    (x, y), (a, b) = _inputs(kind % 19), _arrays(kind // 19)
+    (x, y), (a, b) = _inputs(kind % PAIRS), _arrays(kind // PAIRS)
     y = kept if kind % 11 == 10 else y
     if kind % 13 == 12:
         b = x.numpy()
