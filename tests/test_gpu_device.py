@@ -39,6 +39,8 @@ from test_packed_attention import CASES as PACKED
 from test_packed_attention import operands
 from test_triton_narrow import BYTES, between, equal, every_value
 from test_triton_products import CASES, F16, F32, attend, operands_of, product_of
+from test_triton_rows import PROGRAMS as ROWS
+from test_triton_rows import operands as row_operands
 from triton_graphs import GRAPHS
 
 import dualflow as df
@@ -244,6 +246,19 @@ def test_templates_in_programs(name: str, tuning: float):
             for one, other in zip(leaves(f(*there)), wanted, strict=True):
                 np.testing.assert_allclose(one.tolist(), other.tolist(), rtol=rtol, atol=rtol)
     assert f.stats()["replays"] >= 10
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_products(name: str, dtype: str):
+    args = row_operands((130, 96, 200), dtype)
+    there = [x.to(CUDA) for x in args]
+    wanted = ROWS[name](*args).astype("float32").numpy()
+    f = df.compile(ROWS[name], wait=True)
+    close = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}[dtype]
+    for _ in range(8):
+        found = f(*there).to("cpu").astype("float32").numpy()
+        np.testing.assert_allclose(found, wanted, rtol=close, atol=close)
 
 
 @pytest.mark.parametrize("name", ATTENTION)

@@ -22,6 +22,7 @@ CALLS = {
     "compiled": (marked.test_an_op_compiled, next(op for op in ops() if op.name == "sign")),
     "form": (marked.test_a_form_of_kernel, next(iter(marked.GRAPHS)), 9),
     "product": (marked.test_products_with_an_epilogue, marked.bfloat16),
+    "rows": (marked.test_rows_of_products, "layer_norm", "bfloat16"),
     "bytes": (marked.test_programs_of_bfloat16_and_float8, "bytes"),
     "conversions": (marked.test_conversions_by_instructions_are_those_of_ml_dtypes,
                     marked.BYTES[0]),

@@ -40,6 +40,16 @@ def emit_part(kernel: Kernel, name: str) -> list[str]:
     return _Emitter(_checked(kernel), name).functions()
 
 
+def emit_rows(kernel: Kernel, name: str, held: str) -> list[str]:
+    """As `emit_part`, of a kernel over rows whose operand `held` is not in memory: the function is
+    given the tile of it behind the number of its program instance.
+
+    Raises:
+        NotImplementedError: see `emit`.
+    """
+    return _Emitter(_checked(kernel), name, held).functions()
+
+
 def _checked(kernel: Kernel) -> Kernel:
     if kernel.totals:
         raise NotImplementedError("program instances share no totals")

@@ -33,6 +33,7 @@ from .triton_products import (
     product_grid,
     product_variants,
 )
+from .triton_rows import Rows, emit_product_of_rows, rows_grid, rows_of, rows_variants
 from .triton_scans import scan_form
 from .triton_touched import meets, overlap, touched
 
@@ -116,8 +117,14 @@ class _Fusing:
         if left.dtype.name not in MULTIPLIED or not prod(self.sizes):
             return None
         behind, last = self._behind(result)
+        rows = self._rows(result) if behind is None else None
+        last = last if rows is None else rows[1]
         before = [self._side(left, (z, i, k), "l"), self._side(right, (z, k, j), "r")]
-        if behind is None and not any(map_ for _, map_ in before if map_ is not None):
+        if (
+            behind is None
+            and rows is None
+            and not any(map_ for _, map_ in before if map_ is not None)
+        ):
             return None
         covers = {self.number, last}
         sides: list[_Part] = []
@@ -129,6 +136,8 @@ class _Fusing:
             if chosen is None or not self._stays(chosen.operands, self.number, last):
                 return None
             sides.append(chosen)
+        if rows is not None:
+            return self._of_rows(sides, rows[0], self._kept(result, last), tuple(sorted(covers)))
         if behind is None:
             behind = self._plain(result)
         if behind is None or len(covers) == 1:
@@ -148,6 +157,18 @@ class _Fusing:
                     self.steps[number], (z, i, j), "e", result)  # fmt: skip
                 return (made, number) if made is not None else (None, self.number)
         return None, self.number
+
+    def _rows(self, result: Operand) -> tuple[Rows, int] | None:
+        """The kernel over rows that reads the product first, and the number of its step."""
+        z, i, j, _ = self.sizes
+        for number in range(self.number + 1, len(self.steps)):
+            step = self.steps[number]
+            if meets([result.buffer], touched(step)[0]):
+                if z != 1 or number in self.taken or not isinstance(step, Launch):
+                    return None
+                found = rows_of(step, result, i, j)
+                return None if found is None else (found, number)
+        return None
 
     def _plain(self, result: Operand) -> _Part | None:
         """The product itself, stored."""
@@ -248,6 +269,44 @@ class _Fusing:
             lambda aligned: product_variants(product, integers, aligned),
             lambda chosen: product_grid(integers, chosen), False, pays == "preferred", replaced,
         )) or None  # fmt: skip
+
+    def _of_rows(
+        self, sides: list[_Part], rows: Rows, kept: bool, covers: tuple[int, ...]
+    ) -> Form | None:
+        """The product and the kernel over its rows in one launch."""
+        left, right = sides
+        (result,), step = self.step.results, self.steps[covers[-1]]
+        assert isinstance(step, Launch)
+        plain = self._plain(result)
+        if plain is None:
+            return None
+        outs, written = (plain.outs, [result]) if kept else ((), [])
+        product = Product(
+            left.code, right.code, outs, Code((), (), (PRODUCT,) * kept), result.dtype,
+            (*left.scalars, *right.scalars), config.active().numerics == "fast",
+        )  # fmt: skip
+        pairs = list(zip(rows.kernel.accesses, step.operands, strict=True))
+        stored = [operand.buffer for access, operand in pairs if access.mode != "in"]
+        pairs = [(access, operand) for access, operand in pairs if access.name != rows.held]
+        operands = (*left.operands, *right.operands, *written)
+        saved = self._saved(covers, kept)
+        pays = _pays(self.sizes, result.dtype, saved)
+        if not pays or meets([operand.buffer for operand in operands], stored):
+            return None
+        try:
+            text = emit_product_of_rows(product, rows)
+        except NotImplementedError:  # an op of the rows has no spelling
+            return None
+        integers = (*self._integers(product, operands), *step.integers)
+        replaced = tuple(len(operands) + n for n, (access, _) in enumerate(pairs)
+                         if access.mode == "inout")  # fmt: skip
+        return Form(
+            "product with what is computed of its rows", covers, text,
+            (*operands, *(operand for _, operand in pairs)),
+            (*left.numbers, *right.numbers, *step.scalars), integers,
+            lambda aligned: rows_variants(product, text, integers, aligned),
+            lambda chosen: rows_grid(integers, chosen), False, pays == "preferred", replaced,
+        )  # fmt: skip
 
     def _integers(self, product: Product, operands: Sequence[Operand]) -> tuple[int, ...]:
         found = list(self.sizes)

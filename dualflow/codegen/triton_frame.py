@@ -64,10 +64,10 @@ def parse(text: str) -> bool | int | float:
 
 class Frame:
     """One kernel in the making; by another name than "kernel", as a part of a text: a function that
-    is told which of its program instances it is."""
+    is told which of its program instances it is; what is `held` it is given as a tile, `made`."""
 
-    def __init__(self, kernel: Kernel, name: str = "kernel") -> None:
-        self.kernel, self.name, self.tile = kernel, name, tile(kernel)
+    def __init__(self, kernel: Kernel, name: str = "kernel", held: str = "") -> None:
+        self.kernel, self.name, self.tile, self.held = kernel, name, tile(kernel), held
         self.axes = {axis.name: f"i{n}" for n, axis in enumerate(kernel.axes)}
         self.pointers = {access.name: f"p{n}" for n, access in enumerate(kernel.accesses)}
         self.scalars = {scalar.name: f"c{n}" for n, scalar in enumerate(kernel.scalars)}
@@ -108,7 +108,8 @@ class Frame:
 
     def functions(self) -> list[str]:
         """The function, behind those of its own that it calls."""
-        parameters = [*self.pointers.values(), *(["status"] if self._may_fail() else [])]
+        parameters = [place for name, place in self.pointers.items() if name != self.held]
+        parameters += ["status"] if self._may_fail() else []
         parameters += [*self.scalars.values(), *self.integers.values()]
         constexprs = [f"B{self.axes[axis][1:]}" for axis in self.tile]
         constexprs += ["WHOLE"] if can_be_whole(self.kernel) else []
@@ -116,7 +117,7 @@ class Frame:
         if self.name == "kernel":
             self.put("block = tl.program_id(0)")
         else:
-            parameters.insert(0, "block")
+            parameters[:0] = ["block", "made"] if self.held else ["block"]
         self._body()
         joins = [
             f"@triton.jit\ndef {self._join(template)}(x, y):\n"

@@ -131,8 +131,20 @@ def kernel({parameters}):
 """
 
 
-def emit_product(product: Product) -> KernelText:
+Names = tuple[Sequence[str], Sequence[str], Sequence[str]]
+
+
+def emit_product(
+    product: Product, functions: Sequence[str] = (), behind: str = "",
+    more: Names = ((), (), ()),
+) -> KernelText:  # fmt: skip
     """The text: `kernel(left, right, outs, operands, scalars, sizes, strides, BI, BJ, BK, BAND)`.
+
+    Args:
+        product: what is computed.
+        functions: that the text has as well.
+        behind: a line of the text that follows, in which `made` is the tile of the product.
+        more: names of pointers, scalars and integers that it needs, each behind the product's.
 
     Raises:
         NotImplementedError: a dtype that tensor cores do not multiply, or an op without a spelling.
@@ -141,8 +153,9 @@ def emit_product(product: Product) -> KernelText:
     if product.dtype.name not in MULTIPLIED:
         raise NotImplementedError(f"products of {product.dtype.name}")
     names = [f"p{n}" for n in range(len(dtypes))]
-    names += [scalar.name for scalar in product.scalars]
-    names += product.integers()
+    names += more[0]
+    names += [*(scalar.name for scalar in product.scalars), *more[1]]
+    names += [*product.integers(), *more[2]]
     names += [f"{name}: tl.constexpr" for name in ("BI", "BJ", "BK", "BAND")]
     sides = _side(product, product.left, "x", "(i < ni) & (k[None, :] < nk)")
     sides += _side(product, product.right, "y", "(j < nj) & (k[:, None] < nk)")
@@ -150,8 +163,9 @@ def emit_product(product: Product) -> KernelText:
         parameters=", ".join(names), precision="tf32" if product.fast else "ieee",
         sides="\n".join(f"        {line}" for line in sides),
     )  # fmt: skip
-    body += "\n".join(f"    {line}" for line in _epilogue(product))
-    source = "\n\n".join([HEADER, *used_by(body), body + "\n"])
+    body += "\n".join(f"    {line}" for line in [*_epilogue(product), *[behind] * bool(behind)])
+    used = used_by("".join([*functions, body]))
+    source = "\n\n".join([HEADER, *used, *functions, body + "\n"])
     scalars = tuple(scalar.dtype for scalar in product.scalars)
     integers = len(product.integers())
     return KernelText(source, "kernel", dtypes, scalars, integers, OPTIONS)
@@ -232,12 +246,20 @@ def product_variants(
         if (tile[0] + tile[1]) * tile[2] * product.dtype.itemsize * (stages - 1) <= SHARED
     ]  # fmt: skip
     fitting.sort(key=lambda t: nz * -(-ni // t[0][0]) * -(-nj // t[0][1]) < BUSY)
-    wide = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]
-    first = len(aligned) + len(product.scalars)
-    wide += [(first + n, 16) for n, value in enumerate(integers) if value and value % 16 == 0]
+    wide = marked(len(product.scalars), integers, aligned)
     indices = "i32" if max(map(abs, integers), default=0) < 2**31 else "i64"
-    return [Variant((*tile, BAND), indices, tuple(wide), warps, stages)
+    return [Variant((*tile, BAND), indices, wide, warps, stages)
             for tile, warps, stages in fitting[:TRIED]]  # fmt: skip
+
+
+def marked(
+    scalars: int, integers: Sequence[int], aligned: Sequence[bool]
+) -> tuple[tuple[int, int], ...]:
+    """Which parameters are multiples of 16, of pointers, so many scalars, and integers."""
+    wide = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]
+    first = len(aligned) + scalars
+    wide += [(first + n, 16) for n, value in enumerate(integers) if value and value % 16 == 0]
+    return tuple(wide)
 
 
 def product_grid(integers: Sequence[int], chosen: Variant) -> int:

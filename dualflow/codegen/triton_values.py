@@ -93,6 +93,8 @@ class Values(Frame):
 
     def _load(self, let: Let, names: Mapping[str, str], live: tuple[str, ...]) -> str:
         access = self.kernel.access(let.arguments[0])
+        if access.name == self.held:
+            return "made"
         values = [names[name] for name in let.arguments[1:]]
         offset = values.pop(0) if let.op == "gather" else ""
         reach = live if values or offset else self._moves(access)
