@@ -115,6 +115,21 @@ else:
 """)
 
 
+def test_without_a_further_process_all_is_done_here():
+    run("""
+def refused():
+    raise BlockingIOError
+
+fork, left = os.fork, [1]
+os.fork = lambda: fork() if left and left.pop() else refused()
+before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+for _ in range(2):  # one copy, and then none
+    found = side_by_side.results([partial(where, n) for n in range(6)])
+    assert [n for n, _ in found] == list(range(6))
+assert before == (os.listdir("/proc/self/fd") if before else [])
+""")
+
+
 def test_this_process_makes_no_copies():
     pid = os.getpid()
     assert side_by_side.results([os.getpid] * 4) == [pid] * 4

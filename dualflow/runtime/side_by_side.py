@@ -12,6 +12,7 @@ import pickle
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 Task = Callable[[], Any]
@@ -40,7 +41,10 @@ def results(tasks: Sequence[Task]) -> list[Any]:
     numbers, write = os.pipe()  # who is free takes the next
     with open(write, "wb") as file:
         file.write(b"".join(map(_NUMBER.pack, range(min(len(tasks), _MOST)))))
-    copies = [_Copy(tasks, numbers) for _ in range(min(_copies, len(tasks) - 1))]
+    copies = []
+    with suppress(OSError):  # no memory or no number for one more process
+        for _ in range(min(_copies, len(tasks) - 1)):
+            copies.append(_Copy(tasks, numbers))
     found = dict(_taken(tasks, numbers))
     os.close(numbers)
     for copy in copies:
@@ -66,7 +70,12 @@ class _Copy:
 
     def __init__(self, tasks: Sequence[Task], numbers: int) -> None:
         self._read, write = os.pipe()
-        self._process = os.fork()
+        try:
+            self._process = os.fork()
+        except OSError:
+            os.close(self._read)
+            os.close(write)
+            raise
         if not self._process:
             _work(tasks, numbers, write)
         os.close(write)
