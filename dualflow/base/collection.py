@@ -28,8 +28,8 @@ def put_off(fn: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(fn)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         enabled = gc.isenabled()
-        gc.disable()
-        try:
+        try:  # from here on, for an interrupt may come as soon as they are put off
+            gc.disable()
             return fn(*args, **kwargs)
         finally:
             if enabled:

@@ -55,7 +55,8 @@ class Execution:
         # references to a dead cell: the list's, the variable's, the argument of getrefcount
         alive = [cell for cell in cells if getrefcount(cell) > 3]
         cells.clear()
-        written = [region for regions in run.written.values() for region in regions]
+        regions = [region for regions in run.written.values() for region in regions]
+        written = [region for region in regions if region.slot >= 0]  # else it was interrupted
         commits = frozenset(region.slot for region in written)
         wanted = {cell.slot for cell in alive}
         first = record.runs == 0

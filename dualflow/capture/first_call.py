@@ -61,9 +61,9 @@ def record(
     where, named = _arguments(recorder, args, kwargs)
     call = Call(frame, fn, CONSTANT, args, where, kwargs, named)
     before, handled = door.state.mode, sys.exc_info()[1]
-    door.state.mode = Recording(recorder, before)
-    recorder.alarm.start()
-    try:
+    try:  # from here on, for an interrupt may come at any line
+        door.state.mode = Recording(recorder, before)
+        recorder.alarm.start()
         plan = calls.find(call)
         if plan is None or recorder.dead:
             out, origin = fn(*args, **kwargs), None
@@ -97,6 +97,7 @@ def _left(
     found = leaving.leaving(recorder, frame, error) if alone else None
     if found is None or recorder.notes.broken or recorder.left_open():
         recorder.refuse(f"{type(error).__name__} leaves the function", line_of(error))
+    recorder.passing |= isinstance(error, KeyboardInterrupt)
     try:
         keep(recorder, *(found or (None, None)))
     finally:

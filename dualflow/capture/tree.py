@@ -83,9 +83,10 @@ def _link(block: Block) -> Marker | None:
         return FAILED
     if block.slow:
         return SLOWER
-    if not block.ready:
-        return NOT_READY
     try:
+        block.start(behind=True)  # unless it was: an interrupt may have come before
+        if not block.ready:
+            return NOT_READY
         block.link()
     except Exception as error:
         block.failed = error

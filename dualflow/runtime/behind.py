@@ -187,8 +187,12 @@ class Behind:
                 except Exception as failure:
                     self._failure = failure
                     raise
+                except BaseException:  # an interrupt: what the helper made may be lost
+                    self._job = None
+                    raise
+                self._job = None
                 self._made = self._prepare(planned, images)
-                self._planned, self._job = planned, None
+                self._planned = planned
             return self._made
 
     def _taken(self) -> tuple[Planned, Images]:

@@ -100,9 +100,13 @@ class Helper:
 
     def _send(self) -> None:
         """As much as the pipe takes."""
-        with suppress(BlockingIOError):
-            while self._unsent:
-                del self._unsent[: os.write(self._to.fileno(), self._unsent)]
+        try:
+            with suppress(BlockingIOError):
+                while self._unsent:
+                    del self._unsent[: os.write(self._to.fileno(), self._unsent)]
+        except BaseException:  # after an interrupt nobody knows how much was sent
+            self.alive = False
+            raise
 
     def take_in(self, number: int, wait: bool) -> bool:
         """Read what has come; whether job `number` is finished (or never will be)."""
@@ -112,11 +116,13 @@ class Helper:
             with self._lock:
                 if number in self.results or not self.alive:
                     return True
-                try:
+                with suppress(OSError):
                     self._send()
-                except OSError:
+                try:
+                    self._read()
+                except BaseException:  # an interrupt: part of a message may be lost
                     self.alive = False
-                self._read()
+                    raise
                 if number in self.results or not self.alive:
                     return True
             if not wait:

@@ -1,0 +1,118 @@
+"""Control-C at any line of a compiled call: what it leaves behind works on, and nobody waits."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+
+import numpy as np
+import pytest
+
+import dualflow as df
+from dualflow import pipeline
+from dualflow.array.eager import EagerMode
+from dualflow.base import collection
+from dualflow.capture import blocks
+from dualflow.capture.alarm import Alarm
+from dualflow.capture.reasons import Reason
+from dualflow.capture.run import Run
+from dualflow.ops import door
+from dualflow.runtime import builds, helper
+from dualflow.runtime.behind import Behind
+
+
+def interrupted(function, times=1):
+    """`function`, at whose end an interrupt comes, so often."""
+    left = [times]
+
+    def run(*args, **kwargs):
+        out = function(*args, **kwargs)
+        if left[0]:
+            left[0] -= 1
+            raise KeyboardInterrupt
+        return out
+
+    return run
+
+
+def test_as_a_recording_begins(monkeypatch):
+    fast = df.compile(lambda x: x * 2 + 1, wait=True)
+    x = df.tensor([1.0, 2.0])
+    monkeypatch.setattr(Alarm, "start", interrupted(Alarm.start))
+    with pytest.raises(KeyboardInterrupt):
+        fast(x)
+    assert type(door.state.mode) is EagerMode
+    assert fast(x).tolist() == fast(x).tolist() == [3.0, 5.0]
+    assert fast.stats()["replays"] == 1
+
+
+def test_as_collections_are_put_off(monkeypatch):
+    monkeypatch.setattr(collection.gc, "disable", interrupted(gc.disable))
+    with pytest.raises(KeyboardInterrupt):
+        collection.put_off(int)()
+    assert gc.isenabled()
+
+
+def test_before_a_write_is_noted(monkeypatch):
+    def step(x, y):
+        x += 1
+        y += x
+        return y
+
+    fast = df.compile(step, wait=True)
+    fast._stop = Reason("only co-execution is under test", None)
+    x, y = df.tensor([1.0, 2.0]), df.tensor([5.0, 5.0])
+    monkeypatch.setattr(Run, "_put", interrupted(Run._put))
+    with pytest.raises(KeyboardInterrupt):
+        fast(x, y)
+    assert (x.tolist(), y.tolist()) == ([1.0, 2.0], [5.0, 5.0])
+    assert fast(x, y).tolist() == [7.0, 8.0]
+    assert fast.stats()["co_executions"] == 2
+
+
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    """No disk cache, nothing in memory, and a helper that may start at once."""
+    builds.forget()
+    blocks._compilations.clear()
+    monkeypatch.setattr(helper, "_PAUSE", 0.0)
+    with df.config(cache=None):
+        yield
+
+
+def replayed(function, x, wanted):
+    """Call until a call is replayed, all of which are right."""
+    end = time.monotonic() + 60
+    while not function.stats()["replays"]:
+        assert time.monotonic() < end, function.explain()
+        assert np.allclose(function(x).numpy(), wanted, rtol=1e-6)
+        time.sleep(0.01)
+
+
+def until_interrupted(function, x):
+    """Call until an interrupt comes."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            function(x)
+        except KeyboardInterrupt:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no helper")
+@pytest.mark.parametrize(
+    ("owner", "name"), [(os, "write"), (os, "read"), (Behind, "_taken"), (pipeline, "on_cpu")]
+)
+def test_while_the_helper_is_asked(nothing_kept, monkeypatch, owner, name):
+    helper.begin()
+    fast = df.compile(lambda x: df.tanh(x) * 3 - len(name))
+    x = df.tensor([1.0, 2.0])
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted(getattr(owner, name)))
+        assert until_interrupted(fast, x)
+    replayed(fast, x, np.tanh(x.numpy()) * 3 - len(name))
+    other = df.compile(lambda x: df.tanh(x) * 5 - len(name))
+    replayed(other, x, np.tanh(x.numpy()) * 5 - len(name))
