@@ -11,10 +11,12 @@ same bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from dualflow.ir.backend import Backend
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Kind
+from dualflow.ir.types import View
 
 #: A product of so many bytes and more costs as much to write and read as to compute again,
 LARGE = 4 << 20
@@ -71,11 +73,24 @@ def _keeps_rows(node: Node, near: set[Value]) -> bool:
     if node.op.kind is Kind.CONTRACTION:
         return node.operands[0] in near and node.operands[1] not in near
     if node.op.kind is Kind.MOVEMENT:
-        return node.op.name in ("reshape", "expand")
+        return _keeps_order(node)
     if node.op.kind is Kind.REDUCTION:
         axes = node.attributes["axes"]
         return axes == (len(node.operands[0].shape) - 1,)
     return node.op.kind is Kind.ELEMENTWISE
+
+
+def _keeps_order(node: Node) -> bool:
+    """Whether a movement shows all elements of its operand in their order, or repeats them."""
+    if node.op.view is None:
+        return False
+    view = node.op.view(View.contiguous(node.operands[0].shape), **node.attributes)
+    if view is None or view.offset:
+        return False
+    walked = [(n, step) for n, step in zip(view.shape, view.strides, strict=True) if n > 1 and step]
+    steps = [step for _, step in walked]
+    whole = prod(n for n, _ in walked) == node.operands[0].type.size
+    return whole and steps == sorted(steps, reverse=True)
 
 
 def _keeps_elements(node: Node, scores: Value) -> bool:
