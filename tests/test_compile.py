@@ -260,7 +260,7 @@ def test_functions_that_cannot_be_copied(source):
 
 
 def reads_its_frame(x):
-    k = 3
+    k = 3  # noqa: F841 (read below)
     return x * sys._getframe().f_locals["k"]
 
 
