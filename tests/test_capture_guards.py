@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
+from weakref import ref
 
 import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow.capture.emit import MISS
 
 GAIN = 2.0
 
@@ -177,7 +180,46 @@ def test_a_new_size_leaves_the_guards_of_others_uncompiled():
         compiled(df.ones(size), df.ones(1))
     blocks = [alternative.block for alternative in compiled._root.alternatives]
     assert [block.arguments[0][:2] for block in blocks] == [(0, (size,)) for size in sizes]
-    assert not any("block" in block.written.namespace for block in blocks)
+    assert not any(block.words is None for block in blocks)  # their text is not even written
     assert replayed(compiled, df.zeros(5), df.ones(1)) == ([3.0] * 5, True)
-    assert ["block" in block.written.namespace for block in blocks] == [size == 5 for size in sizes]
+    assert [block.words is None for block in blocks] == [size == 5 for size in sizes]
     assert compiled.stats()["recordings"] == len(sizes)
+
+
+def test_what_guards_refer_to_may_die_before_they_are_written():
+    class First(Settings):
+        pass
+
+    class Second(Settings):
+        pass
+
+    compiled = df.compile(lambda x, o: x * o.a + o.b, wait=True)
+    compiled(x(), First())
+    (block,) = (alternative.block for alternative in compiled._root.alternatives)
+    died = ref(First)
+    del First
+    gc.collect()
+    assert block.words is not None
+    assert died() is None, "guards keep nothing alive that they compare with"
+    assert block.call((x(), Second()), {}, {}, {}, True) is MISS
+    assert replayed(compiled, x(), Second()) == ([2.0, 3.0, 4.0, 5.0], False)
+    assert replayed(compiled, x(), Second()) == ([2.0, 3.0, 4.0, 5.0], True)
+
+
+def test_a_function_that_is_called_again_and_again_has_frames_of_its_own():
+    def deep(x, n):
+        y = x * n
+        return y if n == 0 else deep(y + 1.0, n - 1) + y
+
+    def f(x, n):
+        found = [deep(x, n) for _ in range(2)]
+        try:
+            deep(x, "three")
+        except TypeError:
+            found.append(deep(x + 1.0, n))
+        return found[0] + found[1] * found[2]
+
+    compiled = df.compile(f, wait=True)
+    for n in (3, 3, 2, 2):
+        assert compiled(x(), n).tolist() == f(x(), n).tolist()
+    assert compiled.stats()["replays"] == 2, compiled.explain()

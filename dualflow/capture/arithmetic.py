@@ -78,6 +78,12 @@ class Arithmetic(Variables):
                 raise
             slots[slot] = recorder.made(out, a, b)
             return out
+        if (type(b) is Tensor and type(a) in NUMBERS and pa is not None) or (
+            type(a) is Tensor and type(b) in NUMBERS and type(pb) is Node
+        ):
+            out = self._tensor_op(function, symbol, (a, b), (pa, pb))
+            slots[slot] = recorder.made(out, a, b)
+            return out
         return self._binary(slot, function, symbol, sa, sb, a, b)
 
     def iop(self, slot: int, name: str, sa: int, sb: int, a: Any, b: Any) -> Any:

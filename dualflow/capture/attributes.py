@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _STREAM = ("key", "counter", "spawned", "state")
 _MADE = ("error", "file", "iterator", "opaque", "stream")
-_STATIC = ("shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes")
+#: attributes of tensors that shape, dtype and place decide
+STATIC = frozenset(["shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes"])
 
 
 _BUILT_IN = frozenset([list, dict, set, frozenset, tuple, slice, range, deque, Counter, OrderedDict,
@@ -242,7 +243,7 @@ def _of_member(frame: Operators, owner: enum.Enum, name: str) -> Read:
 
 
 def _of_tensor(recorder: Recorder, owner: Tensor, origin: Origin, name: str) -> Read:
-    if name in _STATIC or name in ("requires_grad", "_version"):
+    if name in STATIC or name in ("requires_grad", "_version"):
         recorder.outside.guard(owner)
         return getattr(owner, name), CONSTANT
     if name == "grad":

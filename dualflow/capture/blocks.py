@@ -58,6 +58,7 @@ class Block:
         drops: the numbers of those of earlier blocks that it is the last to take.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
         native: what the machine that replays calls has of it (`whole.py`).
+        run: its program, once it is linked.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Block:
         self.drops: list[Any] = []
         self.slow: bool | None = None
         self.native: Any = None
+        self.run: Run | None = None
         self._written: Written | None = None
 
     def say(self, words: Any) -> None:
@@ -95,6 +97,8 @@ class Block:
 
     def _write(self) -> Written:
         found: Written = self.words.write()
+        if self.run is not None:
+            found.namespace["run"] = self.run
         found.watch(lambda _: self._gone(found))
         self._written, self.words = found, None
         return found
@@ -174,13 +178,10 @@ class Block:
                 for key in [k for k, made in _compilations.items() if made is self.compilation]:
                     del _compilations[key]
                 raise
-            self.written.namespace["run"] = separate(executable, self.into)
+            self.run = separate(executable, self.into)
+            if self._written is not None:
+                self._written.namespace["run"] = self.run
             self.graph = getattr(self.compilation, "rolled", None) or self.graph
-
-    @property
-    def run(self) -> Run | None:
-        """Its program, once it is linked."""
-        return self.written.namespace.get("run")
 
     def _give_up(self, why: str, line: SourceLine | None) -> None:
         """No program will be made: where the guards fit, Python runs."""

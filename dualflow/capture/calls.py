@@ -346,6 +346,8 @@ def _function(call: Call) -> Plan | None:
         _same_function(recorder, origin, f)
     if f.__name__ != "_replace" and not recorder.dead and not numpy_names.owns(f):
         recorder.handlers[f] = origin, handler
+        if type(handler) is functools.partial and not known.is_special(f):  # of dualflow's own
+            recorder.twins[f] = known.Trusted(f, origin)
     return handler(call)
 
 

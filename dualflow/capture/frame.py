@@ -38,7 +38,7 @@ from . import (
 )
 from .kinds import MISSING
 from .matching import Matching
-from .provenance import CONSTANT, Born, Origin
+from .provenance import CONSTANT, TENSOR, Born, Origin
 from .recording import strip
 
 
@@ -53,27 +53,33 @@ class Frame(Matching):
         if recorder.dead:
             return getattr(owner, name)
         origin = slots[so]
-        if origin is None or type(owner) is Tensor:
-            origin = self.origin(so, owner)
-            if recorder.dead:
+        if type(owner) is Tensor:
+            if origin is not TENSOR:
+                origin = self.origin(so, owner)
+                if recorder.dead:
+                    return getattr(owner, name)
+            if name in attributes.STATIC:
+                recorder.outside.guard(owner)
+                slots[slot] = CONSTANT
                 return getattr(owner, name)
             function = recorder.methods.get(name)
-            if (
-                type(function) is types.FunctionType
-                and type(owner) is Tensor
-                and vars(Tensor).get(name) is function
-            ):
+            if type(function) is types.FunctionType and vars(Tensor).get(name) is function:
                 slots[slot] = Born("method", (None, origin))
                 return types.MethodType(function, owner)
-        before = recorder.reads.get((id(owner), name))
-        if before is not None and before[1] is origin and before[5] not in recorder.stored:
-            held = before[2].get(name, MISSING)  # all guards are there: only its value may differ
-            if held is before[3]:
-                slots[slot] = before[4]
-                return held
-            if held is MISSING and type(before[3]) is instances.Method:
-                slots[slot] = before[4]
-                return types.MethodType(before[3].function, owner)
+        else:
+            if origin is None:
+                origin = self.origin(so, owner)
+                if recorder.dead:
+                    return getattr(owner, name)
+            before = recorder.reads.get((id(owner), name))
+            if before is not None and before[1] is origin and before[5] not in recorder.stored:
+                held = before[2].get(name, MISSING)  # all guards are there: only it may differ
+                if held is before[3]:
+                    slots[slot] = before[4]
+                    return held
+                if held is MISSING and type(before[3]) is instances.Method:
+                    slots[slot] = before[4]
+                    return types.MethodType(before[3].function, owner)
         value, slots[slot] = attributes.read(self, owner, origin, name)
         return value
 

@@ -10,7 +10,7 @@ import enum
 import sys
 import types
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from dualflow.base import config
 from . import attribute_stores, attributes, classes, containers
 from .kinds import FIXED
 from .numpy_noting import NotCovered
-from .plans import Call, Plan
+from .plans import Call, Plan, Ready
 from .provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
 from .tables import Handler, known
 
 if TYPE_CHECKING:
+    from .operators import Operators
     from .recorder import Recorder
 
 
@@ -33,14 +34,63 @@ if TYPE_CHECKING:
 
 def trusting(f: Any) -> Handler:
     """What follows calls of a function of dualflow."""
-    name = getattr(f, "__name__", "")
-    own = (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
-    return partial(_trusted, asks=own, special=name in _SPECIAL)
+    return partial(_trusted, asks=_asks(f), special=is_special(f))
+
+
+def _asks(f: Any) -> bool:
+    """Whether a function may ask for values, which become branches."""
+    return (getattr(f, "__module__", None) or "").startswith("dualflow.ops.functions")
+
+
+def is_special(f: Any) -> bool:
+    """Whether it does more than operations."""
+    return getattr(f, "__name__", "") in _SPECIAL
 
 
 def trusted(call: Call) -> Plan | None:
     """The plan of a call of such a function."""
     return trusting(call.function)(call)
+
+
+@final
+class Trusted:
+    """What is known of such a function from one call for others that give plain arguments."""
+
+    __slots__ = ("_asks", "_function", "_origin")
+
+    def __init__(self, f: Any, origin: Origin) -> None:
+        self._function, self._origin, self._asks = f, origin, _asks(f)
+
+    def takes(self, origin: Origin, slots: tuple[Any, ...], count: int) -> bool:
+        """Whether a call with so many arguments of what is known as `origin` is one."""
+        return origin is self._origin and (not slots or type(slots[0]) is int)
+
+    def plan(
+        self,
+        frame: Operators,
+        slots: tuple[int, ...],
+        args: tuple[Any, ...],
+        owner: tuple[Any, ...] = (),
+        origin: Origin = None,
+    ) -> Ready | None:
+        """The plan of such a call, of a method of `owner` if there is one; None where it takes
+        more, or an argument is not known."""
+        recorder, known = frame.recorder, frame.slots
+        if owner:
+            recorder.understand(origin, owner[0])
+        for slot, value in zip(slots, args, strict=True):
+            kind, found = type(value), known[slot]
+            if found is CONSTANT and kind in SCALARS:
+                continue
+            if kind is np.ndarray:
+                return None
+            if found is None or (kind is Tensor and found is not TENSOR):
+                found = frame.origin(slot, value)
+            recorder.understand(found, value)
+        if recorder.dead:
+            return None
+        run = partial(recorder.asking if self._asks else recorder.guarded, self._function)
+        return Ready(run, owner + args, recorder.adopt, self._function.__name__)
 
 
 def _trusted(call: Call, asks: bool, special: bool) -> Plan | None:

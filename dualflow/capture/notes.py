@@ -203,12 +203,15 @@ class Notes:
 
     def _check_overlap(self, base: Base, storage: Storage) -> None:
         """Break the notes if `base` shares memory with another one and either was written to."""
-        siblings = self._of(storage) or []
-        for other, exposed in self._outside:
+        if not self.written and not base.written:
+            return
+        near = dict.fromkeys(self._of(storage) or [])
+        if storage.exposed:
+            near.update(dict.fromkeys(other for other, exposed in self._outside if exposed))
+        for other in near:
             if other is base or not (other.written or base.written):
                 continue
-            near = other in siblings or (exposed and storage.exposed)
-            if near and may_share(base.array, other.array):
+            if may_share(base.array, other.array):
                 self.owner.overlapping(storage)
                 self.broken = "two tensors from outside share memory that is written to"
 
@@ -240,11 +243,11 @@ class Notes:
         if op.view is not None and is_view(out, inputs[0]):
             self.meet(inputs[0])
             return
-        operands = [self.value_of(tensor, line) for tensor in inputs]
-        made = out if isinstance(out, tuple) else (out,)
-        types = tuple(map(type_of, made))
-        results = self.builder.made(op, operands, dict(attributes), types, line)
-        for tensor, value in zip(made, results, strict=True):
+        operands = tuple([self.value_of(tensor, line) for tensor in inputs])
+        made: tuple[Tensor, ...] = out if isinstance(out, tuple) else (out,)
+        node = Node(op, operands, dict(attributes), tuple(map(type_of, made)), line)
+        self.builder.nodes.append(node)
+        for tensor, value in zip(made, node.results, strict=True):
             self.bind(tensor, value)
 
     def elementwise(
@@ -255,8 +258,7 @@ class Notes:
             self.placed(out)
         if self.broken:
             return
-        array = out._array
-        type_ = tensor_type(array.shape, array.dtype) if array is not None else type_of(out)
+        type_ = type_of(out)
         values: list[Any] = []
         kinds: list[Any] = []
         for x in operands:
@@ -394,7 +396,10 @@ class RecordMode:
 
 def type_of(tensor: Tensor) -> TensorType:
     """Shape and dtype of a tensor."""
-    return tensor_type(tensor.shape, tensor.dtype)
+    array = tensor._array
+    if array is None:
+        return tensor_type(tensor.shape, tensor.dtype)
+    return tensor_type(array.shape, array.dtype)
 
 
 def is_view(out: Any, of: Tensor) -> bool:

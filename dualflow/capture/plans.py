@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from .provenance import Origin
 
@@ -37,6 +37,18 @@ class Plan:
     def name(self) -> str:
         """Of what is called, for readers."""
         return self.call.name
+
+
+@final
+class Ready:
+    """The plan of a call like one before, with plain arguments."""
+
+    __slots__ = ("args", "finish", "function", "name")
+    kwargs: ClassVar[dict[str, Any]] = {}
+    watched = False
+
+    def __init__(self, function: Any, args: tuple[Any, ...], finish: Finish, name: str) -> None:
+        self.function, self.args, self.finish, self.name = function, args, finish, name
 
 
 @final

@@ -193,8 +193,14 @@ class Nodes:
 
     def let_go(self) -> None:
         """Let nodes keep nothing alive that guards only compare with."""
+        released: dict[int, Any] = {}
         for node in self._holding:
-            node.constants = tuple([_released(part) for part in node.constants])
+            found = []
+            for constant in node.constants:
+                if id(constant) not in released:
+                    released[id(constant)] = _released(constant)
+                found.append(released[id(constant)])
+            node.constants = tuple(found)
 
 
 def identity(constant: Any) -> Any:

@@ -16,7 +16,9 @@ from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.op import Op
+from dualflow.ops.door import away
 
+from .notes import is_view
 from .recorder import Recorder
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -36,9 +38,12 @@ class Recording:
         out = self.eager.apply(op, inputs, attributes)
         recorder = self.recorder
         if not recorder.dead:
-            if op.view is not None:
-                recorder.outside.guard(inputs[0])  # nothing else may be noted of a view
             try:
+                if op.view is not None:
+                    recorder.outside.guard(inputs[0])  # nothing else may be noted of a view
+                    if not away and is_view(out, inputs[0]):  # which the line is not noted of
+                        self.notes.meet(inputs[0])
+                        return out
                 self.notes.apply(op, inputs, attributes, out, user_line(sys._getframe(2)))
             except Exception as error:
                 self._failed(error)

@@ -86,8 +86,11 @@ def beside_tensor(f: Any, a: Any, b: Any) -> bool:
     """Whether one operand is a tensor, and methods of the other one, of a plain Python class, say
     what an operator makes of them: tensors leave that to it."""
     other = b if type(a) is Tensor else a
-    name, kind = METHODS.get(f.__name__), type(other)
-    if name is None or kind is Tensor or not _plain_class(kind):
+    kind = type(other)
+    if kind is Tensor or kind in SCALARS:
+        return False
+    name = METHODS.get(f.__name__)
+    if name is None or not _plain_class(kind):
         return False
     return special(kind, name if other is a else "__r" + name[2:]) is not None
 
