@@ -157,6 +157,16 @@ def least_and_greatest_objects(compile, see):
         see.that(Job.asked)
 
 
+def least_of_pairs(compile, see):
+    @compile
+    def f(x):
+        values = [float(x[i]) for i in range(3)]
+        return min(zip(values, "abc", strict=True)), max(enumerate(values)), x + 1
+
+    for k in (1, 1, 2, 2):
+        see(f, tensor(*X) * k)
+
+
 def sizes_by_methods(compile, see):
     class Vector:
         def __init__(self, x):

@@ -1,7 +1,5 @@
 """Iterators from before the call, of which a compiled function takes what comes."""
 
-
-
 import itertools
 
 import pytest

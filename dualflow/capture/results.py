@@ -112,7 +112,8 @@ class Planner:
 
     def _constant(self, value: Any) -> tuple[Any, ...]:
         kind = type(value)
-        if isinstance(self.recorder.known(value), Born):
+        known = self.recorder.known(value)
+        if isinstance(known, Born) and known.kind in ("class", "function"):
             raise Unsupported(f"a {kind.__name__} made in the call")
         if isinstance(value, FIXED) or kind is types.FunctionType:
             return ("constant", value)
