@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import enum
 import re
 import string
 import sys
@@ -165,6 +166,30 @@ def least_of_pairs(compile, see):
 
     for k in (1, 1, 2, 2):
         see(f, tensor(*X) * k)
+
+
+def members_of_flags(compile, see):
+    class Opt(enum.IntFlag):
+        A = 1
+        B = 2
+
+    class Strict(enum.Flag):
+        A = 1
+        B = 2
+
+    @compile
+    def f(x, value):
+        found = Opt(value)
+        try:
+            strict = Strict(value)
+        except ValueError as error:
+            return x, str(error)
+        if found & Opt.B:
+            x = x * 2
+        return x, found.value, Strict.A in strict, found == 3, (Opt.A | found).value
+
+    for value in (1, 1, 3, 3, 0, 8, 8):
+        see(f, tensor(*X), value)
 
 
 def sizes_by_methods(compile, see):

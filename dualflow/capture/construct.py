@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: the class of what a dataclass has in the place of a default that a factory makes
 _FACTORY = getattr(dataclasses, "_HAS_DEFAULT_FACTORY_CLASS", None)
 
+#: what enumerations of the library do for a value that no member has
+_MISSED = (vars(enum.Enum)["_missing_"], vars(enum.Flag)["_missing_"])
+
 
 def plan(call: Call) -> Plan | None:
     """How to make an instance of the class `call.function`."""
@@ -65,7 +68,7 @@ def _member(call: Call) -> Plan | None:
     cls: Any = call.function
     recorder = call.recorder
     plain = len(call.args) == 1 and not call.kwargs and type(call.args[0]) in SCALARS
-    own = lookup(cls, "_missing_")[1] is vars(enum.Enum)["_missing_"]
+    own = lookup(cls, "_missing_")[1] in _MISSED
     if not plain or not own or type(call.function) is not enum.EnumMeta:
         call.refuse(f"a member of {cls.__name__} is looked up")
         return None
