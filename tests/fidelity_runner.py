@@ -48,7 +48,7 @@ NOT_REPLAYED = frozenset(
     adam_with_a_changing_rate seeded_inside output_sees_tensors
     function_without_source order_of_effects object_dies_by_a_store object_dies_by_a_pop
     object_dies_with_a_variable death_told_by_a_weak_reference output_written_in_python
-    death_asked_of_a_weak_reference
+    death_asked_of_a_weak_reference a_tensor_dies_by_a_store
     key_compared_in_c greatest_of_many abstract_class_with_a_hook nan_as_a_key
     masks_of_long_tensors objects_given_to_itertools assertion
     object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives

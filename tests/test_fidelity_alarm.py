@@ -56,6 +56,19 @@ def object_dies_by_a_pop(compile, see):
         see(f, tensor(*X))
 
 
+def a_tensor_dies_by_a_store(compile, see):
+    held = {"w": tensor(*X)}
+
+    @compile
+    def f(x, asked):
+        made = held["w"] * 2
+        held["w"] = made
+        return x + made, asked() is None
+
+    for _ in range(4):
+        see(f, tensor(*X), weakref.ref(held["w"]))
+
+
 def death_asked_of_a_weak_reference(compile, see):
     @compile
     def f(x, held, watch):

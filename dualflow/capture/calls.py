@@ -290,7 +290,7 @@ def _dereferenced(call: Call) -> Plan | None:
         call.refuse()
         return None
     if recorder.dropped:
-        call.refuse("a weak reference, asked after something was dropped")
+        recorder.stop("a weak reference, asked after something was dropped")
         return None
     recorder.typed(call.origin, call.function)
     return call.plan(lambda out: recorder.found(recorder.nodes("({0}())", (node,)), out))

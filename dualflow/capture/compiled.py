@@ -337,8 +337,9 @@ class CompiledFunction:
         self, recorder: Recorder, out: Any, origin: Origin, donated: Sequence[Tensor] = ()
     ) -> None:
         """Merge what was recorded into the tree, and start compiling it."""
-        if recorder.passing:
+        if recorder.passing or recorder.stopped:
             self._last = ("record", recorder.reason, None)
+            self._stop = recorder.reason if recorder.stopped else self._stop
             return
         recorder.distinct()
         with self._lock:

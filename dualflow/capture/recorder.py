@@ -83,6 +83,7 @@ class Recorder:
     Attributes:
         reason: why the call cannot be replayed; None while it can, and then `dead` is False.
         passing: whether the reason holds for this call alone, so that the next one is recorded.
+        stopped: whether it holds for all calls that come.
         events: ("guard", condition) | ("value", node that must be there) | ("test", late node,
             outcome), in order.
         computed: late nodes that must be computed, for that may raise.
@@ -113,7 +114,7 @@ class Recorder:
         self.on_scalar, self.on_draw = self.late.on_scalar, self.draws.on_draw
         self.reason: Reason | None = None
         self.root: types.CodeType | None = None  # the compiled function's
-        self.dead = self.passing = False
+        self.dead = self.passing = self.stopped = False
         self.alarm = Alarm(self)
         self.events: list[tuple[Any, ...]] = []
         self.computed: list[Node] = []
@@ -185,6 +186,12 @@ class Recorder:
             ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
+
+    def stop(self, why: str) -> None:
+        """No call is to be recorded any more; what this one has kept alive may die now."""
+        self.refuse(why)
+        self.stopped = True
+        self.release()
 
     def release(self) -> None:
         """The recording is over: nothing lives on because of it."""
