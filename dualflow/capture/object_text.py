@@ -7,6 +7,7 @@ Python would ask are followed.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,9 @@ def _of_fields(call: Call) -> Plan | None:
     return call.of(call.function.__wrapped__, CONSTANT).find()
 
 
-BY_CODE[id(dataclasses._recursive_repr(repr).__code__)] = _of_fields  # type: ignore[attr-defined]
+#: what `dataclasses` puts around it: its own function, and from Python 3.13 on that of `reprlib`
+_around = getattr(dataclasses, "_recursive_repr", None) or reprlib.recursive_repr()
+BY_CODE[id(_around(repr).__code__)] = _of_fields
 
 
 @known(format)
