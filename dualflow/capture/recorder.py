@@ -9,7 +9,6 @@ refused is `dead`: hooks only compute from then on.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from sys import getrefcount
 from typing import Any, final
 from weakref import ref
@@ -21,14 +20,13 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
 
-from . import pins, trying
+from . import parts, pins, trying
 from .alarm import Alarm
 from .classes import Classes
 from .draws import TensorDraws
 from .finalizers import finalized
 from .kinds import FIXED, SCALAR_TYPES
 from .late_values import LateValues
-from .likenesses import fields_of
 from .notes import Notes
 from .numpy_arrays import Arrays
 from .numpy_random import Draws
@@ -100,6 +98,8 @@ class Recorder:
     pin, understand, structure = pins.pin, pins.understand, pins.structure
     guarded, tried, asking = trying.guarded, trying.tried, trying.asking
     certain, watching = trying.certain, trying.watching
+    items, measured, parted = parts.items, parts.measured, parts.parted
+    guard_keys, adopt, distinct = parts.guard_keys, parts.adopt, parts.distinct
 
     def __init__(self, met: dict[str, Any] | None = None) -> None:
         self.nodes = Nodes()
@@ -228,19 +228,6 @@ class Recorder:
     def keep(self, value: Any) -> None:
         """Let no other object get the identity of `value`."""
         self._keep.append(value)
-
-    def guard_keys(self, node: Node, value: Any) -> None:
-        """Guard the keys of a dict, their kinds and their order."""
-        names = tuple(value)
-        if all(type(name) is str for name in names):
-            self.guard("tuple({0}) == {k0}", node, constants=(self.const_tuple(names),))
-            return
-        if not all(type(name) in SCALARS or isinstance(name, FIXED) for name in names):
-            self.refuse("keys of a dict that are no plain values")
-            return
-        kinds = self.const_tuple(tuple(map(type, names)))
-        self.guard("tuple({0}) == {k0} and tuple(map(type, {0})) == {k1}", node,
-                   constants=(self.const_tuple(names), kinds))  # fmt: skip
 
     def const_tuple(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
         """One object for equal tuples, so that equal guards are one."""
@@ -415,79 +402,6 @@ class Recorder:
             return TENSOR  # the notes know it
         return self.origin(None, out)
 
-    def adopt(self, value: Any) -> Origin:
-        """The origin of what a function of dualflow returned."""
-        kind = type(value)
-        if kind is Tensor:
-            found = self.origin(None, value)
-            if found is None and not self.dead:
-                if type(value._pending) is Batched:
-                    self.refuse("a tensor of unknown origin")
-                    return None
-                self._adopt_constant(value)
-                return TENSOR
-            return found
-        before = self._ids.get(id(value))
-        if before is not None:
-            return before
-        if kind in SCALARS or isinstance(value, FIXED):
-            return CONSTANT
-        if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
-            made = "list" if kind is list else "tuple"
-            return self.born(value, made, [self.adopt(item) for item in value])
-        if isinstance(value, dict) and kind is dict:
-            return self.born(value, "dict", {key: self.adopt(item) for key, item in value.items()})
-        if fields := fields_of(value):
-            parts = {name: self.adopt(getattr(value, name)) for name in fields}
-            return self.born(value, "instance", parts)
-        return self.born(value, "opaque")
-
-    def _adopt_constant(self, tensor: Tensor) -> None:
-        """A tensor made of pinned Python values, not by an operation."""
-        if tensor._memory().exposed:
-            self.refuse("memory from outside dualflow, taken into a tensor")
-            return
-        self.inputs.append(("constant", tensor.array.copy()))
-        value = self.notes.builder.input(TensorType(tensor.shape, tensor.dtype))
-        self.notes.bind(tensor, value)
-
-    # Containers -----------------------------------------------------------------------------
-
-    def items(self, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
-        """The items of a list or tuple with their origins; its length becomes a guard."""
-        origin = self.measured(value, origin)
-        if isinstance(origin, Born):
-            yield from zip(list(value), list(origin.parts), strict=True)
-        elif isinstance(origin, Node):
-            for i, item in enumerate(list(value)):
-                yield item, self.read(self.nodes("{0}[{k0}]", (origin,), (i,)), item)
-        elif origin is CONSTANT:
-            for item in value:
-                yield item, CONSTANT
-
-    def measured(self, value: Any, origin: Origin) -> Origin:
-        """`parted`; the length becomes a guard."""
-        origin = self.parted(value, origin)
-        if isinstance(origin, Node):
-            self.typed(origin, value)
-            self.guard("len({0}) == {k0}", origin, constants=(len(value),))
-        elif origin is None:
-            self.refuse(f"a {type(value).__name__} of unknown origin")
-        return origin
-
-    def parted(self, value: Any, origin: Origin) -> Origin:
-        """What tells the origins of the items that a list or tuple has now; None if not known."""
-        shadow = self.lists.get(id(value))
-        if shadow is not None:
-            origin = shadow.whole(self)
-        known = not isinstance(origin, Born) or (
-            origin.kind in ("list", "tuple") and len(origin.parts) == len(value)
-        )
-        if known:
-            return origin
-        self.refuse(f"the parts of a {type(value).__name__} are not known")
-        return None
-
     # What notes ask -------------------------------------------------------------------------
 
     def on_input(self, tensor: Tensor) -> Value:
@@ -512,32 +426,12 @@ class Recorder:
         self.inputs.append(("tensor", found[1], tensor))
         return self.notes.builder.input(type_)
 
-    # Values of tensors ----------------------------------------------------------------------
-
     # Objects from outside that change -------------------------------------------------------
 
     def writes(self, node: Node, value: Any) -> None:
         """An object from outside is being changed."""
         self.written[id(value)] = (value, node)
         self._keep.append(value)
-
-    def distinct(self) -> None:
-        """Guard that objects that were changed are no other objects of their type that were used:
-        another path to a changed object would have to see the change."""
-        changed = {type(value) for value, _ in self.written.values()} - {Tensor}
-        for kind in changed:
-            found = {
-                number: origin
-                for number, origin in self._ids.items()
-                if isinstance(origin, Node) and type(self._objects.get(number)) is kind
-            }
-            for number, (value, node) in self.written.items():
-                if type(value) is kind and found.setdefault(number, node) is not node:
-                    self.guard("{0} is {1}", found[number], node)  # it was reached by both
-            nodes = dict.fromkeys(found.values())
-            if len(nodes) > 1:
-                text = ", ".join(f"id({{{i}}})" for i in range(len(nodes)))
-                self.guard(f"len({{{{{text}}}}}) == {{k0}}", *nodes, constants=(len(nodes),))
 
 
 __all__ = ["Recorder"]
