@@ -54,7 +54,8 @@ NOT_REPLAYED = frozenset(
     object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
-    instances_kept_outside lists_that_change cycle_of_a_generator
+    instances_kept_outside lists_that_change cycle_of_a_generator metaclasses_of_ones_own
+    names_of_what_is_missing managers_called_with_any_names
     generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905
 )

@@ -4,6 +4,7 @@
 
 import abc
 import collections
+import contextlib
 import dataclasses
 import functools
 
@@ -340,6 +341,61 @@ def class_that_holds_the_function(compile, see):
         return chain.total()
 
     for n in (2, 2, 3, 3):
+        see(f, tensor(*X), n)
+
+
+def metaclasses_of_ones_own(compile, see):
+    class Meta(type):
+        def __new__(cls, name, bases, namespace):
+            return (
+                len(namespace) if name == "Number" else super().__new__(cls, name, bases, namespace)
+            )
+
+    @compile
+    def f(x, number):
+        if number:
+
+            class Number(metaclass=Meta):
+                gain = 2
+
+            return x * Number
+
+        class Local(metaclass=Meta):
+            gain = 3
+
+        return x * Local.gain
+
+    for number in (True, True, False, False):
+        see(f, tensor(*X), number)
+
+
+def names_of_what_is_missing(compile, see):
+    @compile
+    def f(x):
+        class Odd:
+            def __getattr__(self, name):
+                raise AttributeError
+
+        try:
+            return Odd().missing
+        except AttributeError as error:
+            return x, error.name, type(error.obj).__name__
+
+    for _ in range(3):
+        see(f, tensor(*X))
+
+
+def managers_called_with_any_names(compile, see):
+    @compile
+    def f(x, n):
+        @contextlib.contextmanager
+        def managed(self, slot, args):
+            yield x * self + slot + args
+
+        with managed(self=n, slot=2, args=3) as y:
+            return y
+
+    for n in (1, 1, 2, 2):
         see(f, tensor(*X), n)
 
 

@@ -140,7 +140,12 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         return value, None
     if kind.__module__ != "random":  # an instance of its Random may be a generator, or not
         recorder.instances.add(kind)
-    return of_instance(frame, owner, origin, name)
+    try:
+        return of_instance(frame, owner, origin, name)
+    except AttributeError as error:
+        if error.name is None and error.obj is None:  # as where Python looks for attributes
+            error.name, error.obj = name, owner
+        raise
 
 
 def _of_error(owner: Any, origin: Born, name: str) -> Read | None:

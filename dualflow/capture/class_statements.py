@@ -35,6 +35,8 @@ def class_with_hooks(maker: Statements, node: ast.ClassDef) -> list[ast.stmt]:
     if any(keyword.arg != "metaclass" for keyword in node.keywords):
         raise Refused("a class made with keywords", node.lineno)
     kinds = [maker.e(keyword.value) for keyword in node.keywords]
+    kinds = [(maker.hook(k, "metaclass", value), slot) for k, (value, slot) in
+             zip(node.keywords, kinds, strict=True)]  # fmt: skip
     scope: dict[str, int] = {}
     outer, maker.cls = maker.cls, node.name
     body: list[ast.stmt] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import types
+from abc import ABCMeta
 from collections.abc import Iterator
 from typing import Any, final
 from warnings import catch_warnings
@@ -152,6 +153,11 @@ class Frame(Matching):
 
         return decorated
 
+    def metaclass(self, value: Any) -> Any:
+        if value is not type and value is not ABCMeta:
+            self.recorder.refuse("a class made by another metaclass")
+        return value
+
     def class_made(
         self, slot: int, parts: tuple, pinned: tuple, numbers: tuple[int, ...], *by: Any
     ) -> Any:
@@ -210,7 +216,7 @@ class Frame(Matching):
         self.recorder.merging += 1
         return calls.Starred(f, self.recorder, getattr(self, hook), (slot, sf, slots, f))
 
-    def pre_with(self, slot: int, *rest: Any, **kwargs: Any) -> Any:
+    def pre_with(self, slot: int, /, *rest: Any, **kwargs: Any) -> Any:
         """A call whose result `with` enters at once, and so leaves."""
         self.entering = True
         try:

@@ -29,13 +29,16 @@ def class_made(
 ) -> Origin:
     """The origin of a class; the slots of `parts` know what its body bound."""
     recorder = frame.recorder
-    bases = made.__orig_bases__ if "__orig_bases__" in vars(made) else made.__bases__
+    kinds = (type, abc.ABCMeta)
+    plain = type(made) in kinds and all(type(base) in kinds for base in made.__bases__)
+    if not plain or "__orig_bases__" in vars(made):
+        recorder.refuse("a class that other code than Python's own makes")
+        return None
+    bases = made.__bases__
     origins = [frame.slots[number] for number in pinned]
     for base, origin in zip((*bases, type(made)), origins, strict=False):
         recorder.pin(origin, base)
         recorder.classes.guard_order(base)
-    if type(made) not in (type, abc.ABCMeta):
-        recorder.refuse(f"a class made by {type(made).__name__}")
     if any("__init_subclass__" in vars(cls) for cls in made.__mro__[1:-1]):
         recorder.refuse(f"the __init_subclass__ of a base of {made.__name__}")
     for name, number in parts:
