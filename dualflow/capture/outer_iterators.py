@@ -55,7 +55,7 @@ def coming(iterator: Any, number: int) -> Any:
 def _state(iterator: Any) -> tuple[Any, int]:
     """The sequence of an iterator, and the place of what it gives next."""
     _, (sequence, *_), *place = iterator.__reduce__()
-    return sequence, place[0] if place else 0
+    return sequence, place[0] or 0 if place else 0  # from Python 3.12 on ranges begin at the place
 
 
 def _item(sequence: Any, place: int, number: int) -> Any:
