@@ -15,6 +15,8 @@ from dualflow.array.eager import EagerMode
 from dualflow.base import collection
 from dualflow.capture import blocks
 from dualflow.capture.alarm import Alarm
+from dualflow.capture.execution import Execution
+from dualflow.capture.pending import Watch
 from dualflow.capture.reasons import Reason
 from dualflow.capture.run import Run
 from dualflow.ops import door
@@ -69,6 +71,45 @@ def test_before_a_write_is_noted(monkeypatch):
     assert (x.tolist(), y.tolist()) == ([1.0, 2.0], [5.0, 5.0])
     assert fast(x, y).tolist() == [7.0, 8.0]
     assert fast.stats()["co_executions"] == 2
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Execution, "_results"),
+        (Execution, "_store"),
+        (Run, "close"),
+        (Run, "commit"),
+        (Watch, "changing"),
+    ],
+)
+def test_while_a_segment_runs(monkeypatch, owner, name, later):
+    made = []
+
+    def step(x):
+        y = x * 3
+        made.append(y)
+        x += 1
+        float(x[0])
+        made.append(x + y)
+
+    fast = df.compile(step, wait=True)
+    fast._stop = Reason("only co-execution is under test", None)
+    x = df.tensor([1.0, 2.0])
+    before = 3 * later  # once it is known what is used later
+    for _ in range(before):
+        fast(x)
+    start, count = x.numpy().copy(), len(made)
+    monkeypatch.setattr(owner, name, interrupted(getattr(owner, name)))
+    with pytest.raises(KeyboardInterrupt):
+        fast(x)
+    assert fast.stats()["co_executions"] == before + 1
+    assert np.array_equal(x.numpy(), start + 1)
+    assert np.array_equal(made[count].numpy(), start * 3)
+    assert len(made) == count + 1  # where a value was asked for
+    fast(x)
+    assert np.array_equal(x.numpy(), start + 2)
 
 
 @pytest.fixture

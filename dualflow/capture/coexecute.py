@@ -30,7 +30,7 @@ from dualflow.ops import primitives as p
 from dualflow.ops.door import away
 from dualflow.ops.promotion import plan
 
-from .execution import Execution
+from .execution import Execution, complete
 from .node_builder import attributes_key, infer
 from .pending import Cell, form_of, lock
 from .run import Run, is_exposed
@@ -399,9 +399,16 @@ class CoexecuteMode:
                 return
             stats = self.segments.stats
             stats.syncs[user_line(), cause] += 1
-            self._run = Run(self.segments, self.flush, run.place)
-            run.close()
-            self._execution.execute(run)
+            following = Run(self.segments, self.flush, run.place)
+            try:
+                self._run = following
+                run.close()
+                self._execution.execute(run)
+            except Exception:
+                raise
+            except BaseException:  # an interrupt
+                complete(run)
+                raise
 
     def finish(self) -> None:
         """End the call: run what is pending, learn what outlives it."""

@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from dualflow.array.arrays import copied, owned, write
+from dualflow.array.arrays import copied, owned
 from dualflow.base.errors import CompileError
 from dualflow.ops.devices import Device
 
@@ -55,8 +55,8 @@ class Execution:
         # references to a dead cell: the list's, the variable's, the argument of getrefcount
         alive = [cell for cell in cells if getrefcount(cell) > 3]
         cells.clear()
-        regions = [region for regions in run.written.values() for region in regions]
-        written = [region for region in regions if region.slot >= 0]  # else it was interrupted
+        run.cells = alive
+        written = run.commits()
         commits = frozenset(region.slot for region in written)
         wanted = {cell.slot for cell in alive}
         first = record.runs == 0
@@ -66,16 +66,13 @@ class Execution:
         with np.errstate(all="ignore"):  # the state at the op's line was looked at there
             results = self._results(run, record, wanted, commits, first)
         unstored = self._store(record, alive, results, first)
-        sources = [results[region.slot] for region in written]
+        run.sources = [results[region.slot] for region in written]
         if unstored:
             run.keep(record, unstored)
         else:
             run.leave_all()
-        for region, source in zip(written, sources, strict=True):
-            region.storage.note.changing(region.storage)
-            write(region.array, source)
-        run.written.clear()
-        run.bound.clear()
+        run.commit()
+        run.cells = []
         if not unstored:
             run.arrays, run.storages = [], []
         error, self._error = self._error, None
@@ -159,3 +156,23 @@ class Execution:
 def _outputs(record: Record, commits: Iterable[int]) -> tuple[int, ...]:
     """The slots that a program is to give."""
     return tuple(sorted(record.used.union(commits) - record.given.keys()))
+
+
+def complete(run: Run) -> None:
+    """Compute op by op, and write, what an interrupt has left of a segment: the lines of the user's
+    that it stands for were over."""
+    if run.open:
+        run.close()
+    record = run.step.record or Record(run.step)
+    cells = [] if run.kept else [cell for cell in run.cells if cell.array is None]
+    slots = {cell.slot for cell in cells}
+    if run.sources is None:
+        slots |= {region.slot for region in run.commits()}
+    with np.errstate(all="ignore"):
+        made = interpret(record.steps, slots, run.arrays, run.place)
+    for cell in cells:
+        cell.array, cell.run = copied(made[cell.slot], "C"), None
+    if run.sources is None:
+        run.sources = [copied(made[region.slot], "C") for region in run.commits()]
+    run.leave_all()
+    run.commit()

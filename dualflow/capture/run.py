@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from dualflow.array.arrays import copied, moved, owned
+from dualflow.array.arrays import copied, moved, owned, write
 from dualflow.array.storage import Storage, held_back, may_share
 from dualflow.base.source import user_line
 from dualflow.ir.op import Op
@@ -66,12 +66,13 @@ class Run:
         arrays: the inputs so far; `storages` of them where somebody may write to them.
         bound: the slots of inputs, by id of array.
         written: memory from outside that is overwritten, by storage.
+        sources: what is to be written there, once it is computed.
         place: the GPU on which all of it lies; None: the CPU.
     """
 
     __slots__ = (
         "__weakref__", "_flush", "_record", "_unstored", "arrays", "bound", "cells", "open",
-        "place", "segments", "self", "step", "storages", "written",
+        "place", "segments", "self", "sources", "step", "storages", "written",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class Run:
         self.storages: list[Storage | None] = []
         self.bound: dict[int, int] = {}
         self.written: dict[Storage, list[Region]] = {}
+        self.sources: list[np.ndarray] | None = None
         self._record: Record | None = None
         self._unstored: tuple[ref[Cell], ...] = ()
         self.self = ref(self)
@@ -266,6 +268,24 @@ class Run:
         self.open, self._flush = False, None
         if self.written:
             held_back.remove(self)
+
+    def commits(self) -> list[Region]:
+        """The regions to be written."""
+        regions = [region for regions in self.written.values() for region in regions]
+        return [region for region in regions if region.slot >= 0]  # else it was interrupted
+
+    def commit(self) -> None:
+        """Write what is computed."""
+        for region, source in zip(self.commits(), self.sources or (), strict=False):
+            region.storage.note.changing(region.storage)
+            write(region.array, source)
+        self.written.clear()
+        self.bound.clear()
+
+    @property
+    def kept(self) -> bool:
+        """Whether cells that are not stored can be computed."""
+        return self._record is not None
 
     def keep(self, record: Record, unstored: list[Cell]) -> None:
         """Stay able to compute the cells `unstored`, which hold this run."""
