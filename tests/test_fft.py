@@ -207,3 +207,20 @@ def test_exact_transforms_are_numpys():
         fast(df.tensor(x))
         assert np.asarray(fast(df.tensor(x))).tobytes() == np.fft.rfft(x).tobytes()
     assert fast.stats()["replays"] == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((300, 64), 1), ((64, 300), 0), ((7, 33, 50), 1), ((4096, 8), 1)]
+)
+def test_many_lines_are_numpy_s_whatever_the_number_of_threads(shape, axis, threads):
+    random = np.random.default_rng(0)
+    given = random.standard_normal((2, *shape))
+    numbers, reals = df.asarray(given[0] + 1j * given[1]), df.asarray(given[0])
+    with df.config(threads=threads):
+        for function, x in ((df.fft.ifft, numbers), (df.fft.rfft, reals)):
+            fast = df.compile(lambda x, of=function: of(x, axis=axis), wait=True)
+            fast(x)
+            found = fast(x).numpy()
+            assert fast.stats()["replays"] == 1
+            assert (found == getattr(np.fft, function.__name__)(x.numpy(), axis=axis)).all()

@@ -23,13 +23,16 @@ def gesv(writer: Writer) -> None:
 
 
 def transformed(writer: Writer) -> None:
-    a, b, words, n, m, step, other, factor, address, data = writer.function.args
+    a, b, words, n, m, lines, after, next_, step, other, factor, address, data = (
+        writer.function.args
+    )
     builder = writer.builder
     a, b = (builder.ptrtoint(place, WORD) for place in (a, b))
+    after, next_ = (builder.mul(apart, number(writer.size)) for apart in (after, next_))
     held = builder.ptrtoint(writer.at(words, 11, WORD), WORD)
     none = number(0)
     for index, value in enumerate(
-        (a, held, b, number(1), n, m, none, none, none, step, other, factor)
+        (a, held, b, lines, n, m, after, none, next_, step, other, factor)
     ):
         builder.store(value, writer.at(words, index, WORD))
     places = [writer.at(words, index, WORD) for index in (0, 3, 6)]

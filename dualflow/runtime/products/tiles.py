@@ -13,9 +13,10 @@
     gesv(a, i, b, j, words, k, function, n, m)
                                  LAPACK's function of that address solves a x = b, with n rows and m
                                  columns of b; words[k + 2] is its status
-    transformed(a, i, b, j, words, k, n, m, step, other, factor, function, data)
+    transformed(a, i, b, j, words, k, n, m, lines, after, next, step, other, factor, function, data)
                                  NumPy's loop at that address makes m elements of b, `other` bytes
-                                 apart, of n elements of a, `step` bytes apart
+                                 apart, of n elements of a, `step` bytes apart, for each of `lines`,
+                                 which lie `after` and `next` floats apart
     fetch(a, i, count)           a[i : i + count] is wanted soon
     turn(c, o, ldc, a, i, lda, height, width)       c[o + v*ldc + u] = a[i + u*lda + v]
 
@@ -180,7 +181,7 @@ NAMESPACE: dict[str, Any] = {
     "copies": word_of("copies", "pnpnnn", moves.copies),
     "halve": word_of("halve", "ppn", moves.halve),
     "gesv": word_of("gesv", "ppqnnn", libraries.gesv),
-    "transformed": word_of("transformed", "ppqnnnnnnn", libraries.transformed),
+    "transformed": word_of("transformed", "ppqnnnnnnnnnn", libraries.transformed),
     "fetch": word_of("fetch", "pn", moves.fetch),
     "turn": word_of("turn", "pnpnnn", moves.turn),
     "PANEL32": panel(4),

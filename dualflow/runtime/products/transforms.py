@@ -35,10 +35,13 @@ _WORDS = 12
 _TRANSFORM = """
 def transform(x, out, words, lo, hi, after, n, m, x_before, x_along, x_after, out_before, out_along,
               out_after, factor, function, data, words_size):
-    for unit in range(lo, hi):
+    unit = lo
+    while unit < hi:
         b, a = unit // after, unit % after
+        lines = min(after - a, hi - unit)
         transformed(x, b * x_before + a * x_after, out, b * out_before + a * out_after, words, 0, n,
-                    m, x_along, out_along, factor, function, data)
+                    m, lines, x_after, out_after, x_along, out_along, factor, function, data)
+        unit += lines
 """
 
 
@@ -54,15 +57,17 @@ def product(step: Call) -> Product | None:
     size = n if form == "rfft" else m
     power = _POWERS[step.attributes["norm"]][form in ("ifft", "irfft")]
     factor = real.type({0.0: 1.0, -0.5: 1 / sqrt(size), -1.0: 1 / size}[power])
+    outer, lines = size_of(shape[:axis]), size_of(shape[axis + 1 :])
     steps = []
     for operand, (before, inside, after) in zip((x, out), places, strict=True):  # type: ignore[misc]
         numbers = operand.dtype.itemsize // real.itemsize
-        steps += [before * numbers, inside * operand.dtype.itemsize, after * numbers]
-    before, after = size_of(shape[:axis]), size_of(shape[axis + 1 :])
+        apart = (before, after) if lines > 1 else (0, before)
+        steps += [apart[0] * numbers, inside * operand.dtype.itemsize, apart[1] * numbers]
+    outer, lines = (outer, lines) if lines > 1 else (1, outer)  # as many as can be in one call
     bits = int(np.frombuffer(factor.tobytes(), f"u{real.itemsize}")[0])
-    integers = (0, before * after, after, n, m, *steps, bits - (bits >> 63 << 64),
+    integers = (0, outer * lines, lines, n, m, *steps, bits - (bits >> 63 << 64),
                 *_loop(form, size % 2, real.char), _WORDS)  # fmt: skip
-    cost = before * after * size * log2(size + 1) * _STEP
+    cost = outer * lines * size * log2(size + 1) * _STEP
     return Product(text(real), (x, out), integers, cost)
 
 
