@@ -191,6 +191,11 @@ class Nodes:
                     break
         return node
 
+    def release(self) -> None:
+        """Keep none any more."""
+        self._found.clear()
+        self._holding.clear()
+
     def let_go(self) -> None:
         """Let nodes keep nothing alive that guards only compare with."""
         released: dict[int, Any] = {}

@@ -204,7 +204,9 @@ class Recorder:
             self.contents,
         ):  # fmt: skip
             kept.clear()
-        for part in (self.notes, self.outside, self.classes, self.late):
+        self.done.clear()
+        self.expressions.clear()
+        for part in (self.nodes, self.notes, self.outside, self.classes, self.late):
             part.release()
 
     def refuse_once(self, why: str) -> None:
