@@ -55,7 +55,7 @@ NOT_REPLAYED = frozenset(
     a_name_that_the_call_takes_away
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
     instances_kept_outside lists_that_change cycle_of_a_generator metaclasses_of_ones_own
-    names_of_what_is_missing managers_called_with_any_names
+    names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
     generators_left_by_break views_that_want_gradients
     """.split()  # noqa: SIM905
 )

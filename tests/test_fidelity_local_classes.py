@@ -206,6 +206,50 @@ def dataclasses_in_the_call(compile, see):
         see(f, tensor(*X), n)
 
 
+def dataclasses_that_hold_themselves(compile, see):
+    @dataclasses.dataclass
+    class Node:
+        value: int
+        next: object = None
+
+    @dataclasses.dataclass(slots=True)
+    class Slotted:
+        a: str
+        b: str = dataclasses.field(default="b", init=False)
+
+    @compile
+    def f(x, n):
+        node = Node(n)
+        node.next = node
+        slotted = Slotted("a")
+        return x * n, repr(node), slotted.b
+
+    for n in (1, 1, 2, 2):
+        see(f, tensor(*X), n)
+
+
+def method_of_an_iterator_taken_away(compile, see):
+    @compile
+    def f(x):
+        class Odd:
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                del Odd.__next__
+                return 1
+
+        try:
+            for i in Odd():
+                x = x + i
+        except TypeError as error:
+            return x, str(error)
+        return x, None
+
+    for _ in range(3):
+        see(f, tensor(*X))
+
+
 def named_tuples_in_the_call(compile, see):
     @compile
     def f(x, names):

@@ -18,7 +18,7 @@ from dualflow.autograd.grad_mode import GradMode
 from . import known_values
 from .classes import lookup, special
 from .kinds import FIXED
-from .likenesses import sets_plainly
+from .likenesses import sets_plainly, slots_of
 from .provenance import CONSTANT, SCALARS, Born, Origin
 from .values import is_value_class
 
@@ -122,7 +122,7 @@ def _dataclass(call: Call) -> Plan | None:
     given = _arguments(call, cls.__init__)
     if given is None:
         return None
-    fields = dataclasses.fields(cls)
+    fields, slots = dataclasses.fields(cls), slots_of(cls)
     if not set(given) <= {field.name for field in fields}:
         call.refuse(f"arguments of the dataclass {cls.__name__} that are no fields")
         return None
@@ -142,6 +142,10 @@ def _dataclass(call: Call) -> Plan | None:
                 value, part = given[field.name]
             elif field.default_factory is not dataclasses.MISSING:
                 value, part = frame.invoke(field.default_factory, CONSTANT, (), ())
+            elif field.name in slots and field.default is not dataclasses.MISSING:
+                value, part = field.default, CONSTANT
+                if type(value) not in SCALARS:
+                    recorder.refuse(f"the default {field.name} of {cls.__name__}")
             else:
                 continue
             object.__setattr__(made, field.name, value)

@@ -163,7 +163,12 @@ def given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Ori
     recorder.classes.guard_special(where, made, "__next__")
     while True:
         try:
-            item_, part = frame.invoke(following, CONSTANT, (made,), (where,))
+            if not hasattr(type(made), "__next__"):  # by what it did itself
+                raise TypeError(f"{type(made).__name__!r} object is not iterable")
+            if recorder.dead:
+                item_, part = next(made), None
+            else:
+                item_, part = frame.invoke(following, CONSTANT, (made,), (where,))
         except StopIteration:
             return
         yield item_, part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import reprlib
+from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,26 @@ class _Text:
 
 
 def _of_fields(call: Call) -> Plan | None:
-    """The `__repr__` that `dataclasses` made of the fields."""
-    return call.of(call.function.__wrapped__, CONSTANT).find()
+    """The `__repr__` that `dataclasses` made of the fields; of an object within itself, dots."""
+    f = call.function
+    cells = dict(zip(f.__code__.co_freevars, f.__closure__, strict=True))
+    running, key = cells["repr_running"].cell_contents, (id(call.args[0]), get_ident())
+    if key in running:
+        return call.plan(lambda out: CONSTANT, lambda *args: "...")
+    inner = call.of(f.__wrapped__, CONSTANT).find()
+    if inner is None:
+        return None
+    follow = inner.function
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        running.add(key)
+        try:
+            return follow(*args, **kwargs)
+        finally:
+            running.discard(key)
+
+    inner.function = run
+    return inner
 
 
 #: what `dataclasses` puts around it: its own function, and from Python 3.13 on that of `reprlib`
