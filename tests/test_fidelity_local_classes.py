@@ -250,6 +250,24 @@ def method_of_an_iterator_taken_away(compile, see):
         see(f, tensor(*X))
 
 
+def makers_that_return_something(compile, see):
+    @compile
+    def f(x, out):
+        class Odd:
+            def __init__(self, out):
+                self.out = out
+                return out
+
+        try:
+            Odd(out)
+        except TypeError as error:
+            return x, str(error)
+        return x * 2, None
+
+    for out in (None, None, 1, 1, "a", None):
+        see(f, tensor(*X), out)
+
+
 def named_tuples_in_the_call(compile, see):
     @compile
     def f(x, names):

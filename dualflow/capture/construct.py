@@ -87,7 +87,11 @@ def _instance(call: Call, init: Any) -> Plan | None:
     def make(*args: Any) -> Any:
         made = object.__new__(cls)
         origin = recorder.born(made, "instance", {})
-        frame.invoke(init, CONSTANT, (made, *args), (origin, *call.origins))
+        out, found = frame.invoke(init, CONSTANT, (made, *args), (origin, *call.origins))
+        recorder.typed(found, out)
+        if out is not None:
+            recorder.refuse(f"__init__ of {cls.__name__}, which returns something")
+            raise TypeError(f"__init__() should return None, not {type(out).__name__!r}")
         return made
 
     return call.plan(recorder.known, make)
