@@ -38,6 +38,14 @@ MODULES = """
     test_exception_hierarchy test_baseexception test_pow test_format test_string test_numeric_tower
     test_fractions test_statistics test_random test_textwrap test_userlist test_weakset test_pprint
     test_contextlib_async test_typechecks test_structseq test_index test_sort test_stringprep
+    test_typing test_decimal test_warnings test_re test_json test_math test_cmath test_hash
+    test_array test_bytes test_unicode test_csv test_difflib test_struct test_memoryview test_queue
+    test_calendar test_datetime test_shlex test_configparser test_argparse test_base64 test_colorsys
+    test_graphlib test_ipaddress test_keyword test_long test_memoryio test_reprlib test_sched
+    test_secrets test_string_literals test_tempfile test_threading_local test_timeit test_urlparse
+    test_uuid test_fnmatch test_html test_logging test_io test_copyreg test_threading
+    test_finalization test_context test_code test_unittest test_eof test_dynamicclassattribute
+    test_bdb test_pdb
 """.split()  # noqa: SIM905
 #: tests that look at the identity of tuples which CPython passes on or uses again
 OTHERWISE = frozenset(

@@ -299,6 +299,39 @@ def nothing_is_folded(compile, see):
         see(f, tensor(*X), items)
 
 
+def values_sent_into_iterators(compile, see):
+    def outer(log):
+        while True:
+            try:
+                log.append((yield len(log)))
+            except KeyError as error:
+                log.append(repr(error))
+
+    @compile
+    def f(x, given, log):
+        def through():
+            try:
+                yield from given
+            finally:
+                log.append("left")
+
+        run = through()
+        out = [next(run)]
+        try:
+            out.append(run.send(42))
+            out.append(run.throw(KeyError(1)))
+        except AttributeError as error:
+            out.append(str(error))
+        run.close()
+        return x * 2, out
+
+    for _ in range(3):
+        for make in (lambda: range(3), lambda: [1, 2], lambda: outer([])):
+            log = []
+            see(f, tensor(1, 2), make(), log)
+            see.that(log)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -265,13 +265,18 @@ class Frame(Matching):
         if isinstance(parts, twins.Running) and parts.frame is not None:
             self.delegate = parts.frame  # type: ignore[assignment]
             return value
+        if any("send" in vars(kind) or "throw" in vars(kind) for kind in type(value).__mro__):
+            self.recorder.refuse("an iterator that may be sent values")
+            return value
         return self._each(value, origin)
 
     def _each(self, value: Any, origin: Origin) -> Iterator[Any]:
         for item, part in iteration.elements(self, value, origin):
             self.result = part
-            if (yield item) is not None:
+            sent = yield item
+            if sent is not None:
                 self.recorder.refuse("a value sent into an iterator")
+                iter(value).send(sent)  # raises what Python does
 
     def delegated(self, slot: int, out: Any) -> Any:
         """What `yield from` gives."""
