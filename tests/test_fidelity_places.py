@@ -410,6 +410,19 @@ def test_program(program, way):
     check(program, way)
 
 
+def test_a_place_within_a_place_that_leaves():
+    grid = df.reshape(df.arange(12.0), (4, 3))
+
+    @df.compile(wait=True)
+    def f(x, i):
+        return grid[i][int(x.sum()) % 3]
+
+    for i in (1, 2, -1, 2, 1, 1, -1, 3):
+        for j in (1.0, 2.0, 1.0):
+            assert f(df.tensor([j]), i).tolist() == grid[i][int(j)].tolist()
+    assert f.stats()["replays"] >= 8
+
+
 def test_one_recording_serves_all_places():
     @df.compile(wait=True)
     def f(x, i, part):

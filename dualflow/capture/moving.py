@@ -96,6 +96,8 @@ def read(recorder: Recorder, owner: Tensor, key: Any, origin: Origin) -> Read | 
         whole = recorder.arrays.bound(value)
         value = recorder.notes.value_of(operator.getitem(whole, tuple(rest)))
     numbers = [pair for _, pairs, *_ in entries for pair in pairs]
+    if type(owner._view) is Moved:  # a place within one
+        numbers += owner._view.place.numbers
     place = Place(recorder, owner, numbers, value, places[0] if single else None)
     recorder.notes.places.append(ref(place))
     out._chain = Moved(out._view).beginning(place)
