@@ -45,14 +45,16 @@ class LateValues:
     """The values of tensors that one recorded call read.
 
     Attributes:
-        values: the values of the graph, by number; those that it reads as `whole` arrays.
+        values: the values of the graph, by number.
+        arrays: the numbers of those that it reads as whole arrays.
         library: whether a function of dualflow runs, and then whether it `asked` for values.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.values: list[Value] = []
-        self.whole: dict[Value, int] = {}
+        self.arrays: set[int] = set()
+        self._arrays: dict[Value, int] = {}
         self.library = self.asked = False
         self._numbers: dict[Value, Node] = {}
         self._reading = False
@@ -87,9 +89,14 @@ class LateValues:
             self.recorder.refuse(self.recorder.notes.broken)
         if self.recorder.dead:
             return None
-        number = self.whole.get(value)
+        return self.as_array(value)
+
+    def as_array(self, value: Value) -> Node:
+        """The node of a value that is read as a whole array."""
+        number = self._arrays.get(value)
         if number is None:
-            number = self.whole[value] = len(self.values)
+            number = self._arrays[value] = len(self.values)
+            self.arrays.add(number)
             self.values.append(value)
         return self.recorder.nodes("T[{k0}]", (), (number,), late=True)
 

@@ -273,11 +273,7 @@ def _whole(recorder: Recorder, tensor: Tensor) -> Node:
         kind, *rest = recorder.inputs[value.index]
         if kind == "tensor" and rest[1] is tensor:
             return rest[0].parents[0]
-    number = recorder.late.whole.get(value)
-    if number is None:
-        number = recorder.late.whole[value] = len(recorder.late.values)
-        recorder.late.values.append(value)
-    return recorder.nodes("T[{k0}]", (), (number,), late=True)
+    return recorder.late.as_array(value)
 
 
 def _reenter(recorder: Recorder, node: Node, like: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class Builder:
         self.late: set[int] = set()
         self.under = wording.Circumstances(
             recorder.grad_enabled, config.active().numerics, door.state.autocast, door.state.device,
-            recorder.outside.places, recorder.locks, frozenset(recorder.late.whole.values()),
+            recorder.outside.places, recorder.locks, recorder.late.arrays,
         )  # fmt: skip
 
     @cached_property

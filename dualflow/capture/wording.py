@@ -7,7 +7,7 @@ text, mostly behind the first call, while its program is being compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple, final
 from weakref import ref
 
@@ -67,7 +67,7 @@ class Circumstances(NamedTuple):
         grad_enabled, numerics, autocast, device: the settings that it ran under.
         places: where tensors from outside lie that are not on the CPU.
         locks: those that the call takes.
-        whole: the numbers of late values that are whole arrays.
+        arrays: the numbers of late values that are whole arrays; it grows up to the last block.
     """
 
     grad_enabled: bool
@@ -76,7 +76,7 @@ class Circumstances(NamedTuple):
     device: Any
     places: dict[Node, Any]
     locks: dict[Node, Any]
-    whole: frozenset[int]
+    arrays: Set[int]
 
     def open(self, emitter: Emitter) -> None:
         """The first lines: guards may fail from here on."""
@@ -137,7 +137,7 @@ class Circumstances(NamedTuple):
     def late_values(self, emitter: Emitter, numbers: Sequence[int], names: Sequence[str]) -> None:
         """Lines that keep what a program computed for Python."""
         for number, name in zip(numbers, names, strict=False):
-            emitter.line(f"T[{number}] = {name}{'' if number in self.whole else '.item()'}")
+            emitter.line(f"T[{number}] = {name}{'' if number in self.arrays else '.item()'}")
 
 
 class Program(NamedTuple):
