@@ -12,7 +12,7 @@ from typing import Any
 
 from dualflow.base.dtypes import complex128, float64
 from dualflow.ops import primitives as p
-from dualflow.ops.functions.fft import fitted
+from dualflow.ops.functions.movement import fitted
 
 from . import layout, made
 from .implementations import IMPLEMENTATIONS

@@ -26,7 +26,7 @@ from ..record import Strict
 from .creation import arange
 from .elementwise import conj
 from .joining import concat
-from .movement import part, rolled
+from .movement import fitted, rolled
 from .norms import floats
 
 Tensor = Any
@@ -82,23 +82,6 @@ def _transformable(name: str, x: Any) -> Tensor:
 
 def _complexes(x: Tensor) -> Tensor:
     return x if x.dtype.kind == "c" else p.cast(x, dtype=complex_dtype(x.dtype))
-
-
-def fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
-    """`x` with `n` values along `axis` (normal): cut, or padded with zeros."""
-    have = x.shape[axis]
-    if n is None and have:
-        return x
-    wanted = have if n is None else index(n)
-    if wanted < 1:
-        raise ShapeError(f"{name} of {wanted} values of axis {axis} of {x.shape}",
-                         why="at least one is needed")  # fmt: skip
-    if wanted < have:
-        return part(x, axis, 0, wanted)
-    if wanted > have:
-        widths = tuple((0, wanted - have if i == axis else 0) for i in range(x.ndim))
-        return p.pad(x, widths=widths, fill=0.0)
-    return x
 
 
 def _axis(name: str, x: Tensor, axis: int) -> int:

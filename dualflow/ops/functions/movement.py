@@ -297,6 +297,23 @@ def part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return getitem(x, (*(_WHOLE,) * axis, _slice(start, stop)))
 
 
+def fitted(name: str, x: Tensor, n: int | None, axis: int) -> Tensor:
+    """`x` with `n` values along `axis` (normal): cut, or padded with zeros."""
+    have = x.shape[axis]
+    if n is None and have:
+        return x
+    wanted = have if n is None else index(n)
+    if wanted < 1:
+        raise ShapeError(f"{name} of {wanted} values of axis {axis} of {x.shape}",
+                         why="at least one is needed")  # fmt: skip
+    if wanted < have:
+        return part(x, axis, 0, wanted)
+    if wanted > have:
+        widths = tuple((0, wanted - have if i == axis else 0) for i in range(x.ndim))
+        return p.pad(x, widths=widths, fill=0.0)
+    return x
+
+
 def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     """`x` with its elements moved on by `shift` along `axis`; what falls off comes in again.
 
