@@ -299,6 +299,23 @@ def nothing_is_folded(compile, see):
         see(f, tensor(*X), items)
 
 
+def errors_caught_between_items(compile, see):
+    @compile
+    def f(x, k):
+        total = x * 0
+        for q in (x[i] * i for i in range(k)):
+            try:
+                if k > 1:
+                    raise KeyError(k)
+                total = total + 1
+            except LookupError:
+                total = total + q
+        return total
+
+    for k in (2, 3, 3, 1, 2, 3):
+        see(f, tensor(1, 2, 3), k)
+
+
 def values_sent_into_iterators(compile, see):
     def outer(log):
         while True:

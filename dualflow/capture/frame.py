@@ -309,7 +309,9 @@ class Frame(Matching):
     def caught(self, slot: int) -> None:
         """An exception was caught: it was raised by what guards make certain, or all is lost."""
         recorder, error = self.recorder, sys.exc_info()[1]
+        going = [(k, kept) for k, kept in self.open.items() if type(k) is tuple and k[0] == "kept"]
         self.open.clear()  # calls that raised; what they were given may die now
+        self.open.update(going)  # generator expressions go on
         self.args = self.kwargs = None
         recorder.alarm.close()
         recorder.late.reads_no_more()
