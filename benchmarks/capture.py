@@ -42,13 +42,13 @@ from benchmarks.recorded import (
 )
 from benchmarks.task import Task
 from dualflow.capture import blocks, halves, trials
-from dualflow.capture.coexecute import coexecute
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 from dualflow.capture.compiled import CompiledFunction
 from dualflow.capture.frame import Frame
 from dualflow.capture.plans import Call
 from dualflow.capture.provenance import CONSTANT
 from dualflow.capture.recorder import Recorder
-from dualflow.capture.segments import Segments
 from dualflow.capture.twins import twin
 
 _numbers = itertools.count()

@@ -12,7 +12,7 @@ import pytest
 
 import dualflow as df
 from dualflow.base.errors import ArgumentError
-from dualflow.capture import segments
+from dualflow.capture.coexecution import segments
 
 
 def counts():

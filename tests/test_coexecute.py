@@ -20,9 +20,9 @@ from dualflow.base.errors import (
     InPlaceError,
     ShapeError,
 )
-from dualflow.capture import segments
-from dualflow.capture.coexecute import CoexecuteMode, coexecute, settle
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution import segments
+from dualflow.capture.coexecution.coexecute import CoexecuteMode, coexecute, settle
+from dualflow.capture.coexecution.segments import Segments
 from dualflow.ops import door
 from dualflow.ops import primitives as p
 

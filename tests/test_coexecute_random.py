@@ -5,9 +5,9 @@ import pytest
 from coexecute_programs import trace
 
 from dualflow import pipeline
-from dualflow.capture import segments
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution import segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 
 
 class NeverDone:

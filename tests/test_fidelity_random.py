@@ -24,7 +24,8 @@ from test_programs import Interpreted
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.capture import blocks, halves, segments
+from dualflow.capture import blocks, halves
+from dualflow.capture.coexecution import segments
 from dualflow.capture.reasons import Reason
 
 #: what text tells of where objects lie

@@ -15,8 +15,8 @@ from test_coexecute_random import check_close, exact
 
 import dualflow as df
 from dualflow import errors
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -72,7 +72,7 @@ def check(seeds, **settings) -> list[Segments]:
 
 
 def test_random_programs_run_by_the_eager_mode_are_exact(monkeypatch):
-    monkeypatch.setattr("dualflow.capture.segments.Record.program", lambda *_: None)
+    monkeypatch.setattr("dualflow.capture.coexecution.segments.Record.program", lambda *_: None)
     found = check(range(25))
     assert sum(one.stats.segments for one in found) > 250
     assert sum(one.stats.recomputed for one in found) > 0

@@ -46,8 +46,8 @@ from triton_graphs import GRAPHS
 import dualflow as df
 from dualflow import errors
 from dualflow.base.narrow import bfloat16
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 from dualflow.codegen.triton_products import emit_product, product_grid, product_variants
 from dualflow.inspect import demonstration
 from dualflow.ir.interpret import interpret

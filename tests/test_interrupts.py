@@ -15,10 +15,10 @@ from dualflow.array.eager import EagerMode
 from dualflow.base import collection
 from dualflow.capture import blocks
 from dualflow.capture.alarm import Alarm
-from dualflow.capture.execution import Execution
-from dualflow.capture.pending import Watch
+from dualflow.capture.coexecution.execution import Execution
+from dualflow.capture.coexecution.pending import Watch
+from dualflow.capture.coexecution.run import Run
 from dualflow.capture.reasons import Reason
-from dualflow.capture.run import Run
 from dualflow.ops import door
 from dualflow.runtime import builds, helper
 from dualflow.runtime.behind import Behind

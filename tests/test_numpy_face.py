@@ -11,8 +11,8 @@ import pytest
 import dualflow as df
 from dualflow.array import face
 from dualflow.base.counters import COUNTERS
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 from dualflow.ops import door
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dualflow.array import face
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 
 #: {x}, {y}: arrays of the pool; {k}: a small integer; the result, if it is an array, joins the pool
 EXPRESSIONS = (

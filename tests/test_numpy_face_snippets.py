@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dualflow.array import face
-from dualflow.capture.coexecute import coexecute
-from dualflow.capture.segments import Segments
+from dualflow.capture.coexecution.coexecute import coexecute
+from dualflow.capture.coexecution.segments import Segments
 
 FINITE = (0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.0, 7.25, 1e-3, 300.0)
 FLOATS = (*FINITE, np.nan, np.inf, -np.inf)

@@ -23,7 +23,8 @@ from random_programs import LAYOUTS, SHAPES, Program, ignoring, inputs, load
 
 import dualflow as df
 from dualflow import pipeline
-from dualflow.capture import blocks, segments
+from dualflow.capture import blocks
+from dualflow.capture.coexecution import segments
 from dualflow.ir.graph import Graph
 from dualflow.ir.interpret import interpret
 from dualflow.passes import simplify

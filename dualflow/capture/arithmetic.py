@@ -15,16 +15,9 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import is_float
 
-from . import (
-    attributes,
-    calls,
-    containers,
-    numpy_calls,
-    special_methods,
-    templates,
-    trying,
-)
+from . import attributes, calls, containers, special_methods, templates, trying
 from .kinds import SCALAR_TYPES, TYPES
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .values import Unchanging
 from .variables import Variables

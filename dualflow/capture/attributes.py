@@ -19,12 +19,12 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd.hooks import Hook
 from dualflow.ops.generator import Generator
 
-from . import numpy_calls
 from .classes import lookup
 from .instances import guard_absent, of_instance, of_super
 from .kinds import CACHED, FIXED, LOCKS, STREAMS, TYPES
 from .namespaces import guard_absent_name, of_module
-from .numpy_random import is_generator
+from .ndarrays import calls as numpy_calls
+from .ndarrays.random import is_generator
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .recorder import Recorder
 from .tables import SPECIAL

@@ -34,7 +34,7 @@ from dualflow.base.telling import warn
 from dualflow.base.trees import flatten
 from dualflow.ir.interpret import interpret
 
-from .segments import Program
+from .coexecution.segments import Program
 from .world import World
 
 #: By the bytes of a float, 1 for bfloat16: how far replays may be from eager, relative to the

@@ -17,19 +17,15 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import (
-    chosen,
-    construct,
-    known,
-    known_logging,
-    known_values,
-    numpy_calls,
-    numpy_names,
-    numpy_random,
-    tables,
-)
+from . import chosen, construct, tables
 from .classes import special
 from .kinds import TYPES
+from .known import functions as known
+from .known import logging as known_logging
+from .known import values as known_values
+from .ndarrays import calls as numpy_calls
+from .ndarrays import names as numpy_names
+from .ndarrays import random as numpy_random
 from .plans import Call, Plan
 from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder

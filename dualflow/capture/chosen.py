@@ -14,7 +14,8 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 
-from . import numpy_random, shadows
+from . import shadows
+from .ndarrays import random as numpy_random
 from .provenance import CONSTANT, SCALARS, Born, Origin
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from . import (
 )
 from .audit import Audit
 from .blocks import Block
-from .coexecute import coexecute
+from .coexecution.coexecute import coexecute
+from .coexecution.segments import Segments
 from .emit import MISS, PYTHON, RAISED
 from .error_state import errors_are_quiet
 from .first_call import record
@@ -44,7 +45,6 @@ from .provenance import Origin
 from .pure import by_name
 from .reasons import SLOWER, Reason
 from .recorder import Recorder
-from .segments import Segments
 from .world import World
 
 if TYPE_CHECKING:

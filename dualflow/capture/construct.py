@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
-from . import known_values
 from .classes import lookup, special
 from .kinds import FIXED
+from .known import values as known_values
 from .likenesses import sets_plainly, slots_of
 from .provenance import CONSTANT, SCALARS, Born, Origin
 from .values import is_value_class

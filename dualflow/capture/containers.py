@@ -15,11 +15,11 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import numpy_calls
 from .classes import special
 from .item_reads import dict_items, item
 from .iteration import keys
 from .kinds import FIXED, SIZED, VIEWS
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
 from .special_methods import Answer

@@ -19,7 +19,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
-from .numpy_arrays import adopted
+from .ndarrays.arrays import adopted
 from .provenance import Namespace, Node, Weak, identity, weakly
 
 

@@ -12,7 +12,7 @@ from weakref import getweakrefcount, getweakrefs
 from dualflow.array.tensor import Tensor
 
 from .kinds import STREAMS
-from .numpy_arrays import OwnReference
+from .ndarrays.arrays import OwnReference
 from .provenance import SCALARS
 
 #: of more objects in one nothing is known

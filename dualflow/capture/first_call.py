@@ -13,30 +13,56 @@ from typing import Any
 from dualflow.base import collection
 from dualflow.ops import door
 
-from . import (
-    backward,
-    calls,
-    derivatives,
-    dispatching,
-    known_caches,
-    known_collections,
-    known_containers,
-    known_copying,
-    known_dicts,
-    known_files,
-    known_iterators,
-    known_itertools,
-    known_locks,
-    known_numbers,
-    known_order,
-    known_sets,
-    known_streams,
-    known_text,
-    known_time,
-    known_warnings,
-    leaving,
-)
+from . import backward, calls, derivatives, dispatching, leaving
 from .frame import Frame
+from .known import (
+    caches as known_caches,
+)
+from .known import (
+    collections as known_collections,
+)
+from .known import (
+    containers as known_containers,
+)
+from .known import (
+    copying as known_copying,
+)
+from .known import (
+    dicts as known_dicts,
+)
+from .known import (
+    files as known_files,
+)
+from .known import (
+    iterators as known_iterators,
+)
+from .known import (
+    itertools as known_itertools,
+)
+from .known import (
+    locks as known_locks,
+)
+from .known import (
+    numbers as known_numbers,
+)
+from .known import (
+    order as known_order,
+)
+from .known import (
+    sets as known_sets,
+)
+from .known import (
+    streams as known_streams,
+)
+from .known import (
+    text as known_text,
+)
+from .known import (
+    time as known_time,
+)
+from .known import (
+    warnings as known_warnings,
+)
 from .plans import Call
 from .provenance import CONSTANT, Origin
 from .recorder import Recorder

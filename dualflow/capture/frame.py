@@ -30,14 +30,14 @@ from . import (
     item_reads,
     item_stores,
     iteration,
-    known_locks,
-    known_warnings,
     local_classes,
     managers,
     namespaces,
     twins,
 )
 from .kinds import MISSING
+from .known import locks as known_locks
+from .known import warnings as known_warnings
 from .matching import Matching
 from .provenance import CONSTANT, TENSOR, Born, Origin
 from .recording import strip

@@ -14,11 +14,12 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import growing, moving, numpy_calls
+from . import growing, moving
 from .classes import special
 from .item_stores import set_item
 from .iteration import keys
 from .kinds import DICTS, MISSING, SEQUENCES, TYPES
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .recorder import Recorder
 from .shadows import Shadow, key_node, plain_keys, plain_names

@@ -14,11 +14,12 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import moving, numpy_calls
+from . import moving
 from .classes import special
 from .iteration import elements, followed
 from .kinds import DICTS
 from .membership import contains
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
 from .shadows import forget, key_node, plain_keys, replaced, shadow_of

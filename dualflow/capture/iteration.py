@@ -14,9 +14,10 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import files, numpy_calls
+from . import files
 from .classes import special
 from .kinds import DICTS, SEQUENCES
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
 from .special_methods import Answer

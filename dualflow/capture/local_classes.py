@@ -14,8 +14,9 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any
 
-from . import known_values, tables
+from . import tables
 from .classes import special
+from .known import values as known_values
 from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:

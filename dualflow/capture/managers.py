@@ -14,8 +14,9 @@ from dualflow.autograd.grad_mode import GradMode
 from dualflow.ops.autocast import Autocast
 from dualflow.ops.devices import Device
 
-from . import numpy_calls, tables, twins
+from . import tables, twins
 from .classes import special
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:

@@ -14,16 +14,10 @@ from typing import Any
 
 from dualflow.array.tensor import Tensor
 
-from . import (
-    classes,
-    containers,
-    membership,
-    numpy_calls,
-    shadows,
-    templates,
-)
+from . import classes, containers, membership, shadows, templates
 from .arithmetic import Arithmetic, operation
 from .kinds import DICTS, FIXED, SCALAR_TYPES, TYPES
+from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .special_methods import Answer
 from .values import Unchanging

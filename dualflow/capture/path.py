@@ -24,8 +24,9 @@ from dualflow.ir.graph import Value
 from dualflow.ir.types import View
 from dualflow.ops import door
 
-from . import commit, known_locks, slices, wording
+from . import commit, slices, wording
 from .blocks import Block, outcome_key
+from .known import locks as known_locks
 from .provenance import Node, Origin
 from .recorder import Recorder
 from .results import Planner, Unsupported

@@ -27,9 +27,9 @@ from .draws import TensorDraws
 from .finalizers import finalized
 from .kinds import FIXED, SCALAR_TYPES
 from .late_values import LateValues
+from .ndarrays.arrays import Arrays
+from .ndarrays.random import Draws
 from .notes import Notes
-from .numpy_arrays import Arrays
-from .numpy_random import Draws
 from .outside import Outside
 from .provenance import (
     CONSTANT,

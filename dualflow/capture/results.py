@@ -18,11 +18,13 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 
-from . import history, known_streams, leaving, moving, numpy_late
+from . import history, leaving, moving
 from .kinds import DICTS, FIXED, TYPES
+from .known import streams as known_streams
 from .likenesses import attributes_of, form_of
-from .numpy_arrays import WRITEABLE, Late
-from .numpy_selected import Selected
+from .ndarrays import late as numpy_late
+from .ndarrays.arrays import WRITEABLE, Late
+from .ndarrays.selected import Selected
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
 

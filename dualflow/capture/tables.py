@@ -1,6 +1,6 @@
 """The tables of callables that a recording knows, by the callable, its type, or its code.
 
-Comes in: handlers, which rooms named `known_*` enter. Goes out: the handler of a callable, which
+Comes in: handlers, which the rooms of `known/` enter. Goes out: the handler of a callable, which
 makes a `Plan` of a `Call`. A callable that is in no table refuses the recording.
 """
 

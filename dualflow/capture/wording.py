@@ -18,9 +18,9 @@ from dualflow.ir.graph import Value
 from dualflow.ops import devices
 from dualflow.ops.door import away
 
-from . import known_locks
 from .emit import Emitter, node_key
-from .numpy_random import write_draws
+from .known import locks as known_locks
+from .ndarrays.random import write_draws
 from .provenance import Node
 from .redoing import Redoing
 from .writing import Writer

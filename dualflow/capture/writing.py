@@ -20,7 +20,7 @@ from dualflow.ops import door
 from . import history, leaving
 from .emit import Emitter
 from .likenesses import function_like, slots_of
-from .numpy_memory import laid_out
+from .ndarrays.memory import laid_out
 
 
 @final

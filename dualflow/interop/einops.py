@@ -16,7 +16,7 @@ from einops.packing import pack, unpack
 
 from dualflow import api as df
 from dualflow.base.dtypes import is_inexact
-from dualflow.capture import known
+from dualflow.capture.known import functions as known
 from dualflow.ops.functions import contraction
 
 

@@ -1,0 +1,1 @@
+"""What functions and methods of Python and its library do, so that a recording may go on."""

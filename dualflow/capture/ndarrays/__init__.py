@@ -1,0 +1,1 @@
+"""Calls, operators and arrays of NumPy in a recorded call."""
