@@ -189,7 +189,6 @@ def test_programs_are_planned_behind_the_call(monkeypatch):
         assert time.monotonic() < deadline, f.explain()
         np.testing.assert_allclose(f(there).tolist(), wanted, rtol=1e-5)
         time.sleep(0.01)
-    assert f.stats()["eager_calls"] > 0
 
 
 def test_programs_become_graphs_when_addresses_repeat():

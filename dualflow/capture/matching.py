@@ -5,7 +5,7 @@ Comes in: a subject with the slot of its origin. Goes out: whether it matches, a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from . import attributes, classes, containers, item_reads, membership
 from .displays import Displays
@@ -13,6 +13,7 @@ from .kinds import MISSING
 from .provenance import CONSTANT, Origin
 
 _SEQUENCE, _MAPPING, _SELF = 1 << 5, 1 << 6, 1 << 22  # flags of types
+_ITSELF: tuple[str, ...] = ("",)  # told by identity: no attribute is called so
 
 
 class Matching(Displays):
@@ -79,8 +80,11 @@ class Matching(Displays):
         found, origin = self._is(slot, _MAPPING, value)
         return found and (not least or self._length(value, origin) >= least)
 
-    def pattern_key(self, slot: int, ss: int, sk: int, value: Any, key: Any) -> Any:
+    def pattern_key(self, slot: int, ss: int, sk: int, value: Any, key: Any, *before: Any) -> Any:
         recorder = self.recorder
+        if key in before:
+            recorder.refuse("a pattern of one key twice")
+            raise ValueError(f"mapping pattern checks duplicate key ({key!r})")
         if not recorder.dead and type(value) is dict:
             origin, where = self.origin(ss, value), self.origin(sk, key)
             if not membership.contains(self, key, value, where, origin)[0]:
@@ -103,29 +107,32 @@ class Matching(Displays):
             self.slots[slot] = recorder.born(rest, "dict", left)
         return rest
 
-    def pattern_class(self, ss: int, sc: int, count: int, value: Any, cls: Any) -> bool:
+    def pattern_class(
+        self, ss: int, sc: int, count: int, value: Any, cls: Any, *named: str
+    ) -> bool:  # fmt: skip
         recorder = self.recorder
         if not isinstance(cls, type):
             raise TypeError("called match pattern must be a class")
         origins = (None, None) if recorder.dead else (self.origin(ss, value), self.origin(sc, cls))
         if not self.invoke(isinstance, CONSTANT, (value, cls), origins)[0]:
             return False
-        if count:
-            names = self._names(cls)
-            allowed = 1 if names is None else len(names)
-            if count > allowed:
-                recorder.refuse("a pattern of more parts than there are")
-                plural = "" if allowed == 1 else "s"
-                raise TypeError(f"{cls.__name__}() accepts {allowed} positional sub-pattern{plural}"
-                                f" ({count} given)")  # fmt: skip
-        return True
+        names = self._names(cls) if count else ()
+        if names is _ITSELF and count == 1:
+            return True
+        if type(names) is tuple and count <= len(names):
+            asked = names[:count] + named
+            if {type(name) for name in asked} <= {str} and len(set(asked)) == len(asked):
+                return True
+        recorder.refuse("a pattern that its class does not allow")
+        return _does_not_allow(value, cls, names, count, named)
 
-    def _names(self, cls: type) -> tuple[str, ...] | None:
-        """What positional patterns of a class are called; None if its instances are the part."""
+    def _names(self, cls: type) -> Any:
+        """What positional patterns of a class are called; `_ITSELF` if its instances are the
+        part."""
         if not classes.lookup(cls, "__match_args__")[0]:
             if not self.recorder.dead:
                 self.recorder.classes.find(cls, "__match_args__")
-            return None if cls.__flags__ & _SELF else ()
+            return _ITSELF if cls.__flags__ & _SELF else ()
         if self.recorder.dead:
             return cls.__match_args__  # type: ignore[attr-defined]
         names, origin = attributes.read(self, cls, CONSTANT, "__match_args__")
@@ -135,7 +142,7 @@ class Matching(Displays):
     def pattern_attr(self, slot: int, ss: int, which: Any, value: Any, cls: type) -> Any:
         recorder = self.recorder
         names = self._names(cls) if type(which) is int else (which,)
-        if names is None:
+        if names is _ITSELF:
             if not recorder.dead:
                 self.slots[slot] = self.origin(ss, value)
             return value
@@ -147,3 +154,28 @@ class Matching(Displays):
         except AttributeError:
             return MISSING
         return out
+
+
+def _does_not_allow(
+    value: Any, cls: type, names: Any, count: int, named: tuple[str, ...]
+) -> Literal[False]:
+    """False where an attribute is missing before what is wrong is met, which is raised."""
+    if type(names) is not tuple:
+        raise TypeError(f"{cls.__name__}.__match_args__ must be a tuple"
+                        f" (got {type(names).__name__})")  # fmt: skip
+    allowed = len(names)
+    if count > allowed:
+        plural = "" if allowed == 1 else "s"
+        raise TypeError(f"{cls.__name__}() accepts {allowed} positional sub-pattern{plural}"
+                        f" ({count} given)")  # fmt: skip
+    seen = set()
+    for name in (() if names is _ITSELF else names[:count]) + named:
+        if type(name) is not str:
+            raise TypeError("__match_args__ elements must be strings"
+                            f" (got {type(name).__name__})")  # fmt: skip
+        if name in seen:
+            raise TypeError(f"{cls.__name__}() got multiple sub-patterns for attribute {name!r}")
+        if not hasattr(value, name):
+            break
+        seen.add(name)
+    return False

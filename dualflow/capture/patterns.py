@@ -122,9 +122,12 @@ class Patterns(Expressions):
         load = self._load(name, node)
         tests: list[ast.expr] = [self.hook(node, "pattern_mapping", slot, len(node.keys), load)]
         captures: Captures = []
-        for key, part in zip(node.keys, node.patterns, strict=True):
+        for i, (key, part) in enumerate(zip(node.keys, node.patterns, strict=True)):
             value, sk = self.e(key)
-            made = self._part(part, "pattern_key", slot, sk, self._load(name, part), value)
+            dotted = not all(isinstance(key, ast.Constant) for key in node.keys[: i + 1])
+            before = [self.e(key)[0] for key in node.keys[:i]] if dotted else []
+            load = self._load(name, part)
+            made = self._part(part, "pattern_key", slot, sk, load, value, *before)
             tests += made[0]
             captures += made[1]
         if node.rest:
@@ -141,7 +144,10 @@ class Patterns(Expressions):
         cls = at(ast.NamedExpr(at(ast.Name(held, ast.Store()), node), value), node)
         count = len(node.patterns)
         load = self._load(name, node)
-        tests: list[ast.expr] = [self.hook(node, "pattern_class", slot, sc, count, load, cls)]
+        named = [ast.Constant(self.mangled(name)) for name in node.kwd_attrs]
+        tests: list[ast.expr] = [
+            self.hook(node, "pattern_class", slot, sc, count, load, cls, *named)
+        ]
         captures: Captures = []
         parts = [*enumerate(node.patterns), *zip(node.kwd_attrs, node.kwd_patterns, strict=True)]
         for which, part in parts:
