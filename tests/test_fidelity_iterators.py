@@ -316,6 +316,22 @@ def errors_caught_between_items(compile, see):
         see(f, tensor(1, 2, 3), k)
 
 
+def values_sent_into_generator_expressions(compile, see):
+    @compile
+    def f(x):
+        def inner():
+            yield from (x[i] * 2 for i in range(3))
+
+        going, found = inner(), []
+        found.append(next(going))
+        found.append(going.send(5))
+        found.append(next(going, None))
+        return found
+
+    for k in range(4):
+        see(f, tensor(1, 2, k))
+
+
 def values_sent_into_iterators(compile, see):
     def outer(log):
         while True:

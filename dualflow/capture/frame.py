@@ -265,7 +265,8 @@ class Frame(Matching):
         if isinstance(parts, twins.Running) and parts.frame is not None:
             self.delegate = parts.frame  # type: ignore[assignment]
             return value
-        if any("send" in vars(kind) or "throw" in vars(kind) for kind in type(value).__mro__):
+        listens = any("send" in vars(kind) or "throw" in vars(kind) for kind in type(value).__mro__)
+        if listens and not _is_expression(value):
             self.recorder.refuse("an iterator that may be sent values")
             return value
         return self._each(value, origin)
@@ -274,7 +275,7 @@ class Frame(Matching):
         for item, part in iteration.elements(self, value, origin):
             self.result = part
             sent = yield item
-            if sent is not None:
+            if sent is not None and not _is_expression(value):  # which would not look at it
                 self.recorder.refuse("a value sent into an iterator")
                 iter(value).send(sent)  # raises what Python does
 
@@ -368,3 +369,8 @@ class Frame(Matching):
         if not managers.follows(manager):
             recorder.refuse(f"with {type(manager).__name__}")
         return manager if recorder.dead else managers.Followed(self, manager, origin, shape)
+
+
+def _is_expression(value: Any) -> bool:
+    """Whether it is what a generator expression gave, which takes no notice of what is sent."""
+    return type(value) is types.GeneratorType and value.gi_code.co_name == "<genexpr>"
