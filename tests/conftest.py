@@ -18,6 +18,7 @@ import pytest  # noqa: E402
 import dualflow as df  # noqa: E402
 from dualflow import pipeline  # noqa: E402
 from dualflow.capture import trials  # noqa: E402
+from dualflow.capture.coexecution import segments  # noqa: E402
 
 trials.READY = 1  # replays become native calls at once, so that tests of few calls see them
 pipeline.KEEPS = False  # tests that patch the compiler make plans that nobody else may find
@@ -50,3 +51,16 @@ def strict_settings() -> Iterator[None]:
     df.random.seed(0)
     with df.config(on_compiler_error="raise"):
         yield
+
+
+class NeverDone:
+    """A compilation that is still under way."""
+
+    done = False
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs never get ready: segments run by the eager mode, bit for bit as eager does."""
+    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts, behind: NeverDone())
+    monkeypatch.setattr(segments, "_compilations", {})

@@ -4,23 +4,8 @@ import numpy as np
 import pytest
 from coexecute_programs import trace
 
-from dualflow import pipeline
-from dualflow.capture.coexecution import segments
 from dualflow.capture.coexecution.coexecute import coexecute
 from dualflow.capture.coexecution.segments import Segments
-
-
-class NeverDone:
-    """A compilation that is still under way."""
-
-    done = False
-
-
-@pytest.fixture
-def interpreted(monkeypatch):
-    """Programs never get ready: segments run by the eager mode."""
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, layouts, behind: NeverDone())
-    monkeypatch.setattr(segments, "_compilations", {})
 
 
 def coexecuted(seed, wait=False, order="C"):
