@@ -28,7 +28,10 @@ from dualflow.capture.reasons import Reason
 from dualflow.capture.values import Unchanging
 
 Program = Callable[..., None]
-PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
+PLAIN = frozenset((str, bytes, int, float, complex, bool, type(None), type(...)))
+NAMED = frozenset((types.FunctionType, types.BuiltinFunctionType, type, types.ModuleType))
+#: objects that are told apart
+MET = frozenset((df.Tensor, np.ndarray, list, dict, set, deque))
 
 #: how the calls of each program ran, by its name and way: "replay", "co-execute", "record"...
 WAYS: dict[tuple[str, str], Counter[str]] = {}
@@ -67,7 +70,7 @@ def tensor(*values: float, dtype: Any = df.float32) -> df.Tensor:
 
 
 class See:
-    """The notes of one run of a program."""
+    """The notes of one run of a program, which is in files whose names begin with `file`."""
 
     def __init__(self, file: str, replay: bool = True) -> None:
         self.file, self.replay = file, replay
@@ -109,8 +112,9 @@ class See:
     def _error(self, error: BaseException | None, depth: int = 0) -> Any:
         if error is None or depth > 5:
             return None
-        lines = [(frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
-                 if frame.filename == self.file]  # fmt: skip
+        lines = [(frame.f_code.co_name, line)
+                 for frame, line in traceback.walk_tb(error.__traceback__)
+                 if frame.f_code.co_filename.startswith(self.file)]  # fmt: skip
         if isinstance(error, UnboundLocalError):  # CPython 3.11 tells another line once f is warm
             lines = []
         chain = [self._error(one, depth + 1) for one in (error.__cause__, error.__context__)]
@@ -140,12 +144,12 @@ class _Snapshot:
             return kind.__name__, repr(x)
         if id(x) in self.seen:
             return "again", self.seen[id(x)]
-        if isinstance(x, (types.FunctionType, types.BuiltinFunctionType, type, types.ModuleType)):
-            return kind.__name__, x.__name__
-        if isinstance(x, Unchanging):
-            return kind.__name__, repr(x)
         if kind is tuple:
             return "tuple", [self.of(part) for part in x]
+        if kind in NAMED:
+            return kind.__name__, x.__name__
+        if kind not in MET and isinstance(x, (type, Unchanging)):
+            return kind.__name__, x.__name__ if isinstance(x, type) else repr(x)
         self.seen[id(x)] = len(self.seen)
         if kind is df.Tensor:
             return self.tensor(x)
@@ -174,7 +178,7 @@ class _Snapshot:
         if plain.dtype.kind in "fc":
             plain[np.isnan(plain)] = np.nan
         values = repr(plain.tolist())  # the sign of a zero included, NaN equal to NaN
-        return x.dtype.name, x.shape, values, shared
+        return x.dtype, x.shape, values, shared
 
     def array_there(self, x: Any) -> tuple[Any, ...]:
         """Of a GPU, where kernels round in other ways than single operations."""

@@ -15,11 +15,13 @@ import dualflow as df
 
 __all__ = ["ERRORS"]
 
-PROLOGUE = """
+IMPORTS = """
 import collections, contextlib, functools, gc, itertools, math, operator, random, weakref
 import numpy as np
 import dualflow as df
+"""
 
+PROLOGUE = """
 GAIN, TABLE, LOG, COUNTS = 2.0, {"a": 1, "b": 0.5}, [], collections.Counter()
 
 class Box:
@@ -121,7 +123,9 @@ def shuffled(values):
     values = list(values)
     random.shuffle(values)
     return values
+"""
 
+MAKE = """
 def make(compile):
     box, mortal, net, dice = Box(2), Mortal(1), Net(), random.Random(3)
     tuned = df.tensor([1.0, 2.0, -0.5])
@@ -137,7 +141,7 @@ def make(compile):
 EPILOGUE = """
     return compile(f), lambda: [box, net, weight, tuned, grid, memory, names, held, LOG, TABLE,
         COUNTS, shared, dice.getstate()[1][-1], generator.bit_generator.state["state"], asked(ref),
-        random.random(), df.random.uniform((1,))], locals()
+        random.random(), df.random.get_state()], locals()
 """
 
 EXPRESSIONS: dict[str, tuple[str, ...]] = {
@@ -288,15 +292,19 @@ def _inputs(kind: int) -> tuple[df.Tensor, df.Tensor]:
     x, y = df.tensor([1.0, -2.0, 0.5]), df.tensor([0.5, 4.0, -1.0])
     line = df.tensor([3.0, 1.0, -2.0, 0.5, 8.0, -4.0])
     pairs = (
-        (x, y), (x, x), (line[1:4], line[:3]), (line[::2], line[::-2]), (line[::-1][:3], line[3:]),
-        (df.reshape(line, (2, 3)), y), (x.astype(df.float64), y), (x, y.astype(df.int64)),
-        (df.tensor(_VALUES[3:6]), df.tensor(_VALUES[1:4])), (x[:0], y[:0]), (x[0], y), (x, y[:1]),
-        (df.reshape(x, (3, 1)), df.reshape(y, (1, 3))), (df.tensor([1, -7, 2**62]), x),
-        (df.tensor([250, 3, 0], dtype=df.uint8), df.tensor([7, 200, 1], dtype=df.uint8)), (line, y),
-        (df.tensor([True, False, True]), x), (line, line[2:5]), (df.reshape(line, (3, 2)).T, y),
-        (x.astype(df.bfloat16), y.astype(df.bfloat16)),
+        lambda: (x, y), lambda: (x, x), lambda: (line[1:4], line[:3]), lambda: (line, y),
+        lambda: (line[::2], line[::-2]), lambda: (line[::-1][:3], line[3:]),
+        lambda: (df.reshape(line, (2, 3)), y), lambda: (x.astype(df.float64), y),
+        lambda: (x, y.astype(df.int64)), lambda: (df.tensor(_VALUES[3:6]), df.tensor(_VALUES[1:4])),
+        lambda: (x[:0], y[:0]), lambda: (x[0], y), lambda: (x, y[:1]),
+        lambda: (df.reshape(x, (3, 1)), df.reshape(y, (1, 3))),
+        lambda: (df.tensor([1, -7, 2**62]), x),
+        lambda: (df.tensor([250, 3, 0], dtype=df.uint8), df.tensor([7, 200, 1], dtype=df.uint8)),
+        lambda: (df.tensor([True, False, True]), x), lambda: (line, line[2:5]),
+        lambda: (df.reshape(line, (3, 2)).T, y),
+        lambda: (x.astype(df.bfloat16), y.astype(df.bfloat16)),
     )  # fmt: skip
-    return pairs[kind % len(pairs)]
+    return pairs[kind % len(pairs)]()
 
 
 def _arrays(kind: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,12 +8,14 @@ and notes all that can be seen (`fidelity_runner.See`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from types import CodeType
 from typing import Any
 from zlib import crc32
 
@@ -32,7 +34,9 @@ class Program:
     """A random module.
 
     Attributes:
-        text: its source.
+        made_of: the name of its words.
+        words: what it is made of, and the module around it.
+        text: its source, without that of the module around it.
         plan: of each call: what changes before it, and which arguments it gets.
     """
 
@@ -40,7 +44,7 @@ class Program:
         self, choose: Choose, length: int = 9, calls: int = 8, words: str = "python"
     ) -> None:
         self.choose, self.lines = choose, []
-        self.words = WORDS[words]
+        self.made_of, self.words = words, WORDS[words]
         self.depth = 2
         self.scopes: list[list[tuple[str, str]]] = [[]]
         self.names = count()
@@ -52,7 +56,7 @@ class Program:
                 ", ".join(self.expression(choose(self.words.KINDS), 1) for _ in range(3))
             )
         )
-        self.text = self.words.PROLOGUE + "\n".join(self.lines) + self.words.EPILOGUE
+        self.text = self.words.MAKE + "\n".join(self.lines) + self.words.EPILOGUE
         changes, ks = self.words.CHANGES, self.words.KS
         inputs = [choose(range(self.words.INPUTS)) for _ in range(4)]
         self.plan = [(choose(changes), choose(ks), choose((False, False, True)), choose(inputs))
@@ -209,16 +213,33 @@ class Program:
         self.depth -= 1
 
 
+@functools.cache
+def _around(words: str) -> CodeType:
+    """The module around all programs that are made of these."""
+    text = WORDS[words].IMPORTS + WORDS[words].PROLOGUE
+    file = f"<random {words}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    return compile(text, file, "exec", dont_inherit=True)
+
+
+@functools.lru_cache(maxsize=2)
+def _code(text: str, file: str) -> CodeType:
+    """That of a program, which runs eagerly and compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return compile(text, file, "exec", dont_inherit=True)
+
+
 @contextmanager
-def loaded(text: str) -> Iterator[types.ModuleType]:
-    """A module of this text, whose source can be found."""
+def loaded(program: Program) -> Iterator[types.ModuleType]:
+    """A module with this program, whose source can be found."""
+    text = program.words.IMPORTS + program.text
     file = f"<random {crc32(text.encode())}>"
     linecache.cache[file] = (len(text), None, text.splitlines(True), file)
     module = types.ModuleType("random_program")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            exec(compile(text, file, "exec", dont_inherit=True), vars(module))
+        exec(_around(program.made_of), vars(module))
+        exec(_code(text, file), vars(module))
         yield module
     finally:
         del linecache.cache[file]
