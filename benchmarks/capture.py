@@ -15,7 +15,8 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -50,6 +51,7 @@ from dualflow.capture.plans import Call
 from dualflow.capture.provenance import CONSTANT
 from dualflow.capture.recorder import Recorder
 from dualflow.capture.twins import twin
+from dualflow.runtime import cache
 
 _numbers = itertools.count()
 LIMIT = 1.5  # a global that a function below reads
@@ -75,38 +77,55 @@ class Figure:
 
 
 def recording(name: str, make: Program, repeats: int) -> list[Figure]:
-    """What a first call costs beyond the eager one, for each operation in the graph: without the
-    compiler, and with the graph sent to the helper process, which does the rest."""
+    """What a first call, and the first one of another size, cost beyond the eager one, for each
+    operation in the graph: without the compiler, and with the graph sent to the helper process,
+    which does the rest."""
+    best = {"": [float("inf")] * 2, "a new size of ": [float("inf")] * 2}
+    for _ in range(repeats):
+        function, arguments = make()
+        function(*arguments)  # states of optimizers, gradients
+        compiled = df.compile(function)
+        for which, given in zip(best, (arguments, tuple(map(_grown, arguments))), strict=True):
+            eager = _once(lambda: function(*given))  # noqa: B023
+            with _compiler() as spent:
+                first = _once(lambda: compiled(*given))  # noqa: B023
+            costs = first - spent["compiler"] - eager, first - eager
+            each = [cost / spent["operations"] * 1e6 for cost in costs]
+            best[which] = [min(pair) for pair in zip(best[which], each, strict=True)]
+        assert compiled.stats()["traces"] == 2, compiled.explain()
+    return [
+        Figure(f"recording{sending}, {which}{name}, an op", value, 15.0)
+        for which, values in best.items()
+        for sending, value in zip(("", " and sending"), values, strict=True)
+    ]
+
+
+def _grown(argument: Any) -> Any:
+    """A tensor with one row more."""
+    if type(argument) is not df.Tensor:
+        return argument
+    return df.concat([argument, argument[:1]])
+
+
+@contextmanager
+def _compiler() -> Iterator[dict[str, float]]:
+    """What the compiler takes of the calls within, and the operations it is given, as if nobody had
+    sent such a graph before."""
     spent = {"compiler": 0.0, "operations": 0.0}
-    start = blocks.Block.start
+    start, holds = blocks.Block.start, cache.holds
 
     def timed(block: blocks.Block, behind: bool = False) -> None:
         spent["operations"] += len(block.graph.nodes) if block.graph is not None else 0
         before = time.thread_time()
-        blocks._compilations.clear()  # as if nobody had sent such a graph before
+        blocks._compilations.clear()
         start(block, behind)
         spent["compiler"] += time.thread_time() - before
 
-    best = [float("inf")] * 3
-    blocks.Block.start = timed  # type: ignore[method-assign]
+    blocks.Block.start, cache.holds = timed, lambda *_: False  # type: ignore[method-assign]
     try:
-        for _ in range(repeats):
-            function, arguments = make()
-            function(*arguments)  # states of optimizers, gradients
-            eager = _once(lambda: function(*arguments))  # noqa: B023
-            compiled = df.compile(function)
-            spent.update(compiler=0.0, operations=0)
-            first = _once(lambda: compiled(*arguments))  # noqa: B023
-            assert compiled.stats()["traces"] == 1, compiled.explain()
-            found = eager, first - spent["compiler"], first
-            best = [min(pair) for pair in zip(best, found, strict=True)]
+        yield spent
     finally:
-        blocks.Block.start = start  # type: ignore[method-assign]
-    each = [(total - best[0]) / spent["operations"] * 1e6 for total in best[1:]]
-    return [
-        Figure(f"recording, {name}, an op", each[0], 15.0),
-        Figure(f"recording and sending, {name}, an op", each[1]),
-    ]
+        blocks.Block.start, cache.holds = start, holds  # type: ignore[method-assign]
 
 
 def _once(call: Callable[[], Any]) -> float:

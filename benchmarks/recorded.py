@@ -67,14 +67,14 @@ def transformer() -> tuple[Function, tuple[Any, ...]]:
     up, down = floats(width, 4 * width), floats(4 * width, width)
 
     def split(x: df.Tensor) -> df.Tensor:
-        return df.permute_dims(x.reshape((n, heads, width // heads)), (1, 0, 2))
+        return df.permute_dims(x.reshape((-1, heads, width // heads)), (1, 0, 2))
 
     def block(x: df.Tensor) -> df.Tensor:
         for _ in range(4):
             h = df.layer_norm(x)
             q, k, v = (split(h @ w) for w in wide[:3])
             scores = df.softmax(q @ df.matrix_transpose(k) / 2.8, axis=-1)
-            x = x + df.permute_dims(scores @ v, (1, 0, 2)).reshape((n, width)) @ wide[3]
+            x = x + df.permute_dims(scores @ v, (1, 0, 2)).reshape((-1, width)) @ wide[3]
             x = x + df.gelu(df.layer_norm(x) @ up) @ down
         return x
 

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import marshal
 import struct
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from dualflow.base.digest import hashed
+from dualflow.base.dtypes import as_dtype
 from dualflow.base.records import entity
 from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine
 
-from .op import Kind, Op
+from .op import CATALOGUE, Kind, Op
 from .types import TensorType
 
 
@@ -123,38 +124,44 @@ class Graph:
         return types, tuple(nodes), tuple([number[v] for v in self.outputs])
 
     @cached_property
-    def digest(self) -> str | None:
-        """Equal for graphs of one `key` and the same lines, in every process; None for a graph
-        with attributes that have no name outside this one."""
-        lines: dict[SourceLine | None, int] = {}
-        places = [lines.setdefault(node.line, len(lines)) for node in self._with_bodies()]
-        told = [None if line is None else tuple(line) for line in lines]
+    def written(self) -> bytes | None:
+        """The graph in bytes, of which another process makes it again: equal for graphs of one
+        `key` and the same lines; None for a graph with attributes that have no name outside this
+        process."""
         try:
-            content = marshal.dumps((self._key(), places, told), 2)  # 2: equal is written equally
+            return marshal.dumps(self._flat(_spelled), 2)  # 2: equal is written equally
         except ValueError:
             return None
-        return hashed(content).hexdigest()
 
-    def _with_bodies(self) -> Iterator[Node]:
-        for node in self.nodes:
-            yield node
-            if node.op.kind in (Kind.LOOP, Kind.BRANCH):
-                graphs = [value for value in node.attributes.values() if isinstance(value, Graph)]
-                for graph in graphs:
-                    yield from graph._with_bodies()
+    @cached_property
+    def digest(self) -> str | None:
+        """A short form of `written`."""
+        return None if self.written is None else hashed(self.written).hexdigest()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """As one flat list: pickle would follow a chain of nodes as deep as it is long."""
-        number = {value: i for i, value in enumerate(self.inputs)}
+    def _flat(self, spell: Callable[[Any], Any]) -> tuple[Any, ...]:
+        """Nodes in one list, for pickle would follow a chain of them as deep as it is long; `spell`
+        says attributes in other words."""
+        number, types, lines = _Numbers(), _Numbers(), _Numbers()
+        inputs = [(number[value], types[value.type])[1] for value in self.inputs]
         nodes = []
         for node in self.nodes:
-            operands = tuple([number[v] for v in node.operands])
-            types = tuple([v.type for v in node.results])
-            nodes.append((node.op, operands, node.attributes, types, node.line))
-            for result in node.results:
-                number[result] = len(number)
-        inputs = [value.type for value in self.inputs]
-        return _restored, (inputs, nodes, [number[v] for v in self.outputs])
+            operands = tuple([number[value] for value in node.operands])
+            given = node.attributes
+            if given:
+                given = {name: spell(value) for name, value in given.items()}
+            made = []
+            for value in node.results:
+                number[value] = len(number)
+                made.append(types[value.type])
+            nodes.append((node.op.name, operands, given, made, lines[node.line]))
+        kinds = [(type_.shape, type_.dtype.name) for type_ in types]
+        places = [line and tuple(line) for line in lines]
+        return inputs, nodes, [number[value] for value in self.outputs], kinds, places
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.written is None:
+            return _restored, self._flat(lambda value: value)
+        return _read, (self.written,)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -191,14 +198,76 @@ class Graph:
         return print_graph(self)
 
 
-def _restored(inputs: list[TensorType], nodes: list[Any], outputs: list[int]) -> Graph:
-    """The graph that `__reduce__` took apart."""
-    taken = tuple([Value(type_, None, i) for i, type_ in enumerate(inputs)])
-    values, made = list(taken), []
-    for op, operands, attributes, types, line in nodes:
-        made.append(Node(op, tuple([values[i] for i in operands]), attributes, types, line))
-        values += made[-1].results
-    return Graph(taken, tuple(made), tuple([values[i] for i in outputs]))
+class _Numbers(dict[Any, int]):
+    """Numbers what it is asked for."""
+
+    def __missing__(self, key: Any) -> int:
+        number = self[key] = len(self)
+        return number
+
+
+def _restored(
+    inputs: list[int], nodes: list[Any], outputs: list[int], kinds: list[Any], places: list[Any]
+) -> Graph:
+    """The graph that `Graph._flat` took apart."""
+    types = [TensorType(shape, as_dtype(name)) for shape, name in kinds]
+    lines = [place and SourceLine(*place) for place in places]
+    taken = tuple([Value(types[kind], None, i) for i, kind in enumerate(inputs)])
+    values, found = list(taken), []
+    for name, operands, attributes, made, line in nodes:
+        given = {key: _meant(value) for key, value in attributes.items()}
+        results = tuple([types[kind] for kind in made])
+        node = Node(CATALOGUE[name], tuple([values[i] for i in operands]), given, results,
+                    lines[line])  # fmt: skip
+        found.append(node)
+        values += node.results
+    return Graph(taken, tuple(found), tuple([values[i] for i in outputs]))
+
+
+def _read(written: bytes) -> Graph:
+    return _restored(*marshal.loads(written))
+
+
+def _spelled(value: Any) -> Any:
+    """An attribute in plain values: what is none is a list, as no attribute is.
+
+    Raises:
+        ValueError: it has no name outside this process.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        for part in value:
+            if type(part) is not int:
+                return tuple(map(_spelled, value))
+        return value
+    if isinstance(value, np.dtype):
+        return _dtype_spelled(value)
+    if isinstance(value, np.generic):
+        return ["number", value.dtype.name, value.tobytes()]
+    if isinstance(value, Graph):
+        return ["graph", value._flat(_spelled)]
+    raise ValueError(f"an attribute of the type {kind.__name__}")
+
+
+@cache
+def _dtype_spelled(dtype: np.dtype) -> list[str]:
+    return ["dtype", dtype.name]
+
+
+def _meant(value: Any) -> Any:
+    """The attribute that `_spelled` spelled."""
+    kind = type(value)
+    if kind is tuple:
+        return tuple(map(_meant, value))
+    if kind is not list:
+        return value
+    if value[0] == "dtype":
+        return as_dtype(value[1])
+    if value[0] == "number":
+        return np.frombuffer(value[2], as_dtype(value[1]))[0]
+    return _restored(*value[1])
 
 
 def attribute_key(value: Any) -> Hashable:
@@ -209,7 +278,7 @@ def attribute_key(value: Any) -> Hashable:
             if type(part) is not int:
                 return tuple(map(attribute_key, value))
         return value
-    if kind in _PLAIN:
+    if kind in _DISTINCT:
         return kind.__name__, value
     if kind is float:
         return "float", _bytes_of(value)
@@ -227,7 +296,9 @@ def attribute_key(value: Any) -> Hashable:
 
 
 _bytes_of = struct.Struct("=d").pack
-_PLAIN = {int, bool, str}
+_DISTINCT = frozenset([int, bool, str])
+#: of which equal ones, and no others, are written equally
+_PLAIN = frozenset([int, bool, str, float, complex, bytes, type(None)])
 
 
 class GraphBuilder:
