@@ -115,6 +115,24 @@ def test_turned_tiles_and_what_is_left_of_them(shape, dtype):
     assert ("turned(" in text) == (dtype != "complex64")
 
 
+@pytest.mark.parametrize("shape", [(1104, 1024), (1103, 1030), (3, 608, 640)])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "float64"])
+def test_far_tiles_are_asked_for_and_written_past_the_caches(shape, dtype):
+    count = 4 * np.prod(shape) // 1000  # values that do not recur soon
+    values = (np.arange(2 * np.prod(shape)) * 7919 % count % 251 - 125).astype(dtype)
+    x, y = values.reshape(2, *shape)
+    y = df.matrix_transpose(df.asarray(y)).copy().numpy()
+    text = compiled_as_eager(lambda x, y: df.matrix_transpose(x) + y, x, y)
+    assert "ask(p0" in text
+    assert "laid(p2" in text
+
+
+def test_far_tiles_are_the_same_in_parts():
+    x = lines(1100, 1300)
+    with df.config(threads=2):
+        compiled_as_eager(lambda x: df.sqrt(df.abs(x.T)), x)
+
+
 def test_turned_tiles_of_views():
     x = np.random.default_rng(0).standard_normal((70, 90)).astype(np.float32)
 

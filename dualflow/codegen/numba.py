@@ -1,7 +1,9 @@
 """Kernel -> Python source over raw pointers, for Numba.
 
-map     no loop axis                 nested loops over the grid; transposed accesses in tiles;
-                                     between the places where a comparison with one turns
+map     no loop axis                 nested loops over the grid, between the places where a
+                                     comparison with one turns
+tile    no loop axis, transposed     square tiles, turned in registers
+        accesses
 row     lanes = the last loop axis   stages one after the other inside each grid point; a dear
                                      last stage without a loop for a block of points at once
 repeated no loop axis                all steps of a block of lanes, whose state stays in the cache
@@ -19,6 +21,7 @@ from .numba_late import LateEmitter
 from .numba_maps import MapEmitter
 from .numba_repeated import RepeatedEmitter
 from .numba_rows import RowEmitter
+from .numba_tiles import TileEmitter, crossed
 
 
 def emit(kernel: Kernel) -> KernelText:
@@ -34,5 +37,5 @@ def emit(kernel: Kernel) -> KernelText:
     if kernel.folds_across_lanes:
         return ColumnEmitter(kernel).text()
     if not kernel.loops and not kernel.totals:
-        return MapEmitter(kernel).text()
+        return (TileEmitter if crossed(kernel) else MapEmitter)(kernel).text()
     return (LateEmitter if LateEmitter.suits(kernel) else RowEmitter)(kernel).text()

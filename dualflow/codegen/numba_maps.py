@@ -1,4 +1,4 @@
-"""The map form: nested loops over the grid, no folds; transposed accesses in tiles.
+"""The map form: nested loops over the grid, no folds.
 
 Comes in: a Kernel without loops and totals. Goes out: its KernelText. Lines of memory are walked in
 vectors: short ones in masked ones, long ones from where a line of the cache begins. What is true
@@ -24,11 +24,6 @@ SHORT_LINE = (256, 2048)
 #: Lanes that are copied beside where an operand takes steps along the lanes; where it takes none
 #: along other axes, once for all of them.
 LANE_BLOCK, FIXED_BLOCK = 512, 2048
-#: Side of the square tiles in which a transposed access is walked.
-TILE = 16
-#: Tiles that are walked beside each other: more read what is turned in longer pieces, but where
-#: sizes are powers of two their lines meet in few sets of the cache.
-TILES = 2
 
 
 class MapEmitter(RowEmitter):
@@ -44,8 +39,11 @@ class MapEmitter(RowEmitter):
 
     def _prologue(self) -> None:
         super()._prologue()
-        size = TILE * TILE if self._tiled() else self._lane_block()
-        for access in self.strided:
+        self._beside(self.strided, self._lane_block())
+
+    def _beside(self, accesses: list[Access], size: int) -> None:
+        """Memory for copies of so many elements of each."""
+        for access in accesses:
             name = f"beside_{self.pointers[access.name]}"
             self.put(f"{name} = stack({stored_as(access.dtype).name}, {size})")
 
@@ -54,9 +52,7 @@ class MapEmitter(RowEmitter):
             self._stage(stage)
 
     def _grid(self) -> None:
-        if self._tiled():
-            self._tiles(*self._tiled())
-        elif self.strided:
+        if self.strided:
             self._blocks_of_lanes()
         else:
             self._lines_of_memory()
@@ -70,75 +66,34 @@ class MapEmitter(RowEmitter):
         block = f"for {b} in range({self._range(lanes)}, {size}):"
         inside = f"for {i} in range({b}, min({b} + {size}, {hi})):"
         before, after = ([block], walks) if self._is_fixed() else ([*walks, block], [])
-        copied = self._copied(f"{i} - {b}", [inside], {})
+        copied = self._copied(self.strided, f"{i} - {b}", [inside])
         with self.block(*before), copied, self.block(*after, inside):
             self._stages()
 
     @contextmanager
-    def _copied(self, place: str, inside: list[str], turned: Mapping[str, str]) -> Iterator[None]:
-        """Within, accesses that take steps along the lanes are copies beside, at `place` of a
-        block that the loops `inside` walk. Some are copied by a call, `turned`."""
-        beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in self.strided}
-        for access in self.strided:
-            if access.name in turned:
-                self.put(turned[access.name])
-            elif access.mode == "in":
+    def _copied(
+        self, accesses: list[Access], place: str, inside: list[str], calls: Mapping[str, str] = {}
+    ) -> Iterator[None]:
+        """Within, these accesses are copies beside, at `place` of a block that the loops `inside`
+        walk. Some are copied by `calls`, the rest element by element."""
+        beside = {a.name: f"beside_{self.pointers[a.name]}[{place}]" for a in accesses}
+
+        def copy(mode: str) -> None:
+            for access in accesses:
+                if access.mode != mode:
+                    continue
+                if access.name in calls:
+                    self.put(calls[access.name])
+                    continue
+                ends = self._element(access, self.axes), beside[access.name]
                 with self.block(*inside):
-                    self.put(f"{beside[access.name]} = {self._element(access, self.axes)}")
+                    self.put(" = ".join(ends if mode == "out" else reversed(ends)))
+
+        copy("in")
         self.beside = beside
         yield
         self.beside = {}
-        for access in self.strided:
-            if access.mode == "out":
-                with self.block(*inside):
-                    self.put(f"{self._element(access, self.axes)} = {beside[access.name]}")
-
-    def _tiles(self, outer: str, lanes: str) -> None:
-        """Loops over square tiles, whole ones and those at the ends."""
-        i, j = self.axes[outer], self.axes[lanes]
-        b, c = f"b{i[1:]}", f"b{j[1:]}"
-        hi, end = self.integers[f"hi_{outer}"], self.integers[f"hi_{lanes}"]
-        place = f"({i} - {b}) * {TILE} + {j} - {c}"
-        walks = [self._walk(axis) for axis in self.kernel.grid if axis not in (outer, lanes)]
-        heads = [
-            f"for d{i[1:]} in range({self._range(outer)}, {TILES * TILE}):",
-            f"for {c} in range({self._range(lanes)}, {TILE}):",
-            f"for {b} in range(d{i[1:]}, min(d{i[1:]} + {TILES * TILE}, {hi}), {TILE}):",
-        ]
-        whole = self._tile(outer, lanes)
-        part = [f"for {i} in range({b}, min({b} + {TILE}, {hi})):",
-                f"for {j} in range({c}, min({c} + {TILE}, {end})):"]  # fmt: skip
-        with self.block(*walks, *heads):
-            for test, inside, turned in (
-                (f"if {b} + {TILE} <= {hi} and {c} + {TILE} <= {end}:", whole,
-                 self._turned(outer, b, c)),
-                ("else:", part, {}),
-            ):  # fmt: skip
-                copied = self._copied(place, inside, turned)
-                with self.block(test), copied, self.block(*inside):
-                    self._stages()
-                    self.put("whole_vectors()")
-
-    def _tile(self, *axes: str) -> list[str]:
-        """Loops over a whole tile, whose lengths are known."""
-        found = []
-        for axis in axes:
-            n = self.axes[axis][1:]
-            found += [f"for t{n} in range({TILE}):", f"i{n} = b{n} + t{n}"]
-        return found
-
-    def _turned(self, outer: str, b: str, c: str) -> dict[str, str]:
-        """The calls that turn whole tiles of lines that lie along their outer axis."""
-        axis = [each.name for each in self.kernel.axes].index(outer)
-        found = {}
-        for access in self.strided:
-            if access.mode == "in" and access.strides[axis] == 1 and access.dtype.kind != "c":
-                beside = f"beside_{self.pointers[access.name]}"
-                axes = {**self.axes, outer: b, self.kernel.lanes: c}
-                pointer, place = self._place(access, axes)
-                step = self.integers[f"{access.name}_{self.kernel.lanes}"]
-                found[access.name] = f"turned({beside}, {pointer}, {place}, {step})"
-        return found
+        copy("out")
 
     # Lines of memory.
 
@@ -231,11 +186,11 @@ class MapEmitter(RowEmitter):
         made = next((let for let in self._every if let.name == name), None)
         return self.names[name] if made is None else self.axes[made.arguments[0]]
 
-    # Blocks and tiles.
+    # Blocks.
 
     def _is_fixed(self) -> bool:
         """Whether what is copied beside is the same along all axes but the lanes."""
-        return bool(self.strided) and not self._tiled() and not any(
+        return bool(self.strided) and not any(
             stride
             for access in self.strided
             for axis, stride in zip(self.kernel.axes, access.strides, strict=True)
@@ -248,9 +203,13 @@ class MapEmitter(RowEmitter):
     def _strided(self) -> list[Access]:
         """The accesses that take steps along the lanes: a loop that computes would not vectorise
         with them, so it computes on copies of a block, made by a loop that does nothing else."""
-        kernel = self.kernel
-        if not self._tiled() and all(let.op in BUILT_IN for let in self._every):
+        if all(let.op in BUILT_IN for let in self._every):
             return []
+        return self._across()
+
+    def _across(self) -> list[Access]:
+        """Those of the accesses that take steps along the lanes that can be copied beside."""
+        kernel = self.kernel
         lane = kernel.grid.index(kernel.lanes)
         elsewhere = {
             let.arguments[0] for let in self._every if let.op == "gather" or _is_masked(let)
@@ -263,20 +222,6 @@ class MapEmitter(RowEmitter):
             and access.name not in elsewhere
             and access.name not in self.differing
         ]
-
-    def _tiled(self) -> tuple[str, ...]:
-        """The grid axes to walk in tiles: lanes, and the last that another access walks by 1."""
-        kernel = self.kernel
-        lane = kernel.grid.index(kernel.lanes)
-        crossing = {
-            axis.name
-            for access in kernel.accesses
-            for axis, stride in zip(kernel.axes, access.strides, strict=True)
-            if stride in (1, -1) and axis.name != kernel.lanes and axis.role != "short"
-            and access.strides[lane] == "s"
-        }  # fmt: skip
-        found = [a for a in kernel.grid if a in crossing or (crossing and a == kernel.lanes)]
-        return tuple(found[-2:])
 
 
 def _is_masked(let: Let) -> bool:

@@ -15,12 +15,12 @@ from .cpu_math.builder import Scalar
 from .cpu_math.complex_numbers import Pair
 from .cpu_math.conversion import truncated
 from .cpu_math.intrinsics import packed, unpacked
-from .lines import ahead
+from .lines import ahead, ask, fence
 from .narrow_floats import read, rounded, written
 from .products.tiles import NAMESPACE as PRODUCTS
 from .translation import kinds as types
 from .translation.words import Made, Word, word
-from .turned import turned
+from .turned import laid, turned
 
 
 @word
@@ -206,6 +206,9 @@ NAMESPACE: dict[str, Any] = {
     "from_bits": from_bits,
     "to_bits": to_bits,
     "turned": turned,
+    "laid": laid,
     "ahead": ahead,
+    "ask": ask,
+    "fence": fence,
     **types.DTYPES,
 }

@@ -1,6 +1,7 @@
-"""The word of kernel texts that turns a square block of memory: rows become columns.
+"""The words of kernel texts that turn a square block of memory, rows to columns, and lay one down.
 
-Comes in: where the block lies, and how far its rows are apart. Goes out: the block turned, packed.
+Comes in: where the block lies, and how far its rows are apart. Goes out: the block turned, packed;
+or a packed block in its place.
 Rows are vectors, which change halves with one another, then quarters, down to single elements
 (Eklundh 1972, "A fast computer method for matrix transposing").
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from .lines import LINE
 from .translation import kinds
 from .translation.words import Made, word
 
@@ -21,8 +23,7 @@ _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 @word
 def turned(to: Any, source: Any, at: Any, step: Any) -> Made | None:
-    """`to[c * SIDE + r] = source[at + r * step + c]` for all rows r and columns c of a block; what
-    the next rows of it are is asked for ahead."""
+    """`to[c * SIDE + r] = source[at + r * step + c]` for all rows r and columns c of a block."""
     if not isinstance(source, kinds.Pointer) or to is not source:
         return None
     if isinstance(source.dtype, kinds.Complex):
@@ -42,12 +43,50 @@ def turned(to: Any, source: Any, at: Any, step: Any) -> Made | None:
         rows = [
             builder.load(line(r), typ=row, align=_bytes(element)) for r in range(SIDE)
         ]  # fmt: skip
-        _ask_for(builder, [line(r) for r in range(SIDE, 2 * SIDE)])
         for r, column in enumerate(_exchanged(builder, rows)):
             target = place(packed, ir.Constant(_INT64, r * SIDE))
             builder.store(column, target, align=_bytes(element))
 
     return Made(kinds.nothing, (to, source, kinds.int64, kinds.int64), generate)
+
+
+@word
+def laid(to: Any, at: Any, step: Any, source: Any, past: Any) -> Made | None:
+    """`to[at + r * step + c] = source[r * SIDE + c]` for all rows r and columns c of a block; where
+    `past`, and where rows begin lines of the cache, it is written past the caches."""
+    if not isinstance(to, kinds.Pointer) or to is not source or isinstance(to.dtype, kinds.Complex):
+        return None
+
+    def generate(
+        builder: Any, memory: Any, start: Any, apart: Any, packed: Any, wanted: Any
+    ) -> None:
+        element = _element(to.dtype)
+        row = ir.VectorType(element, SIDE)
+        first = builder.gep(memory, [start], source_etype=element)
+        places = [
+            builder.gep(first, [builder.mul(apart, ir.Constant(_INT64, r))], source_etype=element)
+            for r in range(SIDE)
+        ]
+
+        def store(align: int) -> None:
+            for r, place in enumerate(places):
+                own = builder.gep(packed, [ir.Constant(_INT64, r * SIDE)], source_etype=element)
+                line = builder.load(own, typ=row, align=_bytes(element))
+                stored = builder.store(line, place, align=align)
+                if align == LINE:
+                    one = builder.module.add_metadata([ir.Constant(_INT32, 1)])
+                    stored.set_metadata("nontemporal", one)
+
+        ends = [builder.ptrtoint(place, _INT64) for place in places[:2]]
+        off = builder.and_(builder.or_(*ends), ir.Constant(_INT64, LINE - 1))
+        on_lines = builder.icmp_unsigned("==", off, ir.Constant(_INT64, 0))
+        with builder.if_else(builder.and_(wanted, on_lines)) as (beyond, within):
+            with beyond:
+                store(LINE)
+            with within:
+                store(_bytes(element))
+
+    return Made(kinds.nothing, (to, kinds.int64, kinds.int64, source, kinds.boolean), generate)
 
 
 def _exchanged(builder: Any, rows: list[Any]) -> list[Any]:
@@ -68,17 +107,6 @@ def _exchanged(builder: Any, rows: list[Any]) -> list[Any]:
 def _shuffled(builder: Any, one: Any, two: Any, places: list[int]) -> Any:
     mask = ir.Constant(ir.VectorType(_INT32, len(places)), places)
     return builder.shuffle_vector(one, two, mask)
-
-
-def _ask_for(builder: Any, places: list[Any]) -> None:
-    """Tell the processor what will be read; it may lie beyond the memory there is."""
-    given = [places[0].type, _INT32, _INT32, _INT32]
-    ask = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
-        builder.module, ir.FunctionType(ir.VoidType(), given), "llvm.prefetch.p0"
-    )
-    how = [ir.Constant(_INT32, n) for n in (0, 3, 1)]  # to read, to stay in all caches, data
-    for place in places:
-        builder.call(ask, [place, *how])
 
 
 def _element(kind: Any) -> Any:
