@@ -192,9 +192,12 @@ def compiled_generator(compile, see):
             if got is not None:
                 x = x + got
 
+    def drive(x, n):
+        made = f(x, n)
+        return next(made), made.send(1.0), list(made)
+
     for n in (2, 2, 3):
-        made = f(tensor(*X), n)
-        see.that((next(made), made.send(1.0), list(made)))
+        see(drive, tensor(*X), n)
 
 
 def generator_argument(compile, see):

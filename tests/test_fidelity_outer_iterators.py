@@ -98,6 +98,35 @@ def iterators_before_an_error(compile, see):
         see(f, tensor(*X))
 
 
+def iterators_of_iterators(compile, see):
+    names, rates = ["a", "b", "c", "d"], [1.0, 2.0, 3.0, 4.0, 5.0]
+    coming = enumerate(zip(names, rates), 3)
+    alone = iter(rates)
+    both = zip(alone, names)
+
+    @compile
+    def f(x):
+        i, (name, rate) = next(coming, (0, ("over", 0.0)))
+        return x * rate + i, name, next(both, None)
+
+    for _ in range(6):
+        see(f, tensor(*X))
+    see.that(next(alone, None))
+
+
+def an_iterator_asked_in_two_ways(compile, see):
+    numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+    alone = iter(numbers)
+    pairs, same = zip(alone, "abcdefgh"), zip(alone, alone)
+
+    @compile
+    def f(x):
+        return x * next(alone), next(pairs), next(same, None)
+
+    for _ in range(3):
+        see(f, tensor(*X))
+
+
 def cycle_of_a_generator(compile, see):
     rates = itertools.cycle(i for i in range(2))
 

@@ -45,6 +45,7 @@ from .provenance import Origin
 from .pure import by_name
 from .reasons import SLOWER, Reason
 from .recorder import Recorder
+from .resumed import Resumed, flags
 from .world import World
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class CompiledFunction:
 
     __slots__ = (
         "__dict__", "__weakref__", "_audit", "_blocks", "_counts", "_fn", "_last", "_lock",
-        "_made", "_met", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait", "_waited",
-        "_whole", "donor",
+        "_made", "_met", "_resumed", "_retraces", "_root", "_segments", "_stop", "_trial", "_wait",
+        "_waited", "_whole", "donor",
     )  # fmt: skip
 
     __code__ = _of_function("__code__")
@@ -119,7 +120,8 @@ class CompiledFunction:
         self._counts: dict[str, int] = dict.fromkeys(STATS, 0)
         self._last: tuple[str, Any, Block | None] = ("eager", None, None)
         self._trial: trials.Trial | None = None
-        self._whole: Callable[..., Any] | None = None
+        self._resumed = Resumed(self) if flags(self._fn) else None
+        self._whole: Callable[..., Any] | None = self._resumed
         self._made: Whole | None = None
         self._waited = 0
 
@@ -315,6 +317,12 @@ class CompiledFunction:
         made._segments.stats = self._segments.stats
         return made
 
+    def _part(self, fn: Any) -> CompiledFunction:
+        """What runs a stretch of this function, whose calls count as its own."""
+        made = self._half(fn)
+        made._counts = self._counts
+        return made
+
     def _compiler_failed(self, block: Block, args: tuple, kwargs: dict) -> Any:
         count("compiler_errors")
         if config.active().on_compiler_error == "raise":
@@ -385,14 +393,19 @@ class CompiledFunction:
 
     def stats(self) -> dict[str, int]:
         """How calls ran: a counter for each way, for what was recorded, and for array operations of
-        co-executed calls (see `df.stats`)."""
+        co-executed calls (see `df.stats`). Of a generator function or coroutine each stretch from
+        one stop to the next is a call."""
         self._settle()
+        for step in self._resumed.steps if self._resumed is not None else ():
+            step._settle()
         ran = self._segments.stats
         return {**self._counts, "operations_fused": ran.fused, "operations_eager": ran.eager}
 
     @property
     def way(self) -> str:
         """How the last call ran."""
+        if self._resumed is not None and self._resumed.steps:
+            return self._resumed.steps[self._resumed.last].way
         self._settle()
         return self._last[0]
 
@@ -406,6 +419,8 @@ class CompiledFunction:
 
     def report(self, *args: Any, **kwargs: Any) -> Report:
         """How the last call ran; given arguments, how the path they take ran."""
+        if self._resumed is not None and self._resumed.steps:
+            return self._resumed.steps[self._resumed.last].report()
         self._settle()
         how, reason, _ = self._last
         blocks = self.blocks()

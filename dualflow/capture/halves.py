@@ -159,7 +159,7 @@ def halved(fn: FunctionType, line: int) -> tuple[FunctionType, FunctionType] | N
     first, rest = copy.copy(node), copy.copy(node)
     leave = ast.Return(_tuple(False, [ast.Name(name, ast.Load()) for name in names]))
     start = declarations(node.body)
-    first.body = [_Returns().visit(copy.deepcopy(part)) for part in node.body[:cut]]
+    first.body = [Returns(True).visit(copy.deepcopy(part)) for part in node.body[:cut]]
     first.body[start:start] = _lines(node, [f"{name} = None" for name in perhaps])
     first.body.append(ast.fix_missing_locations(placed(leave, node.body[cut - 1])))
     held = "values"
@@ -235,15 +235,15 @@ def _variables(
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     given = code.co_varnames[:count]
     sure, own = set(given), set(code.co_varnames)
-    unsure = _unsure(first, sure)
-    stored, read = _stored(first) & own, _read(rest) & own
-    if (unsure & own) or (stored & read) - sure:
+    missing = unsure(first, sure)
+    made, read = stored(first) & own, _read(rest) & own
+    if (missing & own) or (made & read) - sure:
         return None
-    names = [name for name in code.co_varnames if name in stored or name in read & set(given)]
+    names = [name for name in code.co_varnames if name in made or name in read & set(given)]
     return names, [name for name in names if name not in sure]
 
 
-def _unsure(statements: list[ast.stmt], sure: set[str]) -> set[str]:
+def unsure(statements: list[ast.stmt], sure: set[str]) -> set[str]:
     """The names that are read where they may have no value; `sure` gets those that surely have
     one in the end."""
     found = set()
@@ -255,19 +255,36 @@ def _unsure(statements: list[ast.stmt], sure: set[str]) -> set[str]:
             ):
                 found |= _read([head]) - sure
                 one, two = set(sure), set(sure)
-                found |= _unsure(body, one) | _unsure(other, two)
-                sure |= one & two if isinstance(statement, ast.If) else set()
+                found |= unsure(body, one) | unsure(other, two)
+                if isinstance(statement, ast.If):
+                    sure |= two if _leaves(body) else one if _leaves(other) else one & two
             case ast.For(target=target, iter=head, body=body, orelse=other):
                 found |= _read([head, target]) - sure
-                found |= _unsure(body, sure | set(_given(target))) | _unsure(other, set(sure))
+                found |= unsure(body, sure | set(_given(target))) | unsure(other, set(sure))
             case ast.With(items=items, body=body):
                 found |= _read(items) - sure
                 given = [name for item in items for name in _given(item.optional_vars)]
-                found |= _unsure(body, sure | set(given))
+                found |= unsure(body, sure | set(given))
+            case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=final):
+                ends = set(sure)
+                found |= unsure(body, ends) | unsure(other, ends) | unsure(final, set(sure))
+                for handler in handlers:
+                    end = {*sure, *([handler.name] if handler.name else [])}
+                    found |= _read([handler.type] if handler.type else []) - sure
+                    found |= unsure(handler.body, end)
+                    if not _leaves(handler.body):
+                        ends = end if _leaves(other or body) else ends & end
+                sure |= ends
             case _:
                 found |= _read([statement]) - sure
                 sure.update(_bound(statement))
     return found
+
+
+def _leaves(statements: list[ast.stmt]) -> bool:
+    """Whether what follows is never reached through them."""
+    leaving = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+    return bool(statements) and isinstance(statements[-1], leaving)
 
 
 def _bound(statement: ast.stmt) -> list[str]:
@@ -309,7 +326,7 @@ def _read(statements: Sequence[ast.AST]) -> set[str]:
     return found
 
 
-def _stored(statements: Sequence[ast.AST]) -> set[str]:
+def stored(statements: Sequence[ast.AST]) -> set[str]:
     """The names that statements give values, in whatever way."""
     found: set[str | None] = set()
     for node in (n for statement in statements for n in ast.walk(statement)):
@@ -325,11 +342,14 @@ def _stored(statements: Sequence[ast.AST]) -> set[str]:
     return {name for name in found if name is not None}
 
 
-class _Returns(ast.NodeTransformer):
-    """`return x` -> `return True, x`, in a function itself and not in those within."""
+class Returns(ast.NodeTransformer):
+    """`return x` -> `return mark, x`, in a function itself and not in those within."""
+
+    def __init__(self, mark: Any) -> None:
+        self._mark = mark
 
     def visit_Return(self, node: ast.Return) -> ast.Return:
-        leave = ast.Return(_tuple(True, [node.value or ast.Constant(None)]))
+        leave = ast.Return(_tuple(self._mark, [node.value or ast.Constant(None)]))
         return ast.fix_missing_locations(placed(leave, node))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
@@ -342,5 +362,5 @@ class _Returns(ast.NodeTransformer):
         return node
 
 
-def _tuple(over: bool, values: list[ast.expr]) -> ast.Tuple:
+def _tuple(over: Any, values: list[ast.expr]) -> ast.Tuple:
     return ast.Tuple([ast.Constant(over), *values], ast.Load())

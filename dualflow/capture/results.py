@@ -164,6 +164,9 @@ class Planner:
             function, owner = parts
             return ("made", kind, [self.plan(value.__func__, function),
                                    self.plan(value.__self__, owner)])  # fmt: skip
+        if origin.kind == "method" and kind is types.BuiltinFunctionType:
+            owner = self.plan(value.__self__, parts[1])
+            return ("made", getattr, [owner, ("constant", value.__name__)])
         if origin.kind == "partial" and type(parts) is tuple:
             inner, before, named = parts
             given = [self.plan(x, part) for x, part in zip(value.args, before, strict=True)]
