@@ -56,6 +56,7 @@ class Block:
         reason: of a leaf that runs in Python: why.
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
+        kept: names of Python numbers that it keeps for later blocks, by keys of nodes.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
         native: what the machine that replays calls has of it (`whole.py`).
         run: its program, once it is linked.
@@ -77,6 +78,7 @@ class Block:
         self.failed: Exception | None = None
         self.exports: list[Any] = []
         self.drops: list[Any] = []
+        self.kept: dict[int, str] = {}
         self.slow: bool | None = None
         self.native: Any = None
         self.run: Run | None = None

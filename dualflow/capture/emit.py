@@ -20,7 +20,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.ops import door
 
 from .ndarrays.arrays import adopted
-from .provenance import Namespace, Node, Weak, identity, weakly
+from .provenance import Namespace, Node, Weak, identity, upwards, weakly
 
 
 class Marker:
@@ -47,9 +47,10 @@ _KEYS = tuple(f"k{i}" for i in range(1000))
 
 
 class Emitter:
-    """The text of one block."""
+    """The text of one block; `kept` gives the names under which blocks before kept values."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Callable[[Node], str | None] = lambda node: None) -> None:
+        self._kept = kept
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = {
             "MISS": MISS, "RAISED": RAISED, "PYTHON": PYTHON, "FITS": FITS, "Tensor": Tensor,
@@ -118,24 +119,25 @@ class Emitter:
         found = self._names.get(node)
         if found is not None:
             return found
-        todo = [node]  # parents first, without recursion: expressions may be long
-        while todo:
-            top = todo[-1]
-            missing = [parent for parent in top.parents if parent not in self._names]
-            if top in self._names:
-                todo.pop()
-            elif missing:
-                todo += missing
+        for top in upwards(node, self._is_there):
+            if not top.parents and len(top.constants) == 1 and top.template == "{k0}":
+                self._names[top] = self.compared(top.constants[0])
             else:
-                todo.pop()
-                if not top.parents and len(top.constants) == 1 and top.template == "{k0}":
-                    self._names[top] = self.compared(top.constants[0])
-                    continue
-                text = self.text(top)
-                name = self.name()
+                text, name = self.text(top), self.name()
                 self.line(f"{name} = {text}")
                 self._names[top] = name
         return self._names[node]
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a variable holds the value of a node; one does after this where a block before
+        kept it."""
+        if node in self._names:
+            return True
+        kept = self._kept(node)
+        if kept is not None:
+            self._names[node] = name = self.name()
+            self.line(f"{name} = T[{kept!r}]")
+        return kept is not None
 
     def guard(self, node: Node) -> None:
         self.line(f"if not ({self.text(node)}): return MISS")
@@ -215,12 +217,3 @@ def _set_of(names: tuple[str, ...]) -> frozenset[str]:
 def is_array(node: Node) -> bool:
     """Whether a node is the tensor over an ndarray that is found by a path."""
     return node.template == "{k0}({0})" and node.constants[0] is adopted
-
-
-def node_key(node: Node, found: dict[Node, Any]) -> Any:
-    """Equal for nodes of two recordings that say the same."""
-    key = found.get(node)
-    if key is None:
-        parents = tuple(node_key(parent, found) for parent in node.parents)
-        key = found[node] = hash((node.template, parents, tuple(map(identity, node.constants))))
-    return key

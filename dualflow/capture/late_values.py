@@ -20,10 +20,7 @@ from dualflow.ir.types import TensorType
 from dualflow.ops import primitives as p
 
 from . import trying
-from .provenance import (
-    NUMBERS,
-    Node,
-)
+from .provenance import NUMBERS, Node, upwards
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -62,6 +59,7 @@ class LateValues:
         self._hidden: tuple[Any, Node | None] = (None, None)
         self._taped: dict[int, tuple[float, Any, Node]] = {}  # numbers that the tape may keep
         self._scalar_values: dict[Node, Value] = {}
+        self._floats: dict[Node, Value | None] = {}
 
     def release(self) -> None:
         """The recording is over: nothing lives on because of it."""
@@ -232,21 +230,30 @@ class LateValues:
     def _computed(self, node: Node) -> Value | None:
         """The value of the graph that is a sum, difference or product of floats from tensors: the
         graph computes what Python would, and nothing has to wait for it; None of others."""
-        add, line = self.recorder.notes.builder.add, user_line()
-        if node.template.startswith("T["):
-            made = self.values[node.constants[0]]
-            if not is_float(made.dtype):
-                return None
-            if made.shape != ():
-                made = add(p.reshape.op, (made,), {"shape": ()}, line).result
-            wide = np.dtype("float64")
-            if made.dtype == wide:
-                return made
-            return add(p.cast.op, (made,), {"dtype": wide}, line).result
-        if node.template == "{k0}({0})" and node.constants[0] is float and node.late:
-            return self._computed(node.parents[0])
-        op = _ARITHMETIC.get(node.template)
-        parts = [self._computed(parent) for parent in node.parents] if op and node.late else [None]
-        if op is None or any(part is None for part in parts):
+        found = self._floats
+        for part in upwards(node, lambda part: not part.late or part in found):
+            if part.template.startswith("T["):
+                found[part] = self._as_float64(self.values[part.constants[0]])
+                continue
+            given = [found.get(parent) for parent in part.parents]
+            values = tuple([value for value in given if value is not None])
+            op = _ARITHMETIC.get(part.template)
+            if len(values) < len(given):
+                found[part] = None
+            elif op is not None:
+                found[part] = self.recorder.notes.builder.add(op, values, {}, user_line()).result
+            else:
+                is_cast = part.template == "{k0}({0})" and part.constants[0] is float
+                found[part] = values[0] if is_cast else None
+        return found.get(node)
+
+    def _as_float64(self, value: Value) -> Value | None:
+        """A tensor of one float as Python reads it; None of other numbers."""
+        add, line, wide = self.recorder.notes.builder.add, user_line(), np.dtype("float64")
+        if not is_float(value.dtype):
             return None
-        return add(op, tuple(part for part in parts if part is not None), {}, line).result
+        if value.shape != ():
+            value = add(p.reshape.op, (value,), {"shape": ()}, line).result
+        return (
+            value if value.dtype == wide else add(p.cast.op, (value,), {"dtype": wide}, line).result
+        )

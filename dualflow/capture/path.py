@@ -26,6 +26,7 @@ from dualflow.ops import door
 
 from . import commit, slices, wording
 from .blocks import Block, outcome_key
+from .keeping import Kept, evaluated
 from .known import locks as known_locks
 from .provenance import Node, Origin
 from .recorder import Recorder
@@ -61,8 +62,10 @@ class Builder:
         self.late: set[int] = set()
         self.under = wording.Circumstances(
             recorder.grad_enabled, config.active().numerics, door.state.autocast, door.state.device,
-            recorder.outside.places, recorder.locks, recorder.late.arrays,
+            recorder.outside.places, recorder.locks, recorder.late.arrays, Kept(),
         )  # fmt: skip
+        self.shared = 0  # so many blocks of the path are those of an earlier recording
+        self.words: list[Any] = []
 
     @cached_property
     def numbers(self) -> dict[Value, Any]:
@@ -87,7 +90,9 @@ class Builder:
                 description = self.planner.plan(self.result, self.origin)
                 self.commit.plan()
                 self.commit.donate(self.donated, self.result)
-                self.planner.nodes.update(dict.fromkeys(recorder.computed))
+                tested = evaluated(event[1] for event in recorder.events if event[0] == "test")
+                computed = [node for node in recorder.computed if node not in tested]
+                self.planner.nodes.update(dict.fromkeys(computed))
             except Unsupported as why:
                 recorder.refuse(f"the result is {why}")
         blocks: list[Block] = []
@@ -99,10 +104,20 @@ class Builder:
             else:
                 blocks.append(self._test(guards, event[1], event[2], cut))
                 self.path.append(blocks[-1])
+                self.under = self.under._replace(block=len(blocks))
                 guards = []
         blocks.append(self._leaf(guards, description))
+        self._settle(blocks)
         recorder.nodes.let_go()
         return blocks
+
+    def _settle(self, blocks: list[Block]) -> None:
+        """Let the new blocks of a path keep what later ones need."""
+        kept = self.under.kept
+        kept.settle(blocks, [words.roots() for words in self.words], self.shared)
+        for place, (block, words) in enumerate(zip(blocks, self.words, strict=True)):
+            if block.words is None and place in kept.by:  # it was written to be compared
+                block.say(words)
 
     # Which values ---------------------------------------------------------------------------
 
@@ -142,20 +157,26 @@ class Builder:
     ) -> Block:
         numbers = self._late_of([node])
         wanted = [self.recorder.late.values[number] for number in numbers]
-        block = Block(wording.Test(self.under, guards, node, numbers, None, []), _arguments(guards))
+        words = wording.Test(self.under, guards, node, numbers, None, [])
+        block = Block(words, _arguments(guards))
         block.outcome = outcome_key(outcome)
-        same = self.find([*self.path, block])
+        place = len(self.path)
+        same = self.find([*self.path, block]) if self.shared == place else None
         exports = self._exports(wanted, everything)
         if same is not None:  # an earlier recording went this way: its program is the one that runs
             self.there.update(self.values[number] for number in same.exports)
             self.there.difference_update(self.values[number] for number in same.drops)
             block.drops = same.drops
+            self.shared += 1
+            self.under.kept.go_on(place, same)
         elif wanted:
             program = self._program(block, [*wanted, *exports], raising=False)
             self.there.update(exports)
             self.there.difference_update(self.values[number] for number in block.drops)
             block.exports = [self.numbers[value] for value in exports]
-            block.say(wording.Test(self.under, guards, node, numbers, program, block.exports))
+            words = wording.Test(self.under, guards, node, numbers, program, block.exports)
+            block.say(words)
+        self.words.append(words)
         self.late.update(numbers)
         return block
 
@@ -169,7 +190,8 @@ class Builder:
     def _leaf(self, guards: list[tuple[Any, ...]], description: Any) -> Block:
         recorder = self.recorder
         if recorder.dead:
-            block = Block(wording.Python(self.under, guards), _arguments(guards), leaf=True)
+            self.words.append(wording.Python(self.under, guards))
+            block = Block(self.words[-1], _arguments(guards), leaf=True)
             block.reason = recorder.reason
             return block
         nodes = list(self.planner.nodes)
@@ -187,6 +209,7 @@ class Builder:
             self.under, guards, nodes, numbers, outputs, program, self.commit.redoing(),
             self.planner.plans, description, recorder.drawn.calls, said,
         )  # fmt: skip
+        self.words.append(block.words)
         return block
 
     def _store_into(self, block: Block, wanted: list[Value]) -> None:

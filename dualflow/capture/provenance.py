@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable, Iterator
 from typing import Any, final
 from weakref import ref
 
@@ -29,31 +30,65 @@ class Constant:
 
 CONSTANT = Constant()
 
+#: characters of the text of a node
+_LONGEST = 400
+
 
 @final
 class Node:
     """A value that is found anew at each call.
+
+    Its text for readers is bounded: the middle of a long one is left out.
 
     Attributes:
         template: Python text; `{0}`, `{1}` stand for the parents, `{k0}` for constants.
         late: whether it needs the value of a tensor.
     """
 
-    __slots__ = ("__weakref__", "_text", "constants", "late", "parents", "template")
+    __slots__ = ("__weakref__", "_key", "_text", "constants", "late", "parents", "template")
 
     def __init__(
         self, template: str, parents: tuple[Node, ...], constants: tuple[Any, ...], late: bool
     ) -> None:
         self.template, self.parents, self.constants, self.late = template, parents, constants, late
         self._text = ""
+        self._key: int | None = None
 
     def __str__(self) -> str:
-        if not self._text:
-            parts = {f"k{i}": short(constant) for i, constant in enumerate(self.constants)}
-            self._text = self.template.format(*map(str, self.parents), **parts)
+        for node in upwards(self, lambda node: node._text != ""):
+            parts = {f"k{i}": short(constant) for i, constant in enumerate(node.constants)}
+            text = node.template.format(*[parent._text for parent in node.parents], **parts)
+            if len(text) > _LONGEST:
+                half = _LONGEST // 2 - 15
+                text = f"{text[:half]} ...{hash(text):x}... {text[-half:]}"
+            node._text = text
         return self._text
 
     __repr__ = __str__
+
+    @property
+    def key(self) -> int:
+        """Equal for nodes of two recordings that say the same."""
+        for node in upwards(self, lambda node: node._key is not None):
+            parents = tuple([parent._key for parent in node.parents])
+            node._key = hash((node.template, parents, tuple(map(identity, node.constants))))
+        assert self._key is not None
+        return self._key
+
+
+def upwards(node: Node, done: Callable[[Node], bool]) -> Iterator[Node]:
+    """What `node` is made of and it itself, parents first, without recursion (expressions may be
+    long); what is `done`, which each is after it was given, is left out with all below it."""
+    todo = [node]
+    while todo:
+        top = todo[-1]
+        missing = () if done(top) else [parent for parent in top.parents if not done(parent)]
+        if missing:
+            todo += missing
+        else:
+            todo.pop()
+            if not done(top):
+                yield top
 
 
 @final

@@ -18,7 +18,8 @@ from dualflow.ir.graph import Value
 from dualflow.ops import devices
 from dualflow.ops.door import away
 
-from .emit import Emitter, node_key
+from .emit import Emitter
+from .keeping import Kept, nodes_in
 from .known import locks as known_locks
 from .ndarrays.random import write_draws
 from .provenance import Node
@@ -61,13 +62,15 @@ class Written:
 
 
 class Circumstances(NamedTuple):
-    """What is the same for all blocks of a recorded call.
+    """What is the same for all blocks of a recorded call, but for the number of the block.
 
     Attributes:
         grad_enabled, numerics, autocast, device: the settings that it ran under.
         places: where tensors from outside lie that are not on the CPU.
         locks: those that the call takes.
         arrays: the numbers of late values that are whole arrays; it grows up to the last block.
+        kept: what blocks keep for later ones.
+        block: the number of the block in its path.
     """
 
     grad_enabled: bool
@@ -77,6 +80,12 @@ class Circumstances(NamedTuple):
     places: dict[Node, Any]
     locks: dict[Node, Any]
     arrays: Set[int]
+    kept: Kept
+    block: int = 0
+
+    def emitter(self) -> Emitter:
+        """An empty text, which finds what blocks before kept."""
+        return Emitter(lambda node: self.kept.name(node, self.block))
 
     def open(self, emitter: Emitter) -> None:
         """The first lines: guards may fail from here on."""
@@ -139,6 +148,11 @@ class Circumstances(NamedTuple):
         for number, name in zip(numbers, names, strict=False):
             emitter.line(f"T[{number}] = {name}{'' if number in self.arrays else '.item()'}")
 
+    def keep(self, emitter: Emitter) -> None:
+        """Lines that keep Python numbers for later blocks."""
+        for node, name in self.kept.by[self.block].items():
+            emitter.line(f"T[{name!r}] = {emitter.node(node)}")
+
 
 class Program(NamedTuple):
     """A program within a block.
@@ -191,6 +205,11 @@ def _source(emitter: Emitter, kind: str, what: Any, more: Any = None) -> str:
     return f"np_array(({name}.key, {name}.counter + {more}), uint64)"
 
 
+def guarded(guards: Sequence[tuple[Any, ...]]) -> list[Node]:
+    """The nodes in events of a recording."""
+    return [event[1] for event in guards]
+
+
 def states(generator: Any, befores: np.ndarray) -> np.ndarray:
     """The states of draws, so many draws after now, a row each."""
     found = np.empty((len(befores), 2), np.uint64)
@@ -215,9 +234,14 @@ class Test(NamedTuple):
     program: Program | None
     exports: list[Any]
 
+    def roots(self) -> list[Node]:
+        """The nodes that it evaluates, not those that they are made of."""
+        sources = [] if self.program is None else self.program.sources
+        return [*guarded(self.guards), *nodes_in(sources), self.node]
+
     def write(self) -> Written:
         """The block."""
-        emitter, under = Emitter(), self.under
+        emitter, under = self.under.emitter(), self.under
         under.open(emitter)
         key, kinds = under.guards(emitter, self.guards)
         emitter.line("if check: return FITS")
@@ -226,9 +250,10 @@ class Test(NamedTuple):
             under.late_values(emitter, self.numbers, names)
             for number, name in zip(self.exports, names[len(self.numbers) :], strict=True):
                 emitter.line(f"X[{emitter.constant(number)}] = {name}")
+        under.keep(emitter)
         emitter.line(f"return {emitter.node(self.node)}")
         under.close(emitter)
-        return Written(emitter, (key, node_key(self.node, {})), kinds, f"test {self.node}", [])
+        return Written(emitter, (key, self.node.key), kinds, f"test {self.node}", [])
 
 
 class Python(NamedTuple):
@@ -237,9 +262,13 @@ class Python(NamedTuple):
     under: Circumstances
     guards: list[tuple[Any, ...]]
 
+    def roots(self) -> list[Node]:
+        """The nodes that it evaluates, not those that they are made of."""
+        return guarded(self.guards)
+
     def write(self) -> Written:
         """The block."""
-        emitter = Emitter()
+        emitter = self.under.emitter()
         self.under.open(emitter)
         key, kinds = self.under.guards(emitter, self.guards)
         emitter.line("return FITS if check else PYTHON")
@@ -270,9 +299,13 @@ class Leaf(NamedTuple):
     drawn: list[tuple[Any, ...]]
     said: list[str]
 
+    def roots(self) -> list[Node]:
+        """The nodes that it evaluates, not those that they are made of."""
+        return [*guarded(self.guards), *nodes_in(self.program.sources), *self.nodes]
+
     def write(self) -> Written:
         """The block."""
-        emitter, under = Emitter(), self.under
+        emitter, under = self.under.emitter(), self.under
         known_locks.write(under.locks, emitter)
         under.open(emitter)
         key, kinds = under.guards(emitter, self.guards)
