@@ -59,7 +59,8 @@ NOT_REPLAYED = frozenset(
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
     instances_kept_outside lists_that_change cycle_of_a_generator an_iterator_asked_in_two_ways metaclasses_of_ones_own
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
-    integers_with_methods
+    integers_with_methods containers_that_hold_themselves copies_of_objects_that_answer_for_all
+    arguments_by_name frames_looked_at
     generators_left_by_break views_that_want_gradients values_sent_into_iterators
     """.split()  # noqa: SIM905
 )

@@ -18,6 +18,7 @@ from dualflow.base.dtypes import is_float
 from . import attributes, calls, containers, special_methods, templates, trying
 from .kinds import SCALAR_TYPES, TYPES
 from .ndarrays import calls as numpy_calls
+from .ndarrays.noting import NotCovered
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .values import Unchanging
 from .variables import Variables
@@ -215,6 +216,9 @@ class Arithmetic(Variables):
         i = int(type(values[0]) is Tensor)
         self._own_operator(f, not i)
         tensor, value, origin = values[1 - i], values[i], origins[i]
+        if type(value) in SCALAR_TYPES:
+            value = self._of_numpy(value, origin)
+            return recorder.tried(f, *((tensor, value) if i else (value, tensor)))
         if type(value) is Tensor or origin is CONSTANT:
             return recorder.tried(f, *values)
         fits = symbol not in _PINNING and type(value) in NUMBERS and type(origin) is Node
@@ -225,6 +229,14 @@ class Arithmetic(Variables):
             value = recorder.late.on_tape(origin, value)
             return recorder.tried(f, *((tensor, value) if i else (value, tensor)))
         return recorder.late.beside(value, origin, f, values)
+
+    def _of_numpy(self, value: Any, origin: Origin) -> Any:
+        """A NumPy scalar beside a tensor, which makes a tensor of it."""
+        try:
+            return self.recorder.arrays.given(value, origin)
+        except NotCovered as why:
+            self.recorder.refuse(str(why))
+            return value
 
     def fits(self, node: Node, value: Any, tensor: Tensor) -> bool:
         """Whether a number may be stored in `tensor` as an input; guarded."""

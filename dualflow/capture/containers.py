@@ -15,18 +15,19 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from .classes import special
+from .classes import built_in, special
 from .item_reads import dict_items, item
 from .iteration import keys
-from .kinds import FIXED, SIZED, VIEWS
+from .kinds import FIXED, NUMERIC, SIZED, VIEWS
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
-from .special_methods import Answer
+from .special_methods import METHODS, Answer
 from .values import arithmetic_state
 
 if TYPE_CHECKING:
     from .operators import Operators
+    from .recorder import Recorder
 
 
 def length(frame: Operators, value: Any, origin: Origin) -> Read:
@@ -157,8 +158,8 @@ def arithmetic(
     elif type(b) in sequence and type(a) is int and symbol == "*":
         recorder.pin(pa, a)
         parts = [part for _, part in recorder.items(b, pb)] * a
-    elif isinstance(a, FIXED) or isinstance(b, FIXED):
-        if not (type(a) in SCALARS or isinstance(a, FIXED)) or type(a) is type:
+    elif isinstance(a, (*FIXED, *NUMERIC)) or isinstance(b, (*FIXED, *NUMERIC)):
+        if not _computes(recorder, f, a, b) or type(a) is type:
             return None
         recorder.pin(pa, a)
         recorder.pin(pb, b)
@@ -171,3 +172,13 @@ def arithmetic(
     if type(value) is tuple and all(part is CONSTANT for part in parts):
         return value, CONSTANT
     return value, recorder.born(value, type(value).__name__, parts)
+
+
+def _computes(recorder: Recorder, f: Any, a: Any, b: Any) -> bool:
+    """Whether an operator makes constants of constants by no code of a program."""
+    if not all(type(x) in SCALARS or isinstance(x, (*FIXED, *NUMERIC)) for x in (a, b)):
+        return False
+    name = METHODS.get(f.__name__)
+    if name is None:
+        return False
+    return all(built_in(recorder, x, name, f"__r{name[2:]}") for x in (a, b))

@@ -21,6 +21,8 @@ FIXED = (
     types.ModuleType, types.BuiltinFunctionType, type, np.dtype, enum.Enum, np.ufunc, FloatInfo,
     IntegerInfo, NamespaceInfo, Unchanging,
 )  # fmt: skip
+#: what instances of subclasses are, if their classes leave it at that, numbers as well
+NUMERIC = (int, float, complex)
 #: what is looked up and stored in as in a dict; of other keys than a dict's they make values
 DICTS = (dict, Counter, defaultdict, OrderedDict)
 #: the views of a dict: its keys, values and items

@@ -16,7 +16,7 @@ from dualflow.array.tensor import Tensor
 
 from . import classes, containers, membership, shadows, templates
 from .arithmetic import Arithmetic, operation
-from .kinds import DICTS, FIXED, SCALAR_TYPES, TYPES
+from .kinds import DICTS, FIXED, NUMERIC, SCALAR_TYPES, TYPES
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .special_methods import Answer
@@ -89,6 +89,9 @@ class Operators(Arithmetic):
             recorder.classes.guard_special(pa, a, name)
             method = classes.special(type(a), name)
             out, self.slots[slot] = self.invoke(method, CONSTANT, (a,), (pa,))
+        elif isinstance(a, NUMERIC) and classes.built_in(recorder, a, f"__{function.__name__}__"):
+            recorder.pin(pa, a)
+            out, self.slots[slot] = recorder.certain(function, (a,)), CONSTANT
         else:
             recorder.refuse(f"{symbol} of a {type(a).__name__}")
             out = function(a)
@@ -203,7 +206,7 @@ class Operators(Arithmetic):
 
     def _fixed(self, f: Any, a: Any, b: Any) -> bool:
         """Whether `f` compares constants by no code of a program; guarded."""
-        if not all(type(x) in SCALARS or isinstance(x, FIXED) for x in (a, b)):
+        if not all(type(x) in SCALARS or isinstance(x, (*FIXED, *NUMERIC)) for x in (a, b)):
             return False
         reflected = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}.get(f.__name__, "eq")
         names = (f"__{f.__name__}__", f"__{reflected}__")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.ops import operands
 from dualflow.ops.generator import Generator
 
-from .kinds import FIXED, SCALAR_TYPES
+from .kinds import FIXED, NUMERIC, SCALAR_TYPES
 from .provenance import (
     CONSTANT,
     SCALARS,
@@ -55,8 +56,11 @@ def pin(recorder: Recorder, origin: Origin, value: Any) -> None:
             recorder.guard("{0} is {k0}", origin, constants=(value,))
     elif kind in (tuple, list) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         recorder.typed(origin, value)
-        for item, part in recorder.items(value, origin):
-            pin(recorder, part, item)
+        try:
+            for item, part in recorder.items(value, origin):
+                pin(recorder, part, item)
+        except RecursionError:
+            recorder.refuse(f"a {kind.__name__} that holds itself")
     elif kind is slice:
         recorder.typed(origin, value)
         for name in ("start", "stop", "step"):
@@ -70,8 +74,16 @@ def pin(recorder: Recorder, origin: Origin, value: Any) -> None:
                        constants=(bytes(value),))  # fmt: skip
     elif kind in (set, frozenset) and id(value) not in recorder.lists:
         _pin_set(recorder, origin, value)
+    elif isinstance(value, NUMERIC):  # an instance of a subclass
+        recorder.typed(origin, value)
+        recorder.guard("{k0}({0}) == {k1}", origin, constants=(number_text, number_text(value)))
     else:
         recorder.refuse(f"a {kind.__name__} used where its value matters")
+
+
+def number_text(value: Any) -> str:
+    """What tells apart the numbers that instances of a number's subclass are."""
+    return repr(operands.number(value))
 
 
 def _pin_set(recorder: Recorder, node: Node, value: Any) -> None:
@@ -135,7 +147,7 @@ def understand(recorder: Recorder, origin: Origin, value: Any) -> None:
     elif kind is slice and isinstance(origin, Born):
         for name, part in zip(("start", "stop", "step"), origin.parts, strict=True):
             understand(recorder, part, getattr(value, name))
-    elif kind in SCALARS or kind is slice or isinstance(value, FIXED):
+    elif kind in SCALARS or kind is slice or isinstance(value, (*FIXED, *NUMERIC)):
         pin(recorder, origin, value)
     elif kind is Generator and origin is not None:
         if isinstance(origin, Node):

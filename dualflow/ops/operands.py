@@ -18,6 +18,8 @@ from dualflow.base.source import called
 from . import primitives as p
 from .promotion import SCALARS
 
+#: what instances of subclasses are numbers as well: members of an `IntEnum`, say
+NUMBERS = (int, float, complex)
 #: types that pass the door as they are: scalars and, once installed, tensors.
 KNOWN: set[type] = set(SCALARS)
 #: the tensor class alone.
@@ -48,9 +50,25 @@ def operand(value: Any, what: str = "an operand") -> Any:
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         return _adopt(np.asarray(value))
+    if isinstance(value, NUMBERS):
+        return number(value)
     raise ArgumentError(f"{called()}: {what} of type {type(value).__name__}",
                         why="operations take tensors, NumPy arrays and Python scalars",
                         instead="df.asarray(...) first")  # fmt: skip
+
+
+def number(value: Any) -> Any:
+    """The Python scalar that an instance of a subclass of one is; anything else as it is."""
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return complex.__complex__(value) if isinstance(value, complex) else value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is of a subclass of Python's numbers, and not NumPy's."""
+    return isinstance(value, NUMBERS) and not isinstance(value, np.generic)
 
 
 def tensor(value: Any, what: str = "an operand") -> Any:

@@ -18,7 +18,7 @@ from . import primitives as p
 from .functions import elementwise as f
 from .functions.indexing import write
 from .functions.linear import matmul
-from .operands import KNOWN, operand
+from .operands import KNOWN, NUMBERS, operand
 from .record import Strict
 
 Operator = Callable[[Any, Any], Any]
@@ -26,7 +26,7 @@ _WHOLE = (Ellipsis,)
 
 
 def _usable(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic))
+    return isinstance(value, (np.ndarray, np.generic, *NUMBERS))
 
 
 def _operators(primitive: Strict) -> tuple[Operator, Operator]:

@@ -18,7 +18,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 
 from .. import attribute_stores, attributes, classes, containers
-from ..kinds import FIXED
+from ..kinds import FIXED, TYPES
 from ..ndarrays.noting import NotCovered
 from ..plans import Call, Plan, Ready
 from ..provenance import CONSTANT, SCALARS, TENSOR, Born, Node, Origin
@@ -82,7 +82,7 @@ class Trusted:
             kind, found = type(value), known[slot]
             if found is CONSTANT and kind in SCALARS:
                 continue
-            if kind is np.ndarray:
+            if kind in TYPES:
                 return None
             if found is None or (kind is Tensor and found is not TENSOR):
                 found = frame.origin(slot, value)
@@ -96,7 +96,7 @@ class Trusted:
 def _trusted(call: Call, asks: bool, special: bool) -> Plan | None:
     """A function of dualflow: its operations pass the door; Python numbers in it are pinned."""
     recorder = call.recorder
-    if np.ndarray in map(type, call.args):
+    if not TYPES.isdisjoint(map(type, call.args)):
         call = _lent(call)
     for value, origin in zip(call.args, call.origins, strict=True):
         if origin is not CONSTANT or type(value) not in SCALARS:
@@ -128,14 +128,16 @@ _CONVERTED = {
 
 
 def _lent(call: Call) -> Call:
-    """The call, with stand-ins for the ndarrays from outside that the function makes tensors of:
-    they show the same memory, and are found anew by the paths of the arrays."""
+    """The call, with stand-ins for what the function makes tensors of: ndarrays from outside, whose
+    memory they show and which are found anew by their paths, and NumPy scalars."""
     args, origins = list(call.args), list(call.origins)
     for i in range(min(len(args), _CONVERTED.get(getattr(call.function, "__module__", ""), 0))):
-        array, origin = args[i], origins[i]
-        if type(array) is np.ndarray and isinstance(origin, Node) and not call.recorder.dead:
+        array, origin, arrays = args[i], origins[i], call.recorder.arrays
+        lends = isinstance(origin, Node) if type(array) is np.ndarray else type(array) in TYPES
+        if lends and not call.recorder.dead:
+            take: Any = arrays.lend if type(array) is np.ndarray else arrays.given
             try:
-                args[i], origins[i] = call.recorder.arrays.lend(array, origin), TENSOR
+                args[i], origins[i] = take(array, origin), TENSOR
             except NotCovered:
                 return call
     return type(call)(call.frame, call.function, call.origin, tuple(args), tuple(origins),

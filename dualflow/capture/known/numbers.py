@@ -19,8 +19,8 @@ from dualflow.array.tensor import Tensor
 
 from .. import growing, iteration, shadows, templates
 from ..arithmetic import BINARY
-from ..classes import special
-from ..kinds import SCALAR_TYPES, TYPES
+from ..classes import built_in, special
+from ..kinds import NUMERIC, SCALAR_TYPES, TYPES
 from ..ndarrays import calls as numpy_calls
 from ..object_text import text_of_object
 from ..operators import COMPARE, UNARY
@@ -182,6 +182,11 @@ def _conversion(call: Call) -> Plan | None:
         made = made or text_of_object(call.frame, call.args[0], call.origins[0], call.function)
         if made is not None:
             return call.plan(lambda out: made[1], lambda value: made[0])
+    if one and call.function in NUMBERS and isinstance(call.args[0], NUMERIC):
+        value, name = call.args[0], f"__{call.function.__name__}__"
+        if built_in(recorder, value, name, "__index__", "__len__"):
+            recorder.pin(call.origins[0], value)
+            return call.plan(lambda out: CONSTANT)
     values = list(call.args)
     plain = all(
         type(v) in SCALARS or isinstance(v, (enum.Enum, np.dtype, Unchanging)) for v in values

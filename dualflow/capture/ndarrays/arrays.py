@@ -134,7 +134,8 @@ class Arrays:
         elif isinstance(origin, Born):
             found = origin.parts
         elif isinstance(origin, Node):
-            found = self._numbers.get(origin) or self._number(origin, value)
+            found = self._numbers.get(origin)
+            found = self._number(origin, value) if found is None else found
         else:
             found = p.full(shape=(), value=value.item(), dtype=value.dtype)
         if type(found) is not Tensor:
@@ -153,6 +154,17 @@ class Arrays:
         if id(array) in self._lent:
             return p.reshape(made, shape=made.shape)
         self._lent.add(id(array))
+        return made
+
+    def given(self, scalar: Any, origin: Origin) -> Tensor:
+        """A NumPy scalar as the tensor of shape () that functions of dualflow make of it.
+
+        Raises:
+            NotCovered: nobody knows where it came from.
+        """
+        value = self.recorder.notes.value_of(self.tensor(scalar, origin))
+        made = Tensor._wrap(np.asarray(scalar))
+        self.recorder.notes.bind(made, value)
         return made
 
     def known(self, array: np.ndarray) -> Any:

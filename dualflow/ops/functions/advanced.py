@@ -7,6 +7,7 @@ if a slice, None or Ellipsis lies between two of them. A boolean index stands fo
 from __future__ import annotations
 
 import builtins
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,13 +40,13 @@ def _normal_there(x: Tensor, items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _normal_item(item: Any) -> Any:
-    kind = type(item)
+    kind: Any = type(item)
     if item is None or item is Ellipsis or kind is int:
         return item
     if kind is slice or (kind in TENSORS and item.dtype.kind in "biu"):
         return item
-    if isinstance(item, np.integer):
-        return int(item)
+    if isinstance(item, np.integer) or (kind is not bool and isinstance(item, int)):
+        return operator.index(item)  # type: ignore[arg-type]
     if isinstance(item, list):
         item = np.asarray(item)
         item = item.astype(np.int64) if item.size == 0 else item

@@ -28,7 +28,7 @@ from dualflow.base.shapes import as_integer, as_number
 from .. import door
 from .. import primitives as p
 from ..devices import near, on
-from ..operands import TENSORS, tensor
+from ..operands import TENSORS, is_number, number, tensor
 from ..promotion import SCALARS, plan
 from ..rules import check_fill
 from .elementwise import where
@@ -66,10 +66,11 @@ def full(
         if type(value) in TENSORS and value.shape == ():
             found = value.dtype if dtype is None else as_dtype(dtype)
             return p.cast(p.expand(value, shape=as_shape(shape)), dtype=found)
-        if not hasattr(value, "item"):
+        plain = is_number(value)
+        if not plain and not hasattr(value, "item"):
             raise ArgumentError(f"a fill of type {type(value).__name__}",
                                 instead="a Python scalar")  # fmt: skip
-        value = value.item()
+        value = number(value) if plain else value.item()
     found = of_scalar(value) if dtype is None else as_dtype(dtype)
     if python_type(found) is float and type(value) is not complex:
         value = float(value)

@@ -20,7 +20,7 @@ from dualflow.ir.op import Op
 from .. import door
 from .. import primitives as p
 from ..devices import beside, near
-from ..operands import tensor
+from ..operands import KNOWN, is_number, number, tensor
 from ..primitives.indexing import out_of_bounds
 from ..promotion import SCALARS
 from . import advanced
@@ -219,6 +219,8 @@ def write(target: Tensor, value: Any) -> None:
 def fitted(value: Any, shape: Shape, dtype: np.dtype) -> Tensor:
     """`value` as a tensor of `shape` and `dtype`."""
     given = type(value)
+    if given not in KNOWN and is_number(value):
+        return fitted(number(value), shape, dtype)
     if given in SCALARS:
         if python_type(dtype) is float and given is not complex:
             value = float(value)

@@ -16,7 +16,7 @@ from ..draws import default
 from ..functions.movement import as_shape, broadcast_to
 from ..functions.reduction import max as max_
 from ..generator import Generator, ShapeLike, inner_unit
-from ..operands import KNOWN, TENSORS
+from ..operands import KNOWN, NUMBERS, TENSORS
 from ..quantiles import log
 
 Tensor = Any
@@ -28,7 +28,7 @@ def common(shape: OptionalShape, *parameters: Parameter) -> Shape:
     """`shape`, or where it is None the common shape of the parameters; ShapeError where these do
     not broadcast to it, ArgumentError where one is neither a number nor a tensor."""
     for parameter in parameters:
-        if type(parameter) not in KNOWN and not isinstance(parameter, np.generic):
+        if type(parameter) not in KNOWN and not isinstance(parameter, (np.generic, *NUMBERS)):
             raise ArgumentError(f"a parameter of type {type(parameter).__name__}",
                                 why="it is a number or a tensor",
                                 instead="df.asarray(...) of several values")  # fmt: skip
