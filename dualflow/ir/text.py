@@ -9,6 +9,10 @@ import numpy as np
 
 from dualflow.base.records import record
 
+#: An option of texts that do their work in words of whole vectors: passes that look for more
+#: would take three quarters of the time of all passes, for no speed.
+WRITTEN_OUT = "vectors", "written out"
+
 
 @record
 class KernelText:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dualflow.base.digest import hashed
-from dualflow.ir.text import KernelText
+from dualflow.ir.text import WRITTEN_OUT, KernelText
 
 from . import loader
 
@@ -79,7 +79,7 @@ def compile_text(text: KernelText) -> bytes:
     module = translated(text)
     if module is None:
         return import_module("dualflow.runtime.by_numba").compile_text(text)
-    return loader.compile_ir(module, vectorise=True)
+    return loader.compile_ir(module, vectorise=WRITTEN_OUT not in text.options)
 
 
 def translated(text: KernelText) -> str | None:

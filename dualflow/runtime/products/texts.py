@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dualflow.ir.text import KernelText
+from dualflow.ir.text import WRITTEN_OUT, KernelText
 
 WORDS = np.dtype("int64")
 #: How `matmul` reads its right matrix: as it lies, copied into panels, turned, element by element;
@@ -356,13 +356,13 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
 def matmul(dtype: np.dtype) -> KernelText:
     """Batches of products of matrices; the integers are those of the text, in its order."""
     return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 23,
-                 ((dtype, (20,)), (dtype, (21,)), (WORDS, (22,))))  # fmt: skip
+                 ((dtype, (20,)), (dtype, (21,)), (WORDS, (22,))), (WRITTEN_OUT,))  # fmt: skip
 
 
 @lru_cache(maxsize=None)
 def panels(dtype: np.dtype) -> KernelText:
     """Copies of right matrices in panels, for `matmul` to read as PACKED."""
-    return _text("panels", _PANELS, dtype, (dtype, dtype), 12, ())
+    return _text("panels", _PANELS, dtype, (dtype, dtype), 12, (), (WRITTEN_OUT,))
 
 
 @lru_cache(maxsize=None)
@@ -392,7 +392,8 @@ def _text(
     pointers: tuple[np.dtype, ...],
     integers: int,
     scratch: tuple[tuple[np.dtype, tuple[int, ...]], ...],
+    options: tuple[tuple[str, str], ...] = (),
 ) -> KernelText:
     bits = 8 * dtype.itemsize
     source = source.replace("PANEL", f"PANEL{bits}").replace("LANES", f"LANES{bits}")
-    return KernelText(source, name, pointers, (), integers, scratch=scratch)
+    return KernelText(source, name, pointers, (), integers, options, scratch)

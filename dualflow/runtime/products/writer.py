@@ -48,9 +48,10 @@ class Writer:
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         self.builder = ir.IRBuilder(self.function.append_basic_block())
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        self.zero = ir.Constant(self.vector, None)
         self.any = ir.Constant(self.vector, ir.Undefined)
         self.lane = ir.VectorType(SHORT, self.lanes)
+        self.first = ir.Constant(self.lane, None)
 
     def at(self, place: Any, index: Any, kind: ir.Type | None = None) -> Any:
         """The address `index` elements on."""
@@ -63,7 +64,7 @@ class Writer:
     def everywhere(self, value: Any) -> Any:
         """A vector of one element."""
         first = self.builder.insert_element(self.any, value, ir.Constant(SHORT, 0))
-        return self.shuffled(first, self.any, [0] * self.lanes)
+        return self.builder.shuffle_vector(first, self.any, self.first)
 
     def shuffled(self, x: Any, y: Any, lanes: list[int]) -> Any:
         return self.builder.shuffle_vector(x, y, ir.Constant(self.lane, lanes))
@@ -73,7 +74,7 @@ class Writer:
         wide = ir.VectorType(WORD, self.lanes)
         nothing = ir.Constant(wide, ir.Undefined)
         first = self.builder.insert_element(nothing, count, ir.Constant(SHORT, 0))
-        same = self.builder.shuffle_vector(first, nothing, ir.Constant(self.lane, [0] * self.lanes))
+        same = self.builder.shuffle_vector(first, nothing, self.first)
         return self.builder.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), same)
 
     def _named(self, what: str, result: ir.Type, kinds: Sequence[ir.Type], place: bool) -> Any:
