@@ -44,7 +44,8 @@ KNOWN_GAPS: dict[str, str] = {}
 NOT_REPLAYED = frozenset(
     """
 
-    iterators_returned generator_argument not_entered_in_the_middle property_raises_and_getattr_answers
+    iterators_returned generator_argument not_entered_in_the_middle
+    property_raises_and_getattr_answers
     dict_read_before_a_value enum_with_code
     lru_cache_inside
     named_tuple_with_its_own_new weak_references versions indexing numpy_in_the_function
@@ -57,7 +58,8 @@ NOT_REPLAYED = frozenset(
     object_dies_when_it_is_matched truths_that_are_kept pretenders_are_asked_nothing what_iter_gives
     a_name_that_the_call_takes_away
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
-    instances_kept_outside lists_that_change cycle_of_a_generator an_iterator_asked_in_two_ways metaclasses_of_ones_own
+    instances_kept_outside lists_that_change cycle_of_a_generator
+    an_iterator_asked_in_two_ways metaclasses_of_ones_own
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
     integers_with_methods containers_that_hold_themselves copies_of_objects_that_answer_for_all
     arguments_by_name frames_looked_at

@@ -100,9 +100,9 @@ def iterators_before_an_error(compile, see):
 
 def iterators_of_iterators(compile, see):
     names, rates = ["a", "b", "c", "d"], [1.0, 2.0, 3.0, 4.0, 5.0]
-    coming = enumerate(zip(names, rates), 3)
+    coming = enumerate(zip(names, rates, strict=False), 3)
     alone = iter(rates)
-    both = zip(alone, names)
+    both = zip(alone, names, strict=False)
 
     @compile
     def f(x):
@@ -117,7 +117,8 @@ def iterators_of_iterators(compile, see):
 def an_iterator_asked_in_two_ways(compile, see):
     numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
     alone = iter(numbers)
-    pairs, same = zip(alone, "abcdefgh"), zip(alone, alone)
+    pairs = zip(alone, "abcdefgh", strict=False)
+    same = zip(alone, alone, strict=False)
 
     @compile
     def f(x):
