@@ -6,6 +6,7 @@ no cycle.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,18 @@ class Storage:
         array: the root array, of which views show parts; None while it is pending.
         version: how many in-place writes it has seen.
         exposed: whether code outside dualflow may write it (adopted without a copy, or exported).
-        note: what a recording or co-executing mode knows of its contents; None elsewhere.
+        note: what a co-executing mode knows of its contents; None elsewhere.
+        number: that of no other piece, also of those that are dead.
     """
 
-    __slots__ = ("__weakref__", "array", "exposed", "note", "version")
+    __slots__ = ("__weakref__", "array", "exposed", "note", "number", "version")
 
     def __init__(self, array: np.ndarray | None, exposed: bool = False) -> None:
         self.array = array
         self.exposed = exposed
         self.version = 0
         self.note: Any = None
+        self.number = next(_numbers)
+
+
+_numbers = count()

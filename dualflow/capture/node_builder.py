@@ -59,16 +59,13 @@ class NodeBuilder(GraphBuilder):
             (value,) = self.made(_EXPAND, (value,), {"shape": shape}, types, line)
         return value
 
-    def constant(
-        self,
-        value: Number,
-        dtype: np.dtype,
-        shape: Shape,
-        line: SourceLine | None = None,
-    ) -> Value:
-        """A Python scalar as it is beside a tensor of `dtype` and `shape`."""
+    def constant(self, value: Number, type_: TensorType, line: SourceLine | None = None) -> Value:
+        """A Python scalar as it is beside a tensor of that type."""
+        shape, dtype = type_
         attributes = {"shape": shape, "value": scalar_of(value, dtype), "dtype": dtype}
-        return self.made(_FULL, (), attributes, (tensor_type(shape, dtype),), line)[0]
+        node = Node(_FULL, (), attributes, (type_,), line)
+        self.nodes.append(node)
+        return node.results[0]
 
 
 @lru_cache(maxsize=20_000)
@@ -79,7 +76,10 @@ def tensor_type(shape: Shape, dtype: np.dtype) -> TensorType:
 
 def scalar_of(value: Number, dtype: np.dtype) -> Number:
     """The Python scalar of the kind of `dtype` that `value` becomes beside a tensor of it."""
-    return python_type(dtype)(value)
+    return _python_type(dtype)(value)
+
+
+_python_type = lru_cache(maxsize=None)(python_type)
 
 
 def attributes_key(attributes: dict[str, Any]) -> tuple[Any, ...]:

@@ -16,7 +16,6 @@ import numpy as np
 from dualflow.array.storage import Storage, may_share
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import Number, float64, is_float
-from dualflow.base.shapes import Shape
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.graph import Graph, Node, Value
 from dualflow.ir.op import Op
@@ -28,8 +27,6 @@ from dualflow.ops.promotion import SCALARS, operand_dtypes
 from .node_builder import NodeBuilder, prune, tensor_type
 
 ChainKey = tuple[Any, ...]
-#: So many memories are remembered before it is looked which are dead.
-_MANY = 1000
 
 
 class Owner(Protocol):
@@ -71,13 +68,14 @@ class Base:
         written: whether it was written to.
     """
 
-    chain: ChainKey = ()
-    array: np.ndarray | None = None
-    views: dict[ChainKey, Value] | None = None
-    written = False
+    __slots__ = ("array", "chain", "input", "value", "views", "written")
 
     def __init__(self, value: Value) -> None:
         self.input = self.value = value
+        self.chain: ChainKey = ()
+        self.array: np.ndarray | None = None
+        self.views: dict[ChainKey, Value] | None = None
+        self.written = False
 
 
 @final
@@ -102,12 +100,10 @@ class Notes:
         self.places: list[ref[Any]] = []
         self.device = "cpu" if door.state.device is None else door.state.device
         self._places = 0  # results whose place was looked at
-        # by the id of a storage, with a weak reference that tells whether the id still means it (a
-        # WeakKeyDictionary takes five times as long): memories that are known as a whole, as most
-        # are, for they were born here; and those of which views are known
-        self._roots: dict[int, tuple[ref[Storage], Base]] = {}
-        self._parts: dict[int, tuple[ref[Storage], list[Base]]] = {}
-        self._many = _MANY
+        # by the number of a storage: memories that are known as a whole, as most are, for they were
+        # born here (their value alone, up to the first view or write); and those of which views are
+        self._roots: dict[int, Value | Base] = {}
+        self._parts: dict[int, list[Base]] = {}
         self._outside: list[tuple[Base, bool]] = []  # with: exposed to other storages' tensors
 
     # Values ---------------------------------------------------------------------------------
@@ -117,16 +113,15 @@ class Notes:
         if self.places and type(chain := tensor._view) is views.Moved and not chain.place.pinned:
             return views.read(self._adding(line), chain.place.value, chain[chain.until :])
         storage = tensor._storage
-        entry = self._roots.get(id(storage))
-        if entry is None or entry[0]() is not storage:
-            base, rest = self._find(tensor)
-            if not rest:
-                return base.value
+        found = None if storage is None else self._roots.get(storage.number)
+        if type(found) is Value and not tensor._chain:
+            return found
+        if type(found) is Base:
+            base, rest = found, tensor._view
         else:
-            base = entry[1]
-            if not tensor._chain:
-                return base.value
-            rest = tensor._view
+            base, rest = self._find(tensor)
+        if not rest:
+            return base.value
         key = chain_key(rest)
         if base.views is None:
             base.views = {}
@@ -144,17 +139,16 @@ class Notes:
     def _of(self, storage: Storage) -> list[Base] | None:
         """The bases of a storage."""
         root = self._root(storage)
-        if root is not None:
-            return [root]
-        entry = self._parts.get(id(storage))
-        return entry[1] if entry is not None and entry[0]() is storage else None
+        return self._parts.get(storage.number) if root is None else [root]
 
     def knows(self, tensor: Tensor) -> bool:
         """Whether `tensor` was made here, or is an input already."""
         storage = tensor._storage
-        if self._root(storage) is not None:
+        if storage is None:
+            return False
+        if storage.number in self._roots:
             return True
-        bases = None if storage is None else self._of(storage)
+        bases = self._parts.get(storage.number)
         if bases is None:
             return False
         key = chain_key(tensor._view)
@@ -169,18 +163,24 @@ class Notes:
 
     def meet(self, tensor: Tensor) -> None:
         """Make `tensor` an input now, if it is unknown: before it is written to."""
-        if not self.broken and self._root(tensor._storage) is None:
+        storage = tensor._storage
+        if not self.broken and (storage is None or storage.number not in self._roots):
             self._find(tensor)
 
-    def _root(self, storage: Storage | None) -> Base | None:
+    def _root(self, storage: Storage) -> Base | None:
         """The base of a memory that is known as a whole."""
-        entry = self._roots.get(id(storage))
-        return entry[1] if entry is not None and entry[0]() is storage else None
+        found = self._roots.get(storage.number)
+        if type(found) is Value:
+            found = self._roots[storage.number] = Base(found)
+        return found  # type: ignore[return-value]
 
     def _find(self, tensor: Tensor) -> tuple[Base, views.Chain]:
         """The base from which `tensor` is read, and the chain from there."""
         storage = tensor._memory()
-        bases = self._of(storage)
+        root = self._root(storage)
+        if root is not None:
+            return root, tensor._view
+        bases = self._parts.get(storage.number)
         if bases is not None:
             key = chain_key(tensor._view)
             for base in bases:
@@ -192,9 +192,9 @@ class Notes:
         base = Base(self.owner.on_input(tensor))
         base.chain, base.array = chain_key(tensor._view), tensor.array
         if not base.chain and bases is None:
-            self._roots[id(storage)] = ref(storage), base
+            self._roots[storage.number] = base
         elif bases is None:
-            self._parts[id(storage)] = ref(storage), [base]
+            self._parts[storage.number] = [base]
         else:
             bases.append(base)
         self._check_overlap(base, storage)
@@ -245,7 +245,7 @@ class Notes:
             return
         operands = tuple([self.value_of(tensor, line) for tensor in inputs])
         made: tuple[Tensor, ...] = out if isinstance(out, tuple) else (out,)
-        node = Node(op, operands, dict(attributes), tuple(map(type_of, made)), line)
+        node = Node(op, operands, dict(attributes), tuple([type_of(x) for x in made]), line)
         self.builder.nodes.append(node)
         for tensor, value in zip(made, node.results, strict=True):
             self.bind(tensor, value)
@@ -272,7 +272,7 @@ class Notes:
         for i, dtype in enumerate(operand_dtypes(op, tuple(kinds))):
             value = values[i]
             if value is None:
-                values[i] = self._scalar(operands[i], i, dtype, type_.shape, line)
+                values[i] = self._scalar(operands[i], i, dtype, type_, line)
             elif value.type is not type_ or dtype is not type_.dtype:
                 values[i] = self.builder.fit(value, dtype, type_.shape, line)
         node = Node(op, tuple(values), {}, (type_,), line)
@@ -322,11 +322,7 @@ class Notes:
         storage = tensor._storage
         if storage is None:
             storage = tensor._memory()
-        roots = self._roots
-        roots[id(storage)] = ref(storage), Base(value)
-        if len(roots) > self._many:  # most of them are dead
-            self._roots = {key: kept for key, kept in roots.items() if kept[0]() is not None}
-            self._many = max(_MANY, 2 * len(self._roots))
+        self._roots[storage.number] = value
 
     # Nodes ----------------------------------------------------------------------------------
 
@@ -339,15 +335,17 @@ class Notes:
         value: Number,
         position: int,
         dtype: np.dtype,
-        shape: Shape,
+        beside: TensorType,
         line: SourceLine | None,
     ) -> Value:
+        """An operand that is a Python scalar, where the result is one like `beside`."""
         hidden = self.owner.on_scalar(value, position)
         if hidden is not None:
             if is_float(dtype):  # as Python's float(), also for integers of more than 53 bits
                 hidden = self.builder.fit(hidden, float64, (), line)
-            return self.builder.fit(hidden, dtype, shape, line)
-        return self.builder.constant(value, dtype, shape, line)
+            return self.builder.fit(hidden, dtype, beside.shape, line)
+        type_ = beside if dtype is beside.dtype else tensor_type(beside.shape, dtype)
+        return self.builder.constant(value, type_, line)
 
     def _adding(self, line: SourceLine | None) -> Callable[..., Value]:
         def add(op: Op, *operands: Value, **attributes: Any) -> Value:
@@ -409,4 +407,4 @@ def is_view(out: Any, of: Tensor) -> bool:
 
 def chain_key(chain: views.Chain) -> ChainKey:
     """Equal for chains that show the same part of a root."""
-    return tuple((op.name, *attributes, *attributes.values()) for op, attributes in chain)
+    return tuple([(op.name, *attributes, *attributes.values()) for op, attributes in chain])

@@ -26,8 +26,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 @final
 class Recording:
-    """See `ops.door.Mode`. The frames of this class and the door are no user's, so that the search
-    for the line begins above them: making a frame visible costs 0.1 us."""
+    """See `ops.door.Mode`. The frames of this class, of the door and of who calls it are no user's,
+    so the search for the line begins above them: making a frame visible costs 0.1 us."""
 
     name = "record"
 
@@ -44,7 +44,7 @@ class Recording:
                     if not away and is_view(out, inputs[0]):  # which the line is not noted of
                         self.notes.meet(inputs[0])
                         return out
-                self.notes.apply(op, inputs, attributes, out, user_line(sys._getframe(2)))
+                self.notes.apply(op, inputs, attributes, out, user_line(sys._getframe(3)))
             except Exception as error:
                 self._failed(error)
         return out
@@ -53,7 +53,7 @@ class Recording:
         out = self.eager.elementwise(op, operands)
         if not self.recorder.dead:
             try:
-                self.notes.elementwise(op, operands, out, user_line(sys._getframe(2)))
+                self.notes.elementwise(op, operands, out, user_line(sys._getframe(3)))
             except Exception as error:
                 self._failed(error)
         return out
@@ -84,7 +84,7 @@ class Recording:
         self.eager.write(target, value)
         try:
             if not recorder.dead:
-                self.notes.write(target, value, user_line(sys._getframe(2)))
+                self.notes.write(target, value, user_line(sys._getframe(3)))
         except Exception as error:
             self._failed(error)
 

@@ -25,7 +25,7 @@ from dualflow.ops import primitives as p
 from dualflow.ops.devices import Device
 from dualflow.ops.promotion import plan
 
-from ..node_builder import NodeBuilder, prune
+from ..node_builder import NodeBuilder, prune, tensor_type
 
 if TYPE_CHECKING:
     from .segments import Record
@@ -195,7 +195,7 @@ def _promoted(
     found = []
     for x, dtype in zip(operands, dtypes, strict=True):
         if type(x) is Constant:
-            found.append(builder.constant(x.value, dtype, shape, line))
+            found.append(builder.constant(x.value, tensor_type(shape, dtype), line))
         else:
             value = hidden(x) if type(x) is Hidden else x
             found.append(builder.fit(value, dtype, shape, line))
