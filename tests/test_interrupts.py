@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import time
 
 import numpy as np
@@ -157,3 +158,64 @@ def test_while_the_helper_is_asked(nothing_kept, monkeypatch, owner, name):
     replayed(fast, x, np.tanh(x.numpy()) * 3 - len(name))
     other = df.compile(lambda x: df.tanh(x) * 5 - len(name))
     replayed(other, x, np.tanh(x.numpy()) * 5 - len(name))
+
+
+class LateError(Exception):
+    pass
+
+
+def late(*_):
+    raise LateError
+
+
+@pytest.fixture
+def timeout():
+    """What a timeout does: a signal whose handler raises."""
+    before = signal.signal(signal.SIGUSR1, late)
+    yield lambda *_: signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def beginning(function, first):
+    """`function`, at whose beginning something else is called."""
+
+    def run(*args, **kwargs):
+        first()
+        return function(*args, **kwargs)
+
+    return run
+
+
+@pytest.mark.parametrize("way", ["replay", "co-execute"])
+def test_a_timeout_in_a_compiler_is_no_failure_of_it(monkeypatch, timeout, way):
+    fast = df.compile(lambda x: x * 2 + 1, wait=True)
+    if way == "co-execute":
+        fast._stop = Reason("only co-execution is under test", None)
+    x, errors = df.tensor([1.0, 2.0]), df.stats()["compiler_errors"]
+    with monkeypatch.context() as patched:
+        for module in (blocks, pipeline):
+            made = beginning(module.compile_graph, timeout)
+            patched.setattr(module, "compile_graph", made)
+        with pytest.raises(LateError):
+            fast(x)
+    for _ in range(2):
+        assert fast(x).tolist() == [3.0, 5.0]
+    assert df.stats()["compiler_errors"] == errors
+
+
+def test_a_timeout_in_a_guard_or_a_program_is_no_answer(timeout):
+    fast = df.compile(lambda x: x * 2 + 1, wait=True)
+    x = df.tensor([1.0, 2.0])
+    for _ in range(2):
+        fast(x)
+    (alternative,) = fast._root.alternatives
+    namespace = alternative.block.call.__globals__
+    for name in ("settings", "run"):
+        before = namespace[name]
+        namespace[name] = beginning(before, timeout)
+        fast._whole = None
+        with pytest.raises(LateError):
+            fast(x)
+        namespace[name] = before
+    assert fast(x).tolist() == [3.0, 5.0]
+    assert fast.stats()["recordings"] == 1

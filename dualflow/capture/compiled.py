@@ -21,6 +21,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
+from dualflow.base.interrupts import pass_on
 from dualflow.ops import door
 from dualflow.runtime.behind import machine_under_way
 
@@ -378,6 +379,7 @@ class CompiledFunction:
             if self._wait:
                 block.link()
         except Exception as error:
+            pass_on(error)
             block.failed = error
             if config.active().on_compiler_error == "raise":
                 count("compiler_errors")

@@ -17,6 +17,7 @@ from weakref import finalize, ref
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.interrupts import pass_on
 from dualflow.ops import door
 
 from .ndarrays.arrays import adopted
@@ -54,7 +55,7 @@ class Emitter:
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = {
             "MISS": MISS, "RAISED": RAISED, "PYTHON": PYTHON, "FITS": FITS, "Tensor": Tensor,
-            "new": object.__new__, "state": door.state, "copyto": np.copyto,
+            "new": object.__new__, "state": door.state, "copyto": np.copyto, "pass_on": pass_on,
         }  # fmt: skip
         self.indent = 1
         self._names: dict[Node, str] = {}

@@ -14,6 +14,7 @@ from typing import Any, final
 
 from dualflow.base import config
 from dualflow.base.counters import count
+from dualflow.base.interrupts import pass_on
 from dualflow.base.source import SourceLine, user_line
 from dualflow.ir.op import Op
 from dualflow.ops.door import away
@@ -110,6 +111,7 @@ class Recording:
         return outcome
 
     def _failed(self, error: Exception) -> None:
+        pass_on(error)
         count("compiler_errors")
         self.recorder.refuse(f"the recorder failed: {type(error).__name__}: {error}")
         if config.active().on_compiler_error == "raise":

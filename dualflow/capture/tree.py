@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dualflow.base.interrupts import pass_on
+
 from .blocks import Block, outcome_key
 from .emit import MISS, PYTHON, RAISED, Marker
 
@@ -89,6 +91,7 @@ def _link(block: Block) -> Marker | None:
             return NOT_READY
         block.link()
     except Exception as error:
+        pass_on(error)
         block.failed = error
         return FAILED
     return None

@@ -100,7 +100,7 @@ class Circumstances(NamedTuple):
     def close(self, emitter: Emitter) -> None:
         """The end of what fails where guards do not fit."""
         emitter.indent -= 1
-        emitter.line("except GuardErrors: return MISS")
+        emitter.line("except GuardErrors as error: pass_on(error); return MISS")
         emitter.namespace["GuardErrors"] = GUARD_ERRORS
 
     def guards(
@@ -174,7 +174,7 @@ class Program(NamedTuple):
             return [f"{texts[i]}.copy()" if i >= 0 else "" for i in self.outputs]
         out = emitter.name()
         emitter.line(f"try: {out} = run(({''.join(text + ', ' for text in texts)}))")
-        emitter.line(f"except Exception: {undo}return RAISED")
+        emitter.line(f"except Exception as error: {undo}pass_on(error); return RAISED")
         return [f"{out}[{i}]" for i in range(len(self.outputs))]
 
 
@@ -325,7 +325,7 @@ class Leaf(NamedTuple):
             for node in late:
                 emitter.node(node)
             emitter.indent -= 1
-            emitter.line(f"except Exception: {undo}return RAISED")
+            emitter.line(f"except Exception as error: {undo}pass_on(error); return RAISED")
         under.close(emitter)
         made = dict(zip(self.outputs, names[len(self.numbers) :], strict=True))
         writer = Writer(emitter, self.plans, made)

@@ -16,6 +16,7 @@ from typing import Any
 
 from dualflow.base import config
 from dualflow.base.counters import count
+from dualflow.base.interrupts import interrupts, pass_on
 from dualflow.base.records import entity
 from dualflow.ir.graph import Graph
 from dualflow.ir.kernel import Kernel
@@ -122,7 +123,7 @@ class Behind:
         self.name, self._here, self._prepare = name, here, prepare
         self._planned: Planned | None = None
         self._made: Any = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._lock = threading.Lock()
         self._job: helper.Job | None = None
         self._stored = name is not None and cache.holds(name, cache.PLAN)
@@ -184,11 +185,11 @@ class Behind:
             if self._made is None:
                 try:
                     planned, images = self._taken()
-                except Exception as failure:
-                    self._failure = failure
-                    raise
-                except BaseException:  # an interrupt: what the helper made may be lost
-                    self._job = None
+                except BaseException as error:
+                    if interrupts(error):
+                        self._job = None  # what the helper made may be lost
+                    else:
+                        self._failure = error
                     raise
                 self._job = None
                 self._made = self._prepare(planned, images)
@@ -242,7 +243,8 @@ def _read(name: str) -> Planned | Unplanned | None:
         return None
     try:
         planned = pickle.loads(kept)
-    except Exception:  # whatever pickle meets: written by something else under this name
+    except Exception as error:  # whatever pickle meets: written by something else under this name
+        pass_on(error)
         count("cache_rebuilds")
         return None
     count("plans_loaded")

@@ -11,6 +11,7 @@ import threading
 
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
+from dualflow.base.interrupts import pass_on
 from dualflow.ir.text import KernelText
 
 from . import cache
@@ -114,6 +115,7 @@ class Build:
         try:
             return compile_text(self.text)
         except Exception as error:  # whatever Numba and LLVM raise; told to the user in `address`
+            pass_on(error)
             self.failure = f"{type(error).__name__}: {error}"
             return None
 

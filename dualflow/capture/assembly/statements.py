@@ -210,11 +210,12 @@ class Assembler:
             or node.finalbody
         ):
             raise Other("try")
-        if _misses(handler.body):
+        body = [line for line in handler.body if not _passes_on(line)]
+        if _misses(body):
             label = self._miss
         else:
             label = self._code.label()
-            self._handlers.append((label, self._outer, handler.body))
+            self._handlers.append((label, self._outer, body))
         outer, self._outer = self._outer, label
         self._code.handle(label)
         self._body(node.body)
@@ -263,6 +264,14 @@ class Assembler:
             kind = _KINDS.get(getattr(self._names.known(dtype), "name", ""))
             node = node if kind is None else number
         return kind or machine.ARRAY_INPUT, self._values(node)
+
+
+def _passes_on(node: ast.stmt) -> bool:
+    """Whether a line asks for interrupts, which come between lines of Python alone."""
+    match node:
+        case ast.Expr(ast.Call(func=ast.Name("pass_on"))):
+            return True
+    return False
 
 
 def _misses(body: list[ast.stmt]) -> bool:

@@ -22,6 +22,7 @@ from dualflow.array.eager import EagerMode, read_only, view_of
 from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.errors import refusal
+from dualflow.base.interrupts import interrupts
 from dualflow.base.source import user_line
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
@@ -404,10 +405,9 @@ class CoexecuteMode:
                 self._run = following
                 run.close()
                 self._execution.execute(run)
-            except Exception:
-                raise
-            except BaseException:  # an interrupt
-                complete(run)
+            except BaseException as error:
+                if interrupts(error):
+                    complete(run)
                 raise
 
     def finish(self) -> None:

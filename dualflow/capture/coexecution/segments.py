@@ -21,6 +21,7 @@ from dualflow.array.arrays import copied
 from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
+from dualflow.base.interrupts import pass_on
 from dualflow.base.source import SourceLine
 from dualflow.ir.graph import Graph
 from dualflow.ir.types import View
@@ -138,6 +139,7 @@ class Record:
                 return None
             program.finish()
         except Exception as cause:
+            pass_on(cause)
             self._programs[key] = cause
             stats.failed(cause)
             return None

@@ -75,7 +75,7 @@ def write(locks: dict[Node, Any], emitter: Emitter) -> None:
     emitter.indent += 1
     names = [emitter.node(node) for node in locks]
     emitter.indent -= 1
-    emitter.line("except GuardErrors: return MISS")
+    emitter.line("except GuardErrors as error: pass_on(error); return MISS")
     kinds = [emitter.constant(type(lock)) for lock in locks.values()]
     for name, kind in zip(names, kinds, strict=True):
         emitter.line(f"if type({name}) is not {kind}: return MISS")

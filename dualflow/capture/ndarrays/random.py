@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualflow.base.interrupts import pass_on
 from dualflow.ir.types import TensorType
 
 from ..kinds import SCALAR_TYPES
@@ -106,8 +107,9 @@ def drawn(calls: tuple[tuple[Any, ...], ...]) -> tuple[list[np.ndarray] | None, 
             if made.shape != type_.shape or made.dtype != type_.dtype:
                 raise ValueError(f"{name} gave another type or shape")
             found.append(made)
-    except Exception:
+    except Exception as error:
         undo()
+        pass_on(error)
         return None, undo
     return found, undo
 
