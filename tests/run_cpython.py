@@ -1,16 +1,17 @@
 """CPython's own language tests with each test method decorated by `df.compile`.
 
-Every method of the interpreter's `test` package runs plainly and decorated, in two processes and
-twice in each, and must come out alike: `python tests/run_cpython.py [test_dict ...]`.
+Every method of the interpreter's `test` package (of doctests, what runs them) runs plainly and
+decorated, in two processes and twice in each, and must come out alike each time:
+`python tests/run_cpython.py [test_dict ...]`.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,19 +54,23 @@ OTHERWISE = frozenset(
     + [f"test.test_itertools.TestBasicOps.test_{name}_tuple_reuse" for name in
        ("zip", "combinations", "combinations_with_replacement", "permutations", "product")]
 )  # fmt: skip
-TWICE = 2
+TIMES = 2
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 class Outcomes(unittest.TestResult):
-    """What became of each test, by its name."""
+    """What became of each test, by its name and `suffix`."""
 
-    def __init__(self) -> None:
+    def __init__(self, suffix: str) -> None:
         super().__init__()
+        self._suffix = suffix
         self.by_name: dict[str, str] = {}
         self.told: dict[str, str] = {}
 
     def _note(self, test: Any, what: str, error: Any = None) -> None:
-        name = test.id()
+        name = test.id() + self._suffix
+        if error is not None:
+            what += f": {error[0].__name__}: {_ADDRESS.sub('0x', str(error[1]))}"
         self.by_name[name] = max(self.by_name.get(name, ""), what)
         if error is not None:
             self.told[name] = self._exc_info_to_string(error, test)  # type: ignore[attr-defined]
@@ -77,17 +82,17 @@ class Outcomes(unittest.TestResult):
         self._note(test, "skipped")
 
     def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
-        self._note(test, f"failed: {err[0].__name__}", err)
+        self._note(test, "failed", err)
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802
-        self._note(test, f"raised: {err[0].__name__}", err)
+        self._note(test, "raised", err)
 
     def addExpectedFailure(self, test: Any, err: Any) -> None:  # noqa: N802
         self._note(test, "expected failure")
 
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
         if err is not None:
-            self._note(test, f"sub-test: {err[0].__name__}", err)
+            self._note(test, "sub-test", err)
 
 
 def _cases(suite: Any) -> Iterator[unittest.TestCase]:
@@ -98,51 +103,37 @@ def _cases(suite: Any) -> Iterator[unittest.TestCase]:
             yield test
 
 
-def _repeated(method: Any, compiled: list[Any] | None) -> Any:
-    """A test method that runs `method` twice, compiled where a list collects what was."""
-    if compiled is not None:
-        method = df.compile(method)
-        compiled.append(method)
-
-    @functools.wraps(method)
-    def run(self: Any) -> None:
-        for _ in range(TWICE):
-            method(self)
-
-    for name in ("__unittest_expecting_failure__", "__unittest_skip__", "__unittest_skip_why__"):
-        if hasattr(method, name):
-            setattr(run, name, getattr(method, name))
-    return run
-
-
-def _wrap(suite: unittest.TestSuite, compiled: list[Any] | None) -> None:
-    seen: set[tuple[type, str]] = set()
+def _decorate(suite: unittest.TestSuite) -> list[Any]:
+    """Decorate the method of each test, where the class that defines it holds it."""
+    compiled: dict[tuple[type, str], Any] = {}
     for case in _cases(suite):
         name = getattr(case, "_testMethodName", "")
-        for cls in type(case).__mro__:
-            method = vars(cls).get(name)
-            if method is not None:
-                if (cls, name) not in seen and isinstance(method, types.FunctionType):
-                    if not method.__code__.co_flags & 0x80:  # a coroutine is awaited by its runner
-                        setattr(cls, name, _repeated(method, compiled))
-                    seen.add((cls, name))
-                break
+        cls = next((cls for cls in type(case).__mro__ if name in vars(cls)), None)
+        method = vars(cls)[name] if cls is not None else None
+        if cls is not None and isinstance(method, types.FunctionType):
+            compiled[cls, name] = df.compile(method)
+            setattr(cls, name, compiled[cls, name])
+    return list(compiled.values())
 
 
 def run_here(module: str, way: str) -> dict[str, Any]:
-    """The outcomes of all test methods of a module in this process."""
+    """The outcomes of all test methods of a module in this process, each time."""
     warnings.simplefilter("ignore")
-    made = unittest.TestLoader().loadTestsFromName("test." + module)
-    made = unittest.TestSuite(case for case in _cases(made) if type(case).__module__ != "doctest")
-    compiled: list[Any] | None = [] if way == "compiled" else None
-    _wrap(made, compiled)
-    result = Outcomes()
-    made.run(result)
+    suite = unittest.TestLoader().loadTestsFromName("test." + module)
+    compiled = _decorate(suite) if way == "compiled" else []
+    results = [Outcomes(f" #{i + 1}" if i else "") for i in range(TIMES)]
+    unittest.TestSuite._cleanup = False  # type: ignore[attr-defined]
+    for result in results:
+        suite.run(result)
     ways: dict[str, int] = {}
-    for function in compiled or ():
+    for function in compiled:
         for name, count in function.stats().items():
             ways[name] = ways.get(name, 0) + count
-    return {"outcomes": result.by_name, "told": result.told, "ways": ways}
+    outcomes, told = {}, {}
+    for result in results:
+        outcomes |= result.by_name
+        told |= result.told
+    return {"outcomes": outcomes, "told": told, "ways": ways}
 
 
 def run(module: str, way: str, limit: float = 300) -> dict[str, Any]:

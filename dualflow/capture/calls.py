@@ -16,6 +16,7 @@ from weakref import ref
 import numpy as np
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.source import inside_package
 
 from . import chosen, construct, tables
 from .classes import special
@@ -199,12 +200,14 @@ def find(call: Call) -> Plan | None:
         f.__self__, (types.ModuleType, type, type(None))
     ):
         return _builtin_method(call)
+    if kind is types.MethodWrapperType and f.__name__ == "__call__":  # a metaclass goes on to it
+        return construct.by_type(call.of(f.__self__, CONSTANT))
     if isinstance(f, type):
         recorder.pin(origin, f)
         handler = tables.TABLE.get(f)
         if handler is None:
             return construct.plan(call)
-        return handler(call) if fits(call, f) else None
+        return _handled(handler, call, f)
     if kind is functools.partial:
         return _partial(call)
     if kind is ref:
@@ -218,13 +221,30 @@ def find(call: Call) -> Plan | None:
     if handler is not None:
         if not isinstance(origin, Born):
             recorder.pin(origin, f)
-        return handler(call) if fits(call, f) else None
+        return _handled(handler, call, f)
     handler = known_values.handler(f)
     if handler is not None:
         recorder.pin(origin, f)
         return handler(call)
     call.refuse()
     return None
+
+
+def _handled(handler: Handler, call: Call, function: Any) -> Plan | None:
+    """The plan of a call that `function` takes, by its handler; None if that does not expect its
+    arguments where they are."""
+    if not fits(call, function):
+        return None
+    try:
+        return handler(call)
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is None or not inside_package(trace.tb_frame.f_code.co_filename):
+            raise  # of what it asked of the user's objects
+        call.refuse(f"a call of {call.name} with such arguments")
+        return None
 
 
 def _method(call: Call) -> Plan | None:
@@ -276,7 +296,7 @@ def _builtin_method(call: Call) -> Plan | None:
         return None
     recorder.typed(owner_origin, owner)
     inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
-    return handler(inner) if fits(inner, getattr(type(owner), f.__name__)) else None
+    return _handled(handler, inner, getattr(type(owner), f.__name__))
 
 
 def _dereferenced(call: Call) -> Plan | None:
@@ -355,7 +375,7 @@ def _handler(call: Call) -> Handler:
         found = construct.replaced
     handler = found or known_logging.handler(f) or known_values.handler(f)
     if handler is not None:
-        return lambda call: handler(call) if fits(call, f) else None
+        return lambda call: _handled(handler, call, f)
     return known.trusting(f) if trusted(f) else twin
 
 

@@ -29,7 +29,8 @@ def class_with_hooks(maker: Statements, node: ast.ClassDef) -> list[ast.stmt]:
     Raises:
         Refused: its body does more than to bind names to values.
     """
-    slot = maker.local(node.name)
+    name = maker.mangled(node.name)
+    slot = maker.local(name)
     decorators = [maker.e(decorator) for decorator in node.decorator_list]
     bases = [maker.e(base) for base in node.bases]
     if any(keyword.arg != "metaclass" for keyword in node.keywords):
@@ -56,10 +57,10 @@ def class_with_hooks(maker: Statements, node: ast.ClassDef) -> list[ast.stmt]:
     hook = maker.hook(node, "class_made", slot, parts, pinned, numbers, *by)
     made.decorator_list = [hook]
     found: list[ast.stmt] = [made]
-    kind = maker.kind(node.name)
+    kind = maker.kind(name)
     if kind != "local":
-        load = at(ast.Name(node.name, ast.Load()), node)
-        stored = maker.hook(node, f"store_{kind}", slot, node.name, load)
+        load = at(ast.Name(name, ast.Load()), node)
+        stored = maker.hook(node, f"store_{kind}", slot, name, load)
         found.append(at(ast.Expr(stored), node))
     return found
 
@@ -73,7 +74,7 @@ def _statement(
     ):
         return [node]
     if isinstance(node, ast.ClassDef):
-        scope[node.name] = maker.slot()
+        scope[maker.mangled(node.name)] = maker.slot()
         with _inside(maker, scope):
             return class_with_hooks(maker, node)
     if isinstance(node, ast.FunctionDef):
@@ -108,16 +109,17 @@ def _check(maker: Statements, value: ast.expr, scope: dict[str, int], bound: set
 
 
 def _method(maker: Statements, node: ast.FunctionDef, scope: dict[str, int]) -> list[ast.stmt]:
+    name = maker.mangled(node.name)
     accessor = [  # @name.setter
         decorator for decorator in node.decorator_list
         if isinstance(decorator, ast.Attribute) and isinstance(decorator.value, ast.Name)
-        and decorator.value.id == node.name and node.name in scope
+        and decorator.value.id == name and name in scope
     ]  # fmt: skip
     if accessor and len(node.decorator_list) == 1 and not node.args.defaults:
         return [node]
     before = dict(scope)
-    scope[node.name] = maker.slot()
-    with _inside(maker, before | {node.name: scope[node.name]}):
+    scope[name] = maker.slot()
+    with _inside(maker, before | {name: scope[name]}):
         return maker.s_FunctionDef(node)
 
 

@@ -11,13 +11,19 @@ import copy
 from types import CodeType
 from typing import Any, TypeVar
 
+from .private_names import mangled
+
 FRAME = "_df_"  # the one hidden free variable
 CONSTANT = 0  # the slot of constants
 
 #: names whose use means that a function looks at its own frame, which a copy cannot fake
-FRAME_READERS = frozenset(
-    ["locals", "eval", "exec", "vars", "dir", "globals", "_getframe", "currentframe", "breakpoint"]
-)
+FRAME_READERS = frozenset(["locals", "eval", "exec", "vars", "dir", "globals"])
+#: names whose use, in functions within it too, means that it looks at frames, its own among them
+_STACK_READERS = frozenset(
+    ["_getframe", "_current_frames", "currentframe", "breakpoint", "set_trace", "settrace",
+     "setprofile", "f_back", "f_locals", "f_lineno", "tb_frame", "gi_frame", "walk_stack",
+     "walk_tb", "extract_stack", "print_stack", "format_stack", "clear_frames", "capture_locals"]
+)  # fmt: skip
 Shape = int | tuple[Any, ...]
 N = TypeVar("N", bound=ast.AST)
 
@@ -44,6 +50,15 @@ def where_named(node: N, attribute: ast.expr) -> N:
     moved.lineno = attribute.end_lineno  # type: ignore[attr-defined]
     moved.col_offset = (attribute.end_col_offset or 0) - len(attribute.attr)  # type: ignore[attr-defined]
     return moved
+
+
+def check_frames(function: ast.AST) -> None:
+    """Refuse a function that looks at frames: it would see hooks, and what they hold."""
+    for node in ast.walk(function):
+        for field in ("id", "attr", "arg"):
+            name = getattr(node, field, None)
+            if name in _STACK_READERS:
+                raise Refused(f"{name} looks at frames", node.lineno)  # type: ignore[attr-defined]
 
 
 class Expressions:
@@ -93,9 +108,7 @@ class Expressions:
 
     def mangled(self, name: str) -> str:
         """An attribute's name as the compiler would mangle it inside a class."""
-        if self.cls and name.startswith("__") and not name.endswith("__"):
-            return "_" + self.cls.lstrip("_") + name
-        return name
+        return mangled(name, self.cls)
 
     def hook(self, where: ast.AST, name: str, *arguments: Any) -> ast.Call:
         """A call of the frame's method `name`; numbers, strings and tuples become constants."""
@@ -234,7 +247,8 @@ class Expressions:
     # Parts of objects -----------------------------------------------------------------------
 
     def x_Attribute(self, node: ast.Attribute, to: int | None) -> tuple[ast.expr, int]:  # noqa: N802
-        if node.attr in FRAME_READERS:
+        of = node.value.id if isinstance(node.value, ast.Name) else ""
+        if node.attr in FRAME_READERS and (node.attr != "eval" or of == "builtins"):
             raise Refused(f"{node.attr} looks at the frame", node.lineno)
         value, so = self.e(node.value)
         slot, where = self.into(to), where_named(node, node)
@@ -346,7 +360,7 @@ class Expressions:
         made.defaults = [default[0] for default in plain]
         made.kw_defaults = [default and default[0] for default in named]
         by_name = tuple(
-            (arg.arg, default[1])
+            (self.mangled(arg.arg), default[1])
             for arg, default in zip(node.kwonlyargs, named, strict=True)
             if default
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import types
 from abc import ABCMeta
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, final
 from warnings import catch_warnings
 
@@ -35,6 +35,7 @@ from . import (
     namespaces,
     twins,
 )
+from .classes import special
 from .kinds import MISSING
 from .known import locks as known_locks
 from .known import warnings as known_warnings
@@ -244,6 +245,7 @@ class Frame(Matching):
         return value
 
     def yielded(self, slot: int, value: Any) -> Any:
+        self.delegate = None  # where an error has left a `yield from`
         if not self.recorder.dead:
             self.result = self.origin(slot, value)
         return value
@@ -258,9 +260,13 @@ class Frame(Matching):
 
     def delegating(self, slot: int, value: Any) -> Any:
         """What `yield from value` is to take items from."""
+        self.delegate = None
         if self.recorder.dead:
             return value
         origin = self.origin(slot, value)
+        maker = special(type(value), "__iter__")
+        if maker is not None and maker.__code__.co_flags & 0x20 and not self.recorder.dead:
+            value, origin = iteration.asked(self, value, origin)  # a generator takes its place
         parts = origin.parts if isinstance(origin, Born) else None
         if isinstance(parts, twins.Running) and parts.frame is not None:
             self.delegate = parts.frame  # type: ignore[assignment]
@@ -271,9 +277,13 @@ class Frame(Matching):
             return value
         return self._each(value, origin)
 
-    def _each(self, value: Any, origin: Origin) -> Iterator[Any]:
-        for item, part in iteration.elements(self, value, origin):
-            self.result = part
+    def _each(self, value: Any, origin: Origin) -> Generator[Any, Any, Any]:
+        items = iteration.elements(self, value, origin)
+        while True:
+            try:
+                item, self.result = next(items)
+            except StopIteration as over:
+                return over.value
             sent = yield item
             if sent is not None and not _is_expression(value):  # which would not look at it
                 self.recorder.refuse("a value sent into an iterator")
@@ -282,6 +292,8 @@ class Frame(Matching):
     def delegated(self, slot: int, out: Any) -> Any:
         """What `yield from` gives."""
         inner, self.delegate = self.delegate, None
+        if inner is None and out is not None and not self.recorder.dead:
+            self.recorder.refuse("what an iterator returns")
         self.slots[slot] = CONSTANT if inner is None or out is None else inner.result
         return out
 

@@ -15,9 +15,10 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from .class_statements import class_with_hooks
-from .expressions import FRAME, Refused, Shape, at
+from .expressions import FRAME, Refused, Shape, at, check_frames
 from .locate import FunctionNode, Module, locate, rebuild
 from .patterns import Patterns
+from .private_names import mangle
 
 _UNTOUCHED = (ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal)
 _OTHER_KINDS = 0x80 | 0x100 | 0x200  # coroutine, iterable coroutine, async generator
@@ -237,8 +238,9 @@ class Statements(Patterns):
 
     def s_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:  # noqa: N802
         made = copy.copy(node)
-        slot = self.local(node.name)
-        load = at(ast.Name(node.name, ast.Load()), node)
+        name = self.mangled(node.name)
+        slot = self.local(name)
+        load = at(ast.Name(name, ast.Load()), node)
         decorators = [self.e(decorator) for decorator in node.decorator_list]
         made.args, slots = self.defaults(node.args)
         found: list[ast.stmt] = [made]
@@ -249,11 +251,9 @@ class Statements(Patterns):
             made.decorator_list = [hook]
         else:
             found.append(at(ast.Expr(self.hook(node, "func", slot, slots, load)), node))
-        kind = self.kind(node.name)
+        kind = self.kind(name)
         if kind != "local":
-            found.append(
-                at(ast.Expr(self.hook(node, f"store_{kind}", slot, node.name, load)), node)
-            )
+            found.append(at(ast.Expr(self.hook(node, f"store_{kind}", slot, name, load)), node))
         return found
 
     def s_ClassDef(self, node: ast.ClassDef) -> list[ast.stmt]:  # noqa: N802
@@ -306,6 +306,8 @@ def instrument_node(
     if code.co_flags & 0x20 and closed and not ends:
         # when it is closed is visible, and hooks would keep it alive
         raise Refused("a generator with try or with", code.co_firstlineno)
+    check_frames(node)
+    mangle(node, cls)
     maker = Statements(code, cls)
     walruses = (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
     maker.rebound = {walrus.target.id for walrus in walruses}

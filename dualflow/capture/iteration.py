@@ -7,7 +7,7 @@ one by one, so that what is changed meanwhile is seen; how many there are become
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,14 +78,15 @@ def begun(value: Any) -> Any:
 
 def elements(
     frame: Operators, value: Any, origin: Origin, taken: Any = None
-) -> Iterator[tuple[Any, Origin]]:
-    """The items of anything iterable, each with its origin; `taken` is what `begun` gave."""
+) -> Generator[tuple[Any, Origin], None, Any]:
+    """The items of anything iterable, each with its origin; `taken` is what `begun` gave. Returns
+    what an iterator written in Python returns."""
     recorder = frame.recorder
     taken = value if taken is None else taken
     if recorder.dead:
         for item in taken:
             yield item, None
-        return
+        return None
     origin = recorder.origin(origin, value)
     kind: Any = type(value)
     if kind in (list, tuple) or _named(value):
@@ -129,11 +130,12 @@ def elements(
     elif (file := files.known_file(value, origin)) is not None and file.mode == "r":
         yield from files.lines_of(frame, value, file)
     elif special(kind, "__iter__") is not None:
-        yield from _asked(frame, value, origin)
+        return (yield from given(frame, *asked(frame, value, origin)))
     else:
         recorder.refuse(f"iteration over a {kind.__name__}")
         for element in value:
             yield element, None
+    return None
 
 
 def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:
@@ -149,19 +151,14 @@ def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:
     return made, found
 
 
-def _asked(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
-    """The items that an object of a class written in Python gives."""
-    yield from given(frame, *asked(frame, value, origin))
-
-
-def given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Origin]]:
-    """The items that the iterator of such an object gives."""
+def given(frame: Operators, made: Any, where: Origin) -> Generator[tuple[Any, Origin], None, Any]:
+    """The items that the iterator of such an object gives; returns what that returns."""
     recorder = frame.recorder
     following = special(type(made), "__next__")
-    if following is None or recorder.dead:
-        yield from elements(frame, made, where)
-        return
-    recorder.classes.guard_special(where, made, "__next__")
+    if following is None:
+        return (yield from elements(frame, made, where))
+    if not recorder.dead:
+        recorder.classes.guard_special(where, made, "__next__")
     while True:
         try:
             if not hasattr(type(made), "__next__"):  # by what it did itself
@@ -170,8 +167,8 @@ def given(frame: Operators, made: Any, where: Origin) -> Iterator[tuple[Any, Ori
                 item_, part = next(made), None
             else:
                 item_, part = frame.invoke(following, CONSTANT, (made,), (where,))
-        except StopIteration:
-            return
+        except StopIteration as over:
+            return over.value
         yield item_, part
 
 

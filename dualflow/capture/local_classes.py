@@ -77,10 +77,17 @@ def _named_tuple(call: Call) -> Plan | None:
     """A class of named tuples, which its arguments decide."""
     plan = known_values.plain(call)
     if plan is not None:
-        run = plan.function
+        plan.function = functools.partial(_in_module, call.frame.function.__globals__)
         plan.finish = lambda out: _decided(call, out)
-        plan.function = run
     return plan
+
+
+def _in_module(namespace: dict[str, Any], *args: Any, **kwargs: Any) -> type:
+    """The class, of the module whose function makes it."""
+    if kwargs.get("module") is None:
+        kwargs = {**kwargs, "module": namespace.get("__name__", "__main__")}
+    make: Any = collections.namedtuple
+    return make(*args, **kwargs)
 
 
 def _decided(call: Call, made: type) -> Origin:

@@ -150,7 +150,10 @@ def text_of(
     kind = type(value)
     if not (kind in (Tensor, list, tuple, dict, set, frozenset) or isinstance(value, FIXED)):
         return None
-    if recorder.dead or not showable(recorder, value):
+    try:
+        if recorder.dead or not showable(recorder, value):
+            return None
+    except RecursionError:  # it holds itself
         return None
     given = (spec,) if convert is format else ()
     text = recorder.late.unseen(convert, value, *given)

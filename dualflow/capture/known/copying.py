@@ -28,7 +28,8 @@ Pair = tuple[Any, Origin]
 Memo = dict[Any, Pair]
 #: what says how instances are copied
 _WAYS = ("__copy__", "__deepcopy__", "__reduce_ex__", "__reduce__", "__getstate__", "__setstate__",
-         "__getnewargs__", "__getnewargs_ex__", "__new__")  # fmt: skip
+         "__getnewargs__", "__getnewargs_ex__", "__new__", "__getattribute__",
+         "__getattr__")  # fmt: skip
 _SAME = (*SCALARS, types.FunctionType, types.BuiltinFunctionType, type, range)
 _CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict)
 
@@ -147,6 +148,8 @@ def _of_tuple(call: Call, value: tuple, origin: Origin, memo: Memo | None) -> Pa
     if memo is None:
         return value, call.recorder.origin(origin, value)
     pairs = [_copy(call, *pair, memo) for pair in call.recorder.items(value, origin)]
+    if id(value) in memo:  # it holds itself
+        return memo[id(value)]
     if all(made is part for (made, _), part in zip(pairs, value, strict=False)):
         return value, call.recorder.origin(origin, value)
     out = tuple([made for made, _ in pairs])

@@ -1,0 +1,223 @@
+"""Corners of the language that CPython's own tests found: names, delegation, frames, copies."""
+
+import copy
+import sys
+import traceback
+from collections import namedtuple
+
+import pytest
+from fidelity_runner import check, parameters
+
+
+def private_names(compile, see):
+    class Owner:
+        def f(self, x, *, __a=42, __b=3):
+            __c = x + __a + __b
+
+            def __g():
+                return __c
+
+            class __Inner:
+                __z = 5
+
+                def __m(self, *, __k=4):
+                    return __k + self.__z
+
+                def n(self):
+                    return self.__m()
+
+            for __i in range(3):
+                __c += __i
+            try:
+                __c //= x - 1
+            except ZeroDivisionError as __e:
+                __c += len(__e.args)
+            return __g() + __Inner().n() + len([__q + 1 for __q in range(__c)])
+
+    f = compile(Owner.f)
+    owner = Owner()
+    for x in (1, 1, 2, 2):
+        see(f, owner, x)
+
+
+def generators_that_delegate_to_each_other(compile, see):
+    @compile
+    def f():
+        def one():
+            yield 0
+            yield from two()
+            yield 3
+
+        def two():
+            yield 1
+            try:
+                yield from first
+            except ValueError as error:
+                yield str(error)
+            yield 2
+
+        first = one()
+        return list(first)
+
+    for _ in range(3):
+        see(f)
+
+
+def delegation_that_an_error_leaves(compile, see):
+    def inner(x):
+        yield x
+        raise ValueError
+
+    def outer(x):
+        try:
+            yield from inner(x)
+        finally:
+            yield x * 2
+
+    @compile
+    def f(x):
+        found = []
+        try:
+            for value in outer(x):
+                found.append(value)
+        except ValueError:
+            pass
+        return found
+
+    for x in (1, 1, 2):
+        see(f, x)
+
+
+def what_an_iterator_returns_to_yield_from(compile, see):
+    class Steps:
+        def __init__(self, end):
+            self.end = end
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            raise StopIteration(self.end)
+
+    class Made:
+        def __init__(self, end):
+            self.end = end
+
+        def __iter__(self):
+            got = yield self.end
+            return got, self.end
+
+    def outer(kind, end):
+        result = yield from kind(end)
+        yield result
+
+    @compile
+    def f(kind, end):
+        return list(outer(kind, end))
+
+    @compile
+    def g(end):
+        made = outer(Made, end)
+        return next(made), made.send("sent")
+
+    for kind, end in ((Steps, 42), (Steps, 42), (Made, 1), (Made, 1), (Made, 2)):
+        see(f, kind, end)
+        see(g, end)
+
+
+def containers_that_hold_themselves(compile, see):
+    @compile
+    def f(k):
+        a, b = [k, 2], {1: k}
+        a.append(a)
+        b[2] = b
+        pair = ([],)
+        pair[0].append(pair)
+        made = copy.deepcopy(pair)
+        return str(a), f"{b}", made is pair, made[0][0] is made
+
+    for k in (1, 1, 2):
+        see(f, k)
+
+
+def copies_of_objects_that_answer_for_all(compile, see):
+    class Strict:
+        def __getattribute__(self, name):
+            if name.startswith("__reduce"):
+                raise AttributeError(name)
+            return object.__getattribute__(self, name)
+
+    asked = []
+
+    class Open:
+        def __getattr__(self, name):
+            asked.append(name)
+            raise AttributeError(name)
+
+    @compile
+    def f(value):
+        return type(copy.copy(value)).__name__
+
+    for _ in range(3):
+        see(f, Strict())
+        see(f, Open())
+    see.that(asked)
+
+
+def modules_of_named_tuples(compile, see):
+    @compile
+    def f(x):
+        made = namedtuple("made", "a b")
+        return made.__module__, made(x, 2).b
+
+    for x in (1, 1, 2):
+        see(f, x)
+
+
+def arguments_by_name(compile, see):
+    @compile
+    def f(x):
+        return round(number=x, ndigits=1), round(x, ndigits=1), int(x), sum((x, 1), start=x)
+
+    for x in (2.55, 2.55, 3.0):
+        see(f, x)
+
+
+def frames_looked_at(compile, see):
+    def below(x):
+        y = x + 1
+        return sorted(sys._getframe(1).f_locals), y
+
+    def outer(x):
+        a, b = x, [x]
+        for b[0] in range(3):
+            a += b[0]
+        return below(a)
+
+    def failing(x):
+        y = x
+        with open(__file__):
+            y //= 0
+        return y
+
+    @compile
+    def f(x):
+        return outer(x), [line.f_code.co_name for line in [sys._getframe()]]
+
+    @compile
+    def g(x):
+        try:
+            failing(x)
+        except ZeroDivisionError as error:
+            told = traceback.TracebackException.from_exception(error, capture_locals=True)
+            return [sorted(line.locals or ()) for line in told.stack]
+        return None
+
+    for x in (1, 1, 2):
+        see(f, x)
+        see(g, x)
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
