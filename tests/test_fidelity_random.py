@@ -142,6 +142,7 @@ def main() -> int:
         if seed == given_.seed + 100:  # what is imported and made once is never looked at again
             gc.collect()
             gc.freeze()
+            gc.set_threshold(5000, 10, 30)
         if seed % 1000 == 999:
             rate = (seed + 1 - given_.seed) / (time.monotonic() - start)
             print(f"{seed + 1}: {wrong} differ, {rate:.0f} a second, {dict(ways)}", flush=True)
