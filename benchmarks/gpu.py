@@ -1,11 +1,13 @@
 """dualflow on a GPU beside its peers: one command, under eight minutes, results kept as JSON.
 
     python -m benchmarks.gpu [--minutes 7.5] [--only NAME ...] [--tiny] [--peers torch jax cupy]
+                             [--go-on FILE]
 
 A process of its own (`gpu_child.py`) measures; this one prints what it says and writes it to
 benchmarks/results/. What takes too long, or breaks the device, ends that process and is left out in
-the next one, so one bad row costs no other. Every row is printed with our time, its ratio to the
-best peer, and the share of the copy bandwidth or matrix rate that was measured first.
+the next one, so one bad row costs no other. What time did not reach, a second run measures, which
+goes on from the first one's file on the same device. Every row is printed with our time, its ratio
+to the best peer, and the share of the copy bandwidth or matrix rate that was measured first.
 """
 
 from __future__ import annotations
@@ -67,8 +69,11 @@ class Results:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> Row | None:
-        """Note what the measuring process says; the row that is finished by it."""
+        """Note what the measuring process says; the row that is finished by it. ValueError where
+        earlier rows were measured on another device, or with other versions."""
         if "machine" in event:
+            if self.machine and self.machine != event["machine"]:
+                raise ValueError(f"measured on {self.machine}, going on {event['machine']}")
             self.machine |= event["machine"]
         if "limits" in event:
             self.limits |= event["limits"]
@@ -85,6 +90,16 @@ class Results:
         """What need not be measured any more, as processes name it."""
         return [json.dumps([row.name, row.size, library]) for row in self.rows.values()
                 for library in (*row.seconds, *row.failed)]  # fmt: skip
+
+    @classmethod
+    def of(cls, text: str) -> Results:
+        """From JSON."""
+        kept = json.loads(text)
+        found = cls(kept["machine"], kept["ceilings"])
+        for each in kept["rows"]:
+            each = {name: value for name, value in each.items() if name != "share"}
+            found.rows[each["name"], each["size"]] = Row(**each)
+        return found
 
     def text(self) -> str:
         """As JSON."""
@@ -161,11 +176,12 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["torch", "jax", "cupy"])
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--stand-in", action="store_true", help="without a GPU: a trial of it all")
+    parser.add_argument("--go-on", type=Path, help="a file of results that is completed")
     given = parser.parse_args()
     command = [sys.executable, "-m", "benchmarks.gpu_child", "--peers", *given.peers,
                "--only", *given.only, *["--tiny"] * given.tiny,
                *["--stand-in"] * given.stand_in]  # fmt: skip
-    results = Results()
+    results = Results() if given.go_on is None else Results.of(given.go_on.read_text())
 
     def tell(row: Row) -> None:
         if len(results.rows) == 1 and row.name == "chain":
@@ -176,6 +192,9 @@ def main() -> None:
             (RESULTS / f"gpu-{device}.json").write_text(results.text())
 
     supervise(command, results, given.minutes, tell)
+    print("together:")
+    for row in results.rows.values():
+        print(row.line(results.limits))
     for name, value in results.limits.items():
         print(f"ceiling of {name}: {value:.3g} a second")
 

@@ -5,7 +5,7 @@
     {"begins": "[name, size, library]"}         what comes next
     {"row": [name, size], "seconds": {...}}     what was found, or "failed"; "finished" at the end
 
-The sizes that matter most come first; torch's max-autotune, which compiles for long, comes last.
+The sizes that matter most come first, and what compiles for long comes behind all else of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from .gpu_libraries import LAST, Library, libraries
+from .gpu_libraries import SLOW, Library, libraries
 from .gpu_workloads import WORKLOADS, Workload
 
 #: Seconds that the samples of one library take, and how many there are.
 SAMPLING, SAMPLES = 0.15, 7
 Event = dict[str, Any]
+Sized = tuple[Workload, tuple[int, ...]]
 
 
 def seconds_of(call: Callable[[], Any], wait: Callable[[], None]) -> float:
@@ -102,25 +103,27 @@ def ceilings(library: Library, tiny: bool) -> dict[str, float]:
     return found
 
 
-def sizes(only: list[str], tiny: bool) -> list[tuple[Workload, tuple[int, ...]]]:
-    """Workloads and sizes, the first size of each first."""
+def sizes(only: list[str], tiny: bool) -> tuple[list[Sized], list[Sized]]:
+    """Workloads with their first size, and with their further ones."""
     picked = [each for each in WORKLOADS if not only or each.name in only]
-    found = [(n, workload, size) for workload in picked
-             for n, size in enumerate(workload.tiny if tiny else workload.sizes)]  # fmt: skip
-    return [(workload, size) for n, workload, size in sorted(found, key=lambda each: each[0])]
+    every = [(workload, workload.tiny if tiny else workload.sizes) for workload in picked]
+    return ([(workload, first) for workload, (first, *_) in every],
+            [(workload, size) for workload, (_, *rest) in every for size in rest])  # fmt: skip
 
 
 def events(
     chosen: list[Library], *, only: list[str], tiny: bool, skipped: list[str]
 ) -> Iterator[Event]:
-    """The ceilings, then each row, then what compiles for long."""
+    """The ceilings, then each row by what is soon ready, then by what compiles for long."""
     yield {"limits": ceilings(chosen[0], tiny)}
-    soon = [library for library in chosen if library.name != LAST]
-    late = [library for library in chosen if library.name == LAST]
-    for workload, size in sizes(only, tiny):
-        yield from measured(workload, size, soon, skipped)
-    for workload, size in sizes(only, tiny) if late else ():
-        yield from measured(workload, size, late, skipped, chosen[0])
+    ours = chosen[0]
+    stages = [[library for library in chosen if library.name not in SLOW]]
+    stages += [[library] for name in SLOW for library in chosen if library.name == name]
+    for part in sizes(only, tiny):
+        for libraries_ in stages:
+            given = None if libraries_[0] is ours else ours
+            for workload, size in part:
+                yield from measured(workload, size, libraries_, skipped, given)
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ import numpy as np
 import dualflow as df
 from dualflow.runtime.gpu import tuning
 
-#: It compiles for long, and is measured when all others were.
-LAST = "torch max-autotune"
+#: They compile for long, and are measured when all others were, one after the other.
+SLOW = ("torch.compile", "torch max-autotune")
 
 
 @dataclass
@@ -96,6 +96,7 @@ def dualflow() -> Library:
         cross_entropy=df.cross_entropy, attention=lambda q, k, v:
         df.scaled_dot_product_attention(q, k, v, is_causal=True),
         conv=lambda x, w: df.conv2d(x, w, padding=1), take=lambda t, i: df.take(t, i, axis=0),
+        scatter_add=df.scatter_add, brain=lambda x: x.astype(df.bfloat16),
         half=lambda x: x.astype(df.float16), single=lambda x: x.astype(df.float32),
         reshape=lambda x, *shape: df.reshape(x, shape), swap=lambda x: df.permute_dims(
             x, (0, 2, 1, 3)), pool=lambda x: df.mean(x, axis=(2, 3)),
@@ -140,6 +141,8 @@ def torch() -> tuple[list[Library], str]:
         cross_entropy=F.cross_entropy, attention=lambda q, k, v:
         F.scaled_dot_product_attention(q, k, v, is_causal=True),
         conv=lambda x, w: F.conv2d(x, w, padding=1), take=lambda t, i: t[i],
+        scatter_add=lambda x, at, values: x.scatter_add(0, at, values),
+        brain=lambda x: x.to(torch.bfloat16),
         half=lambda x: x.half(), single=lambda x: x.float(),
         reshape=lambda x, *shape: x.reshape(shape), swap=lambda x: x.transpose(1, 2),
         pool=lambda x: x.mean((2, 3)),
@@ -164,8 +167,8 @@ def torch() -> tuple[list[Library], str]:
         torch.cuda.empty_cache()
 
     return [
-        library("torch", lambda f: f), library("torch.compile", torch.compile),
-        library(LAST, lambda f: torch.compile(f, mode="max-autotune")),
+        library("torch", lambda f: f), library(SLOW[0], torch.compile),
+        library(SLOW[1], lambda f: torch.compile(f, mode="max-autotune")),
     ], torch.__version__  # fmt: skip
 
 
@@ -203,6 +206,8 @@ def jax() -> tuple[list[Library], str]:
         gelu=lambda x: jax.nn.gelu(x, approximate=False), silu=jax.nn.silu, relu=jax.nn.relu,
         layer_norm=layer_norm, cross_entropy=cross_entropy, attention=attention,
         conv=lambda x, w: jax.lax.conv(x, w, (1, 1), "SAME"), take=lambda t, i: t[i],
+        scatter_add=lambda x, at, values: x.at[at].add(values),
+        brain=lambda x: x.astype(jnp.bfloat16),
         half=lambda x: x.astype(jnp.float16), single=lambda x: x.astype(jnp.float32),
         reshape=lambda x, *shape: x.reshape(shape), swap=lambda x: x.transpose(0, 2, 1, 3),
         pool=lambda x: x.mean((2, 3)),
@@ -230,8 +235,15 @@ def cupy() -> tuple[list[Library], str]:
     import cupy as cp
 
     cp.zeros(1)
+
+    def scatter_add(x: Any, at: Any, values: Any) -> Any:
+        out = x.copy()
+        cp.add.at(out, at, values)
+        return out
+
     ops = SimpleNamespace(
         exp=cp.exp, tanh=cp.tanh, sqrt=cp.sqrt, sum=cp.sum, mean=cp.mean, matmul=cp.matmul,
+        scatter_add=scatter_add, take=lambda t, i: t[i],
         half=lambda x: x.astype("float16"), single=lambda x: x.astype("float32"),
         relu=lambda x: cp.maximum(x, 0), silu=lambda x: x / (1 + cp.exp(-x)),
         reshape=lambda x, *shape: x.reshape(shape),

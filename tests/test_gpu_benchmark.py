@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import types
 
 import pytest
 
@@ -86,9 +87,45 @@ def test_a_process_that_cannot_begin_ends_it():
 def test_rows_that_are_known_are_not_measured_again():
     chosen, _ = libraries([])
     known = [json.dumps([w.name, "x".join(map(str, size)), "dualflow"])
-             for w, size in gpu_child.sizes([], True)]  # fmt: skip
+             for w, size in gpu_child.sizes([], True)[0]]  # fmt: skip
     found = list(gpu_child.events(chosen, only=[], tiny=True, skipped=known))
     assert [list(event) for event in found] == [["limits"]]
+
+
+def test_what_compiles_for_long_comes_behind_all_else_of_the_first_sizes(monkeypatch):
+    begun = []
+
+    def measured(workload, size, chosen, skipped, reference=None):
+        assert (reference is None) == (chosen[0].name == "dualflow")
+        begun.extend((workload.name, size == workload.sizes[0], each.name) for each in chosen)
+        yield from ()
+
+    monkeypatch.setattr(gpu_child, "measured", measured)
+    monkeypatch.setattr(gpu_child, "ceilings", lambda *_: {})
+    names = ("dualflow", "torch", "torch.compile", "torch max-autotune", "cupy")
+    chosen = [types.SimpleNamespace(name=name) for name in names]
+    list(gpu_child.events(chosen, only=["chain", "adam"], tiny=False, skipped=[]))
+    soon = ["dualflow", "torch", "cupy"]
+    order = [("chain", True, n) for n in soon] + [("adam", True, n) for n in soon]
+    order += [(w, True, n) for n in names[2:4] for w in ("chain", "adam")]
+    assert begun[: len(order)] == order
+    assert not any(first for _, first, _ in begun[len(order) :])
+    assert len(begun) == len(names) * 6
+
+
+def test_a_second_run_goes_on_where_the_first_ended(tmp_path, monkeypatch, capsys):
+    """And not from what another device was found to take."""
+    command = [sys.executable, "-c", CHILD.replace('"b"', '"-"').replace('"c"', '"-"')]
+    first = bench.Results()
+    bench.supervise(command, first, 1.0, lambda row: None)
+    for name in "bd":
+        del first.rows[name, "1"]
+    again, told = bench.Results.of(first.text()), []
+    assert again == first
+    bench.supervise(command, again, 1.0, told.append)
+    assert [row.name for row in told] == ["b", "d"]
+    with pytest.raises(ValueError, match="measured on"):
+        again.take({"machine": {"device": "another"}})
 
 
 def test_the_cost_on_the_host_is_measured(monkeypatch, capsys):
@@ -113,7 +150,17 @@ def test_the_cost_on_the_host_is_measured(monkeypatch, capsys):
 
 
 def test_the_workloads_of_the_promise_are_there():
-    assert len(set(NAMES)) == len(NAMES) >= 15
+    words = ("chain", "softmax", "layer_norm", "rms_norm silu", "cross_entropy", "column sum",
+             "full sum", "adam", "matmul gelu", "matmul layer_norm", "attention causal",
+             "transformer block", "GPT-2 small step", "LeNet", "ResNet", "convolution", "histogram",
+             "embedding gradient", "many small ops")  # fmt: skip
+    assert len(set(NAMES)) == len(NAMES)
+    for word in words:
+        assert any(name.startswith(word) for name in NAMES), word
+    for name in ("softmax", "layer_norm", "rms_norm silu", "cross_entropy", "attention causal",
+                 "convolution"):  # fmt: skip
+        assert {name, f"{name} backward"} <= set(NAMES)
+    assert any(name.endswith("bfloat16") for name in NAMES)
     for workload in WORKLOADS:
         assert workload.sizes
         assert workload.tiny

@@ -28,7 +28,7 @@ CUDA = df.device("cuda:0")
 EACH = 5
 #: ops that NumPy computes on the host, counted: no other module has what they are
 ON_THE_HOST = {
-    "adjugate", "expm", "eig", "eigvals", "integer_power", "put", "loop", "branch",
+    "adjugate", "expm", "eig", "eigvals", "integer_power", "loop", "branch",
     "polygamma",
     "expm1",  # of complex numbers
 }  # fmt: skip

@@ -16,7 +16,13 @@ import numpy as np
 from dualflow.base import config
 from dualflow.base.counters import count as count_event
 from dualflow.base.dtypes import is_added
-from dualflow.base.errors import CompileError, DeviceError, OutOfMemoryError, SharingError
+from dualflow.base.errors import (
+    CompileError,
+    DeviceError,
+    IndexingError,
+    OutOfMemoryError,
+    SharingError,
+)
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType, View
 from dualflow.ops import door
@@ -87,6 +93,11 @@ def apply(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Devi
 def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Device) -> Any:
     if op.kind in _FUSED and kernels.can_hold(op, arrays) and not _portable(op, arrays, attributes):
         return kernels.run(op, arrays, attributes, where)
+    if op.scatter is not None and not _portable(op, arrays, attributes):
+        try:
+            return kernels.run(op, arrays, attributes, where)
+        except IndexingError:  # by a check of a kernel; the host says which index it is
+            return library_ops.evaluate(op, arrays, attributes)
     if "templates" in op.spelling:
         made = _by_template(op, arrays, attributes, where)
         if made is not None:

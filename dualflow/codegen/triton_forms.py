@@ -16,6 +16,7 @@ from .triton_attention import attention_form
 from .triton_fusing import product_form
 from .triton_groups import group_forms
 from .triton_scans import scan_form
+from .triton_scatters import scatter_form
 
 Template = Callable[[int, Call], "Form | None"]
 #: by the word that an op's record says for this backend's templates
@@ -35,6 +36,8 @@ def forms(program: Program) -> dict[int, Form]:
             form = TEMPLATES[word](number, step)
         elif step.op.kind is Kind.SCAN:
             form = scan_form(number, step)
+        elif step.op.scatter is not None:
+            form = scatter_form(program, number, step, taken)
         elif step.op.kind is Kind.CONTRACTION and len(step.operands) == 2:
             form = product_form(program, number, step, taken)
         else:

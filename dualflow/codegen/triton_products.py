@@ -175,9 +175,10 @@ def _side(product: Product, code: Code, name: str, mask: str) -> list[str]:
     """Lines that make a tile of what is multiplied; zero outside."""
     if len(code.lets) == 1:
         return [f"{name} = tl.load({product.place(code.accesses[0])}, mask={mask}, other=0.0)"]
-    lines, values = _scalar_code(
-        product, code, {}, lambda place: f"tl.load({place}, mask=in_{name}, other=0.0)", name
-    )
+    lines, values = scalar_code(
+        code, product.scalars, {},
+        lambda a: f"tl.load({product.place(a)}, mask=in_{name}, other=0.0)", name,
+    )  # fmt: skip
     last = f"{name} = tl.where(in_{name}, {values[0]}, 0.0).to({dtype_name(product.dtype)})"
     return [f"in_{name} = {mask}", *lines, last]
 
@@ -185,9 +186,10 @@ def _side(product: Product, code: Code, name: str, mask: str) -> list[str]:
 def _epilogue(product: Product) -> list[str]:
     """Lines that compute what is stored, and store it."""
     known = {PRODUCT: ("made", product.dtype)}
-    lines, values = _scalar_code(
-        product, product.behind, known, lambda place: f"tl.load({place}, mask=inside)", "v"
-    )
+    lines, values = scalar_code(
+        product.behind, product.scalars, known,
+        lambda a: f"tl.load({product.place(a)}, mask=inside)", "v",
+    )  # fmt: skip
     lines.insert(0, f"made = total.to({dtype_name(product.dtype)})")
     for access, value in zip(product.outs, values, strict=True):
         value = f"{value}.to({dtype_name(access.dtype)})"
@@ -195,17 +197,17 @@ def _epilogue(product: Product) -> list[str]:
     return lines
 
 
-def _scalar_code(
-    product: Product, code: Code, given: Mapping[str, tuple[str, np.dtype]],
-    load: Callable[[str], str], prefix: str,
+def scalar_code(
+    code: Code, scalars: Sequence[Scalar], given: Mapping[str, tuple[str, np.dtype]],
+    load: Callable[[Access], str], prefix: str,
 ) -> tuple[list[str], list[str]]:  # fmt: skip
     """Lines for `code`, and what the text calls its values."""
     lines: list[str] = []
-    known = {scalar.name: (scalar.name, scalar.dtype) for scalar in product.scalars} | dict(given)
+    known = {scalar.name: (scalar.name, scalar.dtype) for scalar in scalars} | dict(given)
     places = {access.name: access for access in code.accesses}
     for let in code.lets:
         if let.op == "load":
-            text = load(product.place(places[let.arguments[0]]))
+            text = load(places[let.arguments[0]])
         elif let.op == "constant":
             text = literal(parse(let.arguments[0]), let.dtype)
         else:

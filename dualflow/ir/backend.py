@@ -50,6 +50,7 @@ class Backend:
             side by side must not wait for each other's.
         priced: whether `ir/costs.py` knows what its steps take.
         widens: whether libraries compute products of narrow floats in float32.
+        unordered: whether what is scattered arrives in no order (`schedule/scattering.py`).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Backend:
     apart: int = 0
     priced: bool = False
     widens: bool = False
+    unordered: bool = False
 
 
 _THREADS = Spreading(busy=16, long=1 << 17, wanted=32, least=1 << 13, columns=64, padded=False,
@@ -72,5 +74,6 @@ _INSTANCES = Spreading(busy=256, long=1 << 15, wanted=512, least=1 << 12, column
                        scans=True)  # fmt: skip
 NUMBA = Backend("numba", loops=True, spreading=_THREADS, parts=16, totals=True, lends=True,
                 chains=True, repeats=True, short=4, priced=True, widens=True)  # fmt: skip
-TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4, apart=32 << 20)
+TRITON = Backend("triton", loops=True, spreading=_INSTANCES, parts=4, apart=32 << 20,
+                 unordered=True)  # fmt: skip
 BY_NAME = {backend.name: backend for backend in (NUMBA, TRITON)}

@@ -31,6 +31,7 @@ class Form:
         alone: whether nothing else runs the steps well.
         preferred: whether it is taken where nothing was measured.
         replaced: operands that are read and overwritten, so that a second run would not repeat it.
+        copies: what is copied before the launch: from, to; both packed.
     """
 
     what: str
@@ -44,3 +45,4 @@ class Form:
     alone: bool
     preferred: bool
     replaced: tuple[int, ...] = ()
+    copies: tuple[tuple[Operand, Operand], ...] = ()

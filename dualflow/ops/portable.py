@@ -27,12 +27,14 @@ Function = Callable[..., Any]
 OWN_WAYS = {"floor_divide", "remainder", "left_shift", "right_shift"}
 #: of complex numbers the records say more than the module's function does
 REAL = {"expm1", "tanh"}
+#: of floats the module adds up in no order, and gives other bits each time
+UNORDERED = {"scatter_add"}
 
 
 @cache
 def portable(op: Op, kind: str = "f") -> Function | None:
     """How another module computes `op` of operands of a dtype kind; None where it cannot."""
-    if kind == "c" and op.name in REAL:
+    if (kind == "c" and op.name in REAL) or (kind in "fc" and op.name in UNORDERED):
         return None
     found = TABLE.get(op.name)
     if found is None and isinstance(op.numpy, np.ufunc) and op.name not in OWN_WAYS:
@@ -130,7 +132,7 @@ def _checked(xp: Any, indices: Any, size: int, axis: int) -> Any:
     return indices
 
 
-def _take(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
+def _take(xp: Any, x: Any, indices: Any, *, axis: int, known: str = "") -> Any:
     return xp.take(x, _checked(xp, indices, x.shape[axis], axis), axis=axis)
 
 
@@ -143,19 +145,18 @@ def _places(xp: Any, indices: Any, size: int, axis: int) -> tuple[Any, ...]:
     )
 
 
-def _gather(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
+def _gather(xp: Any, x: Any, indices: Any, *, axis: int, known: str = "") -> Any:
     return x[_places(xp, indices, x.shape[axis], axis)]
 
 
 #: what a GPU adds to memory in one go; of other dtypes, the one that is added in their place:
 #: whole numbers wrap alike in every dtype of their size
-ATOMIC = {np.dtype(name) for name in ("int32", "uint32", "uint64", "float32", "float64",
-                                      "complex64", "complex128")}  # fmt: skip
-INSTEAD = {"int64": "uint64", "float16": "float32", "bool": "int32", "int8": "int32",
-           "int16": "int32", "uint8": "int32", "uint16": "int32"}  # fmt: skip
+ATOMIC = {np.dtype(name) for name in ("int32", "uint32", "uint64")}
+INSTEAD = {"int64": "uint64", "bool": "int32", "int8": "int32", "int16": "int32",
+           "uint8": "int32", "uint16": "int32"}  # fmt: skip
 
 
-def _scatter_add(xp: Any, x: Any, indices: Any, values: Any, *, axis: int) -> Any:
+def _scatter_add(xp: Any, x: Any, indices: Any, values: Any, *, axis: int, known: str = "") -> Any:
     wide = x.dtype if x.dtype in ATOMIC else np.dtype(INSTEAD[x.dtype.name])
     out = x.astype(wide)
     xp.add.at(out, _places(xp, indices, x.shape[axis], axis), values.astype(wide))

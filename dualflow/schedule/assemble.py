@@ -36,6 +36,7 @@ from .lowering import Lowering
 from .memory import Life, Room, lasting, needed, place, place_well
 from .recomputing import recompute_scores
 from .registers import in_registers
+from .scattering import order_scatters
 from .shaping import Lowered, shape_kernel
 from .splitting import split_folds
 from .spreading import spread_folds
@@ -175,6 +176,7 @@ class _Assembly:
         if not apart:
             graph = spread_folds(split_folds(graph, backend, exact), backend, exact)
             graph = recompute_scores(graph, backend, exact)
+        graph = order_scatters(graph, backend)
         self.graph, self.layouts = graph, layouts
         self.backend = backend
         self.fusion = fusion = Fusion(graph, layouts, backend.name, exact, apart)

@@ -299,7 +299,8 @@ class Lowering:
 
     def _lookup(self, node: Node, map_: Map) -> Term:
         (_, _), (x, seen) = self._seen(node, map_)
-        self.checks[self._picked(seen.picks[-1][0])[1]] = None
+        if not node.attributes.get("known"):
+            self.checks[self._picked(seen.picks[-1][0])[1]] = None
         return self.evaluate(x, seen)
 
     def _scatter(self, node: Node, map_: Map) -> Term:

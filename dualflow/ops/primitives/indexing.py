@@ -2,6 +2,9 @@
 
 A negative index counts from the end; one out of bounds raises IndexingError. All but `take` go
 along one axis: indices and values have one shape, which equals that of x on the other axes.
+
+`known`, which `schedule/` alone sets, says what need not be looked at again: indices are "inside",
+from 0 to the size of the axis, or also "sorted" along it.
 """
 
 from __future__ import annotations
@@ -42,13 +45,13 @@ def _check_bounds(indices: np.ndarray, size: int, axis: int) -> None:
             raise out_of_bounds(low if low < -size else high, size, axis)
 
 
-def _take_rule(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
+def _take_rule(x: TensorType, indices: TensorType, *, axis: int, known: str = "") -> TensorType:
     check_axis("take", axis, len(x.shape))
     check_kind("take by indices", indices.dtype, "iu")
     return TensorType((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
 
 
-def _take(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
+def _take(x: np.ndarray, indices: np.ndarray, *, axis: int, known: str = "") -> np.ndarray:
     _check_integers(indices)
     try:
         return x.take(indices.astype(np.int64, copy=False), axis)
@@ -71,7 +74,7 @@ def _take_gradient(g, out, x, indices, axis):
     return scatter_add(zeros, positions, flat, axis=axis), None
 
 
-def _take_lookup(x: View, shape: Shape, *, axis: int) -> Lookup:
+def _take_lookup(x: View, shape: Shape, *, axis: int, known: str = "") -> Lookup:
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     out = (*before, *shape, *after)
     strides = (*x.strides[:axis], *(0,) * len(shape), *x.strides[axis + 1 :])
@@ -79,7 +82,7 @@ def _take_lookup(x: View, shape: Shape, *, axis: int) -> Lookup:
     return Lookup(View(out, strides, x.offset), View(out, along), x.strides[axis], x.shape[axis])
 
 
-def _gather_lookup(x: View, shape: Shape, *, axis: int) -> Lookup:
+def _gather_lookup(x: View, shape: Shape, *, axis: int, known: str = "") -> Lookup:
     strides = (*x.strides[:axis], 0, *x.strides[axis + 1 :])
     start = View(shape, strides, x.offset)
     return Lookup(start, View.contiguous(shape), x.strides[axis], x.shape[axis])
@@ -93,7 +96,9 @@ take = primitive(
 
 
 def _along_rule(name: str, valued: bool):
-    def rule(x: TensorType, indices: TensorType, *values: TensorType, axis: int) -> TensorType:
+    def rule(
+        x: TensorType, indices: TensorType, *values: TensorType, axis: int, known: str = ""
+    ) -> TensorType:
         check_axis(name, axis, len(x.shape))
         check_kind(f"{name} by indices", indices.dtype, "iu")
         check_kind(name, x.dtype, "biufc" if name == "scatter_add" else "biufcs")
@@ -124,7 +129,7 @@ def _places(indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     return tuple(grids)
 
 
-def _gather(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
+def _gather(x: np.ndarray, indices: np.ndarray, *, axis: int, known: str = "") -> np.ndarray:
     _check_integers(indices)
     try:
         return x[_places(indices, axis)]
@@ -134,7 +139,7 @@ def _gather(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
 
 
 def _scatter_add(
-    x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis: int
+    x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis: int, known: str = ""
 ) -> np.ndarray:
     _check_bounds(indices, x.shape[axis], axis)
     out = x.copy()
@@ -142,7 +147,9 @@ def _scatter_add(
     return out
 
 
-def _put(x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis: int) -> np.ndarray:
+def _put(
+    x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis: int, known: str = ""
+) -> np.ndarray:
     _check_bounds(indices, x.shape[axis], axis)
     out = x.copy()
     out[_places(indices, axis)] = values

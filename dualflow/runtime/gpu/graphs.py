@@ -18,6 +18,7 @@ from dualflow.base.counters import count
 
 from .gemm import make_ready
 from .libraries import cupy
+from .memory import moved
 from .narrow import words
 from .places import Memory
 from .steps import Work
@@ -28,7 +29,6 @@ MOST = 8
 SEEN = 64
 #: Bytes of operands that are copied, at most, and calls without a graph before that is tried.
 COPIED, PATIENCE = 4 << 20, 3
-_ON_DEVICE = 3  # cudaMemcpyDeviceToDevice
 
 
 class _Staged(NamedTuple):
@@ -110,18 +110,13 @@ class Graphs:
         inputs, whole = self._memory.inputs, self._memory.whole
         for n, array in staged.own.items():
             if n < inputs or not whole:
-                self._copy(array.data.ptr, work.pointers[n], array.nbytes, work.stream)
+                moved(array.data.ptr, work.pointers[n], array.nbytes, work.stream)
         staged.graph.launch(stream)
         for n, array in staged.own.items():
             if n >= inputs:
-                self._copy(work.pointers[n], array.data.ptr, array.nbytes, work.stream)
+                moved(work.pointers[n], array.data.ptr, array.nbytes, work.stream)
         count("graph_launches")
         return True
-
-    @staticmethod
-    def _copy(target: int, source: int, nbytes: int, stream: int) -> None:
-        if nbytes:
-            cupy().cuda.runtime.memcpyAsync(target, source, nbytes, _ON_DEVICE, stream)
 
     def _captured(self, work: Work) -> Any:
         """The launches as a graph."""

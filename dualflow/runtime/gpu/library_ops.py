@@ -19,7 +19,7 @@ from dualflow.ops.portable import portable
 
 from . import narrow
 from .libraries import cupy, told
-from .memory import to_host
+from .memory import copied, to_host
 
 
 def _raising() -> Any:
@@ -59,6 +59,8 @@ def evaluate(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any]) -> An
         DeviceError, OutOfMemoryError: what went wrong on the GPU.
         Exception: what the op raises.
     """
+    if op.scatter is not None and not arrays[-1].size:
+        return copied(arrays[0])
     dtypes = [array.dtype for array in arrays]
     asked = attributes.get("dtype")
     if any(map(is_added, [*dtypes, *([] if asked is None else [np.dtype(asked)])])):

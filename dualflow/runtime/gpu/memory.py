@@ -15,6 +15,8 @@ from dualflow.base.errors import DeviceError
 from .libraries import count_devices, cupy, told
 from .narrow import class_of, given, holding, word, words
 
+_ON_DEVICE = 3  # cudaMemcpyDeviceToDevice
+
 
 def to_device(array: Any, index: int) -> Any:
     """A copy of `array`, of the host or of another GPU, on the GPU `index`.
@@ -34,6 +36,12 @@ def to_device(array: Any, index: int) -> Any:
 def copied(array: Any, order: str = "C") -> Any:
     """A copy on the GPU in use."""
     return holding(words(array).copy(order), array.dtype)
+
+
+def moved(target: int, source: int, nbytes: int, stream: int) -> None:
+    """Copy bytes from one address of the GPU in use to another, on a stream; it may be captured."""
+    if nbytes and target != source:
+        cupy().cuda.runtime.memcpyAsync(target, source, nbytes, _ON_DEVICE, stream)
 
 
 def to_host(array: Any) -> np.ndarray:

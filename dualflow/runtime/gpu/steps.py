@@ -22,7 +22,7 @@ from . import images, narrow
 from .launching import Launcher
 from .libraries import capability
 from .library_ops import evaluate
-from .memory import view
+from .memory import moved, view
 from .places import WIDE, Places
 
 #: For pointers that are aligned so: the compilation, and how many program instances it starts.
@@ -67,12 +67,14 @@ class Bound:
 
     def __init__(
         self, text: KernelText, operands: Sequence[Operand], numbers: Sequence[int],
-        choose: Choose, places: Places, index: int,
+        choose: Choose, places: Places, index: int, copies: Sequence[tuple[Operand, Operand]] = (),
     ) -> None:  # fmt: skip
-        """`numbers`: the bits of the scalars, then the integers."""
+        """`numbers`: the bits of the scalars, then the integers; `copies`: see `Form`."""
+        self._copies = [(places.place(to), places.place(source), to.type.nbytes)
+                        for source, to in copies]  # fmt: skip
         self._text, self._numbers, self._choose, self._index = text, numbers, choose, index
         self._places = [places.place(operand) for operand in operands]
-        self.bases = places.bases(operands)
+        self.bases = places.bases([*operands, *(o for pair in copies for o in pair)])
         self._aligned = tuple(offset % WIDE == 0 for _, offset in self._places)
         self.may_fail = len(text.pointers) > len(operands)
         self._launchers: dict[tuple[bool, ...], Launcher | None] = {}
@@ -96,6 +98,8 @@ class Bound:
             launcher = self._launchers[aligned]
         except KeyError:
             launcher = self._launchers[aligned] = self._launcher(aligned)
+        for (to, to_offset), (source, offset), nbytes in self._copies:
+            moved(bases[to] + to_offset, bases[source] + offset, nbytes, work.stream)
         if launcher is None:
             return
         if self.may_fail:

@@ -58,7 +58,7 @@ class Tuned:
         numbers += form.integers
         self.variants = form.variants([True] * len(form.operands))
         self._ways = [
-            Bound(form.text, form.operands, numbers, self._choice(n), places, index)
+            Bound(form.text, form.operands, numbers, self._choice(n), places, index, form.copies)
             for n in range(len(self.variants))
         ]
         self.bases = set().union(*(step.bases for step in (*self._steps, *self._ways)))
