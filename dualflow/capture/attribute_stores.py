@@ -48,6 +48,8 @@ def store(
     elif isinstance(owner, type):
         _store_in_class(recorder, owner, origin, name, value, part)
         return
+    elif name == "__traceback__" and isinstance(origin, Born) and origin.kind == "error":
+        return  # the lines of an error that leaves are told when it does
     elif kind is not threading.local and not _storable(recorder, kind, name):
         recorder.refuse(f"{name} stored in a {kind.__name__}")
         return
@@ -95,7 +97,9 @@ def _store_in_class(
     recorder: Recorder, owner: type, origin: Origin, name: str, value: Any, part: Origin
 ) -> None:
     """Note `Class.name = value`, a counter or the like: no method, no descriptor."""
-    plain = type(value) in SCALARS or type(value) in (Tensor, list, tuple, dict)
+    kind = type(value)
+    plain = kind in SCALARS or kind in (Tensor, list, tuple, dict)
+    plain = plain or (ordinary(kind) and not isinstance(value, type) and not _binds(kind))
     before = lookup(owner, name)[1]
     if hasattr(type(before), "__get__") or (name.startswith("__") and name.endswith("__")):
         plain = False
@@ -112,6 +116,11 @@ def _store_in_class(
     recorder.keep(owner)
     node = recorder.constant(owner)
     recorder.effects.append(("attr", node, name, value, part, recorder.effect_line()))
+
+
+def _binds(kind: type) -> bool:
+    """Whether instances say what they are where a class holds them."""
+    return any(name in vars(cls) for cls in kind.__mro__ for name in ("__get__", "__set__"))
 
 
 def _storable(recorder: Recorder, kind: type, name: str) -> bool:
@@ -171,6 +180,9 @@ def set_by_property(
 def _store_in_tensor(
     recorder: Recorder, owner: Tensor, origin: Origin, name: str, value: Any, part: Origin
 ) -> None:
+    if name == "requires_grad" and isinstance(origin, Born) and type(value) is bool:
+        recorder.pin(part, value)  # what is given back of the tensor says it
+        return
     if name != "grad":
         recorder.refuse(f"{name} of a tensor set")
         return

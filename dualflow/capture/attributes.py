@@ -11,6 +11,7 @@ import functools
 import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd.hooks import Hook
 from dualflow.ops.generator import Generator
 
+from .class_attributes import of_class
 from .classes import lookup
 from .instances import guard_absent, of_instance, of_super
 from .kinds import CACHED, FIXED, LOCKS, STREAMS, TYPES
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _STREAM = ("key", "counter", "spawned", "state")
 _MADE = ("error", "file", "iterator", "opaque", "stream")
+#: attributes of functions that `def` gives them
+_NAMES = ("__name__", "__qualname__", "__doc__", "__module__")
 #: attributes of tensors that shape, dtype and place decide
 STATIC = frozenset(["shape", "dtype", "ndim", "size", "device", "itemsize", "nbytes"])
 
@@ -65,7 +69,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             raise
         return value, of_module(recorder, owner, name, value, origin)
     if isinstance(owner, type):
-        return _of_class(recorder, owner, origin, name)
+        return of_class(frame, owner, origin, name)
     if kind is super:
         return of_super(recorder, owner, name)
     if is_value_class(kind):
@@ -92,6 +96,9 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         recorder.typed(origin, owner)
         return getattr(owner, name), Born("method", (None, origin))
     if kind in STREAMS and isinstance(origin, Node) and name in ("write", "getvalue", "flush"):
+        recorder.typed(origin, owner)
+        return getattr(owner, name), Born("method", (None, origin))
+    if kind is ContextVar and name in ("get", "set", "reset"):
         recorder.typed(origin, owner)
         return getattr(owner, name), Born("method", (None, origin))
     if kind is threading.local:
@@ -132,7 +139,7 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         if type(origin.parts) is dict and not name.startswith("__"):
             return of_instance(frame, owner, origin, name)
         value = getattr(owner, name)
-        if isinstance(value, types.BuiltinFunctionType):
+        if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
             return value, Born("method", (None, origin))
         if kind is Hook and isinstance(value, types.MethodType):
             return value, Born("method", (CONSTANT, origin))
@@ -296,54 +303,15 @@ def tensor_method(recorder: Recorder, name: str) -> Any:
     return raw
 
 
-def _of_class(recorder: Recorder, owner: type, origin: Origin, name: str) -> Read:
-    recorder.pin(origin, owner)
-    if not lookup(owner, name)[0] and type(owner) is type and not hasattr(type, name):
-        recorder.classes.find(owner, name)
-        return getattr(owner, name), None  # raises
-    value = recorder.guarded(getattr, owner, name)
-    if recorder.dead:
-        return value, None
-    if isinstance(owner, enum.EnumMeta) and owner._member_map_.get(name) is value:
-        return value, CONSTANT
-    stored = recorder.classes.stored(owner, name)
-    if stored is not None:
-        return value, stored
-    found, raw, _ = lookup(owner, name)
-    if not found or (type(owner) is not type and lookup(type(owner), name)[0]):
-        if name in ("__name__", "__qualname__", "__module__"):
-            return value, CONSTANT
-        recorder.refuse(f"{name} of the class {owner.__name__}")
-        return value, None
-    node = recorder.classes.find(owner, name)
-    assert node is not None
-    if isinstance(raw, staticmethod):
-        recorder.guard("{0} is {k0}", node, constants=(raw,))
-        return value, CONSTANT
-    if isinstance(raw, classmethod) and isinstance(raw.__func__, types.FunctionType):
-        recorder.guard("{0} is {k0}", node, constants=(raw,))
-        return value, Born("method", (CONSTANT, origin))
-    if raw is value and (type(raw) is types.FunctionType or not hasattr(type(raw), "__get__")):
-        return value, recorder.found(node, value)
-    built_in_method = (
-        types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
-        types.ClassMethodDescriptorType, classmethod,
-    )  # fmt: skip
-    if isinstance(raw, built_in_method) or is_value_class(owner):
-        return value, CONSTANT
-    recorder.refuse(f"{name} of the class {owner.__name__}")
-    return value, None
-
-
 def _of_function(recorder: Recorder, owner: Any, origin: Origin, name: str) -> Read:
     value = recorder.guarded(getattr, owner, name)
     stored = recorder.stored.get((id(owner), name))
     if stored is not None:
         return value, stored
-    if isinstance(origin, Born) and name in ("__name__", "__qualname__"):
+    if isinstance(origin, Born) and name in _NAMES:
         return value, CONSTANT
     node = recorder.as_node(origin, owner)
-    if node is None or not (name in vars(owner) or name in ("__name__", "__qualname__")):
+    if node is None or not (name in vars(owner) or name in _NAMES):
         recorder.refuse(f"{name} of a function")
         return value, None
     recorder.typed(origin, owner)

@@ -6,7 +6,6 @@ Comes in: a call of a class. Goes out: a plan that makes the object, runs the in
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import enum
 import types
@@ -20,6 +19,7 @@ from .kinds import FIXED
 from .known import values as known_values
 from .likenesses import sets_plainly, slots_of
 from .provenance import CONSTANT, SCALARS, Born, Origin
+from .tables import TABLE
 from .values import is_value_class
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ _MISSED = (vars(enum.Enum)["_missing_"], vars(enum.Flag)["_missing_"])
 def plan(call: Call) -> Plan | None:
     """How to make an instance of the class `call.function`."""
     cls, recorder = call.function, call.recorder
+    made = special(type(cls), "__call__")
+    if made is not None and not isinstance(cls, enum.EnumMeta):  # the metaclass makes it
+        recorder.classes.guard_special(CONSTANT, cls, "__call__")
+        return call.of(made, CONSTANT, cls, CONSTANT, bound=True).find()
+    return by_type(call)
+
+
+def by_type(call: Call) -> Plan | None:
+    """How `type.__call__` makes an instance."""
+    cls, recorder = call.function, call.recorder
     if issubclass(cls, GradMode) and not call.args:
         return call.plan(lambda out: recorder.born(out, "opaque"))
     if issubclass(cls, BaseException):
@@ -45,9 +55,9 @@ def plan(call: Call) -> Plan | None:
         return known_values.made(call)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _named_tuple(call)
-    plain = type(cls) in (type, abc.ABCMeta) and cls.__new__ is object.__new__
-    plain = plain and cls.__flags__ & (1 << 9) and not getattr(cls, "__abstractmethods__", ())
-    if not plain or "__del__" in dir(cls):
+    if type(cls.__new__) is types.FunctionType and cls.__flags__ & (1 << 9):
+        return _by_its_new(call)
+    if cls.__new__ is not object.__new__ or not _plain(cls):
         call.refuse(f"an instance of {cls.__name__} is made")
         return None
     init = cls.__init__
@@ -61,6 +71,62 @@ def plan(call: Call) -> Plan | None:
     if dataclasses.is_dataclass(cls) and init.__code__.co_filename == "<string>":
         return _dataclass(call)
     return _instance(call, init)
+
+
+def _plain(cls: type) -> bool:
+    """Whether `object.__new__` makes instances of a class, whose death nobody sees."""
+    heap = cls.__flags__ & (1 << 9) and not getattr(cls, "__abstractmethods__", ())
+    return bool(heap) and "__del__" not in dir(cls)
+
+
+def bare(call: Call) -> Plan | None:
+    """`object.__new__(cls)`, also through `super()`."""
+    recorder, cls = call.recorder, call.args[0] if call.args else None
+    plain = isinstance(cls, type) and len(call.args) == 1 and not call.kwargs and _plain(cls)
+    if not plain or issubclass(cls, BaseException):  # type: ignore[arg-type]
+        call.refuse()
+        return None
+    recorder.pin(call.origins[0], cls)
+    return call.plan(lambda out: recorder.born(out, "instance", {}))
+
+
+TABLE[object.__new__] = bare
+
+
+def _by_its_new(call: Call) -> Plan | None:
+    """An instance that a `__new__` written in Python makes, or finds."""
+    cls, recorder, frame = call.function, call.recorder, call.frame
+    if special(type(cls), "__getattribute__") is not None:
+        call.refuse(f"an instance of {cls.__name__} is made")
+        return None
+    recorder.classes.guard_special(CONSTANT, None, "__new__", cls)
+    found: list[Origin] = [CONSTANT]
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        given = call.origins
+        made, origin = frame.invoke(
+            cls.__new__, CONSTANT, (cls, *args), (CONSTANT, *given), kwargs, call.where
+        )
+        found[0] = origin
+        kind = type(made)
+        if cls not in kind.__mro__:
+            return made
+        recorder.typed(origin, made)
+        recorder.classes.guard_special(origin, made, "__init__")
+        init = special(kind, "__init__")
+        if init is not None:
+            out, told = frame.invoke(
+                init, CONSTANT, (made, *args), (origin, *given), kwargs, call.where
+            )
+            recorder.pin(told, out)
+            if out is not None:
+                raise TypeError(f"__init__() should return None, not {type(out).__name__!r}")
+        elif lookup(kind, "__init__")[1] is not object.__init__:
+            recorder.refuse(f"an instance of {cls.__name__} is made")
+            kind.__init__(made, *args, **kwargs)
+        return made
+
+    return call.plan(lambda out: found[0], make)
 
 
 def _member(call: Call) -> Plan | None:

@@ -178,7 +178,9 @@ def _computes(recorder: Recorder, f: Any, a: Any, b: Any) -> bool:
     """Whether an operator makes constants of constants by no code of a program."""
     if not all(type(x) in SCALARS or isinstance(x, (*FIXED, *NUMERIC)) for x in (a, b)):
         return False
-    name = METHODS.get(f.__name__)
+    plain = f.__name__ if f.__name__ in METHODS else f.__name__[1:]  # add of iadd
+    name = METHODS.get(plain) or METHODS.get(f"{plain}_")
     if name is None:
         return False
-    return all(built_in(recorder, x, name, f"__r{name[2:]}") for x in (a, b))
+    names = [f"__{way}{name[2:]}" for way in ("", "r", "i")]
+    return all(built_in(recorder, x, *names) for x in (a, b))

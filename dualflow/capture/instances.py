@@ -129,6 +129,9 @@ def of_super(recorder: Recorder, owner: Any, name: str) -> Read:
             recorder.guard("{k1} not in {k0}", constants=(recorder.classes.proxy(cls), name))
     if isinstance(raw, types.FunctionType) and isinstance(found, Born):
         return value, Born("method", (CONSTANT, found.parts))
+    made = raw in (object.__new__, vars(type)["__call__"]) or isinstance(raw, staticmethod)
+    if made and (raw is object.__new__ or isinstance(owner.__self__, type)):
+        return value, CONSTANT
     plain = raw in (object.__init__, object.__setattr__) or (
         name == "__init__" and raw in _ERROR_INITS
     )

@@ -14,6 +14,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import beneath
 from dualflow.base.dtypes import is_float, kind
+from dualflow.base.shapes import size_of
 from dualflow.base.source import user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
@@ -250,7 +251,7 @@ class LateValues:
     def _as_float64(self, value: Value) -> Value | None:
         """A tensor of one float as Python reads it; None of other numbers."""
         add, line, wide = self.recorder.notes.builder.add, user_line(), np.dtype("float64")
-        if not is_float(value.dtype):
+        if not is_float(value.dtype) or size_of(value.shape) != 1:  # or read as a whole array
             return None
         if value.shape != ():
             value = add(p.reshape.op, (value,), {"shape": ()}, line).result

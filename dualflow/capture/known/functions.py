@@ -192,6 +192,9 @@ def _type_test(call: Call) -> Plan | None:
         if type(cls) is abc.ABCMeta and _abstract(recorder, type(call.args[0]), cls):
             continue
         if type(cls) not in (type, enum.EnumMeta):
+            answer = None if isinstance(call.args[1], tuple) else _protocol(call, cls)
+            if answer is not None:
+                return call.plan(lambda out: CONSTANT, partial(_answer, answer))
             call.refuse("isinstance with a class that decides for itself")
             return None
     if call.function is type and len(call.args) != 1:
@@ -209,6 +212,40 @@ def _abstract(recorder: Recorder, kind: type, cls: abc.ABCMeta) -> bool:
     recorder.guard("{k2}({k0}, {k1}) is {k3}",
                    constants=(kind, cls, issubclass, issubclass(kind, cls)))  # fmt: skip
     return True
+
+
+def _answer(answer: Any, *_: Any) -> Any:
+    return answer
+
+
+def _protocol(call: Call, cls: Any) -> bool | None:
+    """Whether an object has the attributes that a protocol asks for, each of which is asked for;
+    None where something else decides."""
+    typing: Any = sys.modules.get("typing")
+    plain = typing and type(cls) is type(typing.Protocol) and getattr(cls, "_is_protocol", False)
+    if not plain or not getattr(cls, "_is_runtime_protocol", False):
+        return None
+    names = getattr(cls, "__protocol_attrs__", None) or typing._get_protocol_attrs(cls)
+    owner, origin = call.args[0], call.origins[0]
+    found = []
+    for name in sorted(names):
+        if isinstance(owner, FIXED):
+            call.recorder.pin(origin, owner)
+            found.append(hasattr(owner, name))
+            continue
+        pair = (owner, name), (origin, CONSTANT)
+        found.append(call.frame.invoke(hasattr, CONSTANT, *pair)[0])
+        if found[-1] and not callable(getattr(cls, name, None)):
+            return None
+    return all(found) if all(found) is isinstance(owner, cls) else None
+
+
+@known(types.MethodType)
+def _bound(call: Call) -> Plan | None:
+    if len(call.args) != 2 or call.kwargs:
+        call.refuse()
+        return None
+    return call.plan(lambda out: call.recorder.born(out, "method", call.origins))
 
 
 @known(len)
@@ -300,10 +337,16 @@ def _setattr(call: Call) -> Plan | None:
 
 @known(super)
 def _super(call: Call) -> Plan | None:
-    if call.args:
-        call.refuse("super with arguments")
-        return None
     recorder = call.recorder
+    if call.args and (len(call.args) != 2 or not isinstance(call.args[0], type)):
+        call.refuse("super with such arguments")
+        return None
+    for value, origin in zip(call.args, call.origins, strict=True):
+        if isinstance(value, type):
+            recorder.pin(origin, value)
+            recorder.classes.guard_order(value)
+        recorder.typed(origin, value)
+        recorder.classes.guard_order(type(value))
 
     def finish(out: Any) -> Origin:
         owner = out.__self__
