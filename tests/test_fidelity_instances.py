@@ -30,11 +30,11 @@ def one_instance(compile, see):
 
 def one_instance_by_a_metaclass(compile, see):
     class Single(type):
-        instances = {}
+        instances = {}  # noqa: RUF012
 
         def __call__(cls, *args, **kwargs):
             if cls not in cls.instances:
-                cls.instances[cls] = super(Single, cls).__call__(*args, **kwargs)
+                cls.instances[cls] = super(Single, cls).__call__(*args, **kwargs)  # noqa: UP008
             return cls.instances[cls]
 
     class Log(metaclass=Single):
@@ -57,7 +57,7 @@ def one_instance_by_a_metaclass(compile, see):
 
 def an_instance_for_each_name(compile, see):
     class Unit:
-        kept = {}
+        kept = {}  # noqa: RUF012
         started = 0
 
         def __new__(cls, name, *, factor=1.0):
