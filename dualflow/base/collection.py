@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, Self, TypeVar, final
 
-from .thread import Lock
+from .thread import RLock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,30 +39,43 @@ def put_off(fn: Callable[P, R]) -> Callable[P, R]:
 
 #: Objects made between two collections of the young ones, and so on, while a call is recorded.
 _RARE = (200_000, 10, 10)
-_lock = Lock()
+_lock = RLock()
 _within = 0
 _before: tuple[int, int, int] = gc.get_threshold()
 
 
-@contextmanager
-def seldom() -> Iterator[None]:
-    """For a stretch of the user's code, whose own cycles go on being collected, more seldom.
+@final
+class Seldom:
+    """A stretch of the user's code, whose own cycles go on being collected, more seldom.
 
-    >>> with seldom():
+    >>> with Seldom():
     ...     gc.get_threshold() == _RARE
     True
     """
-    global _before, _within
-    with _lock:
-        if not _within:
-            _before = gc.get_threshold()
-            if 0 < _before[0] < _RARE[0]:
-                gc.set_threshold(*_RARE)
-        _within += 1
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_over",)
+
+    def __enter__(self) -> Self:
+        global _before, _within
         with _lock:
+            if not _within:
+                _before = gc.get_threshold()
+                if 0 < _before[0] < _RARE[0]:
+                    gc.set_threshold(*_RARE)
+            _within += 1
+            self._over = False
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """From now on as before, if it is not so already."""
+        global _within
+        with _lock:
+            if self._over:
+                return
+            self._over = True
             _within -= 1
             if not _within and gc.get_threshold() == _RARE:
                 gc.set_threshold(*_before)

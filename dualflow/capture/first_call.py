@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dualflow.base import collection
 from dualflow.ops import door
 
 from . import backward, calls, derivatives, dispatching, leaving
@@ -76,13 +75,20 @@ TABLES = (
 )  # fmt: skip
 
 
-@collection.seldom()
 def record(
     fn: Any, args: tuple, kwargs: dict, keep: Callable[[Recorder, Any, Origin], None],
     met: dict[str, Any] | None = None,
 ) -> Any:  # fmt: skip
     """Call `fn` and keep what was recorded; `met` is what recordings of `fn` tell each other."""
     recorder = Recorder(met)
+    with recorder.seldom:
+        return _recorded(recorder, fn, args, kwargs, keep)
+
+
+def _recorded(
+    recorder: Recorder, fn: Any, args: tuple, kwargs: dict,
+    keep: Callable[[Recorder, Any, Origin], None],
+) -> Any:  # fmt: skip
     frame = Frame(recorder, _nothing, 1, {})
     where, named = _arguments(recorder, args, kwargs)
     call = Call(frame, fn, CONSTANT, args, where, kwargs, named)

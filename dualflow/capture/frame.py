@@ -185,16 +185,22 @@ class Frame(Matching):
             recorder.alarm.close()
         recorder.step()
         if recorder.dead:
-            return f
+            return self._forgotten(f)
         plan = self._again(sf, slots, f, args)
         if plan is None:
             plan = calls.prepare(self, sf, slots, f, args, kwargs)
         if plan is None:
-            return f
+            return self._forgotten(f) if recorder.dead else f
         self.open[slot], self.args, self.kwargs = plan, plan.args, plan.kwargs
         if plan.watched:
             recorder.alarm.open()
         return plan.function
+
+    def _forgotten(self, f: Any) -> Any:
+        """`f`, before whose call what is known dies: nothing is recorded any more."""
+        if self.slots[0] is CONSTANT:
+            self.slots[:] = [None] * len(self.slots)
+        return f
 
     def _again(self, sf: int, slots: tuple, f: Any, args: tuple) -> Any:
         """The plan of a call of what was called before in the same way; None of others."""

@@ -15,6 +15,7 @@ from weakref import ref
 
 from dualflow.array.tensor import Tensor
 from dualflow.autograd.batched import Batched, beneath
+from dualflow.base import collection
 from dualflow.base.source import SourceLine, is_own, line_in, own_line, user_line
 from dualflow.ir.graph import Value
 from dualflow.ir.types import TensorType
@@ -90,6 +91,7 @@ class Recorder:
         met: what the recordings of the function tell each other: numbers that were places in
             tensors, by their text.
         effects: what was done to objects from outside, in order.
+        seldom: ends where there is nothing left to record.
         outside, classes, late, draws, arrays, drawn: what is known of tensors from outside, of
             classes, of values that Python reads, of random numbers, of NumPy's arrays and of its
             random numbers.
@@ -116,6 +118,7 @@ class Recorder:
         self.root: types.CodeType | None = None  # the compiled function's
         self.dead = self.passing = self.stopped = False
         self.alarm = Alarm(self)
+        self.seldom = collection.Seldom()
         self.events: list[tuple[Any, ...]] = []
         self.computed: list[Node] = []
         self.inputs: list[tuple[Any, ...]] = []
@@ -182,10 +185,11 @@ class Recorder:
             self.reason, self.dead = Reason(why, line, own, line_in(self.root)), True
             for kept in (
                 self._objects, self._keep, self._mortal, self.reads, self.plain, self.followed,
-                self.handlers, self.expressions, self.twins, self.contents,
+                self.handlers, self.expressions, self.twins, self.contents, self._ids, self.stored,
             ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
+            self.seldom.end()
 
     def stop(self, why: str) -> None:
         """No call is to be recorded any more; what this one has kept alive may die now."""

@@ -64,7 +64,11 @@ def fits(call: Call, function: Any) -> bool:
     form = function, len(call.args), *call.kwargs
     if form in _fitting:
         return True
-    signature = _signature(function)
+    try:
+        signature = _signature(function)
+    except Exception as error:  # of the library, where a program has replaced what is built in
+        call.refuse(f"a call of {call.name}, whose signature is not known: {error}")
+        return False
     if signature is None:
         return True
     try:
