@@ -59,7 +59,7 @@ NOT_REPLAYED = frozenset(
     a_name_that_the_call_takes_away
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
     instances_kept_outside lists_that_change cycle_of_a_generator
-    an_iterator_asked_in_two_ways metaclasses_of_ones_own
+    an_iterator_asked_in_two_ways metaclasses_of_ones_own variables_that_printing_may_see
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
     integers_with_methods containers_that_hold_themselves copies_of_objects_that_answer_for_all
     arguments_by_name frames_looked_at

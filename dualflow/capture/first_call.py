@@ -24,6 +24,9 @@ from .known import (
     containers as known_containers,
 )
 from .known import (
+    context as known_context,
+)
+from .known import (
     copying as known_copying,
 )
 from .known import (
@@ -70,8 +73,9 @@ from .recording import Recording, line_of, strip
 #: imported for what they enter into the tables
 TABLES = (
     backward, derivatives, dispatching, known_caches, known_collections, known_containers,
-    known_copying, known_dicts, known_files, known_iterators, known_itertools, known_locks,
-    known_numbers, known_order, known_sets, known_streams, known_text, known_time, known_warnings,
+    known_context, known_copying, known_dicts, known_files, known_iterators, known_itertools,
+    known_locks, known_numbers, known_order, known_sets, known_streams, known_text, known_time,
+    known_warnings,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ one by one, so that what is changed meanwhile is seen; how many there are become
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 from dualflow.array.tensor import Tensor
 
 from . import files
-from .classes import special
+from .classes import lookup, special
 from .kinds import DICTS, SEQUENCES
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Node, Origin
@@ -37,7 +38,7 @@ def followed(value: Any, origin: Origin) -> bool:
     if kind in (set, frozenset):
         return origin is not None
     known = kind in (*SEQUENCES, *DICTS, range, str, bytes, bytearray, Tensor, np.ndarray)
-    known = known or special(kind, "__iter__") is not None
+    known = known or special(kind, "__iter__") is not None or _by_index(kind)
     return known or _named(value)
 
 
@@ -56,11 +57,12 @@ def listed(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
     if kind is Tensor or recorder.dead or sized is hints is None:
         yield from elements(frame, value, origin)
         return
-    if sized is None or special(kind, "__iter__") is None:
+    by_index = _by_index(kind)
+    if sized is None or not (by_index or special(kind, "__iter__") is not None):
         recorder.refuse(f"the length of a {kind.__name__} that becomes a list")
         yield from elements(frame, value, origin)
         return
-    made, where = asked(frame, value, origin)
+    made, where = (value, origin) if by_index else asked(frame, value, origin)
     recorder.classes.guard_special(origin, value, "__len__")
     try:
         length, part = frame.invoke(sized, CONSTANT, (value,), (origin,))
@@ -68,7 +70,7 @@ def listed(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, 
         len(Answer(length))
     except TypeError:  # Python goes on without a length
         recorder.refuse(f"the length of a {kind.__name__}, which is none")
-    yield from given(frame, made, where)
+    yield from (elements if by_index else given)(frame, made, where)
 
 
 def begun(value: Any) -> Any:
@@ -127,15 +129,34 @@ def elements(
         # not `yield from`, which would end it where the loop is left
         for pair in source:  # noqa: UP028
             yield pair
-    elif (file := files.known_file(value, origin)) is not None and file.mode == "r":
+    elif (file := files.known_file(value, origin)) is not None and file.mode in ("r", "lines"):
         yield from files.lines_of(frame, value, file)
     elif special(kind, "__iter__") is not None:
         return (yield from given(frame, *asked(frame, value, origin)))
+    elif _by_index(kind):
+        yield from _at_each_index(frame, value, origin)
     else:
         recorder.refuse(f"iteration over a {kind.__name__}")
         for element in value:
             yield element, None
     return None
+
+
+def _by_index(kind: type) -> bool:
+    """Whether Python asks instances for the items 0, 1, 2... by a method written in Python."""
+    return special(kind, "__getitem__") is not None and not lookup(kind, "__iter__")[0]
+
+
+def _at_each_index(frame: Operators, value: Any, origin: Origin) -> Iterator[tuple[Any, Origin]]:
+    recorder, method = frame.recorder, special(type(value), "__getitem__")
+    recorder.classes.find(type(value), "__iter__")
+    recorder.classes.guard_special(origin, value, "__getitem__")
+    for i in itertools.count():
+        try:
+            pair = frame.invoke(method, CONSTANT, (value, i), (origin, CONSTANT))
+        except (IndexError, StopIteration):
+            return
+        yield pair
 
 
 def asked(frame: Operators, value: Any, origin: Origin) -> tuple[Any, Origin]:

@@ -49,7 +49,8 @@ class Followed:
         frame = self.frame
         origins: tuple[Origin, ...] = (CONSTANT,) * 3
         if raised[1] is not None:
-            origins = (CONSTANT, frame.understood(raised[1]), None)
+            trace = None if frame.recorder.dead else frame.recorder.born(raised[2], "opaque")
+            origins = (CONSTANT, frame.understood(raised[1]), trace)
         out, origin = frame.invoke(self.exit, CONSTANT, (self.manager, *raised),
                                    (self.origin, *origins))  # fmt: skip
         if raised[1] is None:
@@ -91,17 +92,22 @@ def _made(call: Call) -> Plan | None:
     if type(f) is not types.FunctionType or not f.__code__.co_flags & 0x20:
         call.refuse(f"a context manager of {call.name}, which is no generator function")
         return None
-    if not call.frame.entering:
-        call.refuse(f"{call.name}, a context manager that no with statement makes")
-        return None
-    plan = twins.twin(call.of(f, CONSTANT), True)
+    entering = call.frame.entering  # else others enter and leave it, by its methods
+    plan = twins.twin(call.of(f, CONSTANT), entering)
     if plan is None:
         return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
         made = helper(*args, **kwargs)
         made.gen = plan.function(*plan.args, **plan.kwargs)
-        recorder.born(made, "opaque", plan.finish(made.gen))
+        found = plan.finish(made.gen)
+        if entering:
+            recorder.born(made, "opaque", found)
+        else:
+            parts: dict[str, Origin] = dict.fromkeys(vars(made), CONSTANT)
+            parts |= {"gen": found, "args": recorder.born(made.args, "tuple", list(call.origins)),
+                      "kwds": recorder.born(made.kwds, "dict", dict(call.where))}  # fmt: skip
+            recorder.born(made, "instance", parts)
         return made
 
     return call.plan(recorder.known, run)

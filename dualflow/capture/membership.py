@@ -7,14 +7,15 @@ that make it sure.
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import growing, moving
-from .classes import special
+from . import growing, iteration, moving
+from .classes import lookup, special
 from .kinds import DICTS, FIXED, SEQUENCES, VIEWS
-from .provenance import CONSTANT, SCALARS, Node, Origin, Read
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         found = _of_changing(recorder, a, b, pa, pb)
         if found is not None:
             return found, CONSTANT
-        if not key_node(recorder, pa, a):
+        stands = value_keys.standing(recorder, pa, a)
+        if stands is not None and not value_keys.sound(recorder, b):
+            recorder.refuse("a dict with keys that are no plain values")
+        elif stands is not None:
+            a = stands
+        elif not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
         out = recorder.watching(operator.contains, b, a)
@@ -59,7 +65,7 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
             text = "({0} in (" + "".join(f"{{{i}}}, " for i in range(1, len(values))) + "))"
             return a in b, frame.expression(text, values, origins)
     if kind in SEQUENCES and any(type(x) is Tensor for x in (a, *b)):
-        return _contains_tensor(frame, a, b, pa, pb), CONSTANT
+        return _among(frame, a, recorder.items(b, pb), pa), CONSTANT
     if kind in (list, tuple, set, frozenset, str, range) and scalars:
         if kind is set:
             found = _of_changing(recorder, a, b, pa, pb)
@@ -80,6 +86,11 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         recorder.classes.guard_special(pb, b, "__contains__")
         out, made = frame.invoke(method, CONSTANT, (b, a), (pb, pa))
         return bool(out) if recorder.dead else frame.truth_of(made, out), CONSTANT
+    made_here = isinstance(pb, Born) and pb.kind == "iterator"
+    if (made_here or not lookup(kind, "__contains__")[0]) and iteration.followed(b, pb):
+        if not made_here:
+            recorder.classes.find(kind, "__contains__")
+        return _among(frame, a, iteration.elements(frame, b, pb), pa), CONSTANT
     recorder.refuse(f"{type(a).__name__} in {kind.__name__}")
     return a in b, None
 
@@ -102,13 +113,13 @@ def _of_changing(recorder: Any, a: Any, b: Any, pa: Origin, pb: Origin) -> bool 
     return a in b
 
 
-def _contains_tensor(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> bool:
-    """`a in b` by comparisons, one after the other, as Python does it."""
+def _among(frame: Operators, a: Any, items: Iterable[tuple[Any, Origin]], pa: Origin) -> bool:
+    """`a in items` by comparisons, one after the other, as Python does it."""
     slots = frame.slots
     slot = len(slots)
     slots += [None, None, None]
-    for item, part in frame.recorder.items(b, pb):
-        if item is a:
+    for item, part in items:
+        if item is a and (type(a) not in SCALARS or a != a):
             frame.recorder.refuse("`in` that finds the same object")
             return True
         slots[slot], slots[slot + 1] = pa, part

@@ -105,6 +105,7 @@ def _read_back(call: Call, opener: Opener, path: Any) -> tuple[str, Origin]:
 # Writing ------------------------------------------------------------------------------------------
 
 
+@methods(io.StringIO, "close")
 @methods(io.TextIOWrapper, "close")
 def _close(call: Call) -> Plan | None:
     found, f = known_file(call.args[0], call.origins[0]), call.function
@@ -123,6 +124,7 @@ def _close(call: Call) -> Plan | None:
 # Reading ------------------------------------------------------------------------------------------
 
 
+@methods(io.StringIO, "read", "readlines")
 @methods(io.TextIOWrapper, "read", "readlines")
 def _whole(call: Call) -> Plan | None:
     """All that is in a file which was not read before."""
@@ -145,6 +147,7 @@ def _whole(call: Call) -> Plan | None:
     return call.plan(finish, lambda _: f())
 
 
+@methods(io.StringIO, "readline", "__next__")
 @methods(io.TextIOWrapper, "readline", "__next__")
 def _line(call: Call) -> Plan | None:
     found, f = known_file(call.args[0], call.origins[0]), call.function

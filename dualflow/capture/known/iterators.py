@@ -287,6 +287,15 @@ def _next_of_object(call: Call, following: types.FunctionType, origin: Origin) -
     return call.plan(lambda out: found[0], run)
 
 
+@methods(types.GeneratorType, "__next__")
+def _next_method(call: Call) -> Plan | None:
+    f = call.function
+    plan = _next(call.of(next, CONSTANT))
+    if plan is not None and plan.function is next:
+        plan.function = lambda _: f()
+    return plan
+
+
 @methods(types.GeneratorType, "send")
 def _send(call: Call) -> Plan | None:
     origin, f = call.origins[0], call.function
@@ -304,11 +313,13 @@ def _throw(call: Call) -> Plan | None:
     recorder, f, (origin, *given) = call.recorder, call.function, call.origins
     running = origin.parts if isinstance(origin, Born) else None
     known = [recorder.origin(part, value) for part, value in zip(given, call.args[1:], strict=True)]
+    if len(known) == 3 and type(call.args[3]) is types.TracebackType:
+        known = known[1:2] if type(call.args[2]) is call.args[1] else []  # as Python had it
     plain = len(known) == 1 and isinstance(known[0], Born) and known[0].kind == "error"
     if not plain or not isinstance(running, twins.Running) or running.frame is None:
         call.refuse()
         return None
-    return call.plan(lambda out: running.frame.innermost().result, lambda _, error: f(error))
+    return call.plan(lambda out: running.frame.innermost().result, lambda _, *error: f(*error))
 
 
 @methods(types.GeneratorType, "close")

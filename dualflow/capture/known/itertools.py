@@ -6,6 +6,7 @@ may be copied, or asked for more while it gives); the origins are found by posit
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
@@ -91,6 +92,43 @@ def _one_by_one(call: Call, make: Any, taps: Iterable[Any]) -> Plan:
 
     real = make(inner())
     return _lazily(call, real, lambda: ((value, last[0]) for value in real))
+
+
+@known(itertools.tee)
+def _tee(call: Call) -> Plan | None:
+    """Iterators over the items of one, each of which is asked for once."""
+    recorder = call.recorder
+    count = call.args[1] if len(call.args) == 2 else 2
+    source = _source(call, 0) if type(count) is int and not call.kwargs else None
+    if source is None or recorder.dead:
+        call.refuse()
+        return None
+    if len(call.args) == 2:
+        recorder.pin(call.origins[1], count)
+    given, part = source
+    parts: list[Origin] = []
+
+    def asked() -> Iterator[Any]:
+        for value in given:
+            parts.append(part())
+            yield value
+
+    def follow(one: Any) -> Iterator[tuple[Any, Origin]]:
+        for i, value in enumerate(one):
+            yield value, parts[i]
+
+    def finish(out: Any) -> Origin:
+        sources = [follow(one) for one in out]
+        return recorder.born(out, "tuple", [
+            recorder.born(one, "iterator", functools.partial(_itself, source))
+            for one, source in zip(out, sources, strict=True)
+        ])  # fmt: skip
+
+    return call.plan(finish, lambda *args: itertools.tee(asked(), *args[1:]))
+
+
+def _itself(source: Any) -> Any:
+    return source
 
 
 @known(itertools.islice)
@@ -236,6 +274,26 @@ def _starmap(call: Call) -> Plan | None:
 
     real = itertools.starmap(apply, tap)
     return _lazily(call, real, lambda: ((value, found[0]) for value in real))
+
+
+@known(itertools.compress)
+def _compress(call: Call) -> Plan | None:
+    """Items whose selectors are true."""
+    names = dict(zip(("data", "selectors"), call.args, strict=False)) | call.kwargs
+    where = dict(zip(("data", "selectors"), call.origins, strict=False)) | call.where
+    if names.keys() != {"data", "selectors"}:
+        call.refuse()
+        return None
+    data, selectors = (_tap(call, names[n], where[n]) for n in ("data", "selectors"))
+    if data is None or selectors is None:
+        return None
+    recorder = call.recorder
+    truths = (
+        bool(value) if recorder.dead else call.frame.truth_of(selectors.last, value)
+        for value in selectors
+    )
+    real = itertools.compress(data, truths)
+    return _lazily(call, real, lambda: ((value, data.last) for value in real))
 
 
 @known(itertools.takewhile, itertools.dropwhile, itertools.filterfalse)

@@ -6,6 +6,7 @@ replay (`ranks.py`).
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,29 @@ def chosen(call: Call) -> Plan | None:
         return value
 
     return call.plan(lambda out: found[0], run)
+
+
+@known(bisect.insort_right, bisect.insort_left)
+def _inserted(call: Call) -> Plan | None:
+    """`bisect.insort(items, value)`: the place is compared as a whole at a replay."""
+    recorder = call.recorder
+    if type(call.args[0]) is not list or len(call.args) != 2 or set(call.kwargs) - {"key"}:
+        call.refuse(f"{call.name} with such arguments")
+        return None
+    owner, value = call.args
+    find = bisect.bisect_right if call.function is bisect.insort_right else bisect.bisect_left
+    before = list(recorder.items(owner, call.origins[0]))
+    pairs = [*before, (value, call.origins[1])]
+
+    def places(values: Any) -> tuple[int, ...]:
+        every = list(values)
+        at = find(every[:-1], every[-1])
+        return (*range(at), len(before), *range(at, len(before)))
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        _refill(call, owner, _in_order(call, pairs, places))
+
+    return None if recorder.dead else call.plan(lambda out: CONSTANT, run)
 
 
 # Heaps --------------------------------------------------------------------------------------------

@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 @known(io.StringIO)
 def _made(call: Call) -> Plan | None:
     if call.args or call.kwargs:
-        call.refuse("a StringIO with a text to begin with")
-        return None
+        return _begun(call)
     return call.plan(lambda out: call.recorder.born(out, "stream", [CONSTANT]))
+
+
+def _begun(call: Call) -> Plan | None:
+    """A stream that is read: nothing is written into one that holds a text."""
+    if len(call.args) != 1 or type(call.args[0]) is not str or call.kwargs:
+        call.refuse("a StringIO that ends lines in a way of its own")
+        return None
+    found = files.File(None, CONSTANT, "r", {})
+    found.text, found.origin = call.args[0], call.origins[0]
+    return call.plan(lambda out: call.recorder.born(out, "file", found))
 
 
 def filled(text: str) -> io.StringIO:
@@ -86,6 +95,8 @@ def _value(call: Call) -> Plan | None:
     recorder, (stream, *_), (origin, *_), f = call.recorder, call.args, call.origins, call.function
     if isinstance(origin, Born) and origin.kind == "stream":
         return call.plan(lambda out: origin.parts[0], lambda _: f())
+    if (begun := files.known_file(stream, origin)) is not None:
+        return call.plan(lambda out: begun.origin, lambda _: f())
     told = any(effect[0] in ("print", "call") for effect in recorder.effects)  # into any stream
     if not isinstance(origin, Node) or told or id(stream) in recorder.written:
         call.refuse("the text of a stream that the call wrote into")

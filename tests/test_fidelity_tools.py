@@ -1,0 +1,162 @@
+"""Everyday tools of the library in compiled functions: of iterators, sorted lists and protocols."""
+
+import bisect
+import io
+import itertools
+import types
+import typing
+
+import pytest
+from fidelity_runner import check, parameters, tensor
+
+X = (1.0, -2.0, 3.0)
+
+
+def items_by_number(compile, see):
+    class Batches:
+        def __init__(self, x, size):
+            self.x, self.size = x, size
+
+        def __len__(self):
+            return -(-self.x.shape[0] // self.size)
+
+        def __getitem__(self, i):
+            if i >= len(self):
+                raise IndexError(i)
+            return self.x[i * self.size : (i + 1) * self.size]
+
+    @compile
+    def f(x, data):
+        total = 0.0
+        for batch in data:
+            total = total + batch.sum()
+        for i, batch in enumerate(Batches(x, 1)):
+            total = total + batch * i
+        pairs = [(a, b) for a, b in zip(data, "abc", strict=False)]
+        first, *rest = data
+        return total, list(data), tuple(data), pairs, first, len(rest)
+
+    for size in (2, 2, 1):
+        see(f, tensor(*X), Batches(tensor(*X), size))
+
+
+def a_method_taken_away(compile, see):
+    class Items:
+        def __getitem__(self, i):
+            return [1.0, 2.0][i]
+
+    items = Items()
+
+    @compile
+    def f(x):
+        return x * sum(items), 2.0 in items, 5 in items
+
+    for _ in range(3):
+        see(f, tensor(*X))
+    Items.__getitem__ = lambda self, i: [3.0][i]
+    see(f, tensor(*X))
+    Items.__iter__ = lambda self: iter((4.0, 5.0))
+    see(f, tensor(*X))
+    Items.__contains__ = lambda self, value: False
+    see(f, tensor(*X))
+
+
+def looked_for_in_iterators(compile, see):
+    class Count:
+        def __init__(self, n):
+            self.i, self.n = 0, n
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.i += 1
+            if self.i > self.n:
+                raise StopIteration
+            return self.i
+
+    @compile
+    def f(x, n, k):
+        squares = (i * i for i in range(n))
+        return x * n, k in Count(n), k in squares, list(squares), x.sum() in Count(5)
+
+    for n, k in ((3, 2), (3, 2), (3, 1), (3, 1), (2, 4.0)):
+        see(f, tensor(*X), n, k)
+
+
+def tees_and_selections(compile, see):
+    @compile
+    def f(x, items, chosen):
+        one, two = itertools.tee(y * 2 for y in items)
+        next(two)
+        steps = [b - a for a, b in zip(one, two, strict=False)]
+        three = itertools.tee(items, 3)
+        parts = list(itertools.compress(items, chosen))
+        return steps, [next(part) for part in three], list(three[0]), parts
+
+    for chosen in ([1, 0, 1], [1, 0, 1], [0, "a", None]):
+        see(f, tensor(*X), [tensor(1), tensor(4), tensor(9)], chosen)
+
+
+def sorted_lists(compile, see):
+    history = []
+
+    @compile
+    def f(x, values):
+        best, down = [], []
+        for value in values:
+            bisect.insort(best, value)
+            bisect.insort_left(down, value, key=lambda v: -v)
+            if len(best) > 2:
+                best.pop()
+        bisect.insort(best, float(x[0]))
+        history.append(best[0])
+        return x * best[0], best, down
+
+    for values in ([3, 1, 2], [3, 1, 2], [7, 5, 6], [2, 2.0, 1], [1, 2, 3], [1, 2, 3]):
+        see(f, tensor(*X), values)
+    see.that(history)
+
+
+def protocols(compile, see):
+    @typing.runtime_checkable
+    class Scales(typing.Protocol):
+        def scale(self, x): ...
+
+    class Doubles:
+        def scale(self, x):
+            return x * 2
+
+    class Other:
+        pass
+
+    objects = [Doubles(), Other(), types.SimpleNamespace(scale=lambda x: x * 5), 3]
+
+    @compile
+    def f(x, i):
+        found = objects[i]
+        return found.scale(x) if isinstance(found, Scales) else x
+
+    for i in (0, 0, 1, 1, 2, 2, 3):
+        see(f, tensor(*X), i)
+    objects[1].scale = lambda x: x * 7
+    see(f, tensor(*X), 1)
+
+
+def texts_read_like_files(compile, see):
+    @compile
+    def f(x, text):
+        source = io.StringIO(text)
+        head = source.readline()
+        rates = [float(line) for line in source]
+        with io.StringIO(text) as again:
+            whole = again.read()
+        return x * sum(rates), head, len(whole), io.StringIO(text).getvalue()
+
+    for text in ("rates\n1.5\n2\n", "rates\n1.5\n2\n", "r\n3"):
+        see(f, tensor(*X), text)
+
+
+@pytest.mark.parametrize(("program", "way"), parameters(globals()))
+def test_program(program, way):
+    check(program, way)
