@@ -136,7 +136,6 @@ def fits() -> Iterator[Fit]:
         ("SIN", 64, "sin", mp.sin, (mp.pi / 2 * mp.mpf("1.01")) ** 2, 7),
         ("TAN", 32, "tan", mp.tan, (mp.pi / 4 * mp.mpf("1.01")) ** 2, 6),
         ("TAN", 64, "tan", mp.tan, (mp.pi / 4 * mp.mpf("1.01")) ** 2, 14),
-        ("TANH", 32, "tanh", mp.tanh, mp.mpf("0.36"), 4),
         ("TANH", 64, "tanh", mp.tanh, mp.mpf("0.36"), 10),
         ("ASIN", 32, "asin", mp.asin, quarter, 4),
         ("ASIN", 64, "asin", mp.asin, quarter, 12),

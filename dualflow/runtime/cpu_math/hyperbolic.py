@@ -22,7 +22,7 @@ from .builder import (
     two_sum,
 )
 from .coefficients import ASINH, ATANH, SINH, TANH
-from .exponential import LN2, MANTISSA_BITS, exp_bounded, exp_quarter, power_of_two
+from .exponential import LN2, MANTISSA_BITS, exp_bounded, exp_parts, exp_quarter, power_of_two
 from .logarithm import log_sum
 
 # Above this size x*x + 1 and x*x - 1 are x*x to the last bit.
@@ -43,6 +43,13 @@ def tanh(x: Scalar) -> Scalar:
     # tanh rounds to 1 above 9.02 (float), 19.1 (double).
     most = x.like(10.0 if x.width == 32 else 20.0)
     bounded = select(size > most, most, size)
+    if x.width == 32:
+        p, n = exp_parts(bounded + bounded)
+        power = power_of_two(n)
+        below = fma(power, p, power - 1.0)  # e**2x - 1
+        ratio, half = below / (below + 2.0), below * 0.5
+        # Where it is small, half of it less half of it times the ratio is rounded once less.
+        return copy_sign(select(below < 0.8, fma(-half, ratio, half), ratio), x)
     large = 1.0 - 2.0 / (exp_bounded(bounded + bounded) + 1.0)
     return copy_sign(select(size < 0.6, _odd(size, TANH[x.width]), large), x)
 

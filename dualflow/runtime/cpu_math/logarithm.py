@@ -104,13 +104,13 @@ def _log_in_base(x: Scalar, factor: tuple[float, float], per_k: tuple[float, flo
     log1p(f)/f * factor as factor + f * series(f)."""
     f, k = decompose_any(x)
     high, low = split_constant(*factor, x.width)
-    if x.width == 32:
-        head = f * high
-        tail = fma(f, high, -head) + f * fma(f, polynomial(f, series[32]), low)
-    else:
-        head = f * high
-        tail = fma(f, high, -head) + fma(f, low, log1p_tail(f) * high)
     k_high, k_low = split_constant(*per_k, x.width)
+    if x.width == 32:
+        tail = f * fma(f, polynomial(f, series[32]), low)
+        rest = fma(k, k_low, tail) if k_low else tail
+        return with_limits(x, fma(k, k_high, fma(f, high, rest)))
+    head = f * high
+    tail = fma(f, high, -head) + fma(f, low, log1p_tail(f) * high)
     rest = fma(k, k_low, tail) if k_low else tail
     return with_limits(x, fma(k, k_high, head + rest))
 
