@@ -363,3 +363,19 @@ def test_columns_take_a_turned_operand_from_copies_of_its_rows(columns, dtype):
     assert "beside_p" in fast.explain()
     for one, wanted in zip(found, f(*tensors), strict=True):
         same(one.numpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("length", [1000, 1536])
+def test_rows_that_are_asked_for_ahead_have_the_bits_of_few_rows(length):
+    x = np.random.default_rng(0).standard_normal((1200, length)).astype(np.float32)
+    fast = df.compile(lambda x: df.softmax(x, axis=1) * df.mean(x, axis=1)[:, None], wait=True)
+    for part in (x, x[:7]):
+        fast(df.asarray(part))
+    assert "ask(p0" in fast.explain()
+    whole, few = fast(df.asarray(x)).numpy(), fast(df.asarray(x[:7])).numpy()
+    assert fast.stats()["replays"] >= 2
+    assert whole[:7].tobytes() == few.tobytes()
+    wide = x.astype(np.float64)
+    wide = np.exp(wide - wide.max(axis=1, keepdims=True))
+    wide = wide / wide.sum(axis=1, keepdims=True) * x.mean(axis=1, dtype=np.float64)[:, None]
+    np.testing.assert_allclose(whole, wide, rtol=2e-5, atol=1e-9)

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dualflow.base.config import active
 from dualflow.ir.kernel import (
     BUILT_IN,
+    Access,
     Check,
     Fold,
     Keep,
+    Kernel,
     Sink,
     Stage,
     Store,
@@ -31,6 +33,8 @@ from .numba_values import BOOL, INT64, held_as, is_narrow, literal, packed, stor
 SHORT_ROW = 512
 #: A stage with so many dear ops is walked in whole vectors however long the row is.
 HEAVY = 4
+#: Bytes of an operand from which it is far, beyond the caches; and of a line of them.
+FAR, LINE = 4 << 20, 64
 #: What the compiler may do to float arithmetic, by the setting `numerics`.
 OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "strict": (),
@@ -41,6 +45,11 @@ OPTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 
 class RowEmitter(FoldWriter):
     """One kernel in the making, of any form but the column form, which is built on it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.adding = [stage for stage in kernel.stages if self._is_adding(stage)][-1:]
+        self.asked = self._asked() if self.adding and kernel.grid else []
 
     def text(self) -> KernelText:
         kernel = self.kernel
@@ -73,6 +82,16 @@ class RowEmitter(FoldWriter):
                 self.put(f"{name} = {unpacked(name, scalar.dtype)}")
         for n in range(len(self.checks)):
             self.put(f"ok{n} = True")
+        if self.asked:
+            widest = max(stored_as(access.dtype).itemsize for access in self.asked)
+            sizes = [self._points_of_grid(), *(self.integers[f"n_{a}"] for a in self.kernel.loops)]
+            n = self.axes[self.kernel.lanes][1:]
+            self.put(f"e{n} = n{n} if {' * '.join(sizes)} > {FAR // widest} else 0")
+
+    def _points_of_grid(self) -> str:
+        """The text of how many points of the grid the call walks."""
+        ends = [(self.integers[f"hi_{a}"], self.integers[f"lo_{a}"]) for a in self.kernel.grid]
+        return " * ".join(f"({hi} - {lo})" for hi, lo in ends)
 
     def _epilogue(self) -> None:
         for n, check in enumerate(self.checks):
@@ -160,7 +179,33 @@ class RowEmitter(FoldWriter):
             return
         blocks, inside = self._blocks(self.axes[axis], SUM_BLOCK)
         with self.block(blocks):
+            if stage in self.adding:
+                self._ask_for_next()
             self._add_block(stage, inside, sums, end)
+
+    def _is_adding(self, stage: Stage) -> bool:
+        folds = [sink for sink in stage.sinks if isinstance(sink, Fold)]
+        return self.kernel.lanes in stage.over and any(map(self._in_blocks, folds))
+
+    def _asked(self) -> list[Access]:
+        """The operands whose rows, along the lanes, are asked for before their grid point."""
+        axes = [axis.name for axis in self.kernel.axes]
+        row, lane = axes.index(self.kernel.grid[-1]), axes.index(self.kernel.lanes)
+        return [
+            access for access in self.kernel.accesses
+            if access.mode == "in" and (access.strides[row], access.strides[lane]) == ("s", 1)
+        ]  # fmt: skip
+
+    def _ask_for_next(self) -> None:
+        """Ask for what lies where a block does in the row of the next grid point: while a row is
+        written nothing else would be on its way."""
+        i, j = self.axes[self.kernel.grid[-1]], self.axes[self.kernel.lanes]
+        axes = {**self.places[0], self.kernel.grid[-1]: f"({i} + 1)"}
+        b, end = f"b{j[1:]}", f"e{j[1:]}"
+        for access in self.asked:
+            step = LINE // stored_as(access.dtype).itemsize
+            with self.block(f"for {j} in range({b}, min({b} + {SUM_BLOCK}, {end}), {step}):"):
+                self.put(f"ask({', '.join(self._place(access, axes))})")
 
     def _add_block(self, stage: Stage, loop: str, sums: list[Fold], end: str = "") -> None:
         """One loop, and what it adds to the totals of float sums; `end` stands last in it."""

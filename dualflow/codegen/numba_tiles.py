@@ -10,17 +10,14 @@ from __future__ import annotations
 from dualflow.ir.kernel import Access, Kernel
 
 from .numba_maps import MapEmitter
+from .numba_rows import FAR, LINE
 from .numba_values import stored_as
 
 #: Side of a tile.
 TILE = 16
-#: Bytes of an operand from which it is far: beyond the caches.
-FAR = 4 << 20
 #: Tiles that are walked beside each other, near and far. More read what is turned in longer pieces;
 #: where sizes are powers of two, their lines meet in few sets of the near caches.
 TILES = (2, 4)
-#: Bytes of a line of the cache.
-LINE = 64
 
 
 class TileEmitter(MapEmitter):
@@ -38,9 +35,7 @@ class TileEmitter(MapEmitter):
         super()._prologue()
         self._beside(self.laid, TILE * TILE)
         widest = max(stored_as(access.dtype).itemsize for access in self.kernel.accesses)
-        ends = [(self.integers[f"hi_{a}"], self.integers[f"lo_{a}"]) for a in self.kernel.grid]
-        points = " * ".join(f"({hi} - {lo})" for hi, lo in ends)
-        self.put(f"far = {points} > {FAR // widest}")
+        self.put(f"far = {self._points_of_grid()} > {FAR // widest}")
         self.put(f"asked = {TILE} if far else 0")
         self.put(f"wide = {TILES[1] * TILE} if far else {TILES[0] * TILE}")
 
@@ -117,7 +112,7 @@ class TileEmitter(MapEmitter):
             with self.block(f"for {t} in range({count}):"):
                 for point in places:
                     axes = dict(zip((self.outer, self.kernel.lanes), point, strict=True))
-                    self.put(f"ask({', '.join(self._place(access, {**self.axes, **axes}))})")
+                    self.put(f"ask({', '.join(self._place(access, {**self.places[0], **axes}))})")
 
     def _calls(self, b: str, c: str) -> dict[str, str]:
         """The calls that copy whole tiles: of lines that lie along their outer axis, and results
