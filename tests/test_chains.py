@@ -367,3 +367,40 @@ def test_a_hidden_value_that_is_no_number_reaches_the_result(programs: list[Prog
 )
 def test_what_looks_at_hidden_scores_sees_them(fn: Function):
     same_bits(fn, *(tensor(2, 2, 300, 64, seed=i) for i in range(3)))
+
+
+def gradients(q: Any, k: Any, v: Any, g: Any) -> Any:
+    out, back = df.vjp(attend(is_causal=True), q, k, v)
+    return out, *back(g)
+
+
+@pytest.mark.parametrize("hidden", ["nothing", "q", "k", "v", "g"])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((2, 2, 400, 64), "float32"), ((3, 300, 32), "float64")]
+)
+def test_gradients_leave_hidden_columns_out_with_the_same_bits(
+    hidden: str, shape: tuple[int, ...], dtype: str, programs: list[Program],
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    numbers = {name: np.array(tensor(*shape, seed=i, dtype=dtype)) for i, name in enumerate("qkvg")}
+    if hidden in numbers:
+        numbers[hidden][0, ..., shape[-2] - 9, 3] = np.nan
+        numbers[hidden][1, ..., 170, :] = np.inf
+    given = [df.asarray(each) for each in numbers.values()]
+    with np.errstate(all="ignore"):
+        found = ran(gradients, *given)
+        names = [name for _, name in seen(programs)[0]]
+        assert sorted(names) == sorted(
+            ["columns", "summed", "columns", "summed", "added rows", "added columns"]
+        )
+        monkeypatch.setattr(assemble, "column_limits", lambda *_: ())
+        programs.clear()
+        whole = ran(gradients, *given)
+        eager = gradients(*given)
+    assert chained(programs[0])
+    assert not seen(programs)
+    for mine, other, wanted in zip(found, whole, eager, strict=True):
+        assert np.array_equal(mine, other, equal_nan=True)
+        assert np.array_equal(np.isnan(mine), np.isnan(np.asarray(wanted)))
+    close([each for each in found if np.isfinite(each).all()],
+          [each for each in eager if np.isfinite(np.asarray(each)).all()])  # fmt: skip

@@ -125,8 +125,9 @@ class Chain:
             such steps move it by; a result that does not move along the last one is a sum.
         held: for each buffer of place "block", the bytes of a row.
         seen: numbers of columns that row i of a run needs 0 to i of: the step, and for a Launch the
-            name of the integer, for a Call which it is: "columns" of the result, or those "summed"
-            over, if what they meet is finite.
+            name of the integer, for a Call which it is: "columns" of the result, those "summed"
+            over, if what they meet is finite, or "added rows" or "added columns" of a result that
+            is a sum over blocks, if what a block adds up is.
     """
 
     steps: tuple[Launch | Call, ...]

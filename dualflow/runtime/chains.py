@@ -23,10 +23,24 @@ from .division import MOST_PARTS, PART, WORTH, Division, pooled_step
 from .memory import aligned
 from .native import NUMBER, Argument
 from .products import Product
-from .products.steps import ADDS, COLUMNS, EVERY, ROWS, SUMMED, of_blocks, packed
+from .products.steps import (
+    ADDS,
+    COLUMNS,
+    COLUMNS_SEEN,
+    EVERY,
+    ROWS,
+    ROWS_SEEN,
+    SUMMED,
+    of_blocks,
+    packed,
+)
 
 #: Columns are left out so many at a time: in these parts sums are added up.
 _GRAIN = 128
+
+#: Which integer of a product a limit is.
+_LIMITED = {"columns": COLUMNS, "summed": SUMMED, "added rows": ROWS_SEEN,
+            "added columns": COLUMNS_SEEN}  # fmt: skip
 
 Place = Callable[[Operand], Argument]
 
@@ -52,7 +66,7 @@ class Blocks:
         packed: for steps whose right matrices are first copied into panels: that, where these lie
             among all panels, and how many elements each axis of rows moves on by there.
         panels: bytes of all panels, and of a word after them if there is a test.
-        test: what finds out whether columns that are hidden may be left out, if any may.
+        tests: what finds out whether columns that are hidden may be left out, if any may.
         held: bytes of one block of what the steps hand on.
         scratch: bytes that one thread needs, `held` included.
         division: how the blocks are divided over threads, if they are.
@@ -63,7 +77,7 @@ class Blocks:
     products: tuple[Product | None, ...]
     packed: dict[int, Panels]
     panels: int
-    test: Product | None
+    tests: tuple[Product, ...]
     held: int
     scratch: int
     division: Division | None
@@ -92,10 +106,16 @@ def blocks(chain: Chain, texts: Mapping[Kernel, KernelText]) -> Blocks:
             cost += of_launch(step)
     held = sum(aligned(nbytes * tall) for nbytes in chain.held)
     division = _division(chain, sizes, cost)
-    summed = next((step for step, name in chain.seen if name == "summed"), -1)
-    test = packed[summed].tests if summed in packed else None
-    panels += aligned(1) if test is not None else 0
-    return Blocks(chain, sizes, tuple(products), packed, panels, test, held, held + own, division)
+    tests = _tests(chain, packed)
+    panels += aligned(1) if tests else 0
+    return Blocks(chain, sizes, tuple(products), packed, panels, tests, held, held + own, division)
+
+
+def _tests(chain: Chain, packed: Mapping[int, Panels]) -> tuple[Product, ...]:
+    """Tests of all that hidden columns meet; none where there is something without one."""
+    summed = [packed.get(step) for step, name in chain.seen if name == "summed"]
+    tests = tuple(panels.tests for panels in summed if panels and panels.tests)
+    return tests if len(tests) == len(summed) else ()
 
 
 def _packed(
@@ -254,8 +274,9 @@ class _Maker:
             counted = step.kernel.integers().index(name)
             most = step.integers[counted]
         else:
-            counted = {"columns": COLUMNS, "summed": SUMMED}[name]
-            most = (step.results if name == "columns" else step.operands)[0].view.shape[-1]
+            counted = _LIMITED[name]
+            seen = step.operands[0] if name == "summed" else step.results[0]
+            most = seen.view.shape[-2 if name == "added rows" else -1]
         at = stage.integers + counted
         stage.words[at] = (NUMBER, 0)
         steps = (*[0] * (len(self.found.sizes) - 1), self.found.chain.tall, 1)
@@ -314,7 +335,7 @@ def chain_step(
         else:
             assert product is not None
             made.append(maker.product(moves, product, found.packed.get(number), code))
-    if found.test is not None:
+    if found.tests:
         for number, name in found.chain.seen:
             maker.limit(made[number], found.chain.steps[number], name)
     plan = [max(len(stage.words) for stage in made), found.chain.tall, found.chain.rows[-1]]
@@ -328,7 +349,7 @@ def chain_step(
         words += stage.words
     table = np.array([*plan, 0], np.int64)
     bound = NUMBER, table.ctypes.data + 8 * len(plan)
-    if found.test is not None:
+    if found.tests:
         bound = bound_place(found, scratch)
     head = [maker.scratch, maker.scratch, (NUMBER, 0), (NUMBER, prod(found.sizes))]
     words = [*head, (NUMBER, table.ctypes.data), bound, *words]

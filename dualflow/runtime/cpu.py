@@ -277,12 +277,14 @@ class Executable:
             words += [(native.NUMBER, integer) for integer in copies.integers]
             divided = division and native_step(division, build.address, copies.text, words, 0)
             steps.append(divided or (build.address, words))
-        if found.test is not None:
-            build = builds.start(found.test.text)
+        for number, test in enumerate(found.tests):
+            build = builds.start(test.text)
             self._alive.append(build)
-            words = [self._layout.place(found.test.operands[0])]
+            words = [self._layout.place(test.operands[0])]
             words.append(bound_place(found, self._layout.scratch_place()))
-            words += [(native.NUMBER, integer) for integer in found.test.integers]
+            words += [
+                (native.NUMBER, integer) for integer in (*test.integers[:-1], int(number > 0))
+            ]
             steps.append((build.address, words))
         return steps
 

@@ -138,14 +138,15 @@ def _product(
     """The text for products of sizes `s`, whose parts have `tall` rows and `wide` columns."""
     pack = s.k if mode == DOTS else 1 if mode in (DIRECT, PACKED) else depth * 2 * WIDEST
     integers = (0, units, s.m, s.n, s.k, *s.a, *s.b, *s.c, *s.following, mode, 0, depth, tall, wide,
-                int(soon), pack, left, 12)  # fmt: skip
+                int(soon), pack, left, 12, EVERY, EVERY)  # fmt: skip
     dtype = operands[2].dtype
     return Product(matmul(dtype), operands, integers, cost(s.number * s.m * s.n * s.k, dtype))
 
 
-#: Among the integers of a product of matrices: its rows, what is summed over, whether it is added
-#: to what the result holds.
-ROWS, COLUMNS, SUMMED, ADDS = 2, 3, 4, 15
+#: Among the integers of a product of matrices: its rows, its columns, what is summed over, whether
+#: it is added to what the result holds, and how many rows and columns then are, if what meets zeros
+#: in the others is finite.
+ROWS, COLUMNS, SUMMED, ADDS, ROWS_SEEN, COLUMNS_SEEN = 2, 3, 4, 15, 23, 24
 
 
 #: More columns than there are.
@@ -199,7 +200,7 @@ def packed(step: Call, rows: int, batches: Sequence[tuple[int, int]]) -> Packed 
     copies = Product(panels(right.dtype), (right,), integers, work)
     operands = step.operands[0], right, result
     made = _product(operands, s._replace(b=(s.k, s.n)), 1, PACKED, depth, s.m, s.n)
-    test = (0, count, s.k, s.n, s.b[0], inner, inner_step, outer_step, EVERY)
+    test = (0, count, s.k, s.n, s.b[0], inner, inner_step, outer_step, EVERY, 1)
     tests = Product(finite(right.dtype), (right,), test, 0.0) if s.b[1] == 1 else None
     return Packed(made, copies, tests, count, apart)
 

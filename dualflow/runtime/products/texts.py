@@ -32,22 +32,35 @@ WIDEST = 64
 _MATMUL = f"""
 def matmul(a, b, c, pack, left, rows, lo, hi, m, n, k, a_row, a_step, b_row, b_column, c_row,
            c_column, a_next, b_next, c_next, mode, adds, depth, tall, wide, soon, pack_size,
-           left_size, rows_size):
+           left_size, rows_size, m_seen, n_seen):
     for u in range(12):
         rows[u] = u * (depth if left_size else a_row)
+    low, near, bad = m, n, 0
+    if adds and m_seen < m:
+        for p in range(k):
+            for q in range(n):
+                nothing = b[p * b_row + q * b_column] - b[p * b_row + q * b_column]
+                bad += 0 if nothing == nothing else 1
+        low = m if bad else m_seen
+    if adds and n_seen < n:
+        for p in range(k):
+            for q in range(m):
+                nothing = a[p * a_step + q * a_row] - a[p * a_step + q * a_row]
+                bad += 0 if nothing == nothing else 1
+        near = n if bad else n_seen
     across = 1 if mode == {DOTS} else (n + wide - 1) // wide
     parts = across * ((m + tall - 1) // tall)
     for unit in range(lo, hi):
         part, number = unit % parts, unit // parts
         top, side = part // across * tall, part % across * wide
-        bottom, end = min(m, top + tall), min(n, side + wide)
+        bottom, end = min(low, top + tall), min(near, side + wide)
         a0, b0, c0 = number * a_next, number * b_next, number * c_next
         if soon and unit + 2 < hi:
             fetch(a, a0 + 2 * a_next, m * k)
             fetch(b, b0 + 2 * b_next, k * n)
             fetch(c, c0 + 2 * c_next, m * n)
         if mode == {DOTS}:
-            for j in range(n):
+            for j in range(near):
                 at, to = b0 + j * b_column, c0 + j * c_column
                 if b_row != 1:
                     for p in range(k):
@@ -136,8 +149,9 @@ def panels(b, c, lo, hi, k, n, b_row, b_column, inner, b_inner, b_outer, c_next,
 
 #: Sets a word to `number` where one of several matrices holds something else than finite numbers.
 _FINITE = """
-def finite(b, word, lo, hi, rows, columns, b_row, inner, b_inner, b_outer, number):
-    word[0] = 0
+def finite(b, word, lo, hi, rows, columns, b_row, inner, b_inner, b_outer, number, keeps):
+    if keeps == 0:
+        word[0] = 0
     for unit in range(lo, hi):
         start = unit // inner * b_outer + unit % inner * b_inner
         for p in range(rows):
@@ -355,7 +369,7 @@ def correlate(x, g, out, tables, space, turned, sums, lo, hi, images, channels, 
 @lru_cache(maxsize=None)
 def matmul(dtype: np.dtype) -> KernelText:
     """Batches of products of matrices; the integers are those of the text, in its order."""
-    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 23,
+    return _text("matmul", _MATMUL, dtype, (dtype,) * 3, 25,
                  ((dtype, (20,)), (dtype, (21,)), (WORDS, (22,))), (WRITTEN_OUT,))  # fmt: skip
 
 
@@ -367,8 +381,9 @@ def panels(dtype: np.dtype) -> KernelText:
 
 @lru_cache(maxsize=None)
 def finite(dtype: np.dtype) -> KernelText:
-    """Whether matrices with packed rows are finite: a word that is 0, or a number."""
-    return _text("finite", _FINITE, dtype, (dtype, WORDS), 9, ())
+    """Whether matrices with packed rows are finite: a word that is 0, or a number; what it is
+    before may be kept where they are."""
+    return _text("finite", _FINITE, dtype, (dtype, WORDS), 10, ())
 
 
 @lru_cache(maxsize=None)
