@@ -229,22 +229,28 @@ class Planner:
         if isinstance(known, Node):
             self.nodes[known] = None
             return ("node", known)
+        if tensor._hooks:
+            raise Unsupported("a tensor with a hook for its gradients")
+        noted = tensor.requires_grad and tensor._tape is not None
+        leaf = tensor.requires_grad and not noted
+        grad = None
+        if tensor.grad is not None:
+            held = recorder.stored.get((id(tensor), "grad"))
+            grad = self.plan(tensor.grad, held or recorder.origin(None, tensor.grad))
         root = tensor._root
         outside, start = self._shown(tensor) if tensor._view else (None, 0)
         if outside is not None and len(tensor._view) > start:
             self.nodes[outside] = None
-            return ("outside view", outside, tensor._view[start:], tensor.requires_grad)
+            return ("outside view", outside, tensor._view[start:], noted, leaf, grad)
         if root is not None:
             chain = tensor._view[len(root._view) :]
-            return ("view", self.plan(root, None), chain, tensor.requires_grad)
+            return ("view", self.plan(root, None), chain, noted, leaf, grad)
         outside = recorder.outside.alias_of(tensor)
         if outside is not None:
-            if tensor.requires_grad:
+            if noted:
                 raise Unsupported("another handle of a tensor, with a history of its own")
             self.nodes[outside] = None
-            return ("alias", outside, tensor.requires_grad)
-        if tensor._hooks:
-            raise Unsupported("a tensor with a hook for its gradients")
+            return ("alias", outside, leaf, grad)
         if not recorder.notes.knows(tensor):
             raise Unsupported("a tensor of unknown origin")
         if tensor._view:
@@ -253,12 +259,10 @@ class Planner:
             raise Unsupported("a tensor whose memory was given away")
         value = recorder.notes.value_of(tensor)
         self.outputs[value] = None
-        past = None
-        if tensor.requires_grad and tensor._tape is not None:
-            past = self._history(edge_of(tensor))
+        past = self._history(edge_of(tensor)) if noted else None
         array = tensor.array
         strides = None if array.flags.c_contiguous else array.strides
-        return ("tensor", value, id(tensor._memory()), tensor.requires_grad, past, strides)
+        return ("tensor", value, id(tensor._memory()), tensor.requires_grad, past, strides, grad)
 
     def _history(self, tape: Any) -> Any:
         """The plan of a history, and of what it keeps."""

@@ -82,14 +82,15 @@ class Writer:
                 self._histories.append((name, plan[4]))
         elif kind == "alias":
             emitter.line(f"{name} = {emitter.node(plan[1])}._alias()")
-            if plan[2]:
-                emitter.line(f"{name}.requires_grad = True")
+            self._as_leaf(name, *plan[2:])
         elif kind == "outside view":
             self._write_view(name, emitter.node(plan[1]), plan[2], plan[3])
+            self._as_leaf(name, *plan[4:])
         elif kind == "view":
             root = self.write(plan[1])
             self.write_histories()
             self._write_view(name, root, plan[2], plan[3])
+            self._as_leaf(name, *plan[4:])
         elif kind == "sequence":
             items = [self.write(item) for item in plan[2]]
             if plan[1] is list:
@@ -233,7 +234,7 @@ class Writer:
 
     def _write_tensor(self, name: str, plan: tuple[Any, ...]) -> None:
         emitter = self.emitter
-        _, value, storage, requires, _, strides = plan
+        _, value, storage, requires, _, strides, grad = plan
         before = self._roots.get(storage)
         if before is not None:  # another handle of memory that is made already
             emitter.line(f"{name} = {before}._alias()")
@@ -245,8 +246,14 @@ class Writer:
                 emitter.namespace["laid_out"] = laid_out
                 text = f"laid_out({text}, {emitter.constant(strides)})"
             emitter.line(f"{name}._array = {text}")
+        self._as_leaf(name, requires, grad)
+
+    def _as_leaf(self, name: str, requires: bool, grad: tuple[Any, ...] | None) -> None:
+        """Let a new tensor ask for gradients, and have the one that it had."""
         if requires:
-            emitter.line(f"{name}.requires_grad = True")
+            self.emitter.line(f"{name}.requires_grad = True")
+        if grad is not None:
+            self.emitter.line(f"{name}.grad = {self.write(grad)}")
 
 
 def unnoted(op: Any, inputs: tuple[Tensor], attributes: dict[str, Any]) -> Tensor:
