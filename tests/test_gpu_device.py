@@ -37,10 +37,15 @@ from test_gpu_templates import CASES as ATTENTION
 from test_gpu_templates import PROGRAMS, attended, leaves, normal
 from test_packed_attention import CASES as PACKED
 from test_packed_attention import operands
+from test_triton_convolutions import CASES as CONVOLUTIONS
+from test_triton_convolutions import check as check_convolution
 from test_triton_narrow import BYTES, between, equal, every_value
 from test_triton_products import CASES, F16, F32, attend, operands_of, product_of
 from test_triton_rows import PROGRAMS as ROWS
 from test_triton_rows import operands as row_operands
+from test_triton_scatters import CASES as SCATTERS
+from test_triton_scatters import DTYPES as SCATTERED
+from test_triton_scatters import check as check_scatters
 from triton_graphs import GRAPHS
 
 import dualflow as df
@@ -261,6 +266,35 @@ def test_rows_of_products(name: str, dtype: str):
         np.testing.assert_allclose(found, wanted, rtol=close, atol=close)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolutions(case: str, dtype: str):
+    check_convolution(case, dtype)
+
+
+@pytest.mark.parametrize("dtype", SCATTERED, ids=str)
+@pytest.mark.parametrize("case", SCATTERS)
+def test_scatters(case: str, dtype: np.dtype):
+    check_scatters(case, dtype)
+
+
+def test_scatters_give_the_same_bits_each_time():
+    rng = np.random.default_rng(0)
+    there = moved([np.zeros((300, 96), F32), rng.integers(0, 300, (20000, 1)),
+                   rng.standard_normal((20000, 96)).astype(F32)])  # fmt: skip
+    f = df.compile(lambda x, i, v: df.scatter_add(x, i, v * v), wait=True)
+    found = [f(*there).to("cpu").numpy().tobytes() for _ in range(20)]
+    assert len(set(found)) == 1
+    wanted = np.zeros((300, 96))
+    values = there[2].to("cpu").numpy()
+    np.add.at(wanted, there[1].to("cpu").numpy()[:, 0], (values * values).astype(np.float64))
+    np.testing.assert_allclose(f(*there).to("cpu").numpy(), wanted, rtol=2e-7)
+    with df.config(numerics="fast"):
+        g = df.compile(lambda x, i, v: df.scatter_add(x, i, v * v + 0), wait=True)
+        for _ in range(4):
+            np.testing.assert_allclose(g(*there).to("cpu").numpy(), wanted, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention_in_programs(name: str):
     how = ATTENTION[name]
@@ -346,14 +380,17 @@ def test_replays_cost_little_on_the_host_however_many_kernels():
     x = df.ones((64, 64), device=CUDA)
     for _ in range(50):
         f(x)
+    found = []
+    for _ in range(30):  # short stretches: a GPU that is behind lets the host wait
+        df.synchronize()
+        start = time.perf_counter()
+        for _ in range(20):
+            f(x)
+        found.append((time.perf_counter() - start) / 20)
     df.synchronize()
-    start = time.perf_counter()
-    for _ in range(300):
-        f(x)
-    each = (time.perf_counter() - start) / 300
-    df.synchronize()
-    assert f.stats()["replays"] >= 300
-    assert each < 20e-6, f"{each * 1e6:.1f} us"
+    assert f.stats()["replays"] >= 600
+    each = sorted(found)[len(found) // 2]
+    assert each < 10e-6, f"{each * 1e6:.1f} us"
 
 
 def test_nothing_leaks():
@@ -421,7 +458,7 @@ def test_the_sanitizer_finds_nothing(kind):
     if tool is None:
         pytest.skip("compute-sanitizer is not installed")
     file = str(Path(__file__))
-    forms = "(form_of_kernel and 9) or an_epilogue or attention_and_its"
+    forms = "(form_of_kernel and 9) or an_epilogue or attention_and_its or test_scatters"
     command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, "-m", "pytest", "-q",
                "-x", file, "-k", forms]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)

@@ -23,6 +23,8 @@ CALLS = {
     "form": (marked.test_a_form_of_kernel, next(iter(marked.GRAPHS)), 9),
     "product": (marked.test_products_with_an_epilogue, marked.bfloat16),
     "rows": (marked.test_rows_of_products, "layer_norm", "bfloat16"),
+    "convolutions": (marked.test_convolutions, "dilated", "bfloat16"),
+    "scatters": (marked.test_scatters, "columns", marked.SCATTERED[1]),
     "bytes": (marked.test_programs_of_bfloat16_and_float8, "bytes"),
     "conversions": (marked.test_conversions_by_instructions_are_those_of_ml_dtypes,
                     marked.BYTES[0]),
@@ -57,6 +59,6 @@ def test_the_sanitizer_is_asked_for_the_forms(found, monkeypatch):
         marked.test_the_sanitizer_finds_nothing("memcheck")
     assert asked[:5] == ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9"]
     names = asked[-1]
-    for test in ("form_of_kernel", "an_epilogue", "attention_and_its"):
+    for test in ("form_of_kernel", "an_epilogue", "attention_and_its", "test_scatters"):
         assert test in names
         assert any(test in name for name in vars(marked))

@@ -13,6 +13,7 @@ from dualflow.ir.op import Kind
 from dualflow.ir.program import Call, Program
 
 from .triton_attention import attention_form
+from .triton_convolutions import convolution_form
 from .triton_fusing import product_form
 from .triton_groups import group_forms
 from .triton_scans import scan_form
@@ -20,7 +21,10 @@ from .triton_scatters import scatter_form
 
 Template = Callable[[int, Call], "Form | None"]
 #: by the word that an op's record says for this backend's templates
-TEMPLATES: dict[str, Template] = {"attention": attention_form}
+TEMPLATES: dict[str, Template] = {
+    "attention": attention_form,
+    "convolution": convolution_form,
+}
 
 
 def forms(program: Program) -> dict[int, Form]:

@@ -5,6 +5,8 @@
     y = argmax(x, axes)     ->   y = min(where(x == max(x), position, n)), which spreads as well
     y = cumsum(x, axis)     ->   t = cumsum(reshape(x, (parts, n / parts)), 1)
                                  y = t + what the parts before come to
+    y = correlate(x, g)     ->   t = correlate of n / parts images each
+                                 y = sum(t, axes=(0,))
 
 Comes in: a graph. Goes out: a graph of the same meaning; floats may be rounded otherwise, no worse.
 What is cut depends on sizes and the backend alone (`ir/backend.py`), never on how many threads
@@ -27,6 +29,8 @@ from .facts import role_of
 
 #: An even cut is looked for up to so many times as many parts as are wanted.
 EVEN = 8
+#: Elements of a kernel that one program instance correlates.
+CORRELATED = 4096
 #: Padded parts are multiples of this, so that each begins at an aligned address.
 ALIGNED = 64
 
@@ -72,6 +76,8 @@ class _Spreading:
         """The result of `node` computed in parts; None where it is better left whole."""
         if node.op.kind is Kind.SCAN and self.backend.spreading.scans and not self.exact:
             return self._scan(node)
+        if node.op.spelling.get("products") == "correlate" and self.backend.spreading.scans:
+            return None if self.exact else self._correlated(node)
         if node.op.kind is not Kind.REDUCTION:
             return None
         if role_of(node, self.backend.name, self.exact) != "reduction":
@@ -132,6 +138,23 @@ class _Spreading:
         whole = (*x.shape[:axis], count * each, *x.shape[axis + 1 :])
         joined = self._add(node, p.reshape.op, joined, shape=whole)
         return self._part(node, joined, axis, 0, x.shape[axis])
+
+    def _correlated(self, node: Node) -> Value | None:
+        """What kernels are multiplied with, of parts of the images; floats that are rounded to half
+        of their bits are left whole, as each part would be rounded."""
+        x, g = node.operands
+        axis = len(x.shape) - len(node.attributes["strides"]) - 2  # type: ignore[arg-type]
+        n, (made,) = x.shape[axis], node.results
+        each = size_of(g.shape[axis + 2 :])
+        limits, tiles = self.backend.spreading, -(-made.type.size // CORRELATED)
+        most = min(n, limits.wanted // max(tiles, 1), n * each // limits.least)
+        count = next((c for c in range(most, 1, -1) if n % c == 0), 1)
+        if count < 2 or made.dtype.itemsize < 4:
+            return None
+        parts = [self._add(node, p.reshape.op, v, shape=(
+            *v.shape[:axis], count, n // count, *v.shape[axis + 1 :])) for v in (x, g)]  # fmt: skip
+        found = self._add(node, node.op, *parts, **node.attributes)
+        return self._add(node, p.sum.op, found, axes=(axis,))
 
     def _part(self, node: Node, x: Value, axis: int, start: int, stop: int) -> Value:
         """The elements from `start` to `stop` along `axis`."""

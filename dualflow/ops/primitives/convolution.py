@@ -123,19 +123,22 @@ convolve = primitive(
     doc="a kernel (o, c / groups, *size) times the windows of images (n, c, *space), summed",
     gradient=_convolve_gradient,
     forward=lambda tangents, out, x, w, **how: _bilinear(convolve, tangents, x, w, how),
-    exact=False, spelling={"products": "convolve"}, domain=domains.FEW_VALUES,
+    exact=False, spelling={"products": "convolve", "templates": "convolution"},
+    domain=domains.FEW_VALUES,
 )  # fmt: skip
 spread = primitive(
     "spread", Kind.LIBRARY, _spread_rule, convolving.spread,
     doc="the transposed convolution: each element of images adds a kernel to windows of the result",
     gradient=_spread_gradient,
     forward=lambda tangents, out, x, w, **how: _bilinear(spread, tangents, x, w, how),
-    exact=False, spelling={"products": "spread"}, domain=domains.FEW_VALUES,
+    exact=False, spelling={"products": "spread", "templates": "convolution"},
+    domain=domains.FEW_VALUES,
 )  # fmt: skip
 correlate = primitive(
     "correlate", Kind.LIBRARY, _correlate_rule, convolving.correlate,
     doc="the kernel whose elements are windows of images times the elements that see them, summed",
     gradient=_correlate_gradient,
     forward=lambda tangents, out, x, y, **how: _bilinear(correlate, tangents, x, y, how),
-    exact=False, spelling={"products": "correlate"}, domain=domains.FEW_VALUES,
+    exact=False, spelling={"products": "correlate", "templates": "convolution"},
+    domain=domains.FEW_VALUES,
 )  # fmt: skip
