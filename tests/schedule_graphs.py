@@ -259,7 +259,8 @@ def look_up(draw: Callable, b: Builder, pool: list[Value], x: Value) -> list[Val
         if y.type.size > 20:
             return [x]
     else:
-        y = b(p.slice, x, **parts([range(n)[: 1 if a == axis else n]
+        count = 1 if draw(st.booleans()) else draw(st.integers(1, size))
+        y = b(p.slice, x, **parts([range(n)[: count if a == axis else n]
                                    for a, n in enumerate(x.shape)]))  # fmt: skip
     index = b(p.real, y) if is_complex(y.dtype) else y
     index = b(p.cast, index, dtype=int32) if index.dtype != int32 else index
