@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import growing, moving
+from . import growing, moving, value_keys
 from .classes import special
 from .item_stores import set_item
 from .iteration import keys
@@ -191,10 +191,14 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         moved = _at_key(recorder, owner, key, origin, key_origin)
         if moved is not None:
             return owner[key], moved
-    if not key_node(recorder, key_origin, key):
+    stands = value_keys.standing(recorder, key_origin, key)
+    if stands is None and not key_node(recorder, key_origin, key):
         return owner[key], None
-    if kind is not dict and not plain_keys(recorder, owner):
+    if (kind is not dict or stands is not None) and not value_keys.sound(recorder, owner):
+        recorder.refuse("a dict with keys that are no plain values")
         return owner[key], None
+    given = key, CONSTANT if stands is None else key_origin
+    key = key if stands is None else stands
     shadow = recorder.lists.get(id(owner))
     if shadow is not None and key in shadow.changed:
         if kind is not dict and key not in owner:
@@ -202,7 +206,7 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         return owner[key], shadow.changed[key]
     if isinstance(origin, Born):
         if key not in owner:
-            return _missing(frame, owner, key, origin)
+            return _missing(frame, owner, given, origin)
         if key not in origin.parts:
             recorder.refuse("the parts of a dict are not known")
             return owner[key], None
@@ -210,10 +214,11 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
     node = recorder.as_node(origin, owner)
     assert node is not None
     recorder.typed(origin, owner)
-    value = recorder.watching(owner.get, key, MISSING)
+    ask = recorder.guarded if stands is not None else recorder.watching
+    value = ask(owner.get, key, MISSING)
     if value is MISSING:
         recorder.guard("{k0} not in {0}", node, constants=(key,))
-        return _missing(frame, owner, key, origin)
+        return _missing(frame, owner, given, origin)
     if kind is not dict:  # a guard that asks for a key must not make it
         recorder.guard("{k0} in {0}", node, constants=(key,))
     found = recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
@@ -241,9 +246,9 @@ def _at_key(recorder: Recorder, owner: dict, key: Any, origin: Origin, where: An
     return recorder.found(recorder.nodes("{0}[{1}]", (node, where)), owner[key])
 
 
-def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:
+def _missing(frame: Operators, owner: dict, given: tuple[Any, Origin], origin: Origin) -> Read:
     """What a dict gives for a key that it does not have."""
-    recorder = frame.recorder
+    recorder, (key, where) = frame.recorder, given
     if type(owner) is Counter:
         recorder.classes.guard_special(origin, owner, "__missing__")
         if getattr(Counter.__missing__, "__module__", None) != "collections":
@@ -256,7 +261,7 @@ def _missing(frame: Operators, owner: dict, key: Any, origin: Origin) -> Read:
         recorder.pin(made, factory)
         raise KeyError(key)
     value, part = frame.invoke(factory, made, (), ())
-    set_item(frame, owner, key, value, origin, CONSTANT, part)
+    set_item(frame, owner, key, value, origin, where, part)
     return value, part
 
 

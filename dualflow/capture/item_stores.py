@@ -14,7 +14,7 @@ import numpy as np
 
 from dualflow.array.tensor import Tensor
 
-from . import moving
+from . import moving, value_keys
 from .classes import special
 from .iteration import elements, followed
 from .kinds import DICTS
@@ -49,9 +49,15 @@ def set_item(
         ):
             recorder.watching(operator.setitem, owner, key, value)
             return
+        stands = value_keys.standing(recorder, ko, key)
+        if stands is not None and value_keys.sound(recorder, owner):
+            recorder.drops(owner.get(key))
+            _set_in_dict(recorder, owner, (key, ko), stands, value, origin, part)
+            owner[key] = value
+            return
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             recorder.drops(owner.get(key))
-            _set_in_dict(recorder, owner, key, value, origin, part)
+            _set_in_dict(recorder, owner, (key, CONSTANT), key, value, origin, part)
         recorder.watching(operator.setitem, owner, key, value)
         return
     if kind is list and type(key) is slice and followed(value, recorder.origin(part, value)):
@@ -162,16 +168,19 @@ def _stored_anew(
 
 
 def _set_in_dict(
-    recorder: Recorder, owner: dict, key: Any, value: Any, origin: Origin, part: Origin
-) -> None:
+    recorder: Recorder, owner: dict, given: tuple[Any, Origin], key: Any, value: Any,
+    origin: Origin, part: Origin,
+) -> None:  # fmt: skip
+    """Note an item that is stored under a key as it was given; `key` is it, or stands for it."""
     shadow = shadow_of(recorder, owner, origin)
     if isinstance(shadow, Born):
+        if given[0] is not key:
+            recorder.refuse(f"a {type(key).__name__} as a key of a dict made in the call")
+            return
         shadow.parts[key] = part
         return
     if key not in shadow.changed:
         text = "{k0} in {0}" if key in owner else "{k0} not in {0}"
         recorder.guard(text, shadow.node, constants=(key,))
     shadow.changed[key] = part
-    recorder.effects.append(
-        ("item", shadow.node, key, CONSTANT, value, part, recorder.effect_line())
-    )
+    recorder.effects.append(("item", shadow.node, *given, value, part, recorder.effect_line()))

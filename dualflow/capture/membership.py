@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 
-from . import growing, iteration, moving
+from . import growing, iteration, moving, value_keys
 from .classes import lookup, special
 from .kinds import DICTS, FIXED, SEQUENCES, VIEWS
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
@@ -38,7 +38,7 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         elif not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
-        out = recorder.watching(operator.contains, b, a)
+        out = recorder.watching(operator.contains, b, a) if stands is None else a in b
         if isinstance(pb, Node) and not (shadow is not None and a in shadow.changed):
             recorder.typed(pb, b)
             text = "{k0} in {0}" if out else "{k0} not in {0}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .. import growing, item_reads, item_stores, iteration, membership, shadows
+from .. import growing, item_reads, item_stores, iteration, membership, shadows, value_keys
 from ..kinds import DICTS, FIXED
 from ..provenance import CONSTANT, SCALARS, Born, Origin
 from ..tables import known, methods
@@ -119,11 +119,13 @@ def _dict_view(call: Call) -> Plan | None:
 @methods(dict, "get")
 def _dict_get(call: Call) -> Plan | None:
     owner, key, *default = call.args
-    if not shadows.plain_keys(call.recorder, owner):
+    plain = _plain_key(key) or value_keys.standing(call.recorder, call.origins[1], key) is not None
+    if not value_keys.sound(call.recorder, owner):
+        call.refuse("a dict with keys that are no plain values")
         return None
-    if owner.__contains__(key) if _plain_key(key) else False:
+    if plain and owner.__contains__(key):
         found = item_reads.item(call.frame, owner, key, call.origins[0], call.origins[1])
-    elif _plain_key(key):
+    elif plain:
         membership.contains(call.frame, key, owner, call.origins[1], call.origins[0])
         found = (default[0], call.origins[2]) if default else (None, CONSTANT)
     else:

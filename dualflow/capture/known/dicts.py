@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import growing, item_reads, item_stores, iteration, membership, shadows
+from .. import growing, item_reads, item_stores, iteration, membership, shadows, value_keys
 from ..provenance import CONSTANT, Origin
 from ..tables import methods
 
@@ -30,16 +30,19 @@ def _setdefault(call: Call) -> Plan | None:
     owner, key, *rest = call.args
     value, part = (rest[0], call.origins[2]) if rest else (None, CONSTANT)
     recorder, frame = call.recorder, call.frame
-    if not shadows.key_node(recorder, call.origins[1], key):
+    stands = value_keys.standing(recorder, call.origins[1], key)
+    if stands is None and not shadows.key_node(recorder, call.origins[1], key):
         return None
-    if not shadows.plain_keys(recorder, owner):
+    where = CONSTANT if stands is None else call.origins[1]
+    if not value_keys.sound(recorder, owner):
+        call.refuse("a dict with keys that are no plain values")
         return None
     if key in owner:
-        found = item_reads.item(frame, owner, key, call.origins[0], CONSTANT)[1]
+        found = item_reads.item(frame, owner, key, call.origins[0], where)[1]
         return call.plan(lambda out: found, lambda *a: owner[key])
 
     def run(*args: Any) -> Any:
-        item_stores.set_item(frame, owner, key, value, call.origins[0], CONSTANT, part)
+        item_stores.set_item(frame, owner, key, value, call.origins[0], where, part)
         return value
 
     return call.plan(lambda out: part, run)
