@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,6 +42,27 @@ def test_very_large_arrays_lie_on_huge_pages():
     array = Pool().empty((HUGE,), np.dtype("uint8"))
     assert address(array) % HUGE_PAGE == 0
     array[0] = array[-1] = 1
+
+
+class _Pages(mmap.mmap):
+    """Memory of a kernel that has no huge pages."""
+
+    def madvise(self, *_: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_system_without_huge_pages(monkeypatch: pytest.MonkeyPatch, known: bool):
+    given = {"MADV_HUGEPAGE": 14} if known else {}
+    monkeypatch.setattr(memory, "mmap", SimpleNamespace(mmap=_Pages, **given))
+    x = np.ones(HUGE // 4, np.float32)
+    compiled = df.compile(lambda x: x * 2 + 1, wait=True)
+    memory.pool.clear()
+    assert (compiled(x) == 3).all()
+    for _ in range(2):
+        assert (compiled(x) == 3).all()
+    assert compiled.stats()["replays"] == 2
+    assert isinstance(compiled(x).base.memory, _Pages)
 
 
 def test_memory_comes_back_when_the_last_view_is_gone():

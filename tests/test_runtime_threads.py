@@ -206,6 +206,43 @@ def test_the_environment_sets_one_budget(variables, wanted, tmp_path):
     assert done.stdout.split() == wanted
 
 
+ONE_CORE = """
+import os
+import sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import numpy as np
+import dualflow as df
+from dualflow.runtime import threads
+
+def step(x, w):
+    y = df.softmax(x @ w, axis=-1)
+    return y, (df.exp(x) * 2).sum(axis=0), df.cumulative_sum(y, axis=1)
+
+rng = np.random.default_rng(0)
+x, w = df.tensor(rng.random((512, 512), np.float32)), df.tensor(rng.random((512, 512), np.float32))
+wanted, compiled = step(x, w), df.compile(step, wait=True)
+compiled(x, w)
+before = threads.launches()
+found = compiled(x, w)
+right = all(df.allclose(a, b, rtol=1e-4) for a, b in zip(found, wanted))
+print(threads.budget(), threads.launches() - before, compiled.stats()["replays"], right)
+print(df.stats()["helper_failures"], df.stats()["kernels_compiled"] > 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="binds itself to one processor")
+def test_one_core_compiles_and_divides_nothing(tmp_path):
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    file = tmp_path / "one_core.py"
+    file.write_text(ONE_CORE)
+    done = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True,
+        env={**clean, "PYTHONPATH": str(ROOT), "DUALFLOW_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "0", "1", "True", "0", "True"]
+
+
 def test_blas_follows_the_setting_and_is_given_back():
     before = openblas.threads()
     assert before is not None
