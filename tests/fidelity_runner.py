@@ -64,6 +64,7 @@ NOT_REPLAYED = frozenset(
     keys_that_are_heard nan_in_a_key integers_with_methods
     containers_that_hold_themselves copies_of_objects_that_answer_for_all
     arguments_by_name frames_looked_at iterators_copied_and_pickled
+    a_group_asked_while_it_is_asked
     generators_left_by_break views_that_want_gradients values_sent_into_iterators
     """.split()  # noqa: SIM905
 )

@@ -1,6 +1,10 @@
 """Corners of the language that CPython's own tests found: names, delegation, frames, copies."""
 
+# ruff: noqa: B905, RUF058 - the programs are what users write
+
 import copy
+import itertools
+import pickle
 import sys
 import traceback
 from collections import namedtuple
@@ -216,6 +220,48 @@ def frames_looked_at(compile, see):
     for x in (1, 1, 2):
         see(f, x)
         see(g, x)
+
+
+def double(x):
+    return x * 2
+
+
+def iterators_copied_and_pickled(compile, see):
+    @compile
+    def f(xs):
+        found = []
+        for made in (
+            map(double, xs), filter(None, xs), zip(xs, iter(xs)), enumerate(xs), reversed(xs),
+            itertools.accumulate(xs), itertools.accumulate(xs, max), itertools.cycle(xs),
+            itertools.zip_longest(xs, iter(xs)), itertools.takewhile(bool, iter(xs)),
+            itertools.starmap(double, zip(xs)), itertools.islice(iter(xs), 3),
+        ):  # fmt: skip
+            next(made)
+            again = [pickle.loads(pickle.dumps(made)), copy.deepcopy(made)]
+            found += [next(one) for one in (*again, made)]
+        return found
+
+    for xs in ([1, 2, 3], [1, 2, 3], (4, 5, 6)):
+        see(f, xs)
+
+
+def a_group_asked_while_it_is_asked(compile, see):
+    @compile
+    def f(xs):
+        group = ()
+
+        def key(n):
+            if n == 5:
+                list(group)
+            return n != 6
+
+        found = []
+        for kind, group in itertools.groupby(xs, key):
+            found.append((kind, list(group)))
+        return found
+
+    for _ in range(3):
+        see(f, range(10))
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

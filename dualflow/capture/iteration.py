@@ -37,6 +37,8 @@ def followed(value: Any, origin: Origin) -> bool:
         return origin.parts is not None
     if kind in (set, frozenset):
         return origin is not None
+    if (file := files.known_file(value, origin)) is not None:
+        return file.mode in ("r", "lines")
     known = kind in (*SEQUENCES, *DICTS, range, str, bytes, bytearray, Tensor, np.ndarray)
     known = known or special(kind, "__iter__") is not None or _by_index(kind)
     return known or _named(value)
@@ -126,6 +128,9 @@ def elements(
             yield numpy_calls.item(recorder, value, i, origin, CONSTANT)
     elif isinstance(origin, Born) and origin.kind == "iterator" and origin.parts is not None:
         source = origin.parts()
+        if getattr(source, "gi_running", False):
+            recorder.refuse("an iterator that is asked while it is asked")
+            source = ((element, None) for element in value)
         # not `yield from`, which would end it where the loop is left
         for pair in source:  # noqa: UP028
             yield pair

@@ -5,6 +5,7 @@ Comes in: a `Call`. Goes out: its plan.
 
 from __future__ import annotations
 
+import copy
 import functools
 import types
 from collections.abc import Callable, Iterator
@@ -23,16 +24,43 @@ if TYPE_CHECKING:
     from ..recorder import Recorder
 
 
+class InPlace(functools.partial):
+    """What C code calls in the place of a function: a copy or pickle is that of the function."""
+
+    of: Any
+
+    def __new__(cls, run: Callable[..., Any], of: Any) -> InPlace:
+        made = super().__new__(cls, run)
+        made.of = of
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return itself, (self.of,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.of, memo)
+
+
+def itself(value: Any) -> Any:
+    return value
+
+
+#: of these an iterator of Python's own goes beside, for copies and pickles
+_BESIDE = frozenset((list, tuple, str, bytes, bytearray, range))
+
+
 @final
 class Tap:
-    """The values of something.
+    """The values of something. A copy or pickle is that of Python's own iterator.
 
     Attributes:
         given, last: the value given last, and its origin; `two` that and the one before.
         over: whether there are no more.
     """
 
-    __slots__ = ("given", "last", "over", "recorder", "source", "two", "value")
+    __slots__ = (
+        "_beside", "_iterator", "given", "last", "over", "recorder", "source", "two", "value"
+    )  # fmt: skip
 
     def __init__(self, call: Call, value: Any, origin: Origin) -> None:
         self.value, self.recorder = value, call.recorder
@@ -40,19 +68,34 @@ class Tap:
         self.last: Origin = None
         self.two: tuple[Origin, Origin] = (None, None)
         self.over = False
+        taken = iteration.begun(value)
+        self._beside = type(value) in _BESIDE
+        self._iterator = iter(value) if self._beside else value if taken is None else taken
         followed = isinstance(origin, Born) and origin.kind == "iterator"
         self.source = (
-            origin.parts() if followed else iteration.elements(call.frame, value, origin)  # type: ignore[union-attr]
-        )
+            origin.parts() if followed  # type: ignore[union-attr]
+            else iteration.elements(call.frame, value, origin, taken)
+        )  # fmt: skip
 
     def __iter__(self) -> Tap:
         return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._iterator.__reduce_ex__(protocol)
+
+    def __copy__(self) -> Any:
+        return copy.copy(self._iterator)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self._iterator, memo)
 
     def __next__(self) -> Any:
         if getattr(self.source, "gi_running", False):
             self.recorder.refuse("an iterator that is asked while it is asked")
             return next(self.value)
         before = self.last
+        if self._beside:
+            next(self._iterator, None)
         try:
             self.given, self.last = next(self.source)
         except StopIteration:
@@ -166,7 +209,7 @@ def _map(call: Call) -> Plan | None:
         out, made[0] = frame.invoke(f, origin, values, origins)
         return out
 
-    real = map(apply, *(given for given, _ in found))
+    real = map(InPlace(apply, f), *(given for given, _ in found))
     return lazily(call, real, lambda: ((out, made[0]) for out in real))
 
 
@@ -187,7 +230,7 @@ def _filter(call: Call) -> Plan | None:
             out, found = frame.invoke(f, origin, (value,), (last[0],))
         return bool(out) if frame.recorder.dead else frame.truth_of(found, out)
 
-    real = filter(keep, given)
+    real = filter(InPlace(keep, f), given)
     return lazily(call, real, lambda: ((value, last[0]) for value in real))
 
 

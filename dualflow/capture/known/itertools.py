@@ -18,7 +18,7 @@ from .. import iteration, shadows, twins
 from ..classes import special
 from ..provenance import CONSTANT, SCALARS, Origin
 from ..tables import known
-from .iterators import Tap
+from .iterators import InPlace, Tap, itself
 
 if TYPE_CHECKING:
     from ..plans import Call, Plan
@@ -120,15 +120,11 @@ def _tee(call: Call) -> Plan | None:
     def finish(out: Any) -> Origin:
         sources = [follow(one) for one in out]
         return recorder.born(out, "tuple", [
-            recorder.born(one, "iterator", functools.partial(_itself, source))
+            recorder.born(one, "iterator", functools.partial(itself, source))
             for one, source in zip(out, sources, strict=True)
         ])  # fmt: skip
 
     return call.plan(finish, lambda *args: itertools.tee(asked(), *args[1:]))
-
-
-def _itself(source: Any) -> Any:
-    return source
 
 
 @known(itertools.islice)
@@ -244,7 +240,7 @@ def _accumulate(call: Call) -> Plan | None:
         return out
 
     initial = named.get("initial")
-    real = itertools.accumulate(tap, add, initial=initial)
+    real = itertools.accumulate(tap, InPlace(add, named.get("func")), initial=initial)
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for i, value in enumerate(real):
@@ -272,7 +268,7 @@ def _starmap(call: Call) -> Plan | None:
         out, found[0] = frame.invoke(call.args[0], call.origins[0], values, parts)
         return out
 
-    real = itertools.starmap(apply, tap)
+    real = itertools.starmap(InPlace(apply, call.args[0]), tap)
     return _lazily(call, real, lambda: ((value, found[0]) for value in real))
 
 
@@ -309,7 +305,7 @@ def _while(call: Call) -> Plan | None:
             out, part = frame.invoke(f, origin, (value,), (part,))
         return bool(out) if frame.recorder.dead else frame.truth_of(part, out)
 
-    real = call.function(test, tap)
+    real = call.function(InPlace(test, f), tap)
     return _lazily(call, real, lambda: ((value, tap.last) for value in real))
 
 
@@ -385,7 +381,7 @@ def _groupby(call: Call) -> Plan | None:
         recorder.pin(part, out)
         return out
 
-    real = itertools.groupby(tap, key)
+    real = itertools.groupby(tap, InPlace(key, f))
 
     def follow() -> Iterator[tuple[Any, Origin]]:
         for pair in real:
