@@ -24,8 +24,14 @@ from triton_kernels import (
 )
 
 from dualflow.codegen.triton import emit
+from dualflow.codegen.triton_attention import Attention, attention_variants
+from dualflow.codegen.triton_attention import integers as attention_integers
+from dualflow.codegen.triton_products import Code, Product
+from dualflow.codegen.triton_rows import rows_variants
+from dualflow.codegen.triton_scans import Scan, scan_variants
 from dualflow.codegen.triton_variants import launch_grid, variant
 from dualflow.ir.kernel import Access, Check, Keep, Kernel, Let, Stage, Store
+from dualflow.ir.text import KernelText
 
 pytest.importorskip("triton")
 
@@ -70,6 +76,28 @@ def test_large_offsets_ask_for_wide_indices():
     kernel = softmax()
     assert variant(kernel, [0, 100, 64, 64, 64], (True, True)).indices == "i32"
     assert variant(kernel, [0, 100, 64, 2**26, 64], (True, True)).indices == "i64"
+
+
+def test_large_offsets_of_templates_ask_for_wide_indices():
+    """Where a size times a stride is large, though neither is."""
+    across = Scan("cumsum", F32, F32, True, False)
+    for step, words in ((1000, "i32"), (70000, "i64")):
+        assert {v.indices for v in scan_variants(across, (1, 70000, 1, 1, step, 1), [True] * 2)
+                } == {words}  # fmt: skip
+    attention = Attention(np.dtype("float16"), 64)
+    for tokens, words in ((4096, "i32"), (1 << 20, "i64")):
+        count = len(attention_integers(attention, "attention")) - 3
+        numbers = [12, tokens, tokens, *[2304] * count]
+        found = attention_variants(attention, "attention", numbers, [True] * 5)
+        assert {v.indices for v in found} == {words}
+    product = Product(Code((), (), ()), Code((), (), ()), (), Code((), (), ()), F32)
+    kernel, text = softmax(), KernelText("", "kernel", (), (), 0)
+    for rows, words in ((1000, "i32"), (1 << 24, "i64")):
+        of_rows = [
+            {"lo": 0, "hi": rows, "n_": 256}.get(name[:2], 256) for name in kernel.integers()
+        ]
+        found = rows_variants(product, kernel, text, [1, rows, 256, 64, *of_rows], [True] * 4)
+        assert {v.indices for v in found} == {words}
 
 
 def test_softmax_in_place(interpreter, random):  # noqa: F811

@@ -29,6 +29,7 @@ from dualflow.ir.types import View
 from .triton_frame import OPTIONS
 from .triton_prelude import HEADER
 from .triton_products import MULTIPLIED
+from .triton_variants import index_words
 
 FLOAT32, INT64 = np.dtype("float32"), np.dtype("int64")
 #: Widths of a head that the templates take.
@@ -284,7 +285,9 @@ def attention_variants(
     first = len(aligned) + 1
     divisible += [(first + n, 16) for n, value in enumerate(numbers)
                   if n > 2 and value and value % 16 == 0]  # fmt: skip
-    indices = "i32" if max(map(abs, numbers)) < 2**31 else "i64"
+    strides = zip(integers(attention, op)[3:], numbers[3:], strict=True)
+    steps = [step for name, step in strides if name[-1] in "ij"]  # within a head
+    indices = index_words(*(step * max(numbers[1:3]) for step in steps), *numbers)
     narrow = (attention.width > 64) + (attention.dtype == FLOAT32)
     found: dict[Variant, None] = {}
     for blocks, warps, stages in _BLOCKS[op]:

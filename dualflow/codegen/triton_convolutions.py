@@ -26,6 +26,7 @@ from .triton_frame import OPTIONS, dtype_name
 from .triton_parts import seen_as
 from .triton_prelude import HEADER
 from .triton_products import BUSY, MULTIPLIED, marked
+from .triton_variants import index_words
 
 #: What each tensor is indexed by, before the axes of space.
 TENSORS = {"kernel": ("o", "c", "e"), "images": ("n", "c", "q"), "results": ("n", "o", "p")}
@@ -231,7 +232,7 @@ def convolution_variants(
     _, ni, nj, *_ = integers
     fitting = sorted(TILES, key=lambda t: (batch * -(-ni // t[0][0]) * -(-nj // t[0][1]) < BUSY,
                                            t[0][0] > 2 * ni))  # fmt: skip
-    indices = "i32" if max(reach, *map(abs, integers)) < 2**30 else "i64"
+    indices = index_words(reach, *integers)
     return [Variant(tile, indices, marked(0, integers, aligned), warps, stages)
             for tile, warps, stages in fitting[:3]]  # fmt: skip
 

@@ -215,7 +215,7 @@ class _Fusing(Surroundings):
             "product with what is computed of its rows", covers, text,
             (*operands, *(operand for _, operand in pairs)),
             (*left.numbers, *right.numbers, *step.scalars), integers,
-            lambda aligned: rows_variants(product, text, integers, aligned),
+            lambda aligned: rows_variants(product, rows.kernel, text, integers, aligned),
             lambda chosen: rows_grid(integers, chosen), False, pays == "preferred", replaced,
         )  # fmt: skip
 

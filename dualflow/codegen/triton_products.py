@@ -22,6 +22,7 @@ from .triton_complex import memory_dtype
 from .triton_frame import OPTIONS, dtype_name, literal, parse
 from .triton_prelude import HEADER, used_by
 from .triton_values import computed
+from .triton_variants import index_words
 
 #: What tensor cores multiply, by the names of dtypes.
 MULTIPLIED = ("float16", "bfloat16", "float32")
@@ -249,7 +250,7 @@ def product_variants(
     ]  # fmt: skip
     fitting.sort(key=lambda t: nz * -(-ni // t[0][0]) * -(-nj // t[0][1]) < BUSY)
     wide = marked(len(product.scalars), integers, aligned)
-    indices = "i32" if max(map(abs, integers), default=0) < 2**31 else "i64"
+    indices = index_words(*integers)
     return [Variant((*tile, BAND), indices, wide, warps, stages)
             for tile, warps, stages in fitting[:TRIED]]  # fmt: skip
 

@@ -18,7 +18,7 @@ from dualflow.ir.text import KernelText, Variant
 from .triton import emit_rows
 from .triton_complex import memory_dtype
 from .triton_products import Product, emit_product, marked
-from .triton_variants import can_be_whole
+from .triton_variants import can_be_whole, index_words, variant
 
 #: Columns of the widest product of which a tile holds whole rows, and elements of a tile.
 WIDEST, TILE = 256, 8192
@@ -87,15 +87,17 @@ def emit_product_of_rows(product: Product, rows: Rows) -> KernelText:
 
 
 def rows_variants(
-    product: Product, text: KernelText, integers: Sequence[int], aligned: Sequence[bool]
-) -> list[Variant]:
+    product: Product, kernel: Kernel, text: KernelText, integers: Sequence[int],
+    aligned: Sequence[bool],
+) -> list[Variant]:  # fmt: skip
     """The compilations worth a measurement: tiles as wide as a row."""
     wide = 16
     while wide < integers[2]:
         wide *= 2
     tall = TILE // wide
     divisible = marked(len(text.scalars), integers, aligned)
-    indices = "i32" if max(map(abs, integers)) < 2**31 else "i64"
+    of_rows = variant(kernel, integers[len(integers) - len(kernel.integers()) :], ())
+    indices = max(index_words(*integers), of_rows.indices)
     tiles = (min(tall, 128), 3), (max(16, min(tall, 128) // 2), 4)
     return [Variant((high, wide, 32, 1), indices, divisible, 8, stages) for high, stages in tiles]
 

@@ -25,6 +25,7 @@ from .spelling import spelling
 from .triton_complex import COMPLEX64, Pair, load_pair, memory_dtype, store_pair
 from .triton_frame import OPTIONS, dtype_name, number
 from .triton_prelude import HEADER, used_by
+from .triton_variants import index_words
 
 #: Bytes of a tile; and how far a tile reaches along an axis that is not the last.
 TILE, SHORT_TILE = 8192, 32
@@ -173,7 +174,8 @@ def scan_variants(scan: Scan, integers: Sequence[int], aligned: Sequence[bool]) 
     lines = max(1, tile // along) if scan.last else _power(na, tile // along)
     divisible = [(n, 16) for n, is_aligned in enumerate(aligned) if is_aligned]
     divisible += [(2 + n, 16) for n, value in enumerate(integers) if value and value % 16 == 0]
-    indices = "i32" if max(ni * na, *map(abs, integers)) < 2**31 else "i64"
+    _, xi, xa = integers[3:]
+    indices = index_words(ni * na, ni * xi, na * xa, *integers)
     return [Variant((lines, along), indices, tuple(divisible), warps) for warps in (4, 8)]
 
 

@@ -29,6 +29,7 @@ from .triton_frame import OPTIONS, dtype_name
 from .triton_parts import Part, Surroundings, seen_as
 from .triton_prelude import HEADER, used_by
 from .triton_products import Code, marked, scalar_code
+from .triton_variants import index_words
 
 #: Tiles of a sorted scatter (places, values of each at once, after) where something lies after the
 #: axis, and where nothing does.
@@ -229,15 +230,14 @@ def sorted_variants(
     tiles = LONE_TILES if integers[3] == 1 else WIDE_TILES
     if is_complex(scatter.dtype):  # two values each in registers
         tiles = tuple((tall // 4, each, -(-wide // 2)) for tall, each, wide in tiles)
-    return [Variant(tile, _index_words(integers), marked(0, integers, aligned), 4)
+    return [Variant(tile, _words(integers), marked(0, integers, aligned), 4)
             for tile in tiles]  # fmt: skip
 
 
-def _index_words(integers: Sequence[int]) -> str:
-    """Of how many bits positions and offsets within one part before the axis are."""
+def _words(integers: Sequence[int]) -> str:
+    """Of which words positions and offsets within one part before the axis are."""
     _, ni, nk, na, *rest = integers
-    reach = max([ni * na, *(abs(step) * max(ni, nk, na) for step in rest)])
-    return "i32" if reach < 2**30 else "i64"
+    return index_words(ni * na, *(step * max(ni, nk, na) for step in rest))
 
 
 def sorted_grid(integers: Sequence[int], chosen: Variant) -> int:
@@ -376,7 +376,7 @@ def atomic_variants(
     while wide < min(integers[3], TILE):
         wide *= 2
     divisible = marked(len(scatter.scalars), integers, aligned)
-    return [Variant((TILE // wide, wide), _index_words(integers), divisible, 4)]
+    return [Variant((TILE // wide, wide), _words(integers), divisible, 4)]
 
 
 def atomic_grid(integers: Sequence[int], chosen: Variant) -> int:

@@ -78,8 +78,17 @@ def variant(kernel: Kernel, integers: Sequence[int], aligned: Sequence[bool]) ->
     constexprs = tuple(blocks[axis] for axis in tile(kernel))
     if can_be_whole(kernel):
         constexprs += (int(whole),)
-    indices = "i32" if _reach(kernel, numbers) < NARROW_REACH else "i64"
+    indices = index_words(_reach(kernel, numbers))
     return Variant(constexprs, indices, _divisible(kernel, numbers, aligned), warps)
+
+
+def index_words(*reaches: int) -> str:
+    """Of which words the positions and offsets of a text are that go no further than these.
+
+    >>> index_words(1 << 20, -(1 << 31))
+    'i64'
+    """
+    return "i32" if max(map(abs, reaches)) < NARROW_REACH else "i64"
 
 
 def choose(launch: Launch, aligned: Sequence[bool]) -> tuple[Variant, int]:
