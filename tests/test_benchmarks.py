@@ -25,6 +25,7 @@ from benchmarks import (  # noqa: E402
     derivatives,
     libraries,
     loops,
+    memory_bound,
     numpy_programs,
     overhead,
     regressions,
@@ -268,3 +269,11 @@ def test_parts_that_are_slower_than_eager_mode_are_told(capsys):
     assert [line.rpartition(" ")[2] for line in told] == ["slow"]
     assert ratios[0] < 0.1 < 10 < ratios[1]
     assert "slow" in capsys.readouterr().out
+
+
+def test_kernels_beyond_the_caches_are_timed_beside_copies(monkeypatch, capsys):
+    monkeypatch.setattr(memory_bound, "SECONDS", 0.001)
+    memory_bound.main(["--side", "64"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:24].strip() for line in lines] == [row.name for row in memory_bound.ROWS]
+    assert all(float(line.split()[-1]) > 0 for line in lines)
