@@ -1,8 +1,10 @@
 """Files that compiled functions write and read."""
 
+import io
 import json
 import os
 import pathlib
+import struct
 import tempfile
 
 import pytest
@@ -172,6 +174,46 @@ def error_between(compile, see):
         for n in (1, 1, 2, 2):
             see(f, tensor(*X), n)
             see.that(content(path))
+
+
+def appended_and_read(compile, see):
+    path = os.path.join(tempfile.mkdtemp(), "log")
+
+    @compile
+    def f(x, note):
+        with open(path, "a") as out:
+            out.write(f"{note} {float(x.sum()):.1f}\n")
+        with open(path) as source:
+            lines = source.readlines()
+        with open(path) as source:
+            words = source.read().split()
+        return x * len(lines), lines[-1], words[0], words
+
+    for i in range(8):
+        see(f, tensor(i, 1), "ab"[i % 2])
+    os.remove(path)
+    for i in range(2):
+        see(f, tensor(i, 1), "a")
+
+
+def binary_files(compile, see):
+    path = os.path.join(tempfile.mkdtemp(), "data")
+
+    @compile
+    def f(x, n, data):
+        with open(path, "wb") as out:
+            out.write(struct.pack("<if", n, 1.5))
+            out.write(data)
+        with open(path, "rb") as source:
+            count, half = struct.unpack("<if", source.read(8))
+            rest = source.read()
+        source = io.BytesIO(data)
+        number = int.from_bytes(source.read(2), "big")
+        return x * count + half, rest, number, source.read(), source.getvalue()
+
+    for n, data in ((2, b"\x00\x02ab"), (2, b"\x00\x02ab"), (3, b"\x00\x02ab"), (3, b"\r\n")):
+        see(f, tensor(1, 2), n, data)
+        see.that(pathlib.Path(path).read_bytes())
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

@@ -1,8 +1,13 @@
 """Everyday tools of the library in compiled functions: of iterators, sorted lists and protocols."""
 
 import bisect
+import csv
 import io
 import itertools
+import logging
+import os
+import pickle
+import tempfile
 import types
 import typing
 
@@ -155,6 +160,105 @@ def texts_read_like_files(compile, see):
 
     for text in ("rates\n1.5\n2\n", "rates\n1.5\n2\n", "r\n3"):
         see(f, tensor(*X), text)
+
+
+def tables_read_and_written(compile, see):
+    @compile
+    def f(x, text, mark):
+        rows = list(csv.reader(io.StringIO(text), delimiter=mark))
+        total = sum(float(row[1]) for row in rows[1:])
+        named = csv.DictReader(text.splitlines(), delimiter=mark)
+        names = [row["name"] for row in named]
+        out = io.StringIO()
+        writer = csv.writer(out)
+        length = writer.writerow(["name", "value"])
+        writer.writerow([names[0], float(x.sum())])
+        writer.writerows([(i, x.shape) for i in ()])
+        table = csv.DictWriter(out, ["a", "b"], restval="-", lineterminator="\n")
+        table.writeheader()
+        table.writerow({"a": total})
+        return x * total, names, length, out.getvalue(), rows
+
+    text = "name,value\na,1.5\n'b c',2\n"
+    for v, t, mark in ((1, text, ","), (1, text, ","), (2, text, ","), (2, "name;value\nz;4", ";")):
+        see(f, tensor(v, 1), t, mark)
+    see(f, tensor(1), text, "two")
+    see(f, tensor(1), text, ";")
+
+
+def tables_in_files(compile, see):
+    folder = tempfile.mkdtemp()
+
+    @compile
+    def f(x, name, k):
+        path = os.path.join(folder, name)
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows([("k", k), ("sum", float(x.sum()))])
+        return x * k
+
+    @compile
+    def g(x, name):
+        with open(os.path.join(folder, name), newline="") as file:
+            found = {row[0]: float(row[1]) for row in csv.reader(file)}
+        return x * found["sum"], found
+
+    for v, k in ((1, 1), (1, 1), (2, 3), (2, 3)):
+        see(f, tensor(v, 1), "a", k)
+        see(g, tensor(v, 1), "a")
+
+
+def pickled_settings(compile, see):
+    class Own:
+        pass
+
+    @compile
+    def f(x, options):
+        data = pickle.dumps(options)
+        again = pickle.loads(data)
+        again["steps"] += 1
+        return x * again["scale"] + again["steps"], options["steps"], again
+
+    shared = [1, 2]
+    for options in (
+        {"scale": 2.0, "steps": 3},
+        {"scale": 2.0, "steps": 3},
+        {"scale": 2.5, "steps": 3},
+        {"scale": 2.5, "steps": 3, "both": (shared, shared)},
+        {"scale": 2.5, "steps": 3, "both": ([1, 2], [1, 2])},
+    ):
+        see(f, tensor(*X), options)
+    see(f, tensor(*X), {"scale": 2, "steps": 1, "own": Own})
+
+
+def logging_with_attributes(compile, see):
+    records = []
+
+    class Keeps(logging.Handler):
+        def emit(self, record):
+            records.append((record.getMessage(), record.lineno, getattr(record, "step", None)))
+
+    stream = io.StringIO()
+    logger = logging.getLogger("test_fidelity_tools")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    formatted = logging.StreamHandler(stream)
+    formatted.setFormatter(logging.Formatter("%(message)s|%(step)s|%(funcName)s"))
+    logger.handlers[:] = [Keeps(), formatted]
+
+    @compile
+    def f(x, step, name):
+        logger.info("step %d of %s", step, name, extra={"step": step, "name_": name})
+        logger.debug("hidden", extra={"step": step})
+        logger.warning("sum", extra={"step": float(x.sum())})
+        return x * step
+
+    for v, step in ((1, 1), (1, 1), (1, 2), (2, 2)):
+        see(f, tensor(v, 1), step, "run")
+    see.that((list(records), stream.getvalue()))
+    logger.handlers[:] = [formatted]
+    for v, step in ((1, 1), (1, 1), (2, 1)):
+        see(f, tensor(v, 1), step, "run")
+    see.that((list(records), stream.getvalue()))
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

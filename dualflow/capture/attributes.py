@@ -139,6 +139,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         if type(origin.parts) is dict and not name.startswith("__"):
             return of_instance(frame, owner, origin, name)
         value = getattr(owner, name)
+        if kind.__module__ == "_csv" and name == "line_num":  # of lines that are pinned
+            return value, CONSTANT
         if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
             return value, Born("method", (None, origin))
         if kind is Hook and isinstance(value, types.MethodType):

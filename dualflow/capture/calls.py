@@ -222,7 +222,7 @@ def find(call: Call) -> Plan | None:
         if not isinstance(origin, Born):
             recorder.pin(origin, f)
         return _handled(handler, call, f)
-    handler = known_values.handler(f)
+    handler = tables.by_name(f) or known_values.handler(f)
     if handler is not None:
         recorder.pin(origin, f)
         return handler(call)
@@ -287,7 +287,9 @@ def _builtin_method(call: Call) -> Plan | None:
     if f.__name__ == "__setattr__" and isinstance(f, types.MethodWrapperType):
         direct = call.of(object.__setattr__, CONSTANT, owner, owner_origin, bound=True)
         return direct.find()
-    handler = tables.METHODS.get((type(owner), f.__name__))
+    kind = type(owner)
+    handler = tables.METHODS.get((kind, f.__name__))
+    handler = handler or tables.NAMED.get((kind.__module__, f"{kind.__name__}.{f.__name__}"))
     if handler is None and is_value_class(type(owner)):
         recorder.pin(owner_origin, owner)
         return known_values.method(call.of(f, CONSTANT, owner, owner_origin, bound=True))

@@ -1,4 +1,4 @@
-"""Files of text that the call opens: what is known of each, and what a replay does for it.
+"""Files that the call opens: what is known of each, and what a replay does for it.
 
 Comes in: a file with its origin. Goes out: what was written into it, noted; the lines of one that
 is read; what takes its place in a `with` statement.
@@ -26,12 +26,14 @@ class File:
     Attributes:
         path: and its origin.
         mode, options: as it was opened.
-        text: what was written, and its origin; of one that is read, all of it.
+        text: what was written (text or bytes), and its origin; of one that is read, all of it.
     """
 
     def __init__(self, path: Any, where: Origin, mode: str, options: dict[str, Any]) -> None:
-        self.path, self.where, self.mode, self.options = path, where, mode, options
-        self.text, self.added = "", mode == "a"
+        self.path, self.where, self.options = path, where, options
+        self.binary = mode.endswith("b")
+        self.mode, self.added = mode.rstrip("b"), mode[0] == "a"
+        self.text: Any = b"" if self.binary else ""
         self.origin: Origin = CONSTANT
 
 
@@ -42,13 +44,19 @@ class Opener:
     def __init__(self, mode: str, options: dict[str, Any]) -> None:
         self.mode, self.options, self.__name__ = mode, options, "open"
 
-    def write(self, path: Any, text: str) -> None:
+    def write(self, path: Any, text: Any) -> None:
         with open(path, self.mode, **self.options) as file:
             file.write(text)
 
-    def read(self, path: Any) -> str:
-        with open(path, **self.options) as file:
+    def read(self, path: Any) -> Any:
+        with open(path, "rb" if self.mode.endswith("b") else "r", **self.options) as file:
             return file.read()
+
+    def content(self, path: Any) -> Any:
+        """What a file holds; nothing if there is none."""
+        if os.path.exists(path):
+            return self.read(path)
+        return b"" if self.mode.endswith("b") else ""
 
     def opens(self, path: Any) -> bool:
         """Whether a file can be written there."""
@@ -64,7 +72,7 @@ def known_file(value: Any, origin: Origin) -> File | None:
     return found if isinstance(found, File) and not value.closed else None
 
 
-def written(call: Call, found: File, text: str, part: Origin) -> None:
+def written(call: Call, found: File, text: Any, part: Origin) -> None:
     """Note that a text is written into a file, before it is."""
     both = (found.origin, part)
     found.origin = call.frame.expression("({0} + {1})", (found.text, text), both)
@@ -75,7 +83,7 @@ def closed(recorder: Recorder, found: File) -> None:
     """Note that a file is closed: what was written is there."""
     if found.mode not in ("w", "a") or recorder.dead:
         return
-    opener = Opener(found.mode, found.options)
+    opener = Opener(found.mode + "b" * found.binary, found.options)
     pairs = [(found.path, found.where), (found.text, found.origin)]
     recorder.effects.append(("call", opener.write, pairs, recorder.effect_line()))
     found.mode = "closed"

@@ -57,6 +57,9 @@ from .known import (
     streams as known_streams,
 )
 from .known import (
+    tables_of_text as known_tables,
+)
+from .known import (
     text as known_text,
 )
 from .known import (
@@ -74,8 +77,8 @@ from .recording import Recording, line_of, strip
 TABLES = (
     backward, derivatives, dispatching, known_caches, known_collections, known_containers,
     known_context, known_copying, known_dicts, known_files, known_iterators, known_itertools,
-    known_locks, known_numbers, known_order, known_sets, known_streams, known_text, known_time,
-    known_warnings,
+    known_locks, known_numbers, known_order, known_sets, known_streams, known_tables, known_text,
+    known_time, known_warnings,
 )  # fmt: skip
 
 

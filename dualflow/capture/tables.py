@@ -6,6 +6,7 @@ makes a `Plan` of a `Call`. A callable that is in no table refuses the recording
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ BY_CODE: dict[int, Handler] = {}
 SPECIAL: dict[type, Handler] = {}
 
 
+#: by module and name, of modules that few programs load
+NAMED: dict[tuple[str, str], Handler] = {}
+
+
 def known(*callables: Any) -> Callable[[Handler], Handler]:
     """Enter a handler for callables."""
 
@@ -38,6 +43,24 @@ def known(*callables: Any) -> Callable[[Handler], Handler]:
         return handler
 
     return enter
+
+
+def named(module: str, *names: str) -> Callable[[Handler], Handler]:
+    """Enter a handler for functions, or methods of classes, of a module that is not loaded yet."""
+
+    def enter(handler: Handler) -> Handler:
+        for name in names:
+            NAMED[module, name] = handler
+        return handler
+
+    return enter
+
+
+def by_name(function: Any) -> Handler | None:
+    """The handler of a function that `named` has entered."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__name__", "")
+    found = NAMED.get((module, name)) if type(module) is str else None  # type: ignore[arg-type]
+    return found if found and getattr(sys.modules.get(module), name, None) is function else None  # type: ignore[arg-type]
 
 
 def methods(kind: type, *names: str) -> Callable[[Handler], Handler]:

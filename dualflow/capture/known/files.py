@@ -10,9 +10,10 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from .. import growing, moving
 from ..files import File, Opener, closed, known_file
 from ..kinds import FIXED
-from ..provenance import CONSTANT, Node, Origin
+from ..provenance import CONSTANT, SCALARS, Node, Origin
 from ..tables import known, methods
 from .functions import constant_only
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("file", "mode", "buffering", "encoding", "errors", "newline", "closefd", "opener")
 _DEFAULTS = {"buffering": -1, "closefd": True, "opener": None}
-_MODES = {"r": "r", "rt": "r", "w": "w", "wt": "w", "a": "a", "at": "a"}
+_MODES = {"r": "r", "rt": "r", "w": "w", "wt": "w", "a": "a", "at": "a", "rb": "rb", "wb": "wb",
+          "ab": "ab"}  # fmt: skip
 
 
 @known(open)
@@ -37,21 +39,21 @@ def _open(call: Call) -> Plan | None:
     if not usual or mode is None or not _is_path(path) or recorder.dead:
         call.refuse("a file opened in a way that is not followed")
         return None
-    if isinstance(place, Node) and (place.late or (mode == "r" and recorder.files)):
+    if isinstance(place, Node) and (place.late or (mode[0] == "r" and recorder.files)):
         recorder.pin(place, path)
         place = CONSTANT
     found = File(path, place, mode, given)
     opener = Opener(mode, given)
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if mode != "r" and not opener.opens(path):
+        if mode[0] != "r" and not opener.opens(path):
             recorder.refuse("a file that cannot be written")
-        elif mode == "r":
+        elif mode[0] == "r":
             found.text, found.origin = _read(call, opener, path, place)
         return recorder.guarded(call.function, *args, **kwargs)
 
     def finish(out: Any) -> Origin:
-        if mode != "r":
+        if mode[0] != "r":
             node = recorder.as_node(place, path)
             assert node is not None
             recorder.typed(place, path)
@@ -66,7 +68,7 @@ def _is_path(path: Any) -> bool:
     return type(path) is str or (isinstance(path, FIXED) and isinstance(path, os.PathLike))
 
 
-def _read(call: Call, opener: Opener, path: Any, place: Origin) -> tuple[str, Origin]:
+def _read(call: Call, opener: Opener, path: Any, place: Origin) -> tuple[Any, Origin]:
     """All that a file holds, and where it comes from."""
     recorder = call.recorder
     if recorder.files:
@@ -81,30 +83,50 @@ def _read(call: Call, opener: Opener, path: Any, place: Origin) -> tuple[str, Or
     return text, made
 
 
-def _read_back(call: Call, opener: Opener, path: Any) -> tuple[str, Origin]:
+def _read_back(call: Call, opener: Opener, path: Any) -> tuple[Any, Origin]:
     """What the call itself has written into a file."""
-    recorder, text = call.recorder, ""
+    recorder, nothing = call.recorder, File(path, CONSTANT, opener.mode, {}).text
+    text: Any = nothing
     origin: Origin = CONSTANT
     for one in recorder.files:
         recorder.pin(one.where, one.path)
         same = one.path == path and one.mode == "closed" and one.options == opener.options
-        if not same or one.options.get("newline") is not None or (one.added and not text):
+        same = same and type(one.text) is type(text)
+        if not same or one.options.get("newline") is not None:
             recorder.refuse("a file read after the call wrote into others")
-            return "", None
-        before = (text, origin) if one.added else ("", CONSTANT)
+            return nothing, None
+        before = (text, origin) if one.added else (nothing, CONSTANT)
+        if one.added and one is recorder.files[0]:
+            before = _before(call, opener, path)
         both = (before[1], one.origin)
         origin = call.frame.expression("({0} + {1})", (before[0], one.text), both)
         text = before[0] + one.text
-    if isinstance(origin, Node):
+    if isinstance(origin, Node) and type(text) is str:
         recorder.guard("{k0} not in {0}", origin, constants=("\r",))
-    if "\r" in text:
+    if type(text) is str and "\r" in text:
         recorder.refuse("a file with other ends of lines, read by the call that wrote it")
     return text, origin
+
+
+def _before(call: Call, opener: Opener, path: Any) -> tuple[Any, Origin]:
+    """What a file held that the call has only appended to."""
+    recorder = call.recorder
+    text = opener.content(path)
+    added = text[:0].join(one.text for one in recorder.files)
+    node = recorder.nodes("({k0}({0}))", (recorder.constant(path),), (opener.content,))
+    recorder.sure(node)
+    recorder.needs(node)
+    if not all(one.added for one in recorder.files) or not text.endswith(added):
+        recorder.refuse("a file that is written anew, and appended to")
+    return text[: len(text) - len(added)], node
 
 
 # Writing ------------------------------------------------------------------------------------------
 
 
+@methods(io.BufferedReader, "close")
+@methods(io.BufferedWriter, "close")
+@methods(io.BytesIO, "close")
 @methods(io.StringIO, "close")
 @methods(io.TextIOWrapper, "close")
 def _close(call: Call) -> Plan | None:
@@ -124,22 +146,37 @@ def _close(call: Call) -> Plan | None:
 # Reading ------------------------------------------------------------------------------------------
 
 
+@methods(io.BufferedReader, "read", "readlines")
+@methods(io.BytesIO, "read", "readlines")
 @methods(io.StringIO, "read", "readlines")
 @methods(io.TextIOWrapper, "read", "readlines")
 def _whole(call: Call) -> Plan | None:
     """All that is in a file which was not read before."""
     recorder, f = call.recorder, call.function
     found = known_file(call.args[0], call.origins[0])
-    if found is None or found.mode != "r" or len(call.args) != 1 or call.kwargs:
+    some = len(call.args) == 2 and f.__name__ == "read" and type(call.args[1]) is int
+    begun = found is not None and (some or found.mode == "lines")
+    modes = ("r", "lines") if begun else ("r",)
+    if found is None or found.mode not in modes or call.kwargs or len(call.args) != 1 + some:
         call.refuse()
         return None
+    if begun:  # a part of it
+        for value, origin in ((found.text, found.origin), (call.args[-1], call.origins[-1])):
+            if type(value) in SCALARS:
+                recorder.pin(origin, value)
+        found.mode = "lines"
+        return call.plan(lambda out: _constants(recorder, out), lambda _, *size: f(*size))
     found.mode, lines = "over", f.__name__ == "readlines"
-    if lines:
+    moved = lines and not found.binary and moving.moves(recorder, found.origin, found.text)
+    if lines and not moved:
         recorder.pin(found.origin, found.text)
 
     def finish(out: Any) -> Origin:
+        if moved:
+            assert isinstance(found.origin, Node)
+            return growing.anew(recorder, out, ("{0}", (found.origin,)), lines_of)
         if lines:
-            return recorder.born(out, "list", [CONSTANT] * len(out))
+            return _constants(recorder, out)
         if out != found.text:
             recorder.refuse("a file that changes while it is read")
         return found.origin
@@ -147,6 +184,21 @@ def _whole(call: Call) -> Plan | None:
     return call.plan(finish, lambda _: f())
 
 
+def _constants(recorder: Any, out: Any) -> Origin:
+    return recorder.born(out, "list", [CONSTANT] * len(out)) if type(out) is list else CONSTANT
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, as those of a file that holds it.
+
+    >>> lines_of("a\\nb")
+    ['a\\n', 'b']
+    """
+    return io.StringIO(text).readlines()
+
+
+@methods(io.BufferedReader, "readline", "__next__")
+@methods(io.BytesIO, "readline", "__next__")
 @methods(io.StringIO, "readline", "__next__")
 @methods(io.TextIOWrapper, "readline", "__next__")
 def _line(call: Call) -> Plan | None:

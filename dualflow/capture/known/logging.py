@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.base.source import inside_package
 
-from .. import shadows, templates
+from .. import item_reads, shadows, templates
 from ..classes import lookup, special
 from ..kinds import STREAMS
 from ..provenance import CONSTANT, Node, Origin
@@ -46,11 +46,12 @@ def _logged(call: Call) -> Plan | None:
     """`logger.info(text, *values)`."""
     recorder, (logger, *values) = call.recorder, call.args
     shown = all(templates.showable(recorder, value) for value in values)
-    if call.kwargs or not values or not shown:
+    extra = _extra(call)
+    if extra is None or not values or not shown:
         call.refuse("logging of something that is no plain value")
         return None
     if not ordinary(logger):
-        return _followed(call)
+        return _followed(call, extra)
     kept = [v for v in values if not (type(v) in _PLAIN or shadows.plain_tuple(v))]
     if kept and not at_once(logger):
         call.refuse("logging of what may change, by handlers that may keep it")
@@ -65,7 +66,8 @@ def _logged(call: Call) -> Plan | None:
     if kept:
         recorder.guard("{k0}({0})", node, constants=(at_once,))
     fixed = (_LEVELS[call.function.__name__], *_caller())
-    pairs: list[tuple[Any, Origin]] = [(value, CONSTANT) for value in fixed]
+    pairs: list[tuple[Any, Origin]] = [(value, CONSTANT) for value in (*fixed, tuple(extra))]
+    pairs += extra.values()
     for value, origin in zip(call.args, call.origins, strict=True):
         if value is logger or type(value) in _PLAIN:
             pairs.append((value, origin))
@@ -83,7 +85,24 @@ def _logged(call: Call) -> Plan | None:
     return call.plan(finish)
 
 
-def _followed(call: Call) -> Plan | None:
+def _extra(call: Call) -> dict[str, tuple[Any, Origin]] | None:
+    """The attributes that `extra` gives a record, each with its origin; None if that is not
+    known."""
+    given, frame = call.kwargs.get("extra", {}), call.frame
+    if set(call.kwargs) - {"extra"} or type(given) is not dict:
+        return None
+    if "extra" not in call.where:
+        return {}
+    logging: Any = sys.modules["logging"]
+    own = {"message", "asctime", *vars(logging.makeLogRecord({}))}
+    if not all(type(name) is str and name not in own for name in given):
+        return None
+    parts = item_reads.dict_items(frame, given, call.recorder.origin(call.where["extra"], given))
+    plain = all(type(v) in _PLAIN or shadows.plain_tuple(v) for v in given.values())
+    return {name: (given[name], part) for name, part in parts} if plain else None
+
+
+def _followed(call: Call, extra: dict[str, tuple[Any, Origin]]) -> Plan | None:
     """Logging by handlers of a program's own: what they do with a record is followed."""
     recorder, (logger, text, *values) = call.recorder, call.args
     node = recorder.as_node(call.origins[0], logger)
@@ -106,12 +125,14 @@ def _followed(call: Call) -> Plan | None:
 
     def run(*args: Any, **kwargs: Any) -> None:
         record = logger.makeRecord(
-            logger.name, level, *line[:2], text, tuple(values), None, line[2], None, None
-        )
-        origin = _record(call, node, record)
+            logger.name, level, *line[:2], text, tuple(values), None, line[2],
+            {name: value for name, (value, _) in extra.items()}, None,
+        )  # fmt: skip
+        origin = _record(call, node, record, extra)
         for handler, where, emit in steps:
             if emit is None:
-                pairs = [*((part, CONSTANT) for part in (level, *line)), (handler, where)]
+                fixed = (level, *line, tuple(extra))
+                pairs = [*((part, CONSTANT) for part in fixed), (handler, where), *extra.values()]
                 pairs += zip(call.args, call.origins, strict=True)
                 recorder.effects.append(("call", hand_over, pairs, recorder.effect_line()))
                 handler.handle(record)
@@ -123,7 +144,7 @@ def _followed(call: Call) -> Plan | None:
     return call.plan(lambda out: CONSTANT, run)
 
 
-def _record(call: Call, node: Node, record: Any) -> Origin:
+def _record(call: Call, node: Node, record: Any, extra: dict[str, Any]) -> Origin:
     """The origin of a record: what decides the rest of it (the time, the thread) is not known."""
     recorder = call.recorder
     known = ("levelname", "levelno", "pathname", "filename", "module", "lineno", "funcName",
@@ -132,6 +153,7 @@ def _record(call: Call, node: Node, record: Any) -> Origin:
     parts["name"] = recorder.read(recorder.nodes("{0}.name", (node,)), record.name)
     parts["msg"], given = call.origins[1], list(call.origins[2:])
     parts["args"] = recorder.born(record.args, "tuple", given) if given else CONSTANT
+    parts |= {name: part for name, (_, part) in extra.items()}
     return recorder.born(record, "instance", parts)
 
 
@@ -203,23 +225,31 @@ def _ordinary(handler: Any) -> bool:
 
 
 def hand_over(
-    level: int, file: str, line: int, function: str, handler: Any, logger: Any, *message: Any
+    level: int, file: str, line: int, function: str, names: tuple[str, ...], handler: Any,
+    *rest: Any,
+) -> None:  # fmt: skip
+    """What one handler gets of `logger.info(*message, extra=...)` at that line of a file; the rest
+    is what `names` are, the logger, the message."""
+    handler.handle(_made(level, file, line, function, names, *rest))
+
+
+def log(
+    level: int, file: str, line: int, function: str, names: tuple[str, ...], *rest: Any
 ) -> None:
-    """What one handler gets of `logger.info(*message)` at that line of a file."""
-    (text, *values) = message
-    handler.handle(logger.makeRecord(
-        logger.name, level, file, line, text, tuple(values), None, function, None, None
-    ))  # fmt: skip
-
-
-def log(level: int, file: str, line: int, function: str, logger: Any, *message: Any) -> None:
-    """What `logger.info(*message)` does at that line of a file."""
+    """What `logger.info(*message, extra=...)` does at that line of a file."""
+    logger = rest[len(names)]
     if logger.isEnabledFor(level):
-        (text, *values) = message
-        record = logger.makeRecord(
-            logger.name, level, file, line, text, tuple(values), None, function, None, None
-        )
-        logger.handle(record)
+        logger.handle(_made(level, file, line, function, names, *rest))
+
+
+def _made(
+    level: int, file: str, line: int, function: str, names: tuple[str, ...], *rest: Any
+) -> Any:
+    extra = dict(zip(names, rest, strict=False))
+    logger, text, *values = rest[len(names) :]
+    return logger.makeRecord(
+        logger.name, level, file, line, text, tuple(values), None, function, extra, None
+    )
 
 
 def ordinary(logger: Any) -> bool:

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from ..recorder import Recorder
 
 
+@known(io.BytesIO)
+def _of_bytes(call: Call) -> Plan | None:
+    """Bytes that are read."""
+    if len(call.args) != 1 or type(call.args[0]) is not bytes or call.kwargs:
+        call.refuse("a BytesIO that is written into")
+        return None
+    found = files.File(None, CONSTANT, "rb", {})
+    found.text, found.origin = call.args[0], call.origins[0]
+    return call.plan(lambda out: call.recorder.born(out, "file", found))
+
+
 @known(io.StringIO)
 def _made(call: Call) -> Plan | None:
     if call.args or call.kwargs:
@@ -44,11 +55,14 @@ def filled(text: str) -> io.StringIO:
     return made
 
 
+@methods(io.BufferedWriter, "write")
 @methods(io.StringIO, "write")
 @methods(io.TextIOWrapper, "write")
 def _write(call: Call) -> Plan | None:
     stream, text = call.args
-    if type(text) is not str or not _into(call.recorder, stream, call.origins[0]):
+    found = files.known_file(stream, call.origins[0])
+    kind = bytes if found is not None and found.binary else str
+    if type(text) is not kind or not is_known(call.recorder, stream, call.origins[0]):
         call.refuse(f"{call.name} of something that is no text, or into an unknown stream")
         return None
     length = call.frame.expression("(len({0}))", (text,), (call.origins[1],))
@@ -61,7 +75,7 @@ def _write(call: Call) -> Plan | None:
     return call.plan(lambda out: length, run)
 
 
-def _into(recorder: Recorder, stream: Any, origin: Origin) -> bool:
+def is_known(recorder: Recorder, stream: Any, origin: Origin) -> bool:
     """Whether it is known what writing into a stream does."""
     if isinstance(origin, Born):
         found = files.known_file(stream, origin)
@@ -90,6 +104,7 @@ def written(call: Call, stream: Any, origin: Origin, text: str, part: Origin) ->
         recorder.effects.append(("method", origin, "write", [(text, part)], line))
 
 
+@methods(io.BytesIO, "getvalue")
 @methods(io.StringIO, "getvalue")
 def _value(call: Call) -> Plan | None:
     recorder, (stream, *_), (origin, *_), f = call.recorder, call.args, call.origins, call.function
@@ -146,7 +161,7 @@ def print_into(call: Call, pairs: list[tuple[Any, Origin]]) -> Plan | None:
     stream, origin = target(call) or (sys.stdout, None)
     options = [call.kwargs.get("sep"), call.kwargs.get("end")]
     plain = all(type(option) in (str, type(None)) for option in options)
-    if not plain or "flush" in call.kwargs or not _into(recorder, stream, origin):
+    if not plain or "flush" in call.kwargs or not is_known(recorder, stream, origin):
         call.refuse("print into a stream that is not known")
         return None
     for name in ("sep", "end"):

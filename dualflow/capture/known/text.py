@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import formats, iteration, moving, templates
+from .. import formats, growing, iteration, moving, templates
 from ..kinds import SCALAR_TYPES
 from ..object_text import text_of_object
 from ..provenance import CONSTANT, SCALARS, Node, Origin
@@ -59,6 +59,8 @@ def _made_anew(call: Call, out: Any) -> Origin:
     if not isinstance(node, Node) or type(out) not in (list, tuple):
         return node
     recorder = call.recorder
+    if type(out) is list and moving.differs(recorder, f"len({node})", len(out)):
+        return growing.anew(recorder, out, ("{0}", (node,)), list)
     recorder.pin(recorder.nodes("(len({0}))", (node,)), len(out))
     parts = [recorder.nodes("{0}[{k0}]", (node,), (i,)) for i in range(len(out))]
     for part in parts:
@@ -97,10 +99,18 @@ def _format(call: Call) -> Plan | None:
 def _join(call: Call) -> Plan | None:
     pairs = list(iteration.elements(call.frame, call.args[1], call.origins[1]))
     call.recorder.pin(call.origins[0], call.args[0])
+    values, origins = [value for value, _ in pairs], [origin for _, origin in pairs]
+    f = call.function
+    if all(type(value) is str for value in values):
+        changed = [moving.moves(call.recorder, *pair) for pair in zip(origins, values, strict=True)]
+        if any(changed):
+            places = "".join(f"{{{i}}}, " for i in range(1, len(values) + 1))
+            given = (call.args[0], *values), (CONSTANT, *origins)
+            text = f"({{0}}.join(({places})))"
+            return call.plan(lambda out: call.frame.expression(text, *given), lambda *a: f(values))
     for value, origin in pairs:
         call.recorder.pin(origin, value)
-    f = call.function
-    return call.plan(lambda out: CONSTANT, lambda *a: f([value for value, _ in pairs]))
+    return call.plan(lambda out: CONSTANT, lambda *a: f(values))
 
 
 @known(print)

@@ -78,7 +78,7 @@ def made(call: Call) -> Plan | None:
     return plain(call)
 
 
-tables.known(bytes, str.maketrans)(made)
+tables.known(bytes, str.maketrans, int.from_bytes, bytes.fromhex, float.fromhex)(made)
 
 
 def method(call: Call) -> Plan | None:
@@ -122,7 +122,7 @@ def plain(call: Call, run: Any = None, behind: int = 0) -> Plan | None:
 
     def finish(out: Any) -> Origin:
         if late and type(out) in SCALARS:
-            return _anew(call, values, origins, count, behind)
+            return anew(call, values, origins, count, behind)
         pin()
         if _containers(out) & set().union(*map(_containers, values)):
             call.refuse(f"{call.name} returns a container that it is given")
@@ -208,7 +208,7 @@ def _followed(recorder: Recorder, source: Any) -> Iterator[tuple[Any, Origin]]:
         yield item, adopted(recorder, item)
 
 
-def _anew(call: Call, values: list, origins: list, count: int, behind: int) -> Origin:
+def anew(call: Call, values: list, origins: list, count: int, behind: int) -> Origin:
     """The origin of a number or text that is computed anew at each replay."""
     text = Template(call.recorder)
     parts = [text.of(*pair) for pair in zip(values, origins, strict=True)]
