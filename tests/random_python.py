@@ -63,6 +63,14 @@ class Program:
                      for _ in range(calls)]  # fmt: skip
         self.plan = [pair for call in self.plan for pair in (call, ("None", *call[1:]))]
 
+    @classmethod
+    def of(cls, words: str, lines: str, plan: list[tuple[Any, ...]]) -> Program:
+        """The program of these statements, called as `plan` says."""
+        program = cls(lambda options: options[0], 0, 0, words)
+        program.text = program.words.MAKE + lines + program.words.EPILOGUE
+        program.plan = plan
+        return program
+
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 

@@ -405,6 +405,25 @@ def views_that_want_gradients(compile, see):
         see.that([x.grad, base])
 
 
+def views_of_a_recording_that_was_given_up(compile, see):
+    grid = df.reshape(df.arange(12.0), (4, 3))
+
+    def pick(k):
+        row = grid[k]
+        return row, id(row) > 0
+
+    def use(row, k):
+        grid[k] += 1
+        return row * 2
+
+    pick, use = compile(pick), compile(use)
+    held = [see(pick, k)[0] for k in (0, 1, 2)]
+    for row in held:
+        for k in (0, 1, 2, 0):
+            see(use, row, k)
+            see.that((grid, held))
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

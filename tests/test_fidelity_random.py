@@ -110,6 +110,33 @@ def test_random_functions(interpreted, words, way):
         assert ways["replay"] > 0.15 * ways.total(), ways
 
 
+#: Programs that differed once, reduced: the statements, and the plan.
+STORED = """
+        v0 = x[[1, 1]]
+        v0[k > 1] = 1
+"""
+PLACES = """
+        v0 = x[dice.randrange(3)]
+        y = grid[k % 4, :]
+        x[k:] = 1
+        for q in x:
+            grid[:, k] = 1
+            return fit(q) - y
+"""
+DIFFERED = [(STORED, [("None", 1, False, 107), ("None", 2, False, 107)]),
+            (PLACES, [("None", 2, True, 53), ("None", 1, False, 133)])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "plan"), DIFFERED)
+def test_that_differed_once(interpreted, lines, plan):
+    program = Program.of("arrays", lines.strip("\n"), plan)
+    for words, way in sorted(set(RUNS)):
+        if words == "arrays":
+            wrong, found = difference(program, way)
+            assert not wrong, wrong
+            assert found.ways.total() == len(plan)
+
+
 def main() -> int:
     """Random programs from the command line; the seed of one that differs is printed."""
     options = argparse.ArgumentParser(description=__doc__)

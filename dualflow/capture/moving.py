@@ -44,7 +44,7 @@ class Place:
         at: its only axis along which it is no whole, and the indices there; None if there are more.
         numbers: those that may change.
         value: what is there.
-        pinned: whether a replay finds it where it is now.
+        pinned: whether a replay finds it where it is now; so is one of a recording that is over.
     """
 
     __slots__ = ("__weakref__", "_recorder", "at", "numbers", "owner", "pinned", "storage", "value")
@@ -60,6 +60,11 @@ class Place:
         self.pinned = True
         for node, value in self.numbers:
             self._recorder.pin(node, value)
+
+    def close(self) -> None:
+        """The recording is over: views that live on are where they are, and keep nothing of it."""
+        self.pinned, self.numbers, self.at = True, [], None
+        del self._recorder, self.owner, self.value
 
     def put(self, whole: Value, part: Value) -> Value:
         """`whole`, what the tensor holds, with `part` in this place."""
@@ -106,7 +111,8 @@ def read(recorder: Recorder, owner: Tensor, key: Any, origin: Origin) -> Read | 
 
 def write(recorder: Recorder, owner: Tensor, key: Any, value: Any, origin: Origin) -> bool:
     """`owner[key] = value`, where a number of `key` has changed; whether it is done."""
-    held: Any = value._view if getattr(value, "_storage", None) is owner._storage else None
+    beside = type(value) is Tensor and value._storage is owner._storage
+    held: Any = value._view if beside else None
     found = read(recorder, owner, key, origin)
     if found is None or recorder.dead or found[0]._storage is not owner._storage:
         return False
@@ -122,7 +128,7 @@ def write(recorder: Recorder, owner: Tensor, key: Any, value: Any, origin: Origi
 def pin(tensor: Tensor) -> None:
     """A replay is to look for a tensor that leaves the call where this call did."""
     chain = tensor._view
-    if type(chain) is Moved:
+    if type(chain) is Moved and not chain.place.pinned:
         chain.place.pin()
 
 

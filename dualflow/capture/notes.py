@@ -158,6 +158,10 @@ class Notes:
         """Nothing will be noted any more."""
         self.written.clear()
         self._outside.clear()
+        for known in self.places:
+            place = known()
+            if place is not None:
+                place.close()
         self.places.clear()
         self._roots, self._parts = {}, {}
 
