@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dualflow.base.records import record
-from dualflow.ir.costs import of_launch
+from dualflow.ir.costs import byte_price, moved, of_launch
 from dualflow.ir.kernel import Kernel, Store
 from dualflow.ir.program import Launch
 from dualflow.ir.text import KernelText
@@ -22,7 +22,7 @@ from .native import Argument
 from .products import Product
 
 #: A kernel is divided from this many ns on, in parts of about so many, into at most so many parts.
-WORTH, PART, MOST_PARTS = 10_000, 5_000, 128
+WORTH, PART, MOST_PARTS = 8_000, 2_000, 128
 #: A kernel of fewer ns wakes no threads that sleep, or seldom: that takes 20 us.
 LIGHT = 60_000
 #: The same for Python threads, which take 50 to 100 us to start.
@@ -57,7 +57,7 @@ def divide(launch: Launch) -> Division | None:
     kernel = launch.kernel
     names = kernel.integers()
     numbers = dict(zip(names, launch.integers, strict=True))
-    cost = of_launch(launch)
+    cost = of_launch(launch, byte_price(moved(launch)))  # where its bytes come from decides
     wanted = min(int(cost // PART), MOST_PARTS)
     if cost < WORTH or wanted < 2:
         return None
