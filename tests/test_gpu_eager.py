@@ -179,6 +179,12 @@ def test_without_memory_left_the_error_names_the_tensors_that_are_held(monkeypat
         held + 1
     with pytest.raises(MemoryError, match="no memory left"):
         df.zeros((1 << 16,), device="cuda")
+    there = df.arange(1 << 16)
+    double = df.compile(lambda x: x * 2, wait=True)
+    for ask in (lambda: df.erf(held), lambda: df.scatter_add(held, held.astype("int64"), held),
+                lambda: there.to("cuda"), lambda: double(held)):  # fmt: skip
+        with pytest.raises(errors.OutOfMemoryError, match=r"tensors hold\s+1 x float32\[65536\]"):
+            ask()
 
 
 def test_what_is_wrong_with_a_machine_is_said(gpu, monkeypatch):  # noqa: F811

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 from test_gpu_compiled import counted, matrix
 
 import dualflow as df
+from dualflow.runtime.gpu import program
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -56,6 +58,31 @@ def test_results_that_several_stretches_write_are_whole_wherever_they_lie():
     for scale, found in kept:
         for one, other in zip(found, around_a_sort(x * float(scale)), strict=True):
             np.testing.assert_allclose(one.tolist(), other.tolist(), rtol=1e-5)
+
+
+def test_calls_on_two_streams_share_no_memory(gpu, monkeypatch):  # noqa: F811
+    """What the one still computes must not be overwritten by the other."""
+    ran: list[tuple[int, Any]] = []
+    work_on = program.work_on
+
+    def noted(stream, arrays, status):
+        ran.append((stream, arrays[-1].data.ptr))
+        return work_on(stream, arrays, status)
+
+    monkeypatch.setattr(program, "work_on", noted)
+    x = matrix(6, 8).to("cuda")
+    f = df.compile(around_a_sort, wait=True)
+    streams = df.cuda.Stream(), df.cuda.Stream()
+    for _ in range(3):
+        for stream in streams:
+            with stream:
+                found = f(x)
+    arenas = {stream: {arena for one, arena in ran if one == stream} for stream, _ in ran}
+    assert len(arenas) == 2
+    assert not set.intersection(*arenas.values())
+    assert all(len(each) == 1 for each in arenas.values())
+    for one, other in zip(found, around_a_sort(x.to("cpu")), strict=True):
+        np.testing.assert_allclose(one.tolist(), other.tolist(), rtol=1e-5)
 
 
 def test_the_host_pays_for_a_replay_not_for_its_kernels(gpu, monkeypatch):  # noqa: F811

@@ -81,7 +81,10 @@ def apply(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: Devi
     with libraries.cupy().cuda.Device(where.number):
         arrays = [memory.to_device(a, where.number) if isinstance(a, _ndarray) else a
                   for a in arrays]  # fmt: skip
-        made = _computed(op, arrays, attributes, where)
+        try:
+            made = _computed(op, arrays, attributes, where)
+        except OutOfMemoryError as cause:
+            raise held.explained(cause, where) from cause
         if op.outputs == 1:
             return made if op.view is not None else packed(_typed(made, results[0]))
         from .tensor import Tensor
@@ -102,10 +105,7 @@ def _computed(op: Op, arrays: Sequence[Any], attributes: dict[str, Any], where: 
         made = _by_template(op, arrays, attributes, where)
         if made is not None:
             return made if op.outputs > 1 else made[0]
-    try:
-        return library_ops.evaluate(op, arrays, attributes)
-    except OutOfMemoryError as cause:
-        raise held.explained(cause, where) from cause
+    return library_ops.evaluate(op, arrays, attributes)
 
 
 def _portable(op: Op, arrays: Sequence[Any], attributes: Mapping[str, Any] = _NONE) -> bool:
@@ -153,9 +153,9 @@ def elementwise(op: Op, operands: Sequence[Any], where: Device) -> Any:
                     array = memory.to_device(array, where.number)
                 values.append(_converted(array, dtype, where))
         (result,) = op.infer(tuple(TensorType(shape, dtype) for dtype in dtypes), {})
-        if kernels.can_hold(op, values) and not _portable(op, values):
-            return kernels.run(op, [_spread(value, shape) for value in values], {}, where)
         try:
+            if kernels.can_hold(op, values) and not _portable(op, values):
+                return kernels.run(op, [_spread(value, shape) for value in values], {}, where)
             made = library_ops.evaluate(op, values, {})
         except OutOfMemoryError as cause:
             raise held.explained(cause, where) from cause

@@ -124,7 +124,7 @@ class Executable:
         self._open = [step for step in self._tuned if not step.settled]
         self._checks = _may_fail(program)
         self._stretches = self._stretches_of()
-        self._spare: list[tuple[Any, Any]] = []
+        self._spare: dict[int, list[tuple[Any, Any]]] = {}  # by stream: others may still use it
         self._launches, self._calls = program.runs
 
     def _stretches_of(self) -> list[Stretch]:
@@ -199,13 +199,14 @@ class Executable:
         make_current(self.index)
         given = [narrow.given(a) if isinstance(a, (np.ndarray, np.generic)) else a for a in arrays]
         buffers = [empty(shape, dtype) for shape, dtype in self._places.buffers]
+        stream = xp.cuda.get_current_stream()
+        kept = self._spare.setdefault(stream.ptr, [])
         try:
-            spare = arena, status = self._spare.pop()
+            spare = arena, status = kept.pop()
         except IndexError:  # the first call, or one beside another
             arena = xp.empty(self._places.arena, np.uint8) if self._places.arena else None
             spare = arena, status = arena, xp.zeros(1, np.int64) if self._checks else None
         bases = [*given, *buffers] if arena is None else [*given, *buffers, arena]
-        stream = xp.cuda.get_current_stream()
         work = work_on(stream.ptr, bases, status)
         if self._open:
             self._open[0].asked = True
@@ -213,10 +214,10 @@ class Executable:
             stretch.run(work, stream)
             if stretch.asks and status is not None and (code := int(status[0])):
                 status[...] = 0
-                self._spare.append(spare)
+                kept.append(spare)
                 error, message = self.program.errors[code - 1]
                 raise error(message)
-        self._spare.append(spare)
+        kept.append(spare)
         if self._open and self._open[0].settled:
             self._open = [step for step in self._open if not step.adopt()]
             if not self._open:  # from now on graphs are captured
