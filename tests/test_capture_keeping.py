@@ -1,5 +1,6 @@
 """Numbers that Python goes on with from branch to branch: each block computes its part."""
 
+import math
 import random
 
 import numpy as np
@@ -123,3 +124,25 @@ def test_the_text_of_a_node_is_bounded(depth):
     assert len(str(made)) <= 400
     assert str(made) != str(other)
     assert made.key != other.key
+
+
+def lines_of_text(t):
+    return "".join(f"{(t * i).sum().item():.3f}," for i in range(9))
+
+
+def told(t):
+    loss, largest = t.sum().item(), round(abs(t.max().item()), 3)
+    number = "%.2e" % loss  # noqa: UP031
+    parts = [f"loss {loss:8.3f}", str(largest), number, repr(math.floor(largest))]
+    return " | ".join(parts).ljust(60) + f"{min(loss, 0.5)!r:>20}"
+
+
+@pytest.mark.parametrize("f", [lines_of_text, told], ids=lambda f: f.__name__)
+def test_text_of_values_is_no_branch(f):
+    """Its type is always the same: all that is computed is one program."""
+    fn, draw = settled(f), random.Random(7)
+    for _ in range(12):
+        t = df.tensor([draw.uniform(-3, 3), draw.uniform(-3, 3)], dtype="float64")
+        assert fn(t) == f(t)
+    assert fn.stats()["replays"] == 11
+    assert fn.stats()["branches"] == 0

@@ -30,6 +30,8 @@ class Constant:
 
 CONSTANT = Constant()
 
+#: how templates begin that give text
+TEXTS = ("format(", "''.join(")
 #: characters of the text of a node
 _LONGEST = 400
 

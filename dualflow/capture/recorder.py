@@ -36,6 +36,7 @@ from .provenance import (
     CONSTANT,
     SCALARS,
     TENSOR,
+    TEXTS,
     Born,
     Node,
     Nodes,
@@ -389,6 +390,8 @@ class Recorder:
         template = origin.template
         if template.startswith(("T[", "{k0}(T, ")) or template == "{k0}({0})":
             return  # the dtype of the tensor decides
+        if template.startswith(TEXTS):
+            return
         if template.startswith("(") and "**" not in template and "({k0}(" not in template:
             return  # an expression over values of known types
         if value is None:

@@ -44,6 +44,10 @@ _UNARY = {
     math.ceil: "__ceil__", math.trunc: "__trunc__",
 }  # fmt: skip
 _MATH = [f for f in vars(math).values() if isinstance(f, types.BuiltinFunctionType)]
+#: functions of scalars: the types of those decide that of the result
+_OF_ONE_TYPE = {
+    *_ABS, round, hash, chr, ord, hex, oct, bin, complex, int, float, bool, str, repr, *_MATH,
+}  # fmt: skip
 
 
 @known(abs, operator.abs, round, divmod, pow, hash, chr, ord, hex, oct, bin, *_MATH, complex)
@@ -118,6 +122,10 @@ def _expression(call: Call) -> Origin:
             return None
         parents.append(node)
     node = recorder.nodes(text, tuple(parents), (call.function,))
+    if call.function in _OF_ONE_TYPE or (
+        call.function in (min, max) and len(set(map(type, call.args))) == 1
+    ):
+        recorder.sure(node)
     recorder.needs(node)
     return node
 
