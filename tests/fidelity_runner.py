@@ -61,7 +61,7 @@ NOT_REPLAYED = frozenset(
     instances_kept_outside lists_that_change cycle_of_a_generator
     an_iterator_asked_in_two_ways metaclasses_of_ones_own variables_that_printing_may_see
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
-    keys_that_are_heard nan_in_a_key integers_with_methods
+    keys_that_are_heard nan_in_a_key integers_with_methods generators_made_in_the_call
     containers_that_hold_themselves copies_of_objects_that_answer_for_all
     arguments_by_name frames_looked_at iterators_copied_and_pickled
     a_group_asked_while_it_is_asked

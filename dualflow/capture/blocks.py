@@ -57,6 +57,7 @@ class Block:
         exports: the numbers of the values that it leaves for later blocks.
         drops: the numbers of those of earlier blocks that it is the last to take.
         kept: names of Python numbers that it keeps for later blocks, by keys of nodes.
+        drawn: so many draws of NumPy's it and the blocks before it have made.
         slow: of a first one: whether Python was measured to be faster; None while it was not.
         native: what the machine that replays calls has of it (`whole.py`).
         run: its program, once it is linked.
@@ -79,6 +80,7 @@ class Block:
         self.exports: list[Any] = []
         self.drops: list[Any] = []
         self.kept: dict[int, str] = {}
+        self.drawn = 0
         self.slow: bool | None = None
         self.native: Any = None
         self.run: Run | None = None

@@ -28,6 +28,7 @@ from . import commit, slices, wording
 from .blocks import Block, outcome_key
 from .keeping import Kept, evaluated
 from .known import locks as known_locks
+from .ndarrays.random import Drawing
 from .provenance import Node, Origin
 from .recorder import Recorder
 from .results import Planner, Unsupported
@@ -64,6 +65,7 @@ class Builder:
             recorder.grad_enabled, config.active().numerics, door.state.autocast, door.state.device,
             recorder.outside.places, recorder.locks, recorder.late.arrays, Kept(),
         )  # fmt: skip
+        self.drawn = 0  # so many draws of NumPy's the blocks of the path make
         self.shared = 0  # so many blocks of the path are those of an earlier recording
         self.words: list[Any] = []
 
@@ -166,7 +168,7 @@ class Builder:
         if same is not None:  # an earlier recording went this way: its program is the one that runs
             self.there.update(self.values[number] for number in same.exports)
             self.there.difference_update(self.values[number] for number in same.drops)
-            block.drops = same.drops
+            block.drops, block.drawn = same.drops, same.drawn
             self.shared += 1
             self.under.kept.go_on(place, same)
         elif wanted:
@@ -174,11 +176,22 @@ class Builder:
             self.there.update(exports)
             self.there.difference_update(self.values[number] for number in block.drops)
             block.exports = [self.numbers[value] for value in exports]
-            words = wording.Test(self.under, guards, node, numbers, program, block.exports)
+            drawing = self._drawing(block, program)
+            words = wording.Test(self.under, guards, node, numbers, program, block.exports, drawing)
             block.say(words)
+        else:
+            block.drawn = self.drawn
+        self.drawn = block.drawn
         self.words.append(words)
         self.late.update(numbers)
         return block
+
+    def _drawing(self, block: Block, program: wording.Program) -> Drawing:
+        """What NumPy draws for a program of a block: all up to what it takes."""
+        before = self.drawn
+        taken = [source[1] + 1 for source in program.sources if source[0] == "drawn"]
+        block.drawn = max(before, *taken) if taken else before
+        return Drawing(self.recorder.drawn.calls[before : block.drawn], before)
 
     def _exports(self, wanted: list[Value], everything: list[Value]) -> list[Value]:
         """What the program for `wanted` computes and later programs of the path take."""
@@ -207,7 +220,8 @@ class Builder:
         said = [f"NumPy runs {call!r} on arrays whose shape values decide" for call in calls]
         block.words = wording.Leaf(
             self.under, guards, nodes, numbers, outputs, program, self.commit.redoing(),
-            self.planner.plans, description, recorder.drawn.calls, said,
+            self.planner.plans, description,
+            Drawing(recorder.drawn.calls[self.drawn :], self.drawn), said,
         )  # fmt: skip
         self.words.append(block.words)
         return block

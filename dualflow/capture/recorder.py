@@ -187,6 +187,7 @@ class Recorder:
             for kept in (
                 self._objects, self._keep, self._mortal, self.reads, self.plain, self.followed,
                 self.handlers, self.expressions, self.twins, self.contents, self._ids, self.stored,
+                self.effects, self.lists, self.written,
             ):  # fmt: skip
                 kept.clear()  # they may die now
             self.classes.release()
@@ -374,8 +375,8 @@ class Recorder:
         if self.classes.certain(node):
             return
         if node.late:
-            if self.drawn.calls:  # it would have to be set back where another outcome is met
-                self.refuse("a value decides after NumPy drew random numbers")
+            if self.drawn.calls and self.drawn.made:  # each block would make one of its own
+                self.refuse("a value decides after a random generator made in the call drew")
                 return
             self.events.append(("test", node, outcome))
         else:

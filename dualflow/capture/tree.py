@@ -16,6 +16,7 @@ from dualflow.base.interrupts import pass_on
 
 from .blocks import Block, outcome_key
 from .emit import MISS, PYTHON, RAISED, Marker
+from .ndarrays.random import set_back
 
 NOT_READY = Marker("the program is being compiled")
 FAILED = Marker("the compiler failed")
@@ -45,11 +46,21 @@ class Alternative:
 def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None]:
     """Replay a call: the result, or a marker, and the last block; (MISS, None) if there is no path
     for it."""
-    late: dict[int, Any] = {}
     arrays: dict[Any, Any] = {}
-    todo = [iter(root.alternatives)]
+    found, block = _walk(root, args, kwargs, arrays)
+    if type(found) is Marker and found.error is None:  # an error that leaves is a result
+        set_back(arrays)
+    return found, block
+
+
+def _walk(root: Fork, args: tuple, kwargs: dict, arrays: dict) -> tuple[Any, Block | None]:
+    late: dict[int, Any] = {}
+    todo = [(iter(root.alternatives), 0)]
     while todo:
-        alternative = next(todo[-1], None)
+        alternatives, drew = todo[-1]
+        if arrays:
+            set_back(arrays, drew)
+        alternative = next(alternatives, None)
         if alternative is None:  # what fitted so far leads nowhere: another one may fit too
             todo.pop()
             continue
@@ -70,7 +81,7 @@ def run(root: Fork, args: tuple, kwargs: dict) -> tuple[Any, Block | None]:
             return found, block
         below = alternative.below.get(outcome_key(found))
         if below is not None:
-            todo.append(iter(below.alternatives))
+            todo.append((iter(below.alternatives), len(arrays.get("undo", ()))))
     return MISS, None
 
 

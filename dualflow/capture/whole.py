@@ -185,8 +185,8 @@ class Whole:
         if not alternative.linked or block.reason is not None:
             self._waiting.append(alternative)
             return None
-        if block.device != "cpu":
-            return None  # Python launches
+        if block.device != "cpu" or block.drawn:
+            return None  # Python launches, and sets generators back
         native = block.native
         if native is None or native.settings is not self._settings:
             if native is not None:

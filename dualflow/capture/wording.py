@@ -21,7 +21,7 @@ from dualflow.ops.door import away
 from .emit import Emitter
 from .keeping import Kept, nodes_in
 from .known import locks as known_locks
-from .ndarrays.random import write_draws
+from .ndarrays.random import Drawing
 from .provenance import Node
 from .redoing import Redoing
 from .writing import Writer
@@ -225,6 +225,7 @@ class Test(NamedTuple):
         node: what is tested.
         numbers: of the late values that its program computes.
         exports: the numbers of values that later blocks take.
+        drawing: what NumPy draws first.
     """
 
     under: Circumstances
@@ -233,6 +234,7 @@ class Test(NamedTuple):
     numbers: list[int]
     program: Program | None
     exports: list[Any]
+    drawing: Drawing = Drawing()
 
     def roots(self) -> list[Node]:
         """The nodes that it evaluates, not those that they are made of."""
@@ -246,6 +248,7 @@ class Test(NamedTuple):
         key, kinds = under.guards(emitter, self.guards)
         emitter.line("if check: return FITS")
         if self.program is not None:
+            self.drawing.write(emitter, ends=False)
             names = self.program.write(emitter)
             under.late_values(emitter, self.numbers, names)
             for number, name in zip(self.exports, names[len(self.numbers) :], strict=True):
@@ -283,7 +286,7 @@ class Leaf(NamedTuple):
         nodes: those to evaluate before anything is committed.
         numbers: of the late values that its program computes; `outputs`: what else it does.
         redoing: the effects; `plans`, `result`: of what is made and given back.
-        drawn: what NumPy draws first.
+        drawing: what NumPy draws first.
         said: what readers are told of the program.
     """
 
@@ -296,7 +299,7 @@ class Leaf(NamedTuple):
     redoing: Redoing
     plans: dict[int, tuple[Any, ...]]
     result: Any
-    drawn: list[tuple[Any, ...]]
+    drawing: Drawing
     said: list[str]
 
     def roots(self) -> list[Node]:
@@ -314,7 +317,7 @@ class Leaf(NamedTuple):
                 emitter.node(node)
         self.redoing.check(emitter)
         emitter.line("if check: return FITS")
-        undo = write_draws(self.drawn, emitter)
+        undo = self.drawing.write(emitter, ends=True)
         names = self.program.write(emitter, undo)
         under.late_values(emitter, self.numbers, names)
         late = [node for node in self.nodes if node.late]

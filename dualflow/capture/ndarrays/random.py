@@ -8,8 +8,8 @@ drawn anew. If something fails after a draw, the generators are set back before 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -68,20 +68,60 @@ class Draws:
         self.made: list[Any] = []
 
 
-def write_draws(calls: list[tuple[Any, ...]], emitter: Emitter) -> str:
-    """Lines that draw; what undoes it, if it is needed."""
-    if not calls:
+class Drawing(NamedTuple):
+    """The draws of one block of a path.
+
+    Attributes:
+        calls: those that it makes; `before`: how many earlier blocks have made.
+    """
+
+    calls: Sequence[tuple[Any, ...]] = ()
+    before: int = 0
+
+    def write(self, emitter: Emitter, ends: bool) -> str:
+        """Lines that draw; what undoes it, if it is needed. Where the block does not end the path,
+        or is not the first to draw, that is left to the walk through the tree."""
+        if not self.calls and not self.before:
+            return ""
+        emitter.namespace["drawn"], emitter.namespace["draw"] = drawn, draw
+        calls = f"({''.join(_written(self.calls, emitter))})"
+        if ends and not self.before:
+            emitter.line(f"D, undo = drawn({calls})")
+            emitter.line("if D is None: return RAISED")
+            return "undo(); "
+        if self.calls:
+            emitter.line(f"if not draw(X, {calls}): return RAISED")
+        emitter.line("D = X['drawn']")
         return ""
-    emitter.namespace["drawn"] = drawn
-    parts = []
+
+
+def draw(kept: dict[Any, Any], calls: tuple[tuple[Any, ...], ...]) -> bool:
+    """Keep what the calls give for later blocks, and what sets the generators back; False if one
+    failed."""
+    found, undo = drawn(calls)
+    if found is None:
+        return False
+    kept.setdefault("undo", []).append((len(kept.setdefault("drawn", [])), undo))
+    kept["drawn"] += found
+    return True
+
+
+def set_back(kept: dict[Any, Any], count: int = 0) -> None:
+    """Undo all draws of a path but those of its first `count` blocks that drew."""
+    undo = kept.get("undo", ())
+    while len(undo) > count:
+        there, back = undo.pop()
+        back()
+        del kept["drawn"][there:]
+
+
+def _written(calls: Sequence[tuple[Any, ...]], emitter: Emitter) -> Iterator[str]:
+    """The text of each call."""
     for node, name, args, kwargs, type_ in calls:
         given = "".join(f"{_text(emitter, x)}, " for x in args)
         named = ", ".join(f"{k!r}: {_text(emitter, x)}" for k, x in kwargs.items())
         wanted = emitter.constant(type_)
-        parts.append(f"({emitter.node(node)}, {name!r}, ({given}), {{{named}}}, {wanted}), ")
-    emitter.line(f"D, undo = drawn(({''.join(parts)}))")
-    emitter.line("if D is None: return RAISED")
-    return "undo(); "
+        yield f"({emitter.node(node)}, {name!r}, ({given}), {{{named}}}, {wanted}), "
 
 
 def _text(emitter: Emitter, part: Any) -> str:
