@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualflow import pipeline
+from dualflow.base import config
 from dualflow.base.dtypes import kind
 from dualflow.ir.graph import Graph, GraphBuilder, attribute_key
 from dualflow.ir.op import Op
@@ -56,7 +57,7 @@ def _compilation(
     types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
     layouts = tuple(View(a.shape, tuple(s // a.itemsize for s in a.strides)) for a in arrays)
     names = tuple((name, attribute_key(value)) for name, value in attributes.items())
-    key = op, types, layouts, names, where
+    key = op, types, layouts, names, where, config.active().numerics
     program = _programs.get(key)
     if program is None:
         graph = _graph(op, types, attributes)

@@ -33,8 +33,8 @@ def forms(program: Program) -> dict[int, Form]:
     found: dict[int, Form] = {}
     taken: set[int] = set()
     for number, step in enumerate(program.steps):
-        if not isinstance(step, Call) or step.exact:
-            continue
+        if not isinstance(step, Call) or (step.exact and step.op.scatter is None):
+            continue  # scatters are templates in eager mode, too
         word = step.op.spelling.get("templates")
         if word is not None:
             form = TEMPLATES[word](number, step)
