@@ -3,14 +3,21 @@
 # ruff: noqa: B905, RUF058 - the programs are what users write
 
 import copy
+import gc
 import itertools
+import logging
 import pickle
 import sys
 import traceback
+import warnings
+import weakref
 from collections import namedtuple
 
 import pytest
 from fidelity_runner import check, parameters
+
+import dualflow as df
+from dualflow.capture.reasons import Reason
 
 
 def private_names(compile, see):
@@ -262,6 +269,60 @@ def a_group_asked_while_it_is_asked(compile, see):
 
     for _ in range(3):
         see(f, range(10))
+
+
+def test_callers_are_counted_as_undecorated():
+    """`stacklevel` is about the caller's line, however the call runs, and so are log lines."""
+    told = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            told.append(record.lineno)
+
+    log = logging.Logger("a")
+    log.addHandler(Keep())
+
+    def plain(x, k):
+        warnings.warn("from here", stacklevel=2)
+        log.warning("from here", stacklevel=2)
+        return x + 1
+
+    def both(f):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            here = sys._getframe().f_lineno + 2
+            for k in range(4):
+                f(df.ones(3), object() if k % 2 else k)
+        assert [(one.filename, one.lineno) for one in seen] == [(__file__, here)] * 4
+        assert told == [here] * 4
+        told.clear()
+
+    both(plain)
+    f = df.compile(plain)
+    f._stop = Reason("only co-execution is under test", None)
+    both(f)
+    assert f.way == "co-execute"
+    both(df.compile(plain))
+    with df.config(mode="eager"):
+        both(df.compile(plain))
+
+
+def test_memory_is_free_where_a_recording_is_given_up():
+    class Thing:
+        pass
+
+    @df.compile
+    def f(held):
+        for _ in range(3):
+            held.append(Thing())
+        seen = []
+        while held:
+            seen.append(weakref.ref(held.pop()))
+            gc.collect()
+            assert seen[-1]() is None
+        return gc.get_threshold()
+
+    assert f([]) == f([]) == gc.get_threshold()
 
 
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))

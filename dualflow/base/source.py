@@ -9,7 +9,7 @@ import linecache
 import os
 import sys
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: where the public functions on tensors are
@@ -23,6 +23,9 @@ _PROGRAM = os.path.join(_PACKAGE, "inspect", "demonstration.py")
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = "-packages" + os.sep
 _MOST = 20_000
+#: What the name of a file holds whose frames `warnings` and `logging` count for no callers.
+_UNCOUNTED = " (as importlib._bootstrap)"
+F = TypeVar("F")
 
 
 class SourceLine(NamedTuple):
@@ -88,6 +91,20 @@ def own_line(frame: FrameType | None = None) -> SourceLine | None:
             return user_line(here)
         here = here.f_back
     return None
+
+
+def uncounted(function: F) -> F:
+    """`function`, whose frames, and those of functions in it, are passed over where Python counts
+    callers (`stacklevel`), as those of its import system are: so a warning told by a compiled
+    function is about the line that it is about undecorated."""
+    code: CodeType = function.__code__  # type: ignore[attr-defined]
+    function.__code__ = _renamed(code, code.co_filename + _UNCOUNTED)  # type: ignore[attr-defined]
+    return function
+
+
+def _renamed(code: CodeType, file: str) -> CodeType:
+    inner = tuple(_renamed(k, file) if type(k) is CodeType else k for k in code.co_consts)
+    return code.replace(co_filename=file, co_consts=inner)
 
 
 def line_in(code: CodeType | None) -> int | None:

@@ -22,6 +22,7 @@ from dualflow.base import config
 from dualflow.base.counters import count
 from dualflow.base.errors import CompileError
 from dualflow.base.interrupts import pass_on
+from dualflow.base.source import uncounted
 from dualflow.ops import door
 from dualflow.runtime.behind import machine_under_way
 
@@ -148,6 +149,7 @@ class CompiledFunction:
 
     # Calling --------------------------------------------------------------------------------
 
+    @uncounted
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         whole = self._whole
         if whole is not None:
@@ -201,6 +203,7 @@ class CompiledFunction:
         if made is not None and made.settle():
             self._last = ("replay", None, made.last)
 
+    @uncounted
     def _unlike(self, trial: trials.Trial | None, args: tuple, kwargs: dict) -> Any:
         """A call that is not simply replayed: NumPy's errors are told, or replays are on trial."""
         self._count("calls")
@@ -208,6 +211,7 @@ class CompiledFunction:
             return self._eager(args, kwargs, Reason("np.seterr asks for errors", None))
         return self._tried(trial, args, kwargs)
 
+    @uncounted
     def eager(self, *args: Any, **kwargs: Any) -> Any:
         """The function as it was written, called; compiled functions that it calls run so too."""
         if type(door.state.mode) is not EagerMode:
@@ -231,6 +235,7 @@ class CompiledFunction:
             self._wait = wait
             world.restore()
 
+    @uncounted
     def _tried(self, trial: trials.Trial, args: tuple, kwargs: dict) -> Any:
         """A call that is timed, if its path was not yet tried: a replay, or as it is."""
         trial.count()
@@ -253,6 +258,7 @@ class CompiledFunction:
         self._last = ("replay", None, block)
         return out
 
+    @uncounted
     def _otherwise(self, out: Any, block: Block | None, args: tuple, kwargs: dict) -> Any:
         """A call that no program can replay, or one that ends with an exception."""
         if isinstance(out, tree.Marker) and out.error is not None:
@@ -280,11 +286,13 @@ class CompiledFunction:
             return self._coexecute(args, kwargs, self._stop)
         return self._record(args, kwargs)
 
+    @uncounted
     def _eager(self, args: tuple, kwargs: dict, reason: Reason) -> Any:
         self._count("eager_calls")
         self._last = ("eager", reason, None)
         return self._fn(*args, **kwargs)
 
+    @uncounted
     def _coexecute(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
         calls = self._counts["co_executions"] + self._counts["eager_calls"]
         if calls > UNFUSED and not self._segments.steps and calls % UNFUSED and reason is not None:
@@ -299,6 +307,7 @@ class CompiledFunction:
         pieces.note(eager)
         return out
 
+    @uncounted
     def _in_pieces(self, args: tuple, kwargs: dict, reason: Reason | None) -> Any:
         self._count("co_executions")
         self._last = ("co-execute", reason, None)
@@ -334,6 +343,7 @@ class CompiledFunction:
 
     # Recording ------------------------------------------------------------------------------
 
+    @uncounted
     def _record(self, args: tuple, kwargs: dict) -> Any:
         self._count("recordings")
         self._last = ("record", None, None)

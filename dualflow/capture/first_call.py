@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from dualflow.base.source import uncounted
 from dualflow.ops import door
 
 from . import backward, calls, derivatives, dispatching, leaving
@@ -82,6 +83,7 @@ TABLES = (
 )  # fmt: skip
 
 
+@uncounted
 def record(
     fn: Any, args: tuple, kwargs: dict, keep: Callable[[Recorder, Any, Origin], None],
     met: dict[str, Any] | None = None,
@@ -92,6 +94,7 @@ def record(
         return _recorded(recorder, fn, args, kwargs, keep)
 
 
+@uncounted
 def _recorded(
     recorder: Recorder, fn: Any, args: tuple, kwargs: dict,
     keep: Callable[[Recorder, Any, Origin], None],

@@ -22,6 +22,8 @@ from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, final
 from weakref import WeakKeyDictionary
 
+from dualflow.base.source import uncounted
+
 from .copies import add
 from .expressions import at as placed
 from .instrument import declarations
@@ -64,6 +66,7 @@ class Halves:
         if line is None or not isinstance(self._fn, FunctionType):
             self.chosen = False
 
+    @uncounted
     def __call__(self, whole: Callable[[], Any], args: tuple, kwargs: dict) -> Any:
         """The result of a call; `whole` makes it in one piece."""
         if self.chosen is False or (self.chosen and self._changed()):
@@ -85,6 +88,7 @@ class Halves:
         """Whether the function got other code or defaults since."""
         return not all(map(is_, _seen(self._fn), self._seen))
 
+    @uncounted
     def _run(self, args: tuple, kwargs: dict) -> Any:
         assert self._halves is not None
         first, rest = self._halves

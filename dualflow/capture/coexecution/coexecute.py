@@ -23,7 +23,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.base import config
 from dualflow.base.errors import refusal
 from dualflow.base.interrupts import interrupts
-from dualflow.base.source import user_line
+from dualflow.base.source import uncounted, user_line
 from dualflow.ir.op import Kind, Op
 from dualflow.ir.types import TensorType
 from dualflow.ops import door
@@ -52,6 +52,7 @@ _INEXACT = frozenset({float, complex, bool, np.float16, np.float32, np.float64, 
 _error_state: Callable[[], Any] = umath._extobj_contextvar.get
 
 
+@uncounted
 def coexecute(segments: Segments, call: Callable[[], T], *, wait: bool = False) -> T:
     """The result of `call()`, whose array operations run as fused programs.
 
