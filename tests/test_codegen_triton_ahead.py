@@ -31,6 +31,7 @@ from triton_kernels import (
 
 import dualflow as df
 from dualflow.base.records import replaced
+from dualflow.codegen.spelling import spelling
 from dualflow.codegen.triton import emit
 from dualflow.codegen.triton_variants import can_be_whole, variant
 from dualflow.ir.backend import TRITON
@@ -200,6 +201,17 @@ def test_every_op_compiles(ahead_of_time, dtype):
     chosen = variant(kernel, [0, 4096], [True] * len(kernel.accesses))
     chosen = replaced(chosen, constexprs=(128,))
     assert len(ahead_of_time(kernel, chosen).asm["cubin"]) > 1000
+
+
+@pytest.mark.parametrize("target", [("cuda", 80, 32), ("hip", "gfx942", 64)])
+def test_functions_of_a_library_are_those_of_the_target(ahead_of_time, target):
+    """AMD's has no cube roots."""
+    names = sorted({name for name, kind in spelled_ops() if kind == F32})
+    kernel = op_kernel([name for name in names if "libdevice" in spelling(name, "triton", F32)
+                        or name == "cbrt"], F32)  # fmt: skip
+    chosen = variant(kernel, [0, 4096], [True] * len(kernel.accesses))
+    made = ahead_of_time(kernel, replaced(chosen, constexprs=(128,)), target)
+    assert len(made.asm["cubin" if target[0] == "cuda" else "hsaco"]) > 1000
 
 
 @pytest.mark.parametrize(("op", "source", "result"), [

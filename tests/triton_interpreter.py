@@ -279,7 +279,7 @@ def load(source: str, name: str) -> Any:
 
         path = f"<kernel {len(_loaded)}>"
         linecache.cache[path] = (len(source), None, source.splitlines(True), path)
-        scope: dict[str, Any] = {"__name__": path, "HAS_FLOAT8": False}
+        scope: dict[str, Any] = {"__name__": path, "HAS_FLOAT8": False, "HAS_CBRT": False}
         exec(compile(source, path, "exec"), scope)
         _loaded[source] = scope[name]
     return _loaded[source]

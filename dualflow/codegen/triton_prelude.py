@@ -54,6 +54,18 @@ def sigmoid(x):
     small = libdevice.exp(-tl.abs(x))
     return divide(tl.where(x < 0, small, 1.0), 1.0 + small)
 """,
+    "cube_root": """\
+@triton.jit
+def cube_root(x):
+    if HAS_CBRT:
+        return libdevice.cbrt(x)
+    else:
+        size = tl.abs(x).to(tl.float64)
+        near = libdevice.pow(size, size * 0 + 1 / 3)
+        found = near - (near * near * near - size) / (3 * near * near)
+        found = tl.where((size > 0) & (size < float("inf")), found, size)
+        return libdevice.copysign(found.to(x.dtype), x)
+""",
     "report": """\
 @triton.jit
 def report(status, bad, code):

@@ -76,7 +76,7 @@ sqrt = _function(
 )  # fmt: skip
 cbrt = _function(
     "cbrt", np.cbrt, "the cube root, that of a negative number too",
-    lambda g, out, x: (g / (out * out * 3.0),), _libdevice("cbrt"), domains.AWAY_FROM_ZERO,
+    lambda g, out, x: (g / (out * out * 3.0),), "cube_root({0})", domains.AWAY_FROM_ZERO,
     accepts="f",
 )  # fmt: skip
 sin = _function(

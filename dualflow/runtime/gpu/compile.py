@@ -8,7 +8,7 @@ from __future__ import annotations
 import linecache
 import pickle
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualflow.ir.text import KernelText, Variant
@@ -40,7 +40,7 @@ def build(text: KernelText, chosen: Variant, target: tuple[str, int | str, int])
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
 
-    function = load(text, has_float8(target))
+    function = load(text, {"HAS_FLOAT8": has_float8(target), "HAS_CBRT": target[0] == "cuda"})
     types, constexprs, attributes = signature(text, chosen, function.arg_names)
     source = ASTSource(fn=function, signature=types, constexprs=constexprs, attrs=attributes)
     options: dict[str, Any] = {name: value == "True" for name, value in text.options}
@@ -72,13 +72,14 @@ def has_float8(target: tuple[str, int | str, int]) -> bool:
     return backend == "cuda" and int(capability) >= 89
 
 
-def load(text: KernelText, float8: bool) -> Any:
-    """The text's function as Triton takes it: with its source known to `linecache`, and told
-    whether the target has conversions of floats of 8 bits."""
+def load(text: KernelText, abilities: Mapping[str, bool]) -> Any:
+    """The text's function as Triton takes it: with its source known to `linecache`, and told what
+    the target has: conversions of floats of 8 bits, a function for cube roots."""
     import triton.language as tl
 
     file = f"<triton kernel {hash(text.source)}>"
     linecache.cache[file] = (len(text.source), None, text.source.splitlines(True), file)
-    scope: dict[str, Any] = {"__name__": file, "HAS_FLOAT8": tl.constexpr(float8)}
+    scope: dict[str, Any] = {name: tl.constexpr(has) for name, has in abilities.items()}
+    scope["__name__"] = file
     exec(compile(text.source, file, "exec"), scope)
     return scope[text.name]
