@@ -162,6 +162,22 @@ def test_many_parts_are_one_kernel(count, axis):
 
     text = compiled_as_eager((piled, joined)[axis], x)
     assert "program: 1 kernel launches" in text
+    if axis == 0 and count == 16:
+        assert "select(" not in text, "each part has a loop"
+
+
+@pytest.mark.parametrize("count", [6, 16, 40])
+def test_parts_that_are_chosen_again_by_other_conditions(count):
+    xs = [lines(3, 90, seed=i) for i in range(count)]
+
+    def chosen(*xs):
+        piled = df.concat([x * (i + 1) for i, x in enumerate(xs)], axis=0)
+        joined = df.concat([x[:, :7] for x in xs], axis=1)
+        return piled[:, : 7 * 6] * joined[:1, : 7 * 6] + df.where(
+            piled[:, :42] > 0, piled[:, :42], 1
+        )
+
+    compiled_as_eager(chosen, *xs)
 
 
 @pytest.mark.parametrize(("side", "calls"), [(8, 0), (120, 1)])

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
-from dualflow.ir.kernel import BUILT_IN, Access, Kernel, Let
+from dualflow.ir.cases import Plain, Tree, by_cases, conditions, is_choice, needed
+from dualflow.ir.kernel import BUILT_IN, Access, Kernel, Let, Stage
 from dualflow.ir.op import CATALOGUE
 
 from .numba_rows import RowEmitter
@@ -24,6 +25,8 @@ SHORT_LINE = (256, 2048)
 #: Lanes that are copied beside where an operand takes steps along the lanes; where it takes none
 #: along other axes, once for all of them.
 LANE_BLOCK, FIXED_BLOCK = 512, 2048
+#: So many choices the compiler takes out of a loop itself; and so many cases are written at most.
+FEW_CASES, MOST_CASES = 4, 32
 
 
 class MapEmitter(RowEmitter):
@@ -148,8 +151,7 @@ class MapEmitter(RowEmitter):
     def _line(self, axis: str, edges: list[Let]) -> None:
         """The loop over the lanes, between the places where a comparison turns."""
         if not edges:
-            with self.block(self._walk(axis)):
-                self._stages()
+            self._cases(self._walk(axis))
             return
         i, lo, hi = self.axes[axis], self.integers[f"lo_{axis}"], self.integers[f"hi_{axis}"]
         b, e = f"b{i[1:]}", f"e{i[1:]}"
@@ -162,10 +164,54 @@ class MapEmitter(RowEmitter):
                 self.put(f"{e} = min({e}, {turn} if {turn} > {b} else {hi})")
                 self.put(f"is{n} = {spelling(let.op, INT64).format(b, other)}")
                 self.settled[let.name] = f"is{n}"
-            with self.block(f"for {i} in range({b}, {e}):"):
-                self._stages()
+            self._cases(f"for {i} in range({b}, {e}):")
             self.put(f"{b} = {e}")
         self.settled.clear()
+
+    def _cases(self, loop: str) -> None:
+        """A loop over the lanes; where many choices are known before it, one for each case, for the
+        compiler takes but few of them out of a loop."""
+        tree = self._by_cases()
+        if tree is None:
+            with self.block(loop):
+                self._stages()
+            return
+        before = dict(self.settled)
+        for name, text in before.items():
+            self._call(name, text)
+        first = [let for let in self._every if let.name not in before]
+        for let in needed(first, conditions(tree)):
+            self._lets(Stage((), (let,), ()))
+            self.settled[let.name] = self.names[let.name]
+        self._write(tree, loop)
+        self.settled = before
+
+    def _by_cases(self) -> Tree | None:
+        """What is computed, by cases that are known before a loop over the lanes."""
+        stages = self.kernel.stages
+        if len(stages) != 1 or self.checks:
+            return None
+        known = {scalar.name for scalar in self.kernel.scalars} | self.settled.keys()
+        for let in self._every:
+            if let.op == "index":
+                steady = let.arguments[0] in self.kernel.grid[:-1]
+            else:
+                steady = let.op not in BUILT_IN and known.issuperset(let.arguments)
+            if steady and let.name not in self.differing:
+                known.add(let.name)
+
+        choices = sum(is_choice(let, known) for let in self._every)
+        return by_cases(stages[0], known, MOST_CASES) if choices > FEW_CASES else None
+
+    def _write(self, tree: Tree, loop: str) -> None:
+        if isinstance(tree, Plain):
+            with self.block(loop):
+                self._stage(tree.stage)
+            return
+        with self.block(f"if {self.names[tree.condition]}:"):
+            self._write(tree.true, loop)
+        with self.block("else:"):
+            self._write(tree.false, loop)
 
     def _edges(self) -> list[Let]:
         """Comparisons of the place along the lanes with what does not change along them."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from dualflow.base.shapes import size_of
 
+from .cases import by_cases, plain
 from .graph import Graph, Node
 from .kernel import Kernel, Stage, Store
 from .op import CATALOGUE, Kind
@@ -28,6 +29,9 @@ DEAR_THERE, FOLDED_THERE, MOVED_THERE, OPERATION = 1.0, 0.15, 2.0, 1800.0
 LAUNCH, IN_PYTHON, PROGRAM, PRODUCT, RUNNING, LIBRARY = 60.0, 900.0, 1200.0, 0.012, 0.4, 30.0
 #: A byte that streams through a working set of at most so many bytes, ns; and of any larger.
 STREAMED, FAR = ((1 << 20, 0.008), (24 << 20, 0.014)), 0.035
+
+#: So many cases of a stage are told apart.
+MOST_CASES = 32
 
 
 class Cost(NamedTuple):
@@ -130,6 +134,17 @@ def of_launch(launch: Launch, byte: float = BYTE) -> float:
 
 
 def _of_stage(kernel: Kernel, stage: Stage, byte: float) -> float:
+    """ns for one point of the stage, of cases of the place one in the mean."""
+    placed = {scalar.name for scalar in kernel.scalars}
+    for let in stage.lets:
+        if let.op == "index" or (let.op in CATALOGUE and placed.issuperset(let.arguments)):
+            placed.add(let.name)
+    tree = by_cases(stage, placed, MOST_CASES)
+    cases = [stage] if tree is None else plain(tree)
+    return sum(_of_case(kernel, case, byte) for case in cases) / len(cases)
+
+
+def _of_case(kernel: Kernel, stage: Stage, byte: float) -> float:
     """ns for one point of the stage."""
     cost = 0.0
     for let in stage.lets:

@@ -80,6 +80,7 @@ class Op:
             the value; "" where the value replaces it.
         turns: comparisons of numbers that turn once while the first grows by ones: how far after
             the second; None for all other ops.
+        chooses: whether it gives the second operand where the first holds, else the third.
         may_raise: whether it may raise on values (an index out of bounds).
         as_given: whether `numpy` takes the floats that NumPy lacks as they are; elementwise ops,
             reductions, contractions and library ops that do not say so get them as float32.
@@ -106,6 +107,7 @@ class Op:
     lookup: Callable[..., Any] | None = None
     scatter: str | None = None
     turns: int | None = None
+    chooses: bool = False
     may_raise: bool = False
     as_given: bool = False
     exact: bool | str = True

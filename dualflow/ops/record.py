@@ -83,5 +83,5 @@ def elementwise(
     """Enter the record of an elementwise op; see `rules.ElementwiseRule` and `ir.op.Op`."""
     rule = ElementwiseRule(name, accepts, result, to_real, to_float, to_bool, condition)
     spelling = {"numba": numba, "triton": triton}
-    spelling = {backend: text for backend, text in spelling.items() if text is not None}
-    return primitive(name, Kind.ELEMENTWISE, rule, numpy, doc=doc, spelling=spelling, **parts)
+    parts["spelling"] = {backend: text for backend, text in spelling.items() if text is not None}
+    return primitive(name, Kind.ELEMENTWISE, rule, numpy, doc=doc, chooses=condition, **parts)

@@ -108,7 +108,7 @@ def _moved(node: Node, given: Hidden) -> Hidden | None:
 
 def _is_choice(node: Node) -> bool:
     """Whether it is `where(column <= row, x, y)`."""
-    return node.op is p.where.op and _is_diagonal(node.operands[0])
+    return node.op.chooses and _is_diagonal(node.operands[0])
 
 
 def _made_by(value: Value, *names: str) -> Node | None:
