@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from dualflow.base.dtypes import float32, float64, int32, int64, uint32, uint64
 
+from . import door
 from . import primitives as p
 
 Tensor = Any
@@ -80,7 +83,7 @@ _STIRLING_TAIL = (
 )  # fmt: skip
 
 
-def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+def polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
     """The polynomial of these coefficients, lowest power first, by Horner's rule."""
     total = x * coefficients[-1] + coefficients[-2]
     for coefficient in coefficients[-3::-1]:
@@ -88,31 +91,77 @@ def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     return total
 
 
-def _ratio(x: Tensor, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> Tensor:
+def _ratio(x: Any, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> Any:
     return polynomial(x, parts[0]) / polynomial(x, parts[1])
+
+
+class _Tensors:
+    """The operations on tensors that are no operators."""
+
+    where, sqrt, abs = p.where.of, p.sqrt.of, p.abs.of
+    bitcast, cast = p.bitcast, p.cast
+
+
+class _Arrays:
+    """The same on NumPy arrays."""
+
+    where, sqrt, abs = np.where, np.sqrt, np.abs
+
+    @staticmethod
+    def bitcast(x: np.ndarray, dtype: Any) -> np.ndarray:
+        return x.view(dtype)
+
+    @staticmethod
+    def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+        return x.astype(dtype)
+
+
+#: Elements of arrays that are taken at a time, so that what lies between stays in the cache.
+_BLOCK = 8192
 
 
 def normal_quantile(q: Tensor, tail: Tensor) -> Tensor:
     """The normal quantile of 1/2 + q; `tail` is the distance of that to 0 or 1."""
-    centre, *tails = _QUANTILE[q.dtype]
-    central = q * _ratio(0.180625 - q * q, centre)
-    r = p.sqrt.of(-log(tail))
+    eager = door.unnoted(q, tail)
+    if eager is not None:
+        return eager.compute(_quantile_of_arrays, (q, tail))
+    outer = _outer_quantile(q, tail, _Tensors)
+    return p.where.of(p.abs.of(q) <= 0.425, _central_quantile(q), outer)
+
+
+def _quantile_of_arrays(q: np.ndarray, tail: np.ndarray) -> np.ndarray:
+    out = np.empty(q.shape, q.dtype)
+    flat, qs, tails = out.reshape(-1), q.reshape(-1), tail.reshape(-1)
+    for start in range(0, q.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        flat[part] = _central_quantile(qs[part])
+        (outer,) = np.nonzero(np.abs(qs[part]) > 0.425)
+        flat[part][outer] = _outer_quantile(qs[part][outer], tails[part][outer], _Arrays)
+    return out
+
+
+def _central_quantile(q: Any) -> Any:
+    return q * _ratio(0.180625 - q * q, _QUANTILE[q.dtype][0])
+
+
+def _outer_quantile(q: Any, tail: Any, on: Any) -> Any:
+    _, *tails = _QUANTILE[q.dtype]
+    r = on.sqrt(-log(tail, on))
     outer = _ratio(r - 1.6, tails[0])
     if len(tails) > 1:  # float32 never comes so far: its smallest tail is 2**-24
-        outer = p.where.of(r <= 5.0, outer, _ratio(r - 5.0, tails[1]))
-    outer = p.where.of(q < 0.0, -outer, outer)
-    return p.where.of(p.abs.of(q) <= 0.425, central, outer)
+        outer = on.where(r <= 5.0, outer, _ratio(r - 5.0, tails[1]))
+    return on.where(q < 0.0, -outer, outer)
 
 
-def log(x: Tensor) -> Tensor:
+def log(x: Any, on: Any = _Tensors) -> Any:
     """log(x) of positive normal x, within 1 ulp."""
     unsigned, signed, places, bias, one, (ln2_high, ln2_low), coefficients = _LOG[x.dtype]
-    bits = p.bitcast(x, dtype=unsigned)
-    mantissa = p.bitcast((bits & ((1 << places) - 1)) | one, dtype=x.dtype)  # in [1, 2)
-    exponent = p.cast(p.cast(bits >> places, dtype=signed) - bias, dtype=x.dtype)
+    bits = on.bitcast(x, dtype=unsigned)
+    mantissa = on.bitcast((bits & ((1 << places) - 1)) | one, dtype=x.dtype)  # in [1, 2)
+    exponent = on.cast(on.cast(bits >> places, dtype=signed) - bias, dtype=x.dtype)
     above = mantissa > math.sqrt(2.0)
-    mantissa = p.where.of(above, mantissa * 0.5, mantissa)
-    exponent = p.where.of(above, exponent + 1.0, exponent)
+    mantissa = on.where(above, mantissa * 0.5, mantissa)
+    exponent = on.where(above, exponent + 1.0, exponent)
     f = mantissa - 1.0
     s = f / (f + 2.0)
     z = s * s

@@ -206,6 +206,17 @@ _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 def philox(key: int, counter: int, size: int) -> np.ndarray:
     """Word 0 of Philox4x32-10 for the counters (i, counter), i from 0 to size - 1, as uint32."""
+    return _philox(key, counter, size)
+
+
+def install_philox(natively: Philox) -> None:
+    """Let `natively` compute what `portable_philox` does."""
+    global _philox
+    _philox = natively
+
+
+def portable_philox(key: int, counter: int, size: int) -> np.ndarray:
+    """`philox` by NumPy."""
     out = np.empty(size, np.uint32)
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
@@ -225,3 +236,7 @@ def _philox_block(key: int, counter: int, i: np.ndarray) -> np.ndarray:
         c3 = product0 & _LOW
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
     return c0
+
+
+Philox = Callable[[int, int, int], np.ndarray]
+_philox: Philox = portable_philox
