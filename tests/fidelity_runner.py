@@ -60,6 +60,7 @@ NOT_REPLAYED = frozenset(
     files_left_open locals_asked_twice filters_for_good classes_from_outside_see_them
     instances_kept_outside lists_that_change cycle_of_a_generator
     an_iterator_asked_in_two_ways metaclasses_of_ones_own variables_that_printing_may_see
+    stores_of_ones_own
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
     keys_that_are_heard nan_in_a_key integers_with_methods generators_made_in_the_call
     containers_that_hold_themselves copies_of_objects_that_answer_for_all
@@ -146,7 +147,7 @@ class _Snapshot:
 
     def of(self, x: Any) -> Any:
         kind = type(x)
-        if kind in PLAIN:
+        if kind in PLAIN or isinstance(x, np.generic):
             return kind.__name__, repr(x)
         if id(x) in self.seen:
             return "again", self.seen[id(x)]

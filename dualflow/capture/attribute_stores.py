@@ -17,6 +17,7 @@ from dualflow.ops.generator import Generator
 from .classes import guard_raw, lookup, ordinary
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
+from .subclasses import inside
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -62,6 +63,7 @@ def note_stored(
 ) -> None:  # fmt: skip
     """Note what was stored in an object; `by` a function that a replay calls for it."""
     kind = type(owner)
+    origin = inside(recorder, owner, origin)
     if isinstance(origin, Born):
         error = origin.kind == "error" and type(origin.parts) is dict and name != "args"
         if origin.kind != "instance" and not error:

@@ -31,6 +31,7 @@ from .plans import Call, Plan
 from .provenance import CONSTANT, TENSOR, Born, Node, Origin
 from .recorder import Recorder
 from .signatures import fits
+from .subclasses import base_of
 from .tables import Handler
 from .twins import twin
 from .values import is_value_class
@@ -288,7 +289,8 @@ def _builtin_method(call: Call) -> Plan | None:
         direct = call.of(object.__setattr__, CONSTANT, owner, owner_origin, bound=True)
         return direct.find()
     kind = type(owner)
-    handler = tables.METHODS.get((kind, f.__name__))
+    base = base_of(kind) or kind
+    handler = tables.METHODS.get((base, f.__name__))
     handler = handler or tables.NAMED.get((kind.__module__, f"{kind.__name__}.{f.__name__}"))
     if handler is None and is_value_class(type(owner)):
         recorder.pin(owner_origin, owner)
@@ -298,7 +300,7 @@ def _builtin_method(call: Call) -> Plan | None:
         return None
     recorder.typed(owner_origin, owner)
     inner = call.of(f, CONSTANT, owner, owner_origin, bound=True)
-    return _handled(handler, inner, getattr(type(owner), f.__name__))
+    return _handled(handler, inner, getattr(base, f.__name__))
 
 
 def _dereferenced(call: Call) -> Plan | None:

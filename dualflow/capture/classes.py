@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 #: classes whose instances look for attributes first in their class, then in themselves
-_PLAIN = (object, tuple, int, float, str, bytes, types.SimpleNamespace, BaseException)
+_PLAIN = (object, tuple, list, dict, int, float, str, bytes, types.SimpleNamespace, BaseException)
 
 
 #: what stands for the namespace of each class, so that guards of two recordings can be equal

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.autograd.grad_mode import GradMode
 
+from . import subclasses
 from .classes import lookup, special
 from .kinds import FIXED
 from .known import values as known_values
@@ -55,6 +56,8 @@ def by_type(call: Call) -> Plan | None:
         return known_values.made(call)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _named_tuple(call)
+    if subclasses.base_of(cls) is not None:
+        return subclasses.made(call)
     if type(cls.__new__) is types.FunctionType and cls.__flags__ & (1 << 9):
         return _by_its_new(call)
     if cls.__new__ is not object.__new__ or not _plain(cls):

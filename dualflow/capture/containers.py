@@ -18,11 +18,12 @@ from dualflow.array.tensor import Tensor
 from .classes import built_in, special
 from .item_reads import dict_items, item
 from .iteration import keys
-from .kinds import FIXED, NUMERIC, SIZED, VIEWS
+from .kinds import FIXED, HEAP, NUMERIC, SIZED, VIEWS
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
 from .special_methods import METHODS, Answer
+from .subclasses import behaves
 from .values import arithmetic_state
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def length(frame: Operators, value: Any, origin: Origin) -> Read:
         return recorder.guarded(len, value), CONSTANT
     if kind is np.ndarray:
         return numpy_calls.length(recorder, value, origin)
+    if kind.__flags__ & HEAP:
+        kind = behaves(recorder, value, origin)
     shadow = recorder.lists.get(id(value))
     if shadow is not None:
         if kind is deque:

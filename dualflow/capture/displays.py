@@ -20,6 +20,7 @@ from .object_text import text_of_object
 from .operators import Operators
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin
 from .recorder import Recorder
+from .subclasses import behaves
 from .templates import plain_text, text_of_error
 
 
@@ -98,7 +99,7 @@ class Displays(Operators):
         recorder = self.recorder
         if not recorder.dead:
             origin = self.origin(slot, value)
-            if type(value) in DICTS:
+            if behaves(recorder, value, origin) in DICTS:
                 self.open["kept", parts] += item_reads.dict_items(self, value, origin)
             else:
                 recorder.refuse(f"** of a {type(value).__name__} in a display")

@@ -15,6 +15,7 @@ from .classes import guard_raw, lookup, ordinary, special
 from .kinds import CACHED
 from .provenance import CONSTANT, Born, Node, Origin, Read
 from .recorder import Recorder
+from .subclasses import inherits, inside
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -135,7 +136,7 @@ def of_super(recorder: Recorder, owner: Any, name: str) -> Read:
     plain = raw in (object.__init__, object.__setattr__) or (
         name == "__init__" and raw in _ERROR_INITS
     )
-    if plain and isinstance(found, Born):
+    if isinstance(found, Born) and (plain or inherits(type(owner.__self__), raw)):
         return value, Born("method", (None, found.parts))
     recorder.refuse(f"super().{name}")
     return value, None
@@ -147,6 +148,7 @@ def instance_part(
     stored = recorder.stored.get((id(owner), name))
     if stored is not None:
         return stored
+    origin = inside(recorder, owner, origin)
     if isinstance(origin, Born):
         parts = origin.parts
         if origin.kind not in ("instance", "error") or name not in parts:
@@ -241,6 +243,8 @@ def _bound(frame: Operators, owner: Any, origin: Origin, name: str, raw: Any, no
         recorder.guard("{0} is {k0}", node, constants=(raw,))
         return value, Born("method", (CONSTANT, CONSTANT))
     if isinstance(owner, tuple) and isinstance(raw, types.MethodDescriptorType):
+        return value, Born("method", (None, origin))
+    if inherits(type(owner), raw):
         return value, Born("method", (None, origin))
     if hasattr(type(raw), "__get__"):
         recorder.refuse(f"the descriptor {name} of {type(owner).__name__}")

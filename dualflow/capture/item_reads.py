@@ -18,11 +18,12 @@ from . import growing, moving, value_keys
 from .classes import special
 from .item_stores import set_item
 from .iteration import keys
-from .kinds import DICTS, MISSING, SEQUENCES, TYPES
+from .kinds import DICTS, HEAP, MISSING, SEQUENCES, TYPES
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .recorder import Recorder
 from .shadows import Shadow, key_node, plain_keys, plain_names
+from .subclasses import behaves
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -32,6 +33,8 @@ def item(frame: Operators, owner: Any, key: Any, origin: Origin, key_origin: Ori
     """`owner[key]` and its origin."""
     recorder = frame.recorder
     kind: Any = type(owner)
+    if kind.__flags__ & HEAP:
+        kind = behaves(recorder, owner, origin)
     if isinstance(key, np.integer) and kind in SEQUENCES:
         recorder.pin(key_origin, key)
         key, key_origin = int(key), CONSTANT
@@ -81,7 +84,8 @@ def _of_sequence(
     recorder.understand(key_origin, key)
     if recorder.dead:
         return owner[key], None
-    kind, shadow = type(owner), recorder.lists.get(id(owner))
+    kind = list if isinstance(owner, list) else type(owner)
+    shadow = recorder.lists.get(id(owner))
     if type(key) is slice and kind is list:
         last = _last(recorder, owner, key, origin)
         whole = growing.whole(recorder, owner, origin) if last is None else None
@@ -215,7 +219,7 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
     assert node is not None
     recorder.typed(origin, owner)
     ask = recorder.guarded if stands is not None else recorder.watching
-    value = ask(owner.get, key, MISSING)
+    value = ask(dict.get, owner, key, MISSING)
     if value is MISSING:
         recorder.guard("{k0} not in {0}", node, constants=(key,))
         return _missing(frame, owner, given, origin)
@@ -254,7 +258,12 @@ def _missing(frame: Operators, owner: dict, given: tuple[Any, Origin], origin: O
         if getattr(Counter.__missing__, "__module__", None) != "collections":
             recorder.refuse("a Counter that was changed")
         return owner[key], CONSTANT
+    method = special(type(owner), "__missing__")
+    if method is not None:
+        recorder.classes.guard_special(origin, owner, "__missing__")
+        return frame.invoke(method, CONSTANT, (owner, key), (origin, where))
     if type(owner) is not defaultdict:
+        recorder.classes.find(type(owner), "__missing__")
         raise KeyError(key)
     factory, made = owner.default_factory, factory_of(recorder, owner, origin)
     if factory is None:

@@ -17,12 +17,13 @@ from dualflow.array.tensor import Tensor
 from . import moving, value_keys
 from .classes import special
 from .iteration import elements, followed
-from .kinds import DICTS
+from .kinds import DICTS, HEAP
 from .membership import contains
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
 from .shadows import forget, key_node, plain_keys, replaced, shadow_of
+from .subclasses import behaves
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -40,6 +41,8 @@ def set_item(
     if kind is Tensor:
         _set_in_tensor(frame, owner, key, value, ko, part)
         return
+    if kind.__flags__ & HEAP:
+        kind = behaves(recorder, owner, origin)
     if kind is np.ndarray:
         numpy_calls.set_item(recorder, owner, key, value, (origin, ko, part))
         return
@@ -120,6 +123,8 @@ def _set_slice(
 def delete(frame: Operators, owner: Any, key: Any, origin: Origin, ko: Origin) -> None:
     """`del owner[key]`, done and noted."""
     recorder, kind = frame.recorder, type(owner)
+    if kind.__flags__ & HEAP and not recorder.dead:
+        kind = behaves(recorder, owner, origin)
     if kind in DICTS and not recorder.dead:
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             if key in owner:

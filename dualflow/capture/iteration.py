@@ -17,11 +17,12 @@ from dualflow.array.tensor import Tensor
 
 from . import files
 from .classes import lookup, special
-from .kinds import DICTS, SEQUENCES
+from .kinds import DICTS, HEAP, SEQUENCES
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Node, Origin
 from .recorder import Recorder
 from .special_methods import Answer
+from .subclasses import base_of, behaves
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -32,7 +33,7 @@ _REMEMBERED = frozenset({*DICTS, set, frozenset, deque})
 
 def followed(value: Any, origin: Origin) -> bool:
     """Whether `elements` knows the items of something."""
-    kind = type(value)
+    kind = base_of(type(value)) or type(value)
     if isinstance(origin, Born) and origin.kind == "iterator":
         return origin.parts is not None
     if kind in (set, frozenset):
@@ -93,6 +94,8 @@ def elements(
         return None
     origin = recorder.origin(origin, value)
     kind: Any = type(value)
+    if kind.__flags__ & HEAP:
+        kind = behaves(recorder, value, origin)
     if kind in (list, tuple) or _named(value):
         yield from _items_now(recorder, value, origin)
     elif kind is deque:

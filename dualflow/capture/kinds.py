@@ -34,6 +34,8 @@ CACHED: type = type(functools.cache(len))
 #: streams of text: writing into them changes nothing else
 STREAMS = (io.StringIO, io.TextIOWrapper)
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
+#: a flag of classes that are no part of the interpreter
+HEAP = 1 << 9
 #: what is not there
 MISSING = object()
 #: the types of NumPy scalars that stand-ins can have

@@ -14,9 +14,10 @@ from dualflow.array.tensor import Tensor
 
 from . import growing, iteration, moving, value_keys
 from .classes import lookup, special
-from .kinds import DICTS, FIXED, SEQUENCES, VIEWS
+from .kinds import DICTS, FIXED, HEAP, SEQUENCES, VIEWS
 from .provenance import CONSTANT, SCALARS, Born, Node, Origin, Read
 from .shadows import key_node, viewed
+from .subclasses import behaves
 
 if TYPE_CHECKING:
     from .operators import Operators
@@ -26,6 +27,8 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
     """`a in b` and its origin."""
     recorder = frame.recorder
     kind = type(b)
+    if kind.__flags__ & HEAP:
+        kind = behaves(recorder, b, pb)
     if kind in DICTS:
         found = _of_changing(recorder, a, b, pa, pb)
         if found is not None:

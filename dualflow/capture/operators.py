@@ -16,10 +16,11 @@ from dualflow.array.tensor import Tensor
 
 from . import classes, containers, membership, shadows, templates
 from .arithmetic import Arithmetic, operation
-from .kinds import DICTS, FIXED, NUMERIC, SCALAR_TYPES, TYPES
+from .kinds import DICTS, FIXED, HEAP, NUMERIC, SCALAR_TYPES, TYPES
 from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, NUMBERS, SCALARS, Born, Node, Origin
 from .special_methods import Answer
+from .subclasses import behaves
 from .values import Unchanging
 
 COMPARE: dict[str, tuple[Any, str]] = {
@@ -291,6 +292,8 @@ class Operators(Arithmetic):
                 recorder.typed(origin, value)
                 recorder.guard("{0}" if out else "not {0}", origin)
             return out
+        if kind.__flags__ & HEAP:
+            kind = behaves(recorder, value, origin)
         if kind in (list, tuple, set, deque, *DICTS):
             size, found = containers.length(self, value, origin)
             if isinstance(found, Node):

@@ -18,7 +18,7 @@ from dualflow.autograd.tape import edge_of
 from dualflow.base.source import inside_package
 from dualflow.ir.graph import Value
 
-from . import history, leaving, moving
+from . import history, leaving, moving, subclasses
 from .kinds import DICTS, FIXED, TYPES
 from .known import streams as known_streams
 from .likenesses import attributes_of, form_of
@@ -131,6 +131,8 @@ class Planner:
         kind, parts = type(value), origin.parts
         if isinstance(self.recorder.known(kind), Born) or origin.kind == "class":
             raise Unsupported("a class made in the call, or an instance of one")
+        if origin.kind in ("list", "dict") and (base := subclasses.base_of(kind)) is not None:
+            return self._of_subclass(value, origin, base)
         if origin.kind in ("list", "tuple"):
             if kind not in (list, tuple, deque) and not hasattr(kind, "_fields"):
                 raise Unsupported(f"a {kind.__name__}")
@@ -175,6 +177,17 @@ class Planner:
         if origin.kind == "set" and all(type(x) in SCALARS for x in value):
             return ("set", set(value))
         raise Unsupported(f"a {kind.__name__} made in the call")
+
+    def _of_subclass(self, value: Any, origin: Born, base: type) -> tuple[Any, ...]:
+        """An instance of a subclass of list or dict: its items, its attributes."""
+        items: Any = base(value)
+        known, held = subclasses.inside(self.recorder, value, origin), dict(vars(value))
+        if not isinstance(known, Born) or known is origin or set(known.parts) != set(held):
+            raise Unsupported(f"a {type(value).__name__} whose parts are not known")
+        inside = Born("dict", known.parts)
+        parts = [self._once(items, lambda: self._born(items, origin)),
+                 self._once(held, lambda: self._born(held, inside))]  # fmt: skip
+        return ("made", subclasses.like, [("constant", type(value)), *parts])
 
     def _error(self, value: BaseException, origin: Born) -> tuple[Any, ...]:
         """An exception: its class, arguments, attributes, and those that it came from."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import growing, item_reads, item_stores, iteration, membership, shadows, value_keys
 from ..kinds import DICTS, FIXED
 from ..provenance import CONSTANT, SCALARS, Born, Origin
+from ..subclasses import behaves
 from ..tables import known, methods
 from .functions import constant_only
 
@@ -66,13 +67,14 @@ def dict_made(call: Call) -> Plan | None:
         whole = growing.whole(recorder, *_first(call))
         if whole is not None:
             return growing.made_of(call.of(dict, CONSTANT), whole, dict)
-    mapping = type(of) not in DICTS and hasattr(of, "keys")
+    kind = behaves(recorder, of, call.origins[0]) if call.args else tuple
+    mapping = kind not in DICTS and hasattr(of, "keys")
     if mapping or (call.args and not iteration.followed(of, call.origins[0])):
         call.refuse(f"a dict made of a {type(call.args[0]).__name__}")
         return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        if args and type(args[0]) in DICTS:
+        if args and kind in DICTS:
             for key, value in item_reads.dict_items(frame, args[0], call.origins[0]):
                 parts[key] = value
         elif args:
