@@ -63,6 +63,7 @@ NOT_REPLAYED = frozenset(
     stores_of_ones_own
     names_of_what_is_missing managers_called_with_any_names method_of_an_iterator_taken_away
     keys_that_are_heard nan_in_a_key integers_with_methods generators_made_in_the_call
+    a_context_of_the_caller
     containers_that_hold_themselves copies_of_objects_that_answer_for_all
     arguments_by_name frames_looked_at iterators_copied_and_pickled
     a_group_asked_while_it_is_asked
