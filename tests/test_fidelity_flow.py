@@ -419,6 +419,68 @@ def identity_tests(compile, see):
         see(f, *args)
 
 
+def errors_that_came_of_others(compile, see):
+    table = {"a": 1.0}
+
+    def found(name):
+        try:
+            return table[name]
+        except KeyError as error:
+            raise ValueError(f"no {name}") from error
+
+    @compile
+    def f(x, name):
+        try:
+            return x * found(name)
+        except ValueError as error:
+            cause, context = error.__cause__, error.__context__
+            told = str(cause), cause is context, error.__suppress_context__, cause.__cause__
+            return -x, told, type(cause).__name__, repr(context)
+
+    def handling(x, name):
+        try:
+            raise LookupError("of the caller")
+        except LookupError:
+            return f(x, name)
+
+    for name in ("a", "b", "a", "b", "c", "b"):
+        see(f, tensor(1.0, 2.0), name)
+        see(handling, tensor(1.0, 2.0), name)
+
+
+def errors_that_nothing_caused(compile, see):
+    @compile
+    def f(x, n):
+        try:
+            if n > 1:
+                raise ValueError(n)
+        except ValueError as error:
+            return x * n, error.__cause__, error.__suppress_context__
+        return x
+
+    for n in (1, 2, 2, 1, 3, 2):
+        see(f, tensor(1.0, 2.0), n)
+
+
+def a_context_of_the_caller(compile, see):
+    @compile
+    def f(x):
+        try:
+            raise ValueError("inner")
+        except ValueError as error:
+            return x * 2, repr(error.__context__)
+
+    def handling(x):
+        try:
+            raise LookupError("of the caller")
+        except LookupError:
+            return f(x)
+
+    for _ in range(2):
+        see(f, tensor(1.0, 2.0))
+        see(handling, tensor(1.0, 2.0))
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

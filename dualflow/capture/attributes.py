@@ -132,8 +132,8 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
             if type(origin.parts) is dict and len(origin.parts["args"]) == len(owner.args):
                 return owner.args, recorder.born(owner.args, "tuple", origin.parts["args"])
             recorder.refuse("the args of an exception")
-        if origin.kind == "error" and name in ("value", "add_note"):
-            of_error = _of_error(owner, origin, name)
+        if origin.kind == "error" and name in ("value", "add_note", *_CHAIN):
+            of_error = _of_error(recorder, owner, origin, name)
             if of_error is not None:
                 return of_error
         if type(origin.parts) is dict and not name.startswith("__"):
@@ -157,9 +157,20 @@ def read(frame: Operators, owner: Any, origin: Origin, name: str) -> Read:
         raise
 
 
-def _of_error(owner: Any, origin: Born, name: str) -> Read | None:
-    """What a generator returned, in the error that says so; the method that notes something."""
+#: attributes of errors that tell of others
+_CHAIN = ("__cause__", "__context__", "__suppress_context__")
+
+
+def _of_error(recorder: Recorder, owner: Any, origin: Born, name: str) -> Read | None:
+    """What a generator returned, in the error that says so; the method that notes something; the
+    errors of this call that an error came from."""
     raw = lookup(type(owner), name)[1]
+    if name in _CHAIN and raw is vars(BaseException).get(name):
+        value = getattr(owner, name)
+        if type(value) is bool or (value is None and name == "__cause__"):
+            return value, CONSTANT  # no caller's error is a cause, as one may be a context
+        known = recorder.known(value)
+        return None if known is None else (value, known)
     if raw is vars(StopIteration)["value"] and type(origin.parts) is dict:
         return owner.value, origin.parts["args"][0]
     if raw is vars(StopIteration)["value"] and owner.value is None:
