@@ -276,6 +276,18 @@ def test_what_a_generator_holds_dies_with_it():
         dead.clear()
 
 
+def test_asyncio_knows_coroutines():
+    async def f(x):
+        return x * 2
+
+    compiled = df.compile(f, wait=True)
+    assert asyncio.iscoroutinefunction(compiled)
+    assert not asyncio.iscoroutinefunction(df.compile(lambda x: x))
+    for _ in range(2):
+        assert asyncio.run(compiled(df.ones(1))).tolist() == [2.0]
+    assert compiled.stats()["replays"] == 1
+
+
 def test_a_coroutine_that_nobody_awaits():
     async def f(x):
         return x

@@ -47,7 +47,7 @@ from .provenance import Origin
 from .pure import by_name
 from .reasons import SLOWER, Reason
 from .recorder import Recorder
-from .resumed import Resumed, flags
+from .resumed import Resumed, flags, mark
 from .world import World
 
 if TYPE_CHECKING:
@@ -95,6 +95,10 @@ class CompiledFunction:
     __code__ = _of_function("__code__")
     __defaults__ = _of_function("__defaults__")
     __kwdefaults__ = _of_function("__kwdefaults__")
+
+    # what `iscoroutinefunction` of these modules asks for
+    _is_coroutine = property(lambda self: mark(self._fn, "asyncio.coroutines", "_is_coroutine"))
+    _is_coroutine_mark = property(lambda self: mark(self._fn, "inspect", "_is_coroutine_mark"))
 
     def __init__(
         self, fn: Callable[..., Any], wait: bool = False, audit: float | None = None
@@ -302,9 +306,10 @@ class CompiledFunction:
         )
         if reason is None or self._wait or undecided:
             return self._in_pieces(args, kwargs, reason)
-        pieces, eager = reason.pieces, reason.pieces.eagerly()
+        pieces, eager, stats = reason.pieces, reason.pieces.eagerly(), self._segments.stats
+        waits = stats.waits
         out = (self._eager if eager else self._in_pieces)(args, kwargs, reason)
-        pieces.note(eager)
+        pieces.note(eager, waited=stats.waits > waits)
         return out
 
     @uncounted

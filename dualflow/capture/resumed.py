@@ -8,6 +8,7 @@ it is, and each stretch of it is co-executed.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable, Generator
 from importlib import import_module
@@ -37,6 +38,11 @@ def flags(fn: Any) -> int:
         fn = fn.func
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     return code.co_flags & (_GENERATOR | _COROUTINE) if isinstance(code, types.CodeType) else 0
+
+
+def mark(fn: Any, room: str, name: str) -> Any:
+    """What a module marks functions by that give coroutines, if `fn` does and it is loaded."""
+    return getattr(sys.modules.get(room), name, None) if flags(fn) & _COROUTINE else None
 
 
 @final
@@ -103,7 +109,7 @@ class Resumed:
         if type(door.state.mode) is not EagerMode or config.active().mode == "eager":
             return resume(given)
         reason = of._stop = of._stop or Reason("it cannot be entered where it was left", None)
-        eager = not of._wait and reason.pieces.eagerly()
+        eager, waits = not of._wait and reason.pieces.eagerly(), of._segments.stats.waits
         of._count("calls")
         of._count("eager_calls" if eager else "co_executions")
         of._last = ("eager" if eager else "co-execute", reason, None)
@@ -112,7 +118,7 @@ class Resumed:
         else:
             out = coexecute(of._segments, lambda: resume(given), wait=of._wait)
         if not of._wait:
-            reason.pieces.note(eager)
+            reason.pieces.note(eager, waited=of._segments.stats.waits > waits)
         return out
 
     def _in_stretches(self, values: list[Any], kind: int) -> _Running:
