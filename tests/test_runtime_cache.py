@@ -214,3 +214,35 @@ def test_two_processes_share_a_folder_and_a_third_starts_warm(tmp_path):
         assert rest[:3] == ["0", "0", "False"]
     out, err = process(tmp_path / "cache").communicate(timeout=60)
     assert out.split() == ["0", "4", "0", "0", "False", str(not linker.usable())], err
+
+
+WARM = """
+import sys
+import numpy
+before = set(sys.modules)
+import dualflow as df
+f = df.compile(lambda x: df.tanh(x) * 2 + df.softmax(x, axis=-1), wait=True)
+x = df.ones((16, 64))
+f(x)
+f(x)
+assert f.stats()["replays"] == 1, f.stats()
+heavy = "hashlib json llvmlite logging numba subprocess tempfile".split()
+print(df.stats()["kernels_compiled"], *(name for name in heavy if name in {*sys.modules} - before))
+"""
+
+
+@pytest.mark.skipif(not linker.usable(), reason="llvmlite links here")
+def test_a_warm_start_loads_no_compiler_and_no_heavy_module(tmp_path):
+    file = tmp_path / "warm.py"
+    file.write_text(WARM)
+    root = str(Path(__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "DUALFLOW_CACHE": str(tmp_path / "cache")}
+    told = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, str(file)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout.split())
+    assert told[0][0] == "1"
+    assert told[1] == ["0"]

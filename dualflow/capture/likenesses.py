@@ -5,8 +5,8 @@ Comes in: an object made in the recorded call. Goes out: its form, and what make
 
 from __future__ import annotations
 
+import dataclasses
 import types
-from importlib import import_module
 from typing import Any, NamedTuple
 
 
@@ -68,7 +68,7 @@ def fields_of(value: Any) -> tuple[str, ...]:
         return ()
     generated = getattr(getattr(cls.__init__, "__code__", None), "co_filename", "") == "<string>"
     plain = generated and cls.__new__ is object.__new__ and sets_plainly(cls)
-    fields = import_module("dataclasses").fields(cls)  # which a warm start does without
+    fields = dataclasses.fields(cls)
     names = tuple(field.name for field in fields if field.init)
     whole = len(names) == len(fields) and attributes_of(value).keys() == set(names)
     return names if plain and whole else ()
