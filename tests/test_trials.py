@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import dualflow as df
+from dualflow import pipeline
 from dualflow.array.eager import EagerMode
 from dualflow.capture import trials
+from dualflow.capture.coexecution import segments
 from dualflow.ops import door
 
 
@@ -107,6 +109,16 @@ class Clock:
         self.now += self.eager if type(door.state.mode) is EagerMode else self.pieces
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Programs are there when they are asked for."""
+    compiled = pipeline.compile_graph
+    monkeypatch.setattr(
+        pipeline, "compile_graph", lambda graph, layouts, behind: compiled(graph, layouts)
+    )
+    monkeypatch.setattr(segments, "_compilations", {})
+
+
 def in_pieces(n, monkeypatch, clock, wait=False):
     """A function that cannot be replayed, called `n` times; a trial after 20 of them."""
     monkeypatch.setattr(trials, "AFTER", 20)
@@ -125,7 +137,7 @@ def in_pieces(n, monkeypatch, clock, wait=False):
     return f
 
 
-def test_co_executions_that_are_slower_run_as_they_are(monkeypatch):
+def test_co_executions_that_are_slower_run_as_they_are(monkeypatch, at_once):
     f = in_pieces(60, monkeypatch, Clock(2.0, 1.0))
     stats = f.stats()
     assert stats["co_executions"] == 20 + trials.TURNS
@@ -134,16 +146,36 @@ def test_co_executions_that_are_slower_run_as_they_are(monkeypatch):
     assert f.report(df.tensor([1.0])).how == "eager"
 
 
-def test_co_executions_that_are_faster_go_on(monkeypatch):
+def test_co_executions_that_are_faster_go_on(monkeypatch, at_once):
     f = in_pieces(60, monkeypatch, Clock(1.0, 2.0))
     assert f.stats()["eager_calls"] == trials.TURNS
     assert f.stats()["co_executions"] == 60 - 1 - trials.TURNS
     assert "slower" not in f.explain(df.tensor([1.0]))
 
 
-def test_one_eager_call_that_takes_far_longer_ends_the_trial(monkeypatch):
+def test_one_eager_call_that_takes_far_longer_ends_the_trial(monkeypatch, at_once):
     f = in_pieces(60, monkeypatch, Clock(1.0, 3.5))
     assert f.stats()["eager_calls"] == 1
+
+
+def test_calls_that_wait_for_the_compiler_are_not_judged(monkeypatch, interpreted):
+    f = in_pieces(60, monkeypatch, Clock(2.0, 1.0))
+    assert f.stats()["co_executions"] == 59
+    assert f.stats()["operations_fused"] == 0
+    assert "slower" not in f.explain(df.tensor([1.0]))
+
+
+def test_a_verdict_on_co_executions_is_asked_again(monkeypatch, at_once):
+    monkeypatch.setattr(trials, "AGAIN", 30)
+    clock = Clock(2.0, 1.0)
+    f = in_pieces(60, monkeypatch, clock)
+    judged = f.stats()["co_executions"]
+    assert judged == 20 + trials.TURNS
+    clock.pieces = 0.5
+    for _ in range(60):
+        f(df.tensor([1.0]))
+    assert "slower" not in f.explain(df.tensor([1.0]))
+    assert f.stats()["co_executions"] > judged + trials.TURNS
 
 
 def test_with_wait_co_executions_are_not_timed(monkeypatch):

@@ -95,18 +95,20 @@ class Pieces:
 
     def eagerly(self) -> bool:
         """Whether the next call should run as it is: always, or to be timed."""
+        self._calls += 1
+        if self.slow and self._calls >= AGAIN:  # the machine may have been busy with other things
+            self.slow, self._calls, self._times = None, AFTER, ([], [])
         if self.slow is not None:
             return self.slow
-        self._calls += 1
         if self._calls <= AFTER:
             return False
         pieces, eager = self._times
         self._start = perf_counter()
         return len(pieces) >= FEW and len(eager) < len(pieces)
 
-    def note(self, eager: bool) -> None:
-        """The call has run."""
-        if self.slow is not None or self._calls <= AFTER:
+    def note(self, eager: bool, waited: bool) -> None:
+        """The call has run; `waited`: a program was not there yet, so its time says nothing."""
+        if self.slow is not None or self._calls <= AFTER or waited:
             return
         took = perf_counter() - self._start
         self._times[eager].append(took)
@@ -114,3 +116,4 @@ class Pieces:
             self.slow = False
         elif min(map(len, self._times)) >= TURNS:
             self.slow = min(self._times[True]) < MARGIN * min(self._times[False])
+            self._calls = 0

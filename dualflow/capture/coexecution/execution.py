@@ -112,6 +112,7 @@ class Execution:
                     self.audit(program, arrays)
                 results.update(program.run(arrays))
                 return results
+        self.stats.waits += first
         self.stats.ran(record.operations, fused=False)
         for slot, array in interpret(record.steps, slots, arrays, run.place).items():
             results[slot] = owned(array)

@@ -136,6 +136,7 @@ class Record:
             if program is None:
                 program = self._programs[key] = self._start(slots, strides, place, stats, wait)
             if not (wait or program.ready):
+                stats.waits += 1
                 return None
             program.finish()
         except Exception as cause:
@@ -181,6 +182,7 @@ class Stats:
         segments: stretches that ran; `compiled` of them as programs, the rest by the eager mode.
         recomputed: values asked for that had not been stored.
         copies: inputs copied because they were about to be overwritten while still needed.
+        waits: stretches that the eager mode ran since their program was not there yet.
         programs: programs that this function was the first to ask for.
         failures: programs that the compiler failed on.
         syncs: how often a segment ended, by user's line and cause.
@@ -189,7 +191,7 @@ class Stats:
     def __init__(self) -> None:
         self.fused = self.eager = 0
         self.segments = self.compiled = self.recomputed = self.copies = 0
-        self.programs = self.failures = 0
+        self.programs = self.failures = self.waits = 0
         self.syncs: Counter[tuple[SourceLine | None, str]] = Counter()
 
     def ran(self, operations: int, *, fused: bool) -> None:
