@@ -23,7 +23,7 @@ _STACK_READERS = frozenset(
     ["_getframe", "_current_frames", "currentframe", "breakpoint", "set_trace", "settrace",
      "setprofile", "f_back", "f_locals", "f_lineno", "tb_frame", "gi_frame", "walk_stack",
      "walk_tb", "extract_stack", "print_stack", "format_stack", "clear_frames", "capture_locals",
-     "tb_next", "adaptive"]
+     "tb_next", "adaptive", "getgeneratorlocals", "getcoroutinelocals"]
 )  # fmt: skip
 Shape = int | tuple[Any, ...]
 N = TypeVar("N", bound=ast.AST)
