@@ -180,6 +180,15 @@ def test_parts_that_are_chosen_again_by_other_conditions(count):
     compiled_as_eager(chosen, *xs)
 
 
+@pytest.mark.parametrize("count", [5, 6, 7, 8, 12, 40])
+def test_many_numbers_are_stacked(count):
+    compiled = df.compile(lambda x: df.stack([x[i] * i for i in range(count)]), wait=True)
+    x = df.arange(float(count))
+    for _ in range(2):
+        assert compiled(x).tolist() == [float(i * i) for i in range(count)]
+    assert compiled.stats()["replays"] == 1
+
+
 @pytest.mark.parametrize(("side", "calls"), [(8, 0), (120, 1)])
 def test_many_narrow_parts_are_left_to_numpy_where_they_are_long(side, calls):
     def stacked(x):

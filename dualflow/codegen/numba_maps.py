@@ -177,8 +177,7 @@ class MapEmitter(RowEmitter):
                 self._stages()
             return
         before = dict(self.settled)
-        for name, text in before.items():
-            self._call(name, text)
+        self._lets(Stage((), tuple(let for let in self._every if let.name in before), ()))
         first = [let for let in self._every if let.name not in before]
         for let in needed(first, conditions(tree)):
             self._lets(Stage((), (let,), ()))
