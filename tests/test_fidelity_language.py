@@ -147,8 +147,19 @@ def containers_that_hold_themselves(compile, see):
         made = copy.deepcopy(pair)
         return str(a), f"{b}", made is pair, made[0][0] is made
 
+    @compile
+    def g(k):
+        class Emptying:
+            def __eq__(self, other):
+                held.clear()
+                return NotImplemented
+
+        held = {k: set()}
+        return (k, Emptying()) in held.items(), (k + 1, 0) in held.items(), held
+
     for k in (1, 1, 2):
         see(f, k)
+        see(g, k)
 
 
 def copies_of_objects_that_answer_for_all(compile, see):

@@ -90,7 +90,7 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         out, made = frame.invoke(method, CONSTANT, (b, a), (pb, pa))
         return bool(out) if recorder.dead else frame.truth_of(made, out), CONSTANT
     made_here = isinstance(pb, Born) and pb.kind == "iterator"
-    if (made_here or not lookup(kind, "__contains__")[0]) and iteration.followed(b, pb):
+    if not lookup(kind, "__contains__")[0] and iteration.followed(b, pb):
         if not made_here:
             recorder.classes.find(kind, "__contains__")
         return _among(frame, a, iteration.elements(frame, b, pb), pa), CONSTANT
