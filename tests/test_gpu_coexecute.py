@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ class Stranger(list):
     log: ClassVar[list[float]] = []
 
     def append(self, value: float) -> None:
+        assert sys._getframe().f_code.co_name == "append"
         self.log.append(value)
 
 
@@ -150,3 +152,24 @@ def test_segments_are_audited_on_the_host(caplog):
     assert after["audits"] > before["audits"]
     assert after["audit_mismatches"] == before["audit_mismatches"]
     assert caplog.records == []
+
+
+def test_replays_are_audited_where_they_run(caplog):
+    """With what they write in place, which is as it was before Python runs for the comparison."""
+    state, before = values(7, 6), df.stats()
+
+    def step(x: df.Tensor) -> df.Tensor:
+        state[...] = state * 0.5 + x
+        return df.tanh(state).sum()
+
+    f = df.compile(step, wait=True, audit=1.0)
+    wanted = np.asarray(state.tolist(), np.float32)
+    for _ in range(3):
+        f(values(5, 6))
+        wanted = wanted * np.float32(0.5) + np.asarray(values(5, 6).tolist(), np.float32)
+    assert f.stats()["replays"] >= 2
+    after = df.stats()
+    assert after["audits"] == before["audits"] + 2
+    assert after["audit_mismatches"] == before["audit_mismatches"]
+    assert caplog.records == []
+    np.testing.assert_allclose(state.tolist(), wanted, rtol=1e-6)

@@ -138,7 +138,7 @@ def observe(world: World, call: Callable[[], Any]) -> dict[str, Any]:
 
 def _value(leaf: Any) -> Any:
     if isinstance(leaf, (Tensor, np.ndarray)):
-        return np.array(leaf.array if isinstance(leaf, Tensor) else leaf)
+        return np.array(on_host(leaf.array) if isinstance(leaf, Tensor) else leaf)
     return np.asarray(leaf) if isinstance(leaf, (bool, int, float, complex)) else type(leaf)
 
 

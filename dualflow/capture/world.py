@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from dualflow.array.arrays import on_host
 from dualflow.array.tensor import Tensor
 from dualflow.base.dtypes import is_float
 from dualflow.base.trees import parts
-from dualflow.ops import draws
+from dualflow.ops import door, draws
 
 Restore = Callable[[], None]
 Reached = tuple[str, Any]  # how it is reached, and what it is
@@ -59,9 +60,9 @@ class World:
         """Copies of the tensors that are reached, and of their gradients, by name."""
         found = {}
         for name, tensor in zip(self.names, self.tensors, strict=True):
-            found[name] = tensor.array.copy()
+            found[name] = np.array(on_host(tensor.array))
             if tensor.grad is not None:
-                found[f"{name}.grad"] = tensor.grad.array.copy()
+                found[f"{name}.grad"] = np.array(on_host(tensor.grad.array))
         return found
 
     def restore(self) -> None:
@@ -117,18 +118,18 @@ class World:
 
     def _save_tensor(self, tensor: Tensor) -> None:
         array = tensor.array
-        values = array.copy()
+        values = _copy(array)
         grad, needs, tape = tensor.grad, tensor.requires_grad, tensor._tape
-        gradient = None if grad is None else grad.array.copy()
+        gradient = None if grad is None else _copy(grad.array)
 
         def restore() -> None:
             tensor._array = array
-            np.copyto(array, values)
+            _store(array, values)
             tensor.grad, tensor.requires_grad, tensor._tape = grad, needs, tape
             if grad is not None and gradient is not None:
-                np.copyto(grad.array, gradient)
+                _store(grad.array, gradient)
 
-        if array.flags.writeable:
+        if not isinstance(array, np.ndarray) or array.flags.writeable:
             self._restores.append(restore)
 
     def _save_cell(self, cell: CellType) -> Iterable[Any]:
@@ -207,3 +208,16 @@ def _is_library(value: Any) -> bool:
     module = getattr(value, "__module__", None)
     root = module.split(".")[0] if isinstance(module, str) else ""
     return root in sys.stdlib_module_names or (root in ("numpy", "dualflow") and callable(value))
+
+
+def _copy(array: Any) -> Any:
+    """A copy where the array lies."""
+    return array.copy() if isinstance(array, np.ndarray) else door.away[0].copied(array)
+
+
+def _store(array: Any, values: Any) -> None:
+    """Write `values`, of the same place, into an array."""
+    if isinstance(array, np.ndarray):
+        np.copyto(array, values)
+    else:
+        door.away[0].write(array, values)
