@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import dualflow as df
 from dualflow.array import EagerMode, asarray, tensor
+from dualflow.base.errors import ShapeError
 from dualflow.capture.node_builder import infer, prune
 from dualflow.capture.notes import Notes, RecordMode
 from dualflow.ir.graph import GraphBuilder
@@ -177,3 +179,31 @@ def test_prune_keeps_what_may_raise():
     y = builder.add(p.negative.op, [x]).result
     graph = prune(builder.build([]), [y])
     assert [node.op.name for node in graph.nodes] == ["take", "negative"]
+
+
+class _Doubled(df.nn.Module):
+    def forward(self, x):
+        return x + x  # the line of the module
+
+
+def test_operations_are_on_the_users_lines():
+    model = df.nn.Sequential(df.nn.ReLU(), _Doubled(), df.nn.ReLU())
+
+    @df.compile(wait=True)
+    def fn(x):
+        try:
+            df.matmul(x, df.ones((5, 5)))
+        except ShapeError:
+            x = x * 3.0  # the line of the handler
+        y = model(x)  # the line of the model
+        return y - 1.0  # the line of the end
+
+    x = df.asarray([[1.0, -2.0]])
+    assert fn(x).tolist() == fn(x).tolist() == [[5.0, -1.0]]
+    assert fn.stats()["replays"] == 1
+    said = [(n.op.name, n.line.text.partition("# the line of the ")[2])
+            for n in fn._root.alternatives[0].block.graph.nodes]  # fmt: skip
+    ops = dict.fromkeys(said)
+    for pair in (("multiply", "handler"), ("add", "module"), ("less_equal", "model"),
+                 ("subtract", "end")):  # fmt: skip
+        assert pair in ops

@@ -13,6 +13,7 @@ from dualflow.array.tensor import Tensor
 from dualflow.autograd.backward import backward
 from dualflow.autograd.hooks import Checked, Hook
 from dualflow.autograd.tape import edge_of
+from dualflow.base.source import user_line
 
 from . import tables
 from .derivatives import bridge, follows
@@ -42,7 +43,8 @@ def _backward(call: Call) -> Plan | None:
         for checked, followed in bridges.items():
             checked.hook = followed
         try:
-            recorder.guarded(call.function, *args, **kwargs)
+            line = recorder.line or user_line()
+            recorder.lined(line, recorder.guarded, call.function, *args, **kwargs)
         finally:
             for checked, user in users:
                 checked.hook = user

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _PLAIN = (object, tuple, list, dict, int, float, str, bytes, types.SimpleNamespace, BaseException)
 
 
+#: what tells of what class an object is
+_ASKED = ("__class__", "__getattribute__")
+_IN_C = (types.WrapperDescriptorType, types.GetSetDescriptorType)
 #: what stands for the namespace of each class, so that guards of two recordings can be equal
 _proxies: WeakKeyDictionary[type, Any] = WeakKeyDictionary()
 
@@ -35,13 +38,18 @@ class Classes:
         # name is found in them, whether they find names as plain classes do, their proxies
         self._ordered: set[int] = set()
         self._found: dict[tuple[int, str], Node | None] = {}
+        self._specials: dict[tuple[int, str], Any] = {}
         self._plain: dict[int, bool] = {}
+        self._pretending: dict[int, bool] = {}
         self._spaces: dict[int, Any] = {}
         self._made: set[int] = set()  # classes made in the call, and what they hold
 
     def release(self) -> None:
         """The classes may die now."""
-        for kept in (self._ordered, self._found, self._plain, self._spaces, self._made):
+        for kept in (
+            self._ordered, self._found, self._plain, self._pretending, self._spaces, self._made,
+            self._specials,
+        ):  # fmt: skip
             kept.clear()
 
     def make(self, cls: type) -> None:
@@ -82,6 +90,11 @@ class Classes:
         """Guard that a class still finds a special method where it does now."""
         self.recorder.typed(origin, owner)
         kind = kind or type(owner)
+        raw = lookup(kind, name)[1]
+        if self._specials.get((id(kind), name), self) is raw:
+            return
+        self._specials[id(kind), name] = raw
+        self.recorder.keep(kind)
         self.guard_order(kind)
         for cls in kind.__mro__:
             if name in vars(cls):
@@ -111,6 +124,16 @@ class Classes:
         self._found[id(kind), name] = None
         return None
 
+    def pretends(self, kind: type) -> bool:
+        """Whether the instances of a class say of what class they are: who asks runs that code."""
+        found = self._pretending.get(id(kind))
+        if found is None:
+            spaces = map(vars, kind.__mro__[:-1])
+            held = [space[name] for space in spaces for name in _ASKED if name in space]
+            found = self._pretending[id(kind)] = not all(isinstance(x, _IN_C) for x in held)
+            self.recorder.keep(kind)
+        return found
+
     def is_plain(self, kind: type) -> bool:
         """Whether instances find attributes as plain objects do; guarded."""
         plain = self._plain.get(id(kind))
@@ -124,10 +147,11 @@ class Classes:
     def stored(self, kind: type, name: str) -> Origin:
         """The origin of what the call stored in a class, where instances of `kind` find it; None if
         they find what was there before."""
-        if not any(key[1:] == (name,) for key in self.recorder.stored):
+        stored = self.recorder.stored
+        if not stored or not any((id(cls), name) in stored for cls in kind.__mro__):
             return None
         for cls in kind.__mro__:
-            found = self.recorder.stored.get((id(cls), name))
+            found = stored.get((id(cls), name))
             if found is not None:
                 self.guard_order(kind)
                 return found

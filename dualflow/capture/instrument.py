@@ -284,11 +284,13 @@ class Copy(NamedTuple):
         code: of the copy.
         slots: the slot of each variable.
         count: how many slots a frame has.
+        alone: whether no function within it holds its frame.
     """
 
     code: CodeType
     slots: dict[str, int]
     count: int  # type: ignore[assignment]
+    alone: bool
 
 
 def instrument(code: CodeType, text: str, ends: bool) -> Copy:
@@ -331,7 +333,9 @@ def instrument_node(
             body.insert(declarations(body), own)
         made.body = body
     again = rebuild(made, code, cls, module, (FRAME,))
-    return Copy(again, dict(maker.slots), maker.count)
+    inner = (part for part in again.co_consts if type(part) is CodeType)
+    alone = not any(FRAME in part.co_freevars for part in inner)
+    return Copy(again, dict(maker.slots), maker.count, alone)
 
 
 def declarations(body: list[ast.stmt]) -> int:

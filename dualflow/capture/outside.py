@@ -47,12 +47,15 @@ class Outside:
         self.edges: dict[int, Node] = {}
         self.versions: dict[int, int] = {}
         self.split: set[int] = set()
+        self._guarded: set[Node] = set()
         self._pasts: list[tuple[Tensor, Any]] = []  # the history of each before the call
         self._handles: dict[int, list[tuple[Tensor, Node]]] = {}  # by storage
 
     def release(self) -> None:
         """The recording is over: nothing lives on because of it."""
-        for kept in (self.tensors, self.grads, self.edges, self._pasts, self._handles):
+        for kept in (
+            self.tensors, self.grads, self.edges, self._guarded, self._pasts, self._handles,
+        ):  # fmt: skip
             kept.clear()
 
     def holds(self, tensor: Tensor) -> bool:
@@ -135,11 +138,13 @@ class Outside:
 
     def guard(self, tensor: Tensor) -> None:
         """Guard what makes a tensor from outside fit: type, layout, whether it wants gradients."""
-        found = self.tensors.get(id(tensor)) or self.source(tensor)
-        if found is None or (found[1], "tensor") in self.recorder.done:
+        found = self.tensors.get(id(tensor))
+        if found is None:
+            found = None if tensor._storage is None else self.source(tensor)
+        if found is None or found[1] in self._guarded:
             return
         tensor, node = found
-        self.recorder.done.add((node, "tensor"))
+        self._guarded.add(node)
         array = tensor.array
         layout = (array.shape, array.dtype, array.strides)
         if away and tensor.device != "cpu":

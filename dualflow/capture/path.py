@@ -109,7 +109,8 @@ class Builder:
                 self.under = self.under._replace(block=len(blocks))
                 guards = []
         blocks.append(self._leaf(guards, description))
-        self._settle(blocks)
+        if len(blocks) > 1:
+            self._settle(blocks)
         recorder.nodes.let_go()
         return blocks
 

@@ -45,9 +45,13 @@ class Node:
     Attributes:
         template: Python text; `{0}`, `{1}` stand for the parents, `{k0}` for constants.
         late: whether it needs the value of a tensor.
+        typed, needed: whether it is known that guards ask for its type, and evaluate it.
     """
 
-    __slots__ = ("__weakref__", "_key", "_text", "constants", "late", "parents", "template")
+    __slots__ = (
+        "__weakref__", "_key", "_text", "constants", "late", "needed", "parents", "template",
+        "typed",
+    )  # fmt: skip
 
     def __init__(
         self, template: str, parents: tuple[Node, ...], constants: tuple[Any, ...], late: bool
@@ -55,6 +59,7 @@ class Node:
         self.template, self.parents, self.constants, self.late = template, parents, constants, late
         self._text = ""
         self._key: int | None = None
+        self.typed = self.needed = False
 
     def __str__(self) -> str:
         for node in upwards(self, lambda node: node._text != ""):
@@ -160,6 +165,10 @@ def short(constant: Any) -> str:
 SCALARS = frozenset([bool, int, float, complex, str, bytes, type(None), type(...)])
 NUMBERS = frozenset([bool, int, float])
 _HASHED = frozenset([bool, str, bytes, type(None), type(...)])
+#: constants of which equal ones are the same, and those by which nothing is kept alive
+_BY_VALUE = SCALARS | {tuple, Weak}
+_EXACT = _HASHED | {int}
+_WEIGHTLESS = SCALARS | {Namespace}
 
 
 @final
@@ -211,19 +220,19 @@ class Nodes:
             kind = type(first)
             if len(constants) > 1:
                 key = template, parents, *map(identity, constants)
-            elif kind is str:
-                key = template, parents, first
-            elif kind is int:
-                key = template, parents, int, first
-            else:
+            elif kind in _EXACT:
+                key = template, parents, kind, first
+            elif kind in _BY_VALUE:
                 key = template, parents, identity(first)
+            else:
+                key = template, parents, id(first)
         node = self._found.get(key)
         if node is None:
             for parent in parents:
                 late = late or parent.late
             node = self._found[key] = Node(template, parents, constants, late)
             for constant in constants:
-                if type(constant) not in SCALARS:
+                if type(constant) not in _WEIGHTLESS:
                     self._holding.append(node)
                     break
         return node
@@ -261,6 +270,6 @@ def _released(constant: Any) -> Any:
     """A constant of a node that outlives the recording; functions of dualflow live on anyway."""
     kind = type(constant)
     own = kind is types.FunctionType and inside_package(constant.__code__.co_filename)
-    if own or kind in SCALARS or kind is Namespace:
+    if own or kind in _WEIGHTLESS:
         return constant
     return weakly(constant) or constant

@@ -50,16 +50,6 @@ MOST_STEPS = 10_000
 #: what a path may lead to another one of next time
 _REPLACED = (*FIXED, types.FunctionType, tuple)
 _HEAP = 1 << 9  # a flag of classes that are no part of the interpreter
-_IN_C = (types.WrapperDescriptorType, types.GetSetDescriptorType)
-
-
-def _pretends(kind: type) -> bool:
-    """Whether the instances of a class say of what class they are: who asks runs that code."""
-    for of in kind.__mro__[:-1]:
-        for name in ("__class__", "__getattribute__"):
-            if name in vars(of) and not isinstance(vars(of)[name], _IN_C):
-                return True
-    return False
 
 
 #: what is made in the call and may die before its end; so many before it is looked for dead ones
@@ -84,6 +74,7 @@ class Recorder:
         reason: why the call cannot be replayed; None while it can, and then `dead` is False.
         passing: whether the reason holds for this call alone, so that the next one is recorded.
         stopped: whether it holds for all calls that come.
+        line: the user's line that called a function of dualflow, up to its end; else None.
         events: ("guard", condition) | ("value", node that must be there) | ("test", late node,
             outcome), in order.
         computed: late nodes that must be computed, for that may raise.
@@ -100,7 +91,7 @@ class Recorder:
 
     pin, understand, structure = pins.pin, pins.understand, pins.structure
     guarded, tried, asking = trying.guarded, trying.tried, trying.asking
-    certain, watching = trying.certain, trying.watching
+    certain, watching, lined = trying.certain, trying.watching, trying.lined
     items, measured, parted = parts.items, parts.measured, parts.parted
     guard_keys, adopt, distinct = parts.guard_keys, parts.adopt, parts.distinct
 
@@ -116,6 +107,7 @@ class Recorder:
         self.whole, self.overlapping = self.outside.whole, self.outside.overlapping
         self.on_scalar, self.on_draw = self.late.on_scalar, self.draws.on_draw
         self.reason: Reason | None = None
+        self.line: SourceLine | None = None
         self.root: types.CodeType | None = None  # the compiled function's
         self.dead = self.passing = self.stopped = False
         self.alarm = Alarm(self)
@@ -323,7 +315,7 @@ class Recorder:
             self._objects[id(value)] = value
             if kind is Tensor:
                 self.outside.register(node, value)
-            elif kind.__flags__ & _HEAP and _pretends(kind):
+            elif kind.__flags__ & _HEAP and self.classes.pretends(kind):
                 self.refuse(f"a {kind.__name__}, which says that it is of another class")
             return node
         if isinstance(before, Node) and isinstance(value, _REPLACED):
@@ -339,9 +331,8 @@ class Recorder:
 
     def needs(self, node: Node) -> None:
         """A replay must evaluate `node`, even if nobody uses it: that may raise."""
-        known = (node, "needed") in self.done or self.dead
-        if not known and not self.classes.certain(node):
-            self.done.add((node, "needed"))
+        if not (node.needed or self.dead or self.classes.certain(node)):
+            node.needed = True
             if node.late:
                 self.computed.append(node)
             else:
@@ -385,9 +376,9 @@ class Recorder:
 
     def typed(self, origin: Origin, value: Any) -> None:
         """The type of the value must be the same at a replay."""
-        if type(origin) is not Node or (origin, "typed") in self.done:
+        if type(origin) is not Node or origin.typed:
             return
-        self.done.add((origin, "typed"))
+        origin.typed = True
         template = origin.template
         if template.startswith(("T[", "{k0}(T, ")) or template == "{k0}({0})":
             return  # the dtype of the tensor decides
@@ -404,7 +395,7 @@ class Recorder:
 
     def sure(self, node: Node) -> None:
         """The type of what a node gives is always the same."""
-        self.done.add((node, "typed"))
+        node.typed = True
 
     def made(self, out: Any, a: Any, b: Any) -> Origin:
         """The origin of what an operator made of `a` and `b`."""

@@ -45,16 +45,19 @@ class Recording:
                     if not away and is_view(out, inputs[0]):  # which the line is not noted of
                         self.notes.meet(inputs[0])
                         return out
-                self.notes.apply(op, inputs, attributes, out, user_line(sys._getframe(3)))
+                line = recorder.line or user_line(sys._getframe(3))
+                self.notes.apply(op, inputs, attributes, out, line)
             except Exception as error:
                 self._failed(error)
         return out
 
     def elementwise(self, op: Op, operands: tuple[Any, ...]) -> Any:
         out = self.eager.elementwise(op, operands)
-        if not self.recorder.dead:
+        recorder = self.recorder
+        if not recorder.dead:
             try:
-                self.notes.elementwise(op, operands, out, user_line(sys._getframe(3)))
+                line = recorder.line or user_line(sys._getframe(3))
+                self.notes.elementwise(op, operands, out, line)
             except Exception as error:
                 self._failed(error)
         return out
@@ -85,7 +88,8 @@ class Recording:
         self.eager.write(target, value)
         try:
             if not recorder.dead:
-                self.notes.write(target, value, user_line(sys._getframe(3)))
+                line = recorder.line or user_line(sys._getframe(3))
+                self.notes.write(target, value, line)
         except Exception as error:
             self._failed(error)
 

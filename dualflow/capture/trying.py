@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualflow.array.tensor import Tensor
 from dualflow.base.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from dualflow.base.source import SourceLine, user_line
 
 from .pins import pin, understand
 
@@ -57,7 +58,8 @@ def raised(
 def asking(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
     """`tried`: what values the function asks for become a branch, and the tensors that it makes
     of them are constants."""
-    late = recorder.late
+    late, before = recorder.late, recorder.line
+    recorder.line = before or user_line()
     late.library, late.asked = True, False
     try:
         return function(*args, **kwargs)
@@ -65,7 +67,18 @@ def asking(recorder: Recorder, function: Any, *args: Any, **kwargs: Any) -> Any:
         raised(recorder, error, function, args, kwargs)
         raise
     finally:
-        late.library = False
+        late.library, recorder.line = False, before
+
+
+def lined(
+    recorder: Recorder, line: SourceLine | None, function: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """Call a function, of which all operations are on `line`; each on its own for None."""
+    before, recorder.line = recorder.line, line
+    try:
+        return function(*args, **kwargs)
+    finally:
+        recorder.line = before
 
 
 def certain(recorder: Recorder, function: Any, args: Any, origins: Any = (), **kwargs: Any) -> Any:

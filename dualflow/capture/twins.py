@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, final
 from weakref import ref
 
 from dualflow.array.tensor import Tensor
+from dualflow.base.source import inside_package, user_line
 
 from .copies import instrumented
 from .expressions import FRAME, Refused
@@ -22,6 +24,7 @@ from .provenance import CONSTANT, TENSOR, Born, Origin
 
 if TYPE_CHECKING:
     from .operators import Operators
+    from .recorder import Recorder
 
 
 def twin(call: Call, ends: bool = False) -> Plan | None:
@@ -55,7 +58,7 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
             return recorder.born_weakly(out, running)
         return frame.result
 
-    return Plan(copy, call, finish)
+    return Plan(_within(recorder, f, copy), call, finish)
 
 
 def _copy(f: Any, made: Copy, cells: dict[str, Any], frame: Operators) -> types.FunctionType:
@@ -67,6 +70,15 @@ def _copy(f: Any, made: Copy, cells: dict[str, Any], frame: Operators) -> types.
     )  # fmt: skip
     copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
     return copy
+
+
+def _within(recorder: Recorder, f: Any, copy: Any) -> Any:
+    """The copy of `f`, so called that operations of functions of dualflow are on the user's line
+    that called them, and those of the user's, called by them, on their own."""
+    own = inside_package(f.__code__.co_filename)
+    if own is (recorder.line is not None) or recorder.root is None:
+        return copy
+    return partial(recorder.lined, user_line() if own else None, copy)
 
 
 @final
@@ -82,10 +94,8 @@ class Twin:
     ) -> None:
         self.function, self.origin, self.made, self.cells = f, origin, made, cells
         self.known = dict(known)
-        inner = (part for part in made.code.co_consts if type(part) is types.CodeType)
-        alone = not any(FRAME in part.co_freevars for part in inner)
         #: frames and copies of calls that are over, where nothing else may hold them
-        self.free: list[tuple[Any, Any]] | None = [] if alone else None
+        self.free: list[tuple[Any, Any]] | None = [] if made.alone else None
         self.code = code = f.__code__
         self.count = -1 if code.co_kwonlyargcount else code.co_argcount
         self.parameters = [made.slots[name] for name in code.co_varnames[: code.co_argcount]]
@@ -130,26 +140,28 @@ class Twin:
             there[parameter] = found
         if frame.recorder.dead:
             return None
-        return Entered(copy, owner + args, below, self.free)
+        run = _within(frame.recorder, self.function, copy)
+        return Entered(run, owner + args, below, copy, self.free)
 
 
 @final
 class Entered:
     """The plan of a call of a twin."""
 
-    __slots__ = ("_free", "args", "frame", "function")
+    __slots__ = ("_copy", "_free", "args", "frame", "function")
     kwargs: ClassVar[dict[str, Any]] = {}
     watched = False
 
     def __init__(
-        self, function: Any, args: tuple[Any, ...], frame: Operators, free: list | None
+        self, function: Any, args: tuple[Any, ...], frame: Operators, copy: Any, free: list | None
     ) -> None:
-        self.function, self.args, self.frame, self._free = function, args, frame, free
+        self.function, self.args, self.frame = function, args, frame
+        self._copy, self._free = copy, free
 
     @property
     def name(self) -> str:
         """Of what is called, for readers."""
-        return self.function.__qualname__
+        return self._copy.__qualname__
 
     def finish(self, out: Any) -> Origin:
         """The origin of what it gave."""
@@ -158,7 +170,7 @@ class Entered:
         if self._free is not None:
             frame.result = CONSTANT
             frame.open.clear()
-            self._free.append((frame, self.function))
+            self._free.append((frame, self._copy))
         return origin
 
 
@@ -171,12 +183,13 @@ class Running:
         closes: whether it is visible when the generator dies.
     """
 
-    __slots__ = ("closes", "frame", "source")
+    __slots__ = ("_lined", "closes", "frame", "source")
 
     def __init__(
         self, generator: Any, last: Callable[[Any], Origin], closes: bool, frame: Any = None
     ) -> None:
         self.frame, self.closes = frame, closes
+        self._lined = _called if frame is None else partial(frame.recorder.lined, None)
         self.source = self._follow(ref(generator), last)
 
     def __call__(self) -> Iterator[tuple[Any, Origin]]:
@@ -187,12 +200,16 @@ class Running:
     ) -> Generator[tuple[Any, Origin], None, Any]:
         while (generator := held()) is not None:
             try:
-                item = next(generator)
+                item = self._lined(next, generator)
             except StopIteration as over:
                 return over.value
             del generator
             yield item, last(item)
         return None
+
+
+def _called(function: Any, *args: Any) -> Any:
+    return function(*args)
 
 
 def closing(origin: Origin) -> bool:

@@ -67,10 +67,11 @@ def _varying(graph: Graph) -> list[list[Node]]:
     are found as they are, as they come back every so manyth step."""
     groups: dict[Hashable, list[Node]] = {}
     seen: set[Node] = set()
+    full = p.full.op
     for node in graph.nodes:
         for a, value in enumerate(node.operands):
             made = value.node
-            if made is not None and made.op is p.full.op and made not in seen:
+            if made is not None and made.op is full and made not in seen:
                 seen.add(made)
                 groups.setdefault((made.line, value.type, node.op, a), []).append(made)
     return [nodes for nodes in groups.values() if _values(nodes) >= LEAST]
