@@ -896,6 +896,28 @@ def replay_buffer(compile, see):
         see.that(vars(o))
 
 
+def whole_numbers_that_nobody_takes(compile, see):
+    class Box:
+        def __init__(self, n):
+            self.n = n
+
+    def unused(x):
+        n = int(x.sum())  # noqa: F841 - it may raise all the same
+        return x
+
+    def dies(x, log):
+        log.append("begun")
+        Box([int(x.max())])
+        return x * 2
+
+    unused, dies = compile(unused), compile(dies)
+    log = []
+    for last in (1.0, 2.0, float("nan"), float("inf"), -float("inf"), 3.0):
+        see(unused, tensor(1.0, last))
+        see(dies, tensor(1.0, last), log)
+        see.that(log)
+
+
 @pytest.mark.parametrize(("program", "way"), parameters(globals()))
 def test_program(program, way):
     check(program, way)

@@ -147,6 +147,8 @@ class LateValues:
         kind = type(value)
         if kind in NUMBERS and convert in (bool, int, float):
             node = self.recorder.nodes("{k0}({0})", (node,), (convert,))
+            if convert is int and is_float(noted.dtype):  # infinities and NaN raise
+                self.recorder.needs(node)
         return value, node
 
     def beside(self, value: Any, node: Node, f: Any, operands: tuple[Any, ...]) -> Any:
