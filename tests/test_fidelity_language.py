@@ -136,6 +136,27 @@ def what_an_iterator_returns_to_yield_from(compile, see):
         see(g, end)
 
 
+def iterators_that_give_nothing(compile, see):
+    def no_iterator():
+        return 0
+
+    class Things:
+        def __iter__(self):
+            return weakref.proxy(no_iterator)
+
+    @compile
+    def f(things):
+        return list(things)
+
+    @compile
+    def g(x):
+        return x + 1
+
+    for k in range(3):
+        see(f, Things())
+        see(g, k)
+
+
 def containers_that_hold_themselves(compile, see):
     @compile
     def f(k):

@@ -184,9 +184,11 @@ def given(frame: Operators, made: Any, where: Origin) -> Generator[tuple[Any, Or
     """The items that the iterator of such an object gives; returns what that returns."""
     recorder = frame.recorder
     following = special(type(made), "__next__")
-    if following is None:
+    if following is None and not recorder.dead and followed(made, where):
         return (yield from elements(frame, made, where))
-    if not recorder.dead:
+    if following is None:
+        recorder.refuse(f"iteration over a {type(made).__name__}")
+    elif not recorder.dead:
         recorder.classes.guard_special(where, made, "__next__")
     while True:
         try:
