@@ -89,6 +89,32 @@ def looked_for_in_iterators(compile, see):
         see(f, tensor(*X), n, k)
 
 
+def the_item_is_asked_first(compile, see):
+    class Never:
+        def __eq__(self, other):
+            return False
+
+    class Always:
+        def __eq__(self, other):
+            return True
+
+    class Holds:
+        def __init__(self, *items):
+            self.items = items
+
+        def __iter__(self):
+            return iter(self.items)
+
+    never, always = Never(), Always()
+
+    @compile
+    def f(x):
+        return x * 2, never in Holds(always), always in Holds(never), always in Holds(1)
+
+    for _ in range(3):
+        see(f, tensor(*X))
+
+
 def tees_and_selections(compile, see):
     @compile
     def f(x, items, chosen):

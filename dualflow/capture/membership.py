@@ -126,7 +126,7 @@ def _among(frame: Operators, a: Any, items: Iterable[tuple[Any, Origin]], pa: Or
             frame.recorder.refuse("`in` that finds the same object")
             return True
         slots[slot], slots[slot + 1] = pa, part
-        out = frame.compare(slot + 2, "Eq", slot, slot + 1, a, item)
+        out = frame.compare(slot + 2, "Eq", slot + 1, slot, item, a)
         if frame.truth(slot + 2, out):
             return True
     return False
