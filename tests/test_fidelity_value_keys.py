@@ -128,6 +128,35 @@ def given_keys(compile, see):
         see.that(len(state))
 
 
+class Counted:
+    """Its hash is its number."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __eq__(self, other):
+        return self.n == other.n
+
+    def __hash__(self):
+        return self.n
+
+
+def a_key_found_by_its_identity(compile, see):
+    first, second = Counted(0), Counted(1)
+    table = {first: 1.0, second: 2.0}
+
+    @compile
+    def f(x, key):
+        return x * table.get(key, -1.0)
+
+    for key in (first, second, second, Counted(1), Counted(1)):
+        see(f, tensor(*X), key)
+    del table[first]
+    second.n = 0  # a look-up comes by its place, and only the object itself is found there
+    for key in (second, Counted(0), second, Counted(0)):
+        see(f, tensor(*X), key)
+
+
 def keys_of_equal_hash(compile, see):
     table = {Slotted(1): 1.0, Slotted(2): 2.0}
 

@@ -202,7 +202,6 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
         recorder.refuse("a dict with keys that are no plain values")
         return owner[key], None
     given = key, CONSTANT if stands is None else key_origin
-    key = key if stands is None else stands
     shadow = recorder.lists.get(id(owner))
     if shadow is not None and key in shadow.changed:
         if kind is not dict and key not in owner:
@@ -221,10 +220,12 @@ def _of_dict(frame: Operators, owner: dict, key: Any, origin: Origin, key_origin
     ask = recorder.guarded if stands is not None else recorder.watching
     value = ask(dict.get, owner, key, MISSING)
     if value is MISSING:
-        recorder.guard("{k0} not in {0}", node, constants=(key,))
+        value_keys.guard_held(recorder, node, key, stands, False)
         return _missing(frame, owner, given, origin)
     if kind is not dict:  # a guard that asks for a key must not make it
-        recorder.guard("{k0} in {0}", node, constants=(key,))
+        value_keys.guard_held(recorder, node, key, stands, True)
+    if stands is not None:
+        return value, recorder.found(recorder.nodes("{0}[{1}]", (node, stands)), value)
     found = recorder.found(recorder.nodes("{0}[{k0}]", (node,), (key,)), value)
     if kind is dict and type(key) is str and plain_names(recorder, owner):
         recorder.reads[id(owner), "item", key] = (

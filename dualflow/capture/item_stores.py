@@ -60,7 +60,7 @@ def set_item(
             return
         if key_node(recorder, ko, key) and plain_keys(recorder, owner):
             recorder.drops(owner.get(key))
-            _set_in_dict(recorder, owner, (key, CONSTANT), key, value, origin, part)
+            _set_in_dict(recorder, owner, (key, CONSTANT), None, value, origin, part)
         recorder.watching(operator.setitem, owner, key, value)
         return
     if kind is list and type(key) is slice and followed(value, recorder.origin(part, value)):
@@ -173,19 +173,20 @@ def _stored_anew(
 
 
 def _set_in_dict(
-    recorder: Recorder, owner: dict, given: tuple[Any, Origin], key: Any, value: Any,
+    recorder: Recorder, owner: dict, given: tuple[Any, Origin], stands: Node | None, value: Any,
     origin: Origin, part: Origin,
 ) -> None:  # fmt: skip
-    """Note an item that is stored under a key as it was given; `key` is it, or stands for it."""
+    """Note an item that is stored under a key as it was given; `stands` is its node, unless it is a
+    plain value."""
+    key = given[0]
     shadow = shadow_of(recorder, owner, origin)
     if isinstance(shadow, Born):
-        if given[0] is not key:
+        if stands is not None:
             recorder.refuse(f"a {type(key).__name__} as a key of a dict made in the call")
             return
         shadow.parts[key] = part
         return
     if key not in shadow.changed:
-        text = "{k0} in {0}" if key in owner else "{k0} not in {0}"
-        recorder.guard(text, shadow.node, constants=(key,))
+        value_keys.guard_held(recorder, shadow.node, key, stands, key in owner)
     shadow.changed[key] = part
     recorder.effects.append(("item", shadow.node, *given, value, part, recorder.effect_line()))

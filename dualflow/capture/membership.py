@@ -36,16 +36,13 @@ def contains(frame: Operators, a: Any, b: Any, pa: Origin, pb: Origin) -> Read:
         stands = value_keys.standing(recorder, pa, a)
         if stands is not None and not value_keys.sound(recorder, b):
             recorder.refuse("a dict with keys that are no plain values")
-        elif stands is not None:
-            a = stands
-        elif not key_node(recorder, pa, a):
+        elif stands is None and not key_node(recorder, pa, a):
             return a in b, None
         shadow = recorder.lists.get(id(b))
         out = recorder.watching(operator.contains, b, a) if stands is None else a in b
         if isinstance(pb, Node) and not (shadow is not None and a in shadow.changed):
             recorder.typed(pb, b)
-            text = "{k0} in {0}" if out else "{k0} not in {0}"
-            recorder.guard(text, pb, constants=(a,))
+            value_keys.guard_held(recorder, pb, a, stands, out)
         return out, CONSTANT
     view = viewed(b, pb)
     if view is not None and kind is VIEWS[0]:

@@ -18,7 +18,7 @@ from .classes import built_in, lookup, special
 from .instances import instance_part
 from .kinds import FIXED
 from .likenesses import attributes_of
-from .provenance import CONSTANT, SCALARS, Born, Origin, identity
+from .provenance import CONSTANT, SCALARS, Born, Node, Origin, identity
 from .recorder import Recorder
 from .shadows import plain_tuple
 
@@ -43,9 +43,10 @@ _readings: WeakKeyDictionary[type, tuple[frozenset[str], Any]] = WeakKeyDictiona
 _standing: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
-def standing(recorder: Recorder, origin: Origin, key: Any) -> Any:
-    """What stands for a key, whose parts are pinned; None if its hash is that of a plain value, or
-    it is not known what its methods do."""
+def standing(recorder: Recorder, origin: Origin, key: Any) -> Node | None:
+    """The node of a key whose parts are pinned: a key from outside itself, which dicts also find by
+    its identity, or what stands for one made in the call; None if its hash is that of a plain
+    value, or it is not known what its methods do."""
     kind = type(key)
     if kind in SCALARS or isinstance(key, (*FIXED, tuple)) or recorder.dead:
         return None
@@ -61,6 +62,8 @@ def standing(recorder: Recorder, origin: Origin, key: Any) -> Any:
         return None
     for name, value in parts.items():
         recorder.pin(instance_part(recorder, key, origin, name, value, hidden=False), value)
+    if not isinstance(origin, Born):
+        return recorder.as_node(origin, key)
     number = id(kind), tuple(parts), tuple(map(identity, parts.values()))
     found = _standing.get(number)
     if found is None:
@@ -69,7 +72,15 @@ def standing(recorder: Recorder, origin: Origin, key: Any) -> Any:
             object.__setattr__(found, name, value)
         if kind.__weakrefoffset__:
             _standing[number] = found
-    return found
+    return recorder.constant(found)
+
+
+def guard_held(recorder: Recorder, owner: Node, key: Any, stands: Node | None, held: bool) -> None:
+    """Guard whether a dict has a key, of which `stands` is the node unless it is a plain value."""
+    if stands is not None:
+        recorder.guard("{1} in {0}" if held else "{1} not in {0}", owner, stands)
+    else:
+        recorder.guard("{k0} in {0}" if held else "{k0} not in {0}", owner, constants=(key,))
 
 
 def _made(origin: Born) -> Set[str]:
