@@ -1202,7 +1202,7 @@ def generator_manager(wrap):
     return f, out
 
 
-@program(co_executions=1)
+@program(replays=1)
 def generator_manager_left_alone(wrap):
     def g(x):
         manager = noted(1)

@@ -336,7 +336,7 @@ class Displays(Operators):
             running = twins.Running(
                 value, lambda item: recorder.origin(self.slots[slot], item), recorder.closing
             )
-            self.slots[slot] = recorder.born_weakly(value, running)
+            self.slots[slot] = recorder.born_weakly(value, "iterator", running)
         else:
             self.slots[slot] = recorder.born(value, "set")
         return value

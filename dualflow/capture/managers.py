@@ -107,7 +107,7 @@ def _made(call: Call) -> Plan | None:
             parts: dict[str, Origin] = dict.fromkeys(vars(made), CONSTANT)
             parts |= {"gen": found, "args": recorder.born(made.args, "tuple", list(call.origins)),
                       "kwds": recorder.born(made.kwds, "dict", dict(call.where))}  # fmt: skip
-            recorder.born(made, "instance", parts)
+            recorder.born_weakly(made, "instance", parts)
         return made
 
     return call.plan(recorder.known, run)

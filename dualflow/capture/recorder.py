@@ -275,13 +275,15 @@ class Recorder:
                 self.factories.pop(id(value), None)
         self._mortal, self._many = kept, max(_MANY, 2 * len(kept))
 
-    def born_weakly(self, generator: Any, parts: Any) -> Born:
-        """Register a generator made in this call, which may die before it ends."""
-        number, made = id(generator), Born("iterator", parts)
+    def born_weakly(self, value: Any, kind: str, parts: Any) -> Born:
+        """Register an object made in this call whose death, before the call ends, does something:
+        a generator, or what holds one."""
+        number, made = id(value), Born(kind, parts)
         self._ids[number] = made
-        held = ref(generator, lambda _: self._ids.pop(number, None))
-        self.generators.append((held, parts.closes))
-        self.closing = self.closing or parts.closes
+        held = ref(value, lambda _: self._ids.pop(number, None))
+        closes = kind == "iterator" and parts.closes
+        self.generators.append((held, closes))
+        self.closing = self.closing or closes
         return made
 
     def left_open(self) -> bool:

@@ -55,7 +55,7 @@ def twin(call: Call, ends: bool = False) -> Plan | None:
     def finish(out: Any) -> Origin:
         if type(out) is types.GeneratorType and f.__code__.co_flags & 0x20:
             running = Running(out, lambda _: frame.innermost().result, closes, frame)
-            return recorder.born_weakly(out, running)
+            return recorder.born_weakly(out, "iterator", running)
         return frame.result
 
     return Plan(_within(recorder, f, copy), call, finish)
