@@ -270,7 +270,7 @@ def test_frame_reader_is_named_with_its_line():
     assert f(vector(2)).tolist() == [6.0]
     assert ways(f) == (1, 0, 1, 0)
     line = reads_its_frame.__code__.co_firstlineno + 2
-    assert f"_getframe looks at the frame (line {line})" in f.report().reasons[0]
+    assert f"f_locals looks at frames (line {line})" in f.report().reasons[0]
 
 
 # What is told --------------------------------------------------------------------------------
