@@ -25,8 +25,8 @@ import dualflow as df
 from dualflow.capture import copies, instrument
 from dualflow.capture import locate as located
 from dualflow.capture.copies import instrumented
-from dualflow.capture.expressions import Refused
 from dualflow.capture.locate import NoSource, rebuild, text_of
+from dualflow.capture.slots import Refused
 from dualflow.runtime import cache
 
 

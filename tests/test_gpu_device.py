@@ -20,6 +20,8 @@ import pytest
 pytest.importorskip("triton")
 
 import fidelity_runner
+import test_fidelity_gradients
+import test_fidelity_memory
 import test_fidelity_tensors
 from coexecute_programs import trace
 from gpu_training import NETWORKS
@@ -333,13 +335,17 @@ def test_networks_learn_as_on_the_cpu(name, mixed):
     assert there[-1] < there[0]
 
 
+#: the programs that run on a GPU too
+FIDELITY = {
+    **vars(test_fidelity_tensors), **vars(test_fidelity_memory), **vars(test_fidelity_gradients),
+}  # fmt: skip
 #: programs that hand memory to NumPy, which a GPU's does not go to; that make tensors of lists
 ON_THE_CPU = ("exported_memory", "adam_with_a_changing_rate", "constants_made_inside")
 
 
 @pytest.mark.parametrize(
     ("program", "way"),
-    [case for case in fidelity_runner.parameters(vars(test_fidelity_tensors))
+    [case for case in fidelity_runner.parameters(FIDELITY)
      if case.values[0].__name__ not in ON_THE_CPU],
 )  # fmt: skip
 def test_a_program_runs_as_eagerly(program, way):

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("triton")
 
-import test_fidelity_tensors
+import test_fidelity_memory
 import test_gpu_device as marked
 from gpu_stand_in import gpu, interpreter  # noqa: F401 - fixtures
 from harness import ops
@@ -33,7 +33,7 @@ CALLS = {
     "segments": (marked.test_random_programs_co_executed, True),
     "packed": (marked.test_packed_attention, "one", True),
     **{f"fidelity {name} {way}": (marked.test_a_program_runs_as_eagerly,
-                                  getattr(test_fidelity_tensors, name), way)
+                                  getattr(test_fidelity_memory, name), way)
        for name in ("same_tensor_twice", "overlapping_arguments") for way in WAYS},
 }  # fmt: skip
 

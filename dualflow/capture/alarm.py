@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dualflow.base.source import inside_package
 
-from .expressions import FRAME
+from .slots import FRAME
 
 if TYPE_CHECKING:
     from .recorder import Recorder

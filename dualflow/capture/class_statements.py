@@ -11,7 +11,7 @@ import ast
 import copy
 from typing import TYPE_CHECKING
 
-from .expressions import Refused, at
+from .slots import Refused, at
 
 if TYPE_CHECKING:
     from .instrument import Statements

@@ -17,9 +17,9 @@ from dualflow.base.digest import hashed
 from dualflow.runtime import cache as disk
 from dualflow.runtime import helper
 
-from .expressions import Refused
 from .instrument import Copy, instrument, instrument_node
 from .locate import FunctionNode, Module, NoSource, text_of
+from .slots import Refused
 
 #: by the id of the code, which the weak reference keeps from meaning another one later
 _copies: dict[tuple[int, bool], tuple[ref[CodeType], Copy | Refused | NoSource]] = {}

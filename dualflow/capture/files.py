@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, final
 from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:
-    from .expressions import Shape
     from .frame import Frame
     from .plans import Call
     from .recorder import Recorder
+    from .slots import Shape
 
 
 @final

@@ -25,9 +25,9 @@ from weakref import WeakKeyDictionary
 from dualflow.base.source import uncounted
 
 from .copies import add
-from .expressions import at as placed
 from .instrument import declarations
 from .locate import FunctionNode, Module, NoSource, locate, rebuild, text_of
+from .slots import at as placed
 from .trials import MARGIN, TURNS
 
 if TYPE_CHECKING:

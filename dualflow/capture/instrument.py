@@ -15,10 +15,10 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from .class_statements import class_with_hooks
-from .expressions import FRAME, Refused, Shape, at, check_frames
 from .locate import FunctionNode, Module, locate, rebuild
 from .patterns import Patterns
 from .private_names import mangle
+from .slots import FRAME, Refused, Shape, at, check_frames
 
 _UNTOUCHED = (ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal)
 _OTHER_KINDS = 0x80 | 0x100 | 0x200  # coroutine, iterable coroutine, async generator

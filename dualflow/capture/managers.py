@@ -20,9 +20,9 @@ from .ndarrays import calls as numpy_calls
 from .provenance import CONSTANT, Born, Origin
 
 if TYPE_CHECKING:
-    from .expressions import Shape
     from .frame import Frame
     from .plans import Call, Plan
+    from .slots import Shape
 
 
 @final

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from .expressions import Expressions, Refused, at
+from .expressions import Expressions
+from .slots import Refused, at
 
 #: a captured name, the variable that holds the value, and the slot of its origin
 Captures = list[tuple[str, str, int]]

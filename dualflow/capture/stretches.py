@@ -22,11 +22,11 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from .copies import add
-from .expressions import at as placed
 from .halves import Returns, stored, unsure
 from .instrument import declarations
 from .locate import NoSource, locate, rebuild, text_of
 from .resumed import DELEGATE, ITERATE, YIELD
+from .slots import at as placed
 
 _STOPS = (ast.Yield, ast.YieldFrom, ast.Await)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)

@@ -16,11 +16,11 @@ from dualflow.array.tensor import Tensor
 from dualflow.base.source import inside_package, user_line
 
 from .copies import instrumented
-from .expressions import FRAME, Refused
 from .instrument import Copy
 from .locate import NoSource
 from .plans import Call, Plan
 from .provenance import CONSTANT, TENSOR, Born, Origin
+from .slots import FRAME, Refused
 
 if TYPE_CHECKING:
     from .operators import Operators

@@ -21,10 +21,10 @@ from ..provenance import CONSTANT, Born, Origin
 from ..tables import known
 
 if TYPE_CHECKING:
-    from ..expressions import Shape
     from ..frame import Frame
     from ..plans import Call, Plan
     from ..recorder import Recorder
+    from ..slots import Shape
 
 _NAMES = ("message", "category", "stacklevel", "source")
 _SHOWN: Any = warnings._showwarnmsg_impl  # type: ignore[attr-defined]
